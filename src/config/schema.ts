@@ -1,0 +1,401 @@
+/**
+ * Every setting: its meaning, unit, range and default. `config/lookout.schema.json`, the example file and
+ * docs/configuration.md are held to this by a test.
+ */
+import { z } from 'zod';
+
+const name = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9_-]{0,39}$/,
+    'lower-case letters, digits, - and _, at most 40, starting with a letter or digit',
+  );
+
+/** A file or folder. Relative paths start at the config file's folder; `credential:NAME` is systemd's credential. */
+const path = z.string().min(1);
+
+const seconds = (min: number, max: number) => z.number().min(min).max(max);
+const fraction = z.number().min(0).max(1);
+const point = z.tuple([fraction, fraction]);
+
+const size = {
+  width: z
+    .number()
+    .int()
+    .min(64)
+    .max(4096)
+    .multipleOf(2)
+    .default(640)
+    .describe('Picture width in pixels, even.'),
+  height: z
+    .number()
+    .int()
+    .min(64)
+    .max(4096)
+    .multipleOf(2)
+    .default(480)
+    .describe('Picture height in pixels, even.'),
+};
+const fps = z.number().min(0.01).max(120);
+const hwaccel = z
+  .enum(['none', 'auto', 'drm', 'v4l2m2m', 'vaapi', 'cuda', 'nvv4l2'])
+  .default('none')
+  .describe('Hardware video decoder that ffmpeg should use.');
+
+const libcamera = z.strictObject({
+  kind: z.literal('libcamera'),
+  camera: z
+    .number()
+    .int()
+    .min(0)
+    .max(7)
+    .default(0)
+    .describe('Which camera, as numbered by `rpicam-hello --list-cameras`.'),
+  mode: z
+    .enum(['video', 'still'])
+    .default('video')
+    .describe(
+      '`video` streams without a pause; `still` starts the camera for each picture and turns it off in between.',
+    ),
+  ...size,
+  fps: fps.default(10).describe('Pictures per second in `video` mode.'),
+  interval: seconds(2, 86400).default(60).describe('Seconds between pictures in `still` mode.'),
+});
+
+const v4l2 = z.strictObject({
+  kind: z.literal('v4l2'),
+  device: z
+    .string()
+    .regex(/^\/dev\/[\w/.:-]+$/, 'a device such as /dev/video0')
+    .default('/dev/video0')
+    .describe('Video device; a name under /dev/v4l/by-id stays the same across restarts.'),
+  format: z
+    .enum(['auto', 'mjpeg', 'yuyv422', 'h264'])
+    .default('auto')
+    .describe('What to ask the camera for.'),
+  ...size,
+  fps: fps.default(10).describe('Pictures per second.'),
+  hwaccel,
+});
+
+const urls = {
+  url: z
+    .string()
+    .optional()
+    .describe('Address of the stream. Put one with a password into `url_file` instead.'),
+  url_file: path.optional().describe('File that holds the address, for addresses with a password in them.'),
+  ...size,
+  fps: fps.default(5).describe('Pictures per second taken from the stream.'),
+  hwaccel,
+};
+const rtsp = z.strictObject({
+  kind: z.literal('rtsp'),
+  ...urls,
+  transport: z.enum(['tcp', 'udp']).default('tcp').describe('How the stream travels.'),
+});
+const http = z.strictObject({ kind: z.literal('http'), ...urls });
+
+const gstreamer = z.strictObject({
+  kind: z.literal('gstreamer'),
+  sensor: z
+    .number()
+    .int()
+    .min(0)
+    .max(7)
+    .default(0)
+    .describe('Jetson CSI sensor number for the default pipeline.'),
+  pipeline: z
+    .array(z.string().min(1))
+    .min(1)
+    .optional()
+    .describe(
+      'Custom pipeline as gst-launch-1.0 arguments, ending in I420 frames of the given size on fdsink fd=1.',
+    ),
+  ...size,
+  fps: fps.default(10).describe('Pictures per second.'),
+});
+
+const replay = z.strictObject({
+  kind: z.literal('replay'),
+  path: path.describe('A folder of JPEG/PNG pictures, or a video file (video needs ffmpeg).'),
+  pace: z
+    .enum(['real', 'consumed'])
+    .default('real')
+    .describe(
+      '`real` plays at `fps`; `consumed` gives the next picture when the last was analysed, dropping none.',
+    ),
+  loop: z.boolean().default(true).describe('Start again at the end.'),
+  ...size,
+  fps: fps.default(5).describe('Pictures per second: pacing, and for a video also the sampling.'),
+});
+
+const demo = z.strictObject({
+  kind: z.literal('demo'),
+  ...size,
+  fps: fps.default(5).describe('Pictures per second.'),
+  seed: z.number().int().min(0).default(1).describe('Which of the endless days in the driveway to play.'),
+});
+
+const auto = z.strictObject({
+  kind: z.literal('auto'),
+  ...size,
+  fps: fps.default(10).describe('Pictures per second.'),
+});
+
+export const sourceSchema = z.discriminatedUnion('kind', [
+  libcamera,
+  v4l2,
+  rtsp,
+  http,
+  gstreamer,
+  replay,
+  demo,
+  auto,
+]);
+
+const labelFields = {
+  on: fraction.describe('Score at which a frame counts for this label, 0…1.'),
+  off: fraction.describe('Score below which a frame no longer holds an open event, 0…1; at most `on`.'),
+  window: z.number().int().min(1).max(60).describe('How many of the last analysed frames are looked at.'),
+  hits: z.number().int().min(1).max(60).describe('How many of them must reach `on` to start an event.'),
+  hold: seconds(0, 3600).describe('Seconds without the label after which its event ends.'),
+  min: seconds(0, 3600).describe(
+    'Shortest event in seconds: one that would end sooner is kept open until then.',
+  ),
+  max: seconds(1, 86400).describe('Longest event in seconds; a longer one is ended and may start anew.'),
+};
+/** Some of a label's settings, to lay over others. */
+export const labelOverride = z.strictObject(labelFields).partial();
+const label = z.strictObject({
+  on: labelFields.on.default(0.6),
+  off: labelFields.off.default(0.4),
+  window: labelFields.window.default(5),
+  hits: labelFields.hits.default(3),
+  hold: labelFields.hold.default(5),
+  min: labelFields.min.default(0),
+  max: labelFields.max.default(3600),
+});
+/** A label with every setting at its default. */
+export const defaultLabel: LabelConfig = label.parse({});
+
+const motion = z.strictObject({
+  sensitivity: z
+    .number()
+    .min(1)
+    .max(10)
+    .default(5)
+    .describe(
+      '1 sees only strong changes, 10 every leaf. The noise of the picture is measured and allowed for.',
+    ),
+  min_area: fraction.default(0.002).describe('Smallest moving area as a share of the picture, 0…1.'),
+  max_regions: z
+    .number()
+    .int()
+    .min(1)
+    .max(16)
+    .default(3)
+    .describe('At most this many regions are classified in one frame.'),
+  light_switch: fraction
+    .default(0.7)
+    .describe('A change of more than this share of the picture at once is a lamp or a cloud, not motion.'),
+  linger: seconds(0, 60)
+    .default(1)
+    .describe('Seconds after the last motion during which frames are still analysed.'),
+});
+
+const zone = z.strictObject({
+  polygon: z
+    .array(point)
+    .min(3)
+    .max(32)
+    .describe('Corners as [x, y], fractions of the upright picture, 0…1.'),
+  labels: z.array(z.string()).optional().describe('Only these labels make events here; by default all.'),
+});
+
+const camera = z.strictObject({
+  source: sourceSchema,
+  enabled: z.boolean().default(true).describe('Whether the camera runs at all.'),
+  detect: z.boolean().default(true).describe('Whether its pictures are analysed.'),
+  rotate: z
+    .union([z.literal(0), z.literal(90), z.literal(180), z.literal(270)])
+    .default(0)
+    .describe('Degrees clockwise.'),
+  mirror: z.enum(['none', 'horizontal', 'vertical']).default('none').describe('Flip, after rotation.'),
+  classify: z
+    .enum(['frame', 'motion', 'zones'])
+    .default('motion')
+    .describe('What is shown to the model: the whole frame, the regions that moved, or the fixed zones.'),
+  gate: z
+    .enum(['motion', 'always'])
+    .default('motion')
+    .describe('`motion` runs the model only while something moves; `always` on every frame.'),
+  interval: seconds(0, 86400)
+    .default(60)
+    .describe('With `gate: motion`, analyse the whole frame this often even when nothing moves; 0: never.'),
+  stall: seconds(1, 600)
+    .default(10)
+    .describe('Seconds without a picture after which the source is restarted; never less than 3 intervals.'),
+  motion: motion.prefault({}),
+  zones: z.record(name, zone).default({}),
+  labels: z
+    .record(z.string(), labelOverride)
+    .default({})
+    .describe('Overrides of the top-level `labels` for this camera.'),
+});
+
+const model = z.strictObject({
+  file: path
+    .default('builtin')
+    .describe('`builtin`, or an .onnx file, with its description inside or beside it (.json).'),
+  description: path
+    .optional()
+    .describe('The model’s description (.json), if neither inside the model nor beside it.'),
+  labels: path.optional().describe('Text file with one label a line, for a model that carries none.'),
+  providers: z
+    .array(z.enum(['tensorrt', 'cuda', 'cpu']))
+    .min(1)
+    .default(['tensorrt', 'cuda', 'cpu'])
+    .describe('Execution providers in order of preference; those that are absent are passed over, aloud.'),
+  threads: z
+    .number()
+    .int()
+    .min(0)
+    .max(64)
+    .default(0)
+    .describe('Threads for one inference; 0: half of the cores, at least 1.'),
+  spinning: z
+    .boolean()
+    .default(false)
+    .describe('Let inference threads wait busily: a little faster, a whole core hotter.'),
+});
+
+const store = z.strictObject({
+  file: path.default('lookout.db').describe('Database, relative to `data_dir`.'),
+  snapshots: path.default('snapshots').describe('Folder of the JPEG files, relative to `data_dir`.'),
+  commit_interval: seconds(0.1, 60)
+    .default(5)
+    .describe('Seconds for which detections are gathered before one write. Events are written at once.'),
+  log_threshold: fraction.default(0.2).describe('Detections with a lower score are not logged.'),
+  annotate: z.boolean().default(false).describe('Draw the box, label and time into saved snapshots.'),
+  quality: z.number().int().min(1).max(100).default(85).describe('JPEG quality of snapshots.'),
+  keep_events: z.number().min(1).max(3650).default(90).describe('Days after which events are deleted.'),
+  keep_detections: z
+    .number()
+    .min(1)
+    .max(3650)
+    .default(7)
+    .describe('Days after which detections are deleted.'),
+  keep_samples: z
+    .number()
+    .min(1)
+    .max(3650)
+    .default(30)
+    .describe('Days after which health samples are deleted.'),
+  keep_snapshots: z.number().min(1).max(3650).default(30).describe('Days after which snapshots are deleted.'),
+  max_database: z
+    .number()
+    .int()
+    .min(10)
+    .max(1_000_000)
+    .default(500)
+    .describe('Largest database in MB; the oldest detections, then events go first.'),
+  max_snapshots: z
+    .number()
+    .int()
+    .min(10)
+    .max(10_000_000)
+    .default(2000)
+    .describe('Largest snapshot folder in MB; the oldest go first.'),
+  max_outbox: z
+    .number()
+    .int()
+    .min(100)
+    .max(10_000_000)
+    .default(100_000)
+    .describe('Most messages that wait for the broker; the oldest are dropped first and counted.'),
+});
+
+const mqtt = z.strictObject({
+  enabled: z.boolean().default(true),
+  url: z
+    .string()
+    .regex(
+      /^(embedded|mqtts?:\/\/.+|wss?:\/\/.+)$/,
+      '`embedded`, or mqtt://host:1883, mqtts://host:8883, ws://… or wss://…',
+    )
+    .default('embedded')
+    .describe(
+      '`embedded` starts a broker inside Lookout; else the address of yours, without user and password.',
+    ),
+  version: z
+    .union([z.literal(4), z.literal(5)])
+    .default(5)
+    .describe('MQTT protocol: 4 is version 3.1.1. The embedded broker speaks 4.'),
+  base: z
+    .string()
+    .regex(/^[^#+/\s]+(\/[^#+/\s]+)*$/, 'a topic without wildcards')
+    .default('lookout')
+    .describe('First part of every topic.'),
+  username: z.string().optional(),
+  username_file: path.optional().describe('File that holds the user name.'),
+  password_file: path
+    .optional()
+    .describe('File that holds the password. There is no `password`: it does not belong into a config file.'),
+  ca_file: path.optional().describe('CA certificate (PEM) that signed the broker’s.'),
+  cert_file: path.optional().describe('Client certificate (PEM).'),
+  key_file: path.optional().describe('Client key (PEM).'),
+  verify: z
+    .boolean()
+    .default(true)
+    .describe('Check the broker’s certificate. `false` lets anyone read along.'),
+  keepalive: seconds(5, 3600).default(30),
+  discovery: z
+    .string()
+    .regex(/^[^#+/\s]+$|^$/)
+    .default('homeassistant')
+    .describe('Home Assistant’s discovery prefix; empty: no discovery.'),
+  embedded_host: z
+    .string()
+    .default('127.0.0.1')
+    .describe('Address the embedded broker listens on. It asks for no password: keep it on loopback.'),
+  embedded_port: z.number().int().min(0).max(65535).default(1883).describe('Its port; 0: any free one.'),
+});
+
+export const configSchema = z.strictObject({
+  device: name.optional().describe('Name of this device in topics; by default the host name.'),
+  data_dir: path.default('./data').describe('Where the database and the snapshots live.'),
+  log: z
+    .strictObject({
+      level: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+      format: z
+        .enum(['auto', 'pretty', 'json'])
+        .default('auto')
+        .describe('`auto`: readable on a terminal, JSON elsewhere.'),
+    })
+    .prefault({}),
+  cameras: z
+    .record(name, camera)
+    .refine((cameras) => Object.keys(cameras).length > 0, 'at least one camera')
+    .prefault({ demo: { source: { kind: 'demo' } } }),
+  model: model.prefault({}),
+  groups: z
+    .record(z.string(), z.array(z.string()).min(1))
+    .default({})
+    .describe('Your own labels made of several of the model’s: a group’s score is the sum of its members’.'),
+  labels: z
+    .record(z.string(), labelOverride)
+    .default({})
+    .describe('Labels and groups that make events. Empty: those the model’s description proposes.'),
+  store: store.prefault({}),
+  mqtt: mqtt.prefault({}),
+  health_interval: seconds(1, 3600).default(60).describe('Seconds between health messages.'),
+});
+
+export type Config = z.infer<typeof configSchema>;
+export type CameraConfig = Config['cameras'][string];
+export type SourceConfig = z.infer<typeof sourceSchema>;
+export type LabelConfig = z.infer<typeof label>;
+export type MotionConfig = z.infer<typeof motion>;
+export type ModelConfig = Config['model'];
+export type StoreConfig = Config['store'];
+export type MqttConfig = Config['mqtt'];

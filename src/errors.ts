@@ -1,0 +1,42 @@
+/**
+ * Every error that a user can meet, with its stable code, and what a process should do about it.
+ * A test holds this table against docs/errors.md.
+ */
+
+/** Exit codes: sysexits.h `EX_CONFIG`, which systemd is told not to restart, and `EX_SOFTWARE`. */
+export const EXIT = { ok: 0, usage: 64, internal: 70, config: 78 } as const;
+
+/** Code → exit code of a command that ends with it. */
+export const ERROR_CODES = {
+  CONFIG_UNREADABLE: EXIT.config,
+  CONFIG_INVALID: EXIT.config,
+  INTERNAL: EXIT.internal,
+  USAGE: EXIT.usage,
+} as const;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/**
+ * The one error class. The message names the setting or device, what was expected and what was found;
+ * `hint` says what to do about it.
+ */
+export class LookoutError extends Error {
+  override readonly name = 'LookoutError';
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; hint?: string } = {}) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+  }
+
+  get exitCode(): number {
+    return ERROR_CODES[this.code];
+  }
+}
+
+/** What went wrong, as one line, whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

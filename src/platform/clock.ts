@@ -1,0 +1,31 @@
+/** Time, injected so that tests can own it. */
+export interface Clock {
+  /** Wall clock, milliseconds since 1970; may jump. */
+  now(): number;
+  /** Milliseconds on a clock that never jumps; its zero means nothing. */
+  monotonic(): number;
+  /** Calls back once after `ms`; the returned function cancels. The timer alone does not keep the process alive. */
+  after(ms: number, callback: () => void): () => void;
+  /** Calls back every `ms` until cancelled. */
+  every(ms: number, callback: () => void): () => void;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, ms).unref();
+    return () => clearTimeout(timer);
+  },
+  every(ms, callback) {
+    const timer = setInterval(callback, ms).unref();
+    return () => clearInterval(timer);
+  },
+};
+
+/** Resolves after `ms` on the given clock. */
+export function sleep(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(ms, resolve);
+  });
+}

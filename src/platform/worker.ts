@@ -1,0 +1,12 @@
+import { Worker, type WorkerOptions } from 'node:worker_threads';
+
+/**
+ * Starts a worker thread from a module beside the caller's, whether it runs from source (`.ts`) or from the
+ * build (`.js`).
+ * @param base the caller's `import.meta.url`
+ * @param path relative module path without its extension, such as `./worker`
+ */
+export function startWorker(base: string, path: string, options: WorkerOptions = {}): Worker {
+  const extension = base.endsWith('.ts') ? '.ts' : '.js';
+  return new Worker(new URL(path + extension, base), options);
+}

@@ -1,0 +1,40 @@
+import { accessSync, constants, existsSync } from 'node:fs';
+import { delimiter, join, resolve } from 'node:path';
+
+/** Finds a program on the PATH (and where Debian keeps daemons). */
+export function findProgram(program: string): string | null {
+  for (const folder of [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']) {
+    const file = join(folder, program);
+    try {
+      accessSync(file, constants.X_OK);
+      return file;
+    } catch {}
+  }
+  return null;
+}
+
+/**
+ * The `skip` option of a test that needs programs this machine may lack: false, or the reason.
+ * With LOOKOUT_TEST_REQUIRE=1 a missing program fails the test instead.
+ */
+export function requires(...programs: string[]): string | false {
+  const missing = programs.filter((program) => findProgram(program) === null);
+  if (missing.length === 0) return false;
+  const reason = `needs ${missing.join(' and ')}, not installed here`;
+  if (process.env.LOOKOUT_TEST_REQUIRE === '1') throw new Error(reason);
+  return reason;
+}
+
+const material = resolve(process.env.LOOKOUT_TEST_DATA ?? '../shared');
+
+/** Path of a file of the test material that is not part of the project (real models, photos, a clip). */
+export function shared(path: string): string {
+  return join(material, path);
+}
+
+/** The `skip` option of a test that needs such files: false, or the reason. */
+export function requiresShared(...paths: string[]): string | false {
+  const missing = paths.filter((path) => !existsSync(shared(path)));
+  if (missing.length === 0) return false;
+  return `needs ${missing.join(' and ')} in ${material} (set LOOKOUT_TEST_DATA)`;
+}
