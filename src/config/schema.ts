@@ -4,12 +4,11 @@
  */
 import { z } from 'zod';
 
-const name = z
-  .string()
-  .regex(
-    /^[a-z0-9][a-z0-9_-]{0,39}$/,
-    'lower-case letters, digits, - and _, at most 40, starting with a letter or digit',
-  );
+/** Names of devices, cameras and zones: they become parts of topics and of paths. */
+export const NAME = {
+  pattern: /^[a-z0-9][a-z0-9_-]{0,39}$/,
+  rule: 'lower-case letters, digits, - and _, at most 40, starting with a letter or digit',
+};
 
 /** A file or folder. Relative paths start at the config file's folder; `credential:NAME` is systemd's credential. */
 const path = z.string().min(1);
@@ -166,6 +165,7 @@ const labelFields = {
 };
 /** Some of a label's settings, to lay over others. */
 export const labelOverride = z.strictObject(labelFields).partial();
+export type LabelOverride = z.infer<typeof labelOverride>;
 const label = z.strictObject({
   on: labelFields.on.default(0.6),
   off: labelFields.off.default(0.4),
@@ -236,7 +236,7 @@ const camera = z.strictObject({
     .default(10)
     .describe('Seconds without a picture after which the source is restarted; never less than 3 intervals.'),
   motion: motion.prefault({}),
-  zones: z.record(name, zone).default({}),
+  zones: z.record(z.string(), zone).default({}),
   labels: z
     .record(z.string(), labelOverride)
     .default({})
@@ -362,7 +362,11 @@ const mqtt = z.strictObject({
 });
 
 export const configSchema = z.strictObject({
-  device: name.optional().describe('Name of this device in topics; by default the host name.'),
+  device: z
+    .string()
+    .regex(NAME.pattern, NAME.rule)
+    .optional()
+    .describe('Name of this device in topics; by default the host name.'),
   data_dir: path.default('./data').describe('Where the database and the snapshots live.'),
   log: z
     .strictObject({
@@ -374,7 +378,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   cameras: z
-    .record(name, camera)
+    .record(z.string(), camera)
     .refine((cameras) => Object.keys(cameras).length > 0, 'at least one camera')
     .prefault({ demo: { source: { kind: 'demo' } } }),
   model: model.prefault({}),

@@ -1,0 +1,118 @@
+/** What no single setting can know: rules between settings. */
+import { type Problem, show } from './problems.ts';
+import {
+  type CameraConfig,
+  type Config,
+  defaultLabel,
+  type LabelConfig,
+  type LabelOverride,
+  NAME,
+} from './schema.ts';
+
+/** Problems between settings that are each valid by themselves. */
+export function checkConsistency(config: Config): Problem[] {
+  const problems: Problem[] = [];
+  const say = (path: PropertyKey[], message: string) => problems.push({ path, message });
+
+  for (const [label, settings] of Object.entries(config.labels)) checkLabel(say, ['labels', label], settings);
+  for (const [name, camera] of Object.entries(config.cameras)) {
+    const at = ['cameras', name];
+    checkSource(say, [...at, 'source'], camera);
+    checkZones(say, at, camera);
+    for (const [label, settings] of Object.entries(camera.labels)) {
+      checkLabel(say, [...at, 'labels', label], { ...config.labels[label], ...settings });
+    }
+  }
+
+  const { mqtt } = config;
+  if (mqtt.username !== undefined && mqtt.username_file !== undefined) {
+    say(['mqtt', 'username'], 'expected either `username` or `username_file`, found both');
+  }
+  if ((mqtt.cert_file === undefined) !== (mqtt.key_file === undefined)) {
+    say(
+      ['mqtt', mqtt.cert_file ? 'cert_file' : 'key_file'],
+      'expected `cert_file` and `key_file` together, found one',
+    );
+  }
+  if (URL.canParse(mqtt.url)) {
+    const { username, password } = new URL(mqtt.url);
+    if (username || password) {
+      say(
+        ['mqtt', 'url'],
+        'expected an address without user and password, found them: use `username` and `password_file`',
+      );
+    }
+  }
+  return problems;
+}
+
+/** Problems with the names of cameras and zones in settings of any shape. */
+export function checkNames(raw: unknown): Problem[] {
+  const problems: Problem[] = [];
+  const check = (path: string[], group: unknown) => {
+    for (const [name, value] of entries(group)) {
+      if (!NAME.pattern.test(name)) {
+        problems.push({
+          path: [...path, name],
+          message: `expected a name of ${NAME.rule}, found ${show(name)}`,
+        });
+      }
+      if (path.length === 1)
+        check([...path, name, 'zones'], entries(value).find(([key]) => key === 'zones')?.[1]);
+    }
+  };
+  check(['cameras'], entries(raw).find(([key]) => key === 'cameras')?.[1]);
+  return problems;
+}
+
+const entries = (value: unknown) =>
+  typeof value === 'object' && value !== null ? Object.entries(value) : [];
+
+type Say = (path: PropertyKey[], message: string) => void;
+
+function checkLabel(say: Say, path: PropertyKey[], settings: LabelOverride): void {
+  const { on, off, window, hits, min, max } = { ...defaultLabel, ...settings } as LabelConfig;
+  if (settings.off !== undefined && off > on)
+    say([...path, 'off'], `expected at most \`on\` (${on}), found ${off}`);
+  if (hits > window) say([...path, 'hits'], `expected at most \`window\` (${window}), found ${hits}`);
+  if (min > max) say([...path, 'min'], `expected at most \`max\` (${max}), found ${min}`);
+}
+
+const SCHEMES = { rtsp: /^rtsps?:\/\/[^\s]+$/, http: /^https?:\/\/[^\s]+$/ };
+
+function checkSource(say: Say, path: PropertyKey[], { source }: CameraConfig): void {
+  if (source.kind !== 'rtsp' && source.kind !== 'http') return;
+  if ((source.url === undefined) === (source.url_file === undefined)) {
+    say(
+      path,
+      `expected one of \`url\` and \`url_file\`, found ${source.url === undefined ? 'none' : 'both'}`,
+    );
+  }
+  if (source.url !== undefined && !SCHEMES[source.kind].test(source.url)) {
+    say([...path, 'url'], `expected an address that starts with ${source.kind}://, found another`);
+  }
+}
+
+function checkZones(say: Say, path: PropertyKey[], { zones, classify }: CameraConfig): void {
+  if (classify === 'zones' && Object.keys(zones).length === 0) {
+    say([...path, 'classify'], 'expected `zones` to be drawn for `classify: zones`, found none');
+  }
+  for (const [zone, { polygon }] of Object.entries(zones)) {
+    if (polygonArea(polygon) < 0.0001) {
+      say(
+        [...path, 'zones', zone, 'polygon'],
+        'expected corners that enclose some of the picture, found a line or a point',
+      );
+    }
+  }
+}
+
+/** Area of a polygon by the shoelace formula, in shares of the picture. */
+function polygonArea(polygon: readonly (readonly [number, number])[]): number {
+  let twice = 0;
+  for (const [i, [x, y]] of polygon.entries()) {
+    const [nextX, nextY] = polygon[(i + 1) % polygon.length] ?? [0, 0];
+    twice += x * nextY - nextX * y;
+  }
+  return Math.abs(twice) / 2;
+}

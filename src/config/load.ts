@@ -1,0 +1,215 @@
+/** Configuration: defaults ← file ← environment, checked as a whole, paths made absolute, then frozen. */
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname, isAbsolute, resolve } from 'node:path';
+import { isMap, LineCounter, type Node, parseDocument, parse as parseYaml } from 'yaml';
+import type { z } from 'zod';
+import { LookoutError, messageOf } from '../errors.ts';
+import { checkConsistency, checkNames } from './consistency.ts';
+import { describeIssue, type Problem, removeFaults } from './problems.ts';
+import { type Config, configSchema } from './schema.ts';
+
+const PREFIX = 'LOOKOUT__';
+
+export interface LoadOptions {
+  /** YAML file; without one the defaults run. */
+  file?: string | undefined;
+  /** `LOOKOUT__mqtt__url=…` overrides `mqtt.url`; values are read as YAML. */
+  env?: NodeJS.ProcessEnv;
+}
+
+export interface LoadedConfig {
+  config: Config & { device: string };
+  file: string | null;
+  /** What relative paths started from. */
+  baseDir: string;
+}
+
+/**
+ * Reads and checks the configuration.
+ * @throws LookoutError CONFIG_UNREADABLE, or CONFIG_INVALID with every problem at once
+ */
+export function loadConfig({ file, env = process.env }: LoadOptions = {}): LoadedConfig {
+  const source = file === undefined ? null : readSource(resolve(file));
+  const raw = source?.value ?? {};
+  for (const [key, value] of Object.entries(env)) {
+    if (key.startsWith(PREFIX) && value !== undefined)
+      overlay(raw, key.slice(PREFIX.length).split('__'), value);
+  }
+
+  const { parsed, problems } = check(raw);
+  if (!parsed) {
+    const lines = problems
+      .map((problem) => ({ line: source?.lineOf(problem.path) ?? 0, text: format(problem) }))
+      .sort((a, b) => a.line - b.line)
+      .map(({ line, text }) => (line > 0 ? `  line ${line}: ${text}` : `  ${text}`));
+    throw new LookoutError(
+      'CONFIG_INVALID',
+      `${file ?? 'configuration'}: ${lines.length} ${lines.length === 1 ? 'problem' : 'problems'}\n${lines.join('\n')}`,
+      {
+        hint: 'Every setting is explained in config/lookout.example.yaml; `lookout check-config` checks a file.',
+      },
+    );
+  }
+
+  const baseDir = file === undefined ? process.cwd() : dirname(resolve(file));
+  const config = { ...parsed, device: parsed.device ?? deviceName(hostname()) };
+  resolvePaths(config, baseDir, env.CREDENTIALS_DIRECTORY);
+  return { config: deepFreeze(config), file: source?.file ?? null, baseDir };
+}
+
+/** All problems of the raw settings: those of single settings, and those between the settings that are right. */
+function check(raw: unknown): { parsed: Config | null; problems: Problem[] } {
+  const problems = checkNames(raw);
+  const parsed = configSchema.safeParse(raw);
+  if (parsed.success) {
+    problems.push(...checkConsistency(parsed.data));
+    return { parsed: problems.length === 0 ? parsed.data : null, problems };
+  }
+  problems.push(...parsed.error.issues.flatMap((issue) => describeIssue(issue, raw)));
+  const rest: unknown = structuredClone(raw);
+  for (let left = parsed.error.issues; left.length > 0; ) {
+    removeFaults(rest, left);
+    const again = configSchema.safeParse(rest);
+    if (again.success) problems.push(...checkConsistency(again.data));
+    left = again.error?.issues ?? [];
+  }
+  return { parsed: null, problems };
+}
+
+interface SourceText {
+  file: string;
+  value: Record<string, unknown>;
+  lineOf: (path: readonly PropertyKey[]) => number | null;
+}
+
+function readSource(file: string): SourceText {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new LookoutError('CONFIG_UNREADABLE', `config file ${file} cannot be read: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'Check the path and its permissions; config/lookout.example.yaml is a start.',
+    });
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: true });
+  if (document.errors.length > 0) {
+    const list = document.errors.map((error) => `  ${error.message.split('\n')[0]}`);
+    throw new LookoutError('CONFIG_INVALID', `${file}: not valid YAML\n${list.join('\n')}`);
+  }
+  const value: unknown = document.toJS() ?? {};
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new LookoutError(
+      'CONFIG_INVALID',
+      `${file}: expected settings as \`key: value\`, found ${typeof value}`,
+    );
+  }
+  const lineOf = (path: readonly PropertyKey[]): number | null => {
+    for (let depth = path.length; depth > 0; depth--) {
+      const offset = keyOffset(document.contents, path.slice(0, depth));
+      if (offset !== null) return lines.linePos(offset).line;
+    }
+    return null;
+  };
+  return { file, value: value as Record<string, unknown>, lineOf };
+}
+
+/** Where the key of a path starts in the text. */
+function keyOffset(root: unknown, path: readonly PropertyKey[]): number | null {
+  let node = root;
+  let offset: number | null = null;
+  for (const part of path) {
+    if (isMap(node)) {
+      const pair = node.items.find(
+        (item) => String((item.key as Node & { value?: unknown }).value) === String(part),
+      );
+      if (!pair) return null;
+      offset = (pair.key as Node).range?.[0] ?? null;
+      node = pair.value;
+    } else return offset;
+  }
+  return offset;
+}
+
+function format({ path, message }: Problem): string {
+  return path.length > 0 ? `${path.join('.')}: ${message}` : message;
+}
+
+function overlay(target: Record<string, unknown>, path: string[], text: string): void {
+  let node = target;
+  for (const part of path.slice(0, -1)) {
+    const next = node[part];
+    if (typeof next === 'object' && next !== null && !Array.isArray(next))
+      node = next as Record<string, unknown>;
+    else {
+      const created: Record<string, unknown> = {};
+      node[part] = created;
+      node = created;
+    }
+  }
+  const last = path.at(-1);
+  if (!last) return;
+  try {
+    node[last] = parseYaml(text) as unknown;
+  } catch {
+    node[last] = text;
+  }
+}
+
+/** A host name as a device name: lower case, foreign characters become `-`. */
+function deviceName(host: string): string {
+  const name = host
+    .toLowerCase()
+    .replace(/\..*$/, '')
+    .replace(/[^a-z0-9_-]+/g, '-')
+    .replace(/^[-_]+/, '')
+    .slice(0, 40);
+  return name || 'lookout';
+}
+
+const CREDENTIAL = 'credential:';
+
+function resolvePaths(
+  config: z.infer<typeof configSchema>,
+  baseDir: string,
+  credentials: string | undefined,
+): void {
+  const absolute = (path: string, from = baseDir): string => {
+    if (!path.startsWith(CREDENTIAL)) return isAbsolute(path) ? path : resolve(from, path);
+    const name = path.slice(CREDENTIAL.length);
+    if (!credentials || !/^[\w.-]+$/.test(name)) {
+      throw new LookoutError(
+        'CONFIG_INVALID',
+        `${path}: expected a credential passed by systemd, found none`,
+        {
+          hint: 'Add `LoadCredential=` to the unit, or give a file path instead.',
+        },
+      );
+    }
+    return resolve(credentials, name);
+  };
+  const { model, store, mqtt } = config;
+  config.data_dir = absolute(config.data_dir);
+  store.file = absolute(store.file, config.data_dir);
+  store.snapshots = absolute(store.snapshots, config.data_dir);
+  if (model.file !== 'builtin') model.file = absolute(model.file);
+  if (model.labels) model.labels = absolute(model.labels);
+  if (model.description) model.description = absolute(model.description);
+  for (const key of ['username_file', 'password_file', 'ca_file', 'cert_file', 'key_file'] as const) {
+    const path = mqtt[key];
+    if (path) mqtt[key] = absolute(path);
+  }
+  for (const { source } of Object.values(config.cameras)) {
+    if (source.kind === 'replay') source.path = absolute(source.path);
+    if ((source.kind === 'rtsp' || source.kind === 'http') && source.url_file)
+      source.url_file = absolute(source.url_file);
+  }
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null)
+    for (const child of Object.values(value)) deepFreeze(child);
+  return Object.freeze(value);
+}
