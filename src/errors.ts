@@ -3,13 +3,14 @@
  * A test holds this table against docs/errors.md.
  */
 
-/** Exit codes: sysexits.h `EX_CONFIG`, which systemd is told not to restart, and `EX_SOFTWARE`. */
-export const EXIT = { ok: 0, usage: 64, internal: 70, config: 78 } as const;
+/** Exit codes: sysexits.h `EX_CONFIG` (which systemd is told not to restart) and its kin. */
+export const EXIT = { ok: 0, usage: 64, noInput: 66, internal: 70, config: 78 } as const;
 
 /** Code → exit code of a command that ends with it. */
 export const ERROR_CODES = {
   CONFIG_UNREADABLE: EXIT.config,
   CONFIG_INVALID: EXIT.config,
+  IMAGE_UNREADABLE: EXIT.noInput,
   INTERNAL: EXIT.internal,
   USAGE: EXIT.usage,
 } as const;

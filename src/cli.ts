@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+/** argv → command. Every command lives in src/commands and loads what it needs only when it runs. */
+import { Command, CommanderError } from 'commander';
+import { cameraCommand } from './commands/cameras.ts';
+import { checkConfigCommand } from './commands/check-config.ts';
+import { classifyCommand } from './commands/classify.ts';
+import { eventsCommand } from './commands/events.ts';
+import { exportCommand } from './commands/export.ts';
+import { modelCommand } from './commands/model.ts';
+import { runCommand } from './commands/run.ts';
+import { schemaCommand } from './commands/schema.ts';
+import { versionCommand } from './commands/version.ts';
+import { EXIT, LookoutError } from './errors.ts';
+import { VERSION } from './version.ts';
+
+const program = new Command('lookout')
+  .description('Watches cameras, classifies what moves, logs it to SQLite and tells the house over MQTT.')
+  .version(VERSION, '-V, --version', 'print the version')
+  .helpOption('-h, --help', 'explain a command')
+  .showHelpAfterError('(lookout --help lists the commands)')
+  .exitOverride();
+
+for (const register of [
+  runCommand,
+  checkConfigCommand,
+  cameraCommand,
+  classifyCommand,
+  eventsCommand,
+  exportCommand,
+  modelCommand,
+  schemaCommand,
+  versionCommand,
+]) {
+  register(program);
+}
+
+// A reader that has seen enough (`lookout events | head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  } else if (error instanceof LookoutError) {
+    process.stderr.write(`${error.code}: ${error.message}\n${error.hint ? `${error.hint}\n` : ''}`);
+    process.exitCode = error.exitCode;
+  } else {
+    process.stderr.write(`INTERNAL: ${error instanceof Error ? error.stack : String(error)}\n`);
+    process.exitCode = EXIT.internal;
+  }
+}

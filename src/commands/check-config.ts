@@ -1,0 +1,28 @@
+import type { Command } from 'commander';
+import { configFile } from './options.ts';
+
+/** `lookout check-config`: everything that can be known to be wrong before a camera starts. */
+export function checkConfigCommand(program: Command): void {
+  program
+    .command('check-config')
+    .description('check a configuration file, its model and its labels; exit 78 if something is wrong')
+    .argument('[file]', 'configuration file; by default $LOOKOUT_CONFIG')
+    .addHelpText('after', '\nExample:\n  $ lookout check-config /etc/lookout/lookout.yaml')
+    .action(async (file: string | undefined) => {
+      const { loadConfig } = await import('../config/load.ts');
+      const { prepare } = await import('../prepare.ts');
+      const loaded = loadConfig({ file: configFile(file) });
+      const { model, cameras } = await prepare(loaded);
+      const lines = [
+        `${loaded.file ?? 'embedded defaults'}: ok`,
+        `device    ${loaded.config.device}`,
+        `data      ${loaded.config.data_dir}`,
+        `model     ${model.description.name} (${model.description.labels.length} labels)`,
+        `mqtt      ${loaded.config.mqtt.enabled ? loaded.config.mqtt.url : 'off'}`,
+        ...[...cameras].map(
+          ([name, camera]) => `camera    ${name} (${camera.config.source.kind}): ${Object.keys(camera.labels).join(', ')}`,
+        ),
+      ];
+      process.stdout.write(`${lines.join('\n')}\n`);
+    });
+}

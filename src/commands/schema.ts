@@ -1,0 +1,14 @@
+import type { Command } from 'commander';
+import { exampleConfig, jsonSchema } from '../config/reference.ts';
+
+/** `lookout schema`: the configuration's JSON Schema, or every setting as a commented file. */
+export function schemaCommand(program: Command): void {
+  program
+    .command('schema')
+    .description('print the JSON Schema of the configuration file')
+    .option('--example', 'print a configuration file with every setting explained instead')
+    .addHelpText('after', '\nExample:\n  $ lookout schema --example > lookout.yaml')
+    .action((options: { example?: true }) => {
+      process.stdout.write(options.example ? exampleConfig() : `${JSON.stringify(jsonSchema(), null, 2)}\n`);
+    });
+}

@@ -1,0 +1,27 @@
+import type { Command } from 'commander';
+import { VERSION } from '../version.ts';
+
+/** `lookout version`: this program, Node, ONNX Runtime and SQLite. */
+export function versionCommand(program: Command): void {
+  program
+    .command('version')
+    .description('print the versions of Lookout and of the parts it stands on')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  $ lookout version --json')
+    .action(async (options: { json?: true }) => {
+      const { env } = await import('onnxruntime-node');
+      const { default: Database } = await import('better-sqlite3');
+      const db = new Database(':memory:');
+      const sqlite = db.prepare('SELECT sqlite_version()').pluck().get();
+      db.close();
+      const versions = {
+        lookout: VERSION,
+        node: process.versions.node,
+        onnxruntime: env.versions.node ?? env.versions.common,
+        sqlite: String(sqlite),
+        platform: `${process.platform}-${process.arch}`,
+      };
+      const text = Object.entries(versions).map(([part, version]) => `${part} ${version}`);
+      process.stdout.write(`${options.json ? JSON.stringify(versions) : text.join('\n')}\n`);
+    });
+}
