@@ -1,0 +1,119 @@
+import type { HealthSample } from '../platform/health.ts';
+import type { Box, Detection, Event, EventChange, PictureFormat } from '../types.ts';
+
+/** A message that must reach the broker at least once. */
+export interface OutboxMessage {
+  topic: string;
+  payload: string;
+  qos: 0 | 1;
+  retain: boolean;
+}
+
+/** A message that waits for the broker. Ids count up and are never used again. */
+export interface OutboxRow extends OutboxMessage {
+  id: number;
+  /** When it was recorded, wall-clock milliseconds since 1970. */
+  createdAt: number;
+}
+
+/** How a camera's picture becomes upright: rotation in degrees clockwise, then the flip. */
+export interface Transform {
+  rotate: 0 | 90 | 180 | 270;
+  mirror: 'none' | 'horizontal' | 'vertical';
+}
+
+/** What is drawn into a snapshot. */
+export interface Annotation {
+  label: string;
+  /** 0…1 */
+  score: number;
+  box: Box;
+}
+
+/** A picture to keep as a JPEG. */
+export interface SnapshotRequest {
+  camera: string;
+  /** The event whose best frame it is; null for one that was asked for. */
+  eventId: string | null;
+  capturedAt: number;
+  format: PictureFormat;
+  /** The pixels; transferred to the store and back. */
+  data: ArrayBuffer;
+  transform: Transform;
+  annotation: Annotation | null;
+}
+
+export interface SavedSnapshot {
+  /** Relative to the snapshot folder; null if the file could not be written (said in the log). */
+  path: string | null;
+  jpeg: Uint8Array<ArrayBuffer>;
+  /** The caller's buffer, back for the pool. */
+  data: ArrayBuffer;
+}
+
+/** An event change with the messages that go out because of it. */
+export interface EventEntry {
+  change: EventChange;
+  messages: OutboxMessage[];
+  /** When it was recorded, wall-clock milliseconds since 1970. */
+  recordedAt: number;
+}
+
+/** Everything that one transaction writes. */
+export interface Batch {
+  events: EventEntry[];
+  detections: Detection[];
+  samples: HealthSample[];
+  /** Outbox rows up to this id have reached the broker; 0: none. */
+  publishedUpTo: number;
+}
+
+export interface CommitResult {
+  /** Why entries of the batch were left out: what they hold can never be written. */
+  rejected: string[];
+  /** The database has grown over its limit. */
+  overSize: boolean;
+}
+
+/** What the worker counts. */
+export interface WorkerStats {
+  outboxDepth: number;
+  /** Messages ever dropped because the outbox was full. */
+  outboxDropped: number;
+  /** Rows in the log. Detections: the span of their ids, which is a few too many after the clock was set back. */
+  events: number;
+  detections: number;
+  databaseBytes: number;
+  snapshotBytes: number;
+  /** Bytes that the store sent to the disk since its thread started; null where the kernel does not say. */
+  bytesWritten: number | null;
+}
+
+export interface StoreStats extends WorkerStats {
+  /** Event changes and detections that wait in memory for their commit. */
+  waiting: number;
+  /** Event changes and detections given up while the database could not be written. */
+  lost: { events: number; detections: number };
+  /** Why the database cannot be written just now. */
+  error: string | null;
+}
+
+/** What retention removed in one run. */
+export interface RetentionResult {
+  events: number;
+  detections: number;
+  samples: number;
+  snapshots: number;
+}
+
+/** What the worker does for the main thread; see rpc.ts. */
+export interface WorkerApi {
+  open(now: number): void;
+  commit(batch: Batch): CommitResult;
+  openEvents(): Event[];
+  outbox(afterId: number, limit: number): OutboxRow[];
+  snapshot(request: SnapshotRequest): SavedSnapshot;
+  maintain(now: number): RetentionResult;
+  stats(): WorkerStats;
+  close(): void;
+}
