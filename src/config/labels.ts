@@ -13,7 +13,7 @@ export function layerLabel(...layers: (LabelOverride | undefined)[]): LabelConfi
       ...label,
       off: label.on === 0 ? 0 : round((label.off * on) / label.on),
       hits: Math.max(1, Math.round((label.hits * window) / label.window)),
-      ...layer,
+      ...(layer as Partial<LabelConfig>),
     };
   }
   return label;

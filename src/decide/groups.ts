@@ -1,0 +1,148 @@
+/** From the model's classes to the labels that people care about. */
+import { didYouMean } from '../config/problems.ts';
+import { LookoutError } from '../errors.ts';
+import type { ModelDescription } from '../model/description.ts';
+import { presetFor } from './presets.ts';
+
+/** A label or group that the configuration names, and where, for messages: `cameras.door.labels`, `dog`. */
+export interface LabelUse {
+  path: string;
+  name: string;
+}
+
+/** What can be scored: the model's labels without its background, its groups, and whatever else was named. */
+export interface CompiledLabels {
+  readonly names: readonly string[];
+  /** Things that are probably not meant, one sentence each, to be said at the start. */
+  readonly warnings: readonly string[];
+  /**
+   * Scores every name: the sum of its classes' probabilities, at most 1.
+   * @param probabilities one per class of the model
+   * @param out one per name
+   */
+  score(probabilities: Float32Array, out: Float32Array): void;
+}
+
+/**
+ * Resolves names to classes. A name means, in this order: a group; a whole line of the label file; one synonym of
+ * such a line (`tabby` of `tabby, tabby cat`), then of all lines that have it; the same without regard to case.
+ * Members of groups may be groups. The configuration's groups come before the model's, and those before the
+ * preset's; a group may have the name of a label and contain it.
+ * @param uses names that must exist besides the groups' members; a synonym among them becomes a name of its own
+ * @throws LookoutError LABEL_UNKNOWN with every name that is neither a label nor a group
+ */
+export function compileLabels(
+  description: Pick<ModelDescription, 'name' | 'labels' | 'background' | 'groups'>,
+  groups: Record<string, readonly string[]>,
+  uses: readonly LabelUse[] = [],
+): CompiledLabels {
+  const preset = presetFor(description.labels);
+  const index = indexLabels(description.labels);
+  const named = new Map<string, { path: string; members: readonly string[] }>();
+  for (const [name, members] of Object.entries(description.groups)) {
+    named.set(name, { path: `the model's group ${name}`, members });
+  }
+  for (const [name, members] of Object.entries(groups)) named.set(name, { path: `groups.${name}`, members });
+
+  const unknown = new Set<string>();
+  const warnings = new Set<string>();
+
+  const resolve = ({ path, name }: LabelUse, within: readonly string[]): Set<number> => {
+    if (!within.includes(name)) {
+      const group = named.get(name);
+      if (group) {
+        const inner = [...within, name];
+        return new Set(
+          group.members.flatMap((member) => [...resolve({ path: group.path, name: member }, inner)]),
+        );
+      }
+      const classes = preset?.groups[name];
+      if (classes) return new Set(classes);
+    }
+    const { classes, ambiguous } = index.find(name);
+    if (classes.length === 0) {
+      const candidates = [...named.keys(), ...Object.keys(preset?.groups ?? {}), ...index.words];
+      const why = preset?.absent[name];
+      unknown.add(`${path}: unknown label \`${name}\`${why ? ` (${why})` : didYouMean(name, candidates)}`);
+    }
+    if (ambiguous) {
+      const lines = classes.map((i) => `\`${description.labels[i]}\` (${i})`);
+      warnings.add(`${path}: \`${name}\` means ${classes.length} labels of the model: ${lines.join(', ')}`);
+    }
+    return new Set(classes);
+  };
+
+  const table = new Map<string, Set<number>>();
+  for (const [i, label] of description.labels.entries()) {
+    if (description.background.includes(label)) continue;
+    table.set(label, (table.get(label) ?? new Set()).add(i));
+  }
+  for (const name of [...Object.keys(preset?.groups ?? {}), ...named.keys()]) {
+    table.set(name, resolve({ path: name, name }, []));
+  }
+  for (const use of uses) {
+    const classes = resolve(use, []);
+    if (!table.has(use.name)) table.set(use.name, classes);
+  }
+
+  if (unknown.size > 0) {
+    throw new LookoutError(
+      'LABEL_UNKNOWN',
+      [`labels that the model ${description.name} does not know`, ...unknown].join('\n  '),
+      { hint: 'Name a group, a whole label of the model or one of the synonyms in it.' },
+    );
+  }
+  return freeze(table, [...warnings]);
+}
+
+interface LabelIndex {
+  /** Every line and every synonym. */
+  words: string[];
+  find(name: string): { classes: number[]; ambiguous: boolean };
+}
+
+/** The ways to find a label by name, most exact first. */
+function indexLabels(labels: readonly string[]): LabelIndex {
+  const maps = Array.from({ length: 3 }, () => new Map<string, number[]>());
+  const add = (map: Map<string, number[]> | undefined, word: string, i: number) => {
+    const classes = map?.get(word) ?? [];
+    if (!classes.includes(i)) map?.set(word, [...classes, i]);
+  };
+  for (const [i, label] of labels.entries()) {
+    add(maps[0], label, i);
+    for (const word of [label, ...label.split(',').map((synonym) => synonym.trim())]) {
+      add(maps[1], word, i);
+      add(maps[2], word.toLowerCase(), i);
+    }
+  }
+  return {
+    words: [...(maps[1]?.keys() ?? [])],
+    find(name) {
+      const classes = maps[0]?.get(name) ?? maps[1]?.get(name) ?? maps[2]?.get(name.toLowerCase()) ?? [];
+      return { classes, ambiguous: classes.length > 1 };
+    },
+  };
+}
+
+/** Lays the table out flat, for the loop that runs for every region. */
+function freeze(table: ReadonlyMap<string, ReadonlySet<number>>, warnings: string[]): CompiledLabels {
+  const members = Int32Array.from([...table.values()].flatMap((classes) => [...classes]));
+  const ends = new Int32Array(table.size);
+  let end = 0;
+  for (const [i, classes] of [...table.values()].entries()) {
+    end += classes.size;
+    ends[i] = end;
+  }
+  return {
+    names: [...table.keys()],
+    warnings,
+    score(probabilities, out) {
+      let next = 0;
+      for (let i = 0; i < ends.length; i++) {
+        let sum = 0;
+        for (; next < ends[i]!; next++) sum += probabilities[members[next]!]!;
+        out[i] = Math.min(1, sum);
+      }
+    },
+  };
+}
