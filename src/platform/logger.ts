@@ -1,0 +1,176 @@
+/** One logger for the daemon: JSON lines for machines, one readable line each for people, never a secret. */
+import { fstatSync } from 'node:fs';
+import { isatty } from 'node:tty';
+import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino';
+import { prettyFactory } from 'pino-pretty';
+import type { Config } from '../config/schema.ts';
+import { LookoutError } from '../errors.ts';
+import type { EventChange } from '../types.ts';
+
+export interface LoggerOptions extends Partial<Config['log']> {
+  /** File descriptor to write to; standard output by default. */
+  fd?: number;
+  /** Instead of `fd`: where finished lines go. */
+  destination?: DestinationStream;
+  /** What `format: auto` goes by; whether `fd` is a terminal by default. */
+  terminal?: boolean;
+  env?: NodeJS.ProcessEnv;
+}
+
+const SECRETS = ['password', 'passphrase', 'token', 'secret'];
+
+/**
+ * Creates the logger. Lines leave in order and without a worker thread: a slow reader of standard output does not
+ * stall the frame path, and what is still waiting is written when the process exits.
+ */
+export function createLogger(options: LoggerOptions = {}): Logger {
+  const { level = 'info', format = 'auto', fd = 1, env = process.env } = options;
+  const terminal = options.terminal ?? isatty(fd);
+  const pretty = format === 'pretty' || (format === 'auto' && terminal);
+  const out =
+    options.destination ?? pino.destination({ dest: fd, sync: false, minLength: 0, maxLength: MAX_WAITING });
+  const render = pretty ? readable(terminal && !env.NO_COLOR) : journalPriority(fd, env);
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { err: describeError, error: describeError },
+      redact: {
+        paths: SECRETS.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]),
+        censor: HIDDEN,
+      },
+    },
+    { write: (line: string) => out.write(render(redactUrl(line))) },
+  );
+}
+
+const HIDDEN = '***';
+
+/** Characters that may wait for a slow reader before lines are dropped. */
+const MAX_WAITING = 1 << 20;
+
+/** Hides user, password and secret parameters of every address in a text. */
+export function redactUrl(text: string): string {
+  return text
+    .replace(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/?#"'<>\\]+@/gi, `$1${HIDDEN}@`)
+    .replace(
+      /([?&](?:pass|passwd|password|pwd|token|auth|secret|key|api_?key)=)[^&\s"'#\\]+/gi,
+      `$1${HIDDEN}`,
+    );
+}
+
+/** Logs one step of an event: start and end for everybody, updates for the curious. */
+export function logEvent(log: Logger, { type, event }: EventChange): void {
+  const where = event.zone === null ? '' : ` in ${event.zone}`;
+  const text = {
+    start: () => `${event.label} seen${where}, score ${event.score.toFixed(2)}`,
+    update: () => `${event.label} still there${where}, score ${event.score.toFixed(2)}`,
+    end: () => {
+      const seconds = ((event.endedAt ?? event.startedAt) - event.startedAt) / 1000;
+      return `${event.label} gone${where} after ${seconds.toFixed(1)} s, best score ${event.topScore.toFixed(2)}`;
+    },
+  }[type]();
+  const fields = {
+    camera: event.camera,
+    event: {
+      id: event.id,
+      type,
+      label: event.label,
+      score: event.score,
+      top_score: event.topScore,
+      zone: event.zone,
+      snapshot: event.snapshot,
+      reason: event.reason,
+    },
+  };
+  if (type === 'update') log.debug(fields, text);
+  else log.info(fields, text);
+}
+
+/** A foreseen error is its code and message; only an unforeseen one needs its stack. */
+function describeError(error: unknown): unknown {
+  if (!(error instanceof LookoutError)) return error instanceof Error ? stdSerializers.err(error) : error;
+  const { code, message, hint, cause } = error;
+  return { code, message, hint, cause: cause instanceof Error ? cause.message : cause };
+}
+
+/** `20:15:03 INFO  driveway car seen, score 0.91`, further fields as `key=value`, remedies on lines of their own. */
+function readable(colorize: boolean): (line: string) => string {
+  const format = prettyFactory({
+    colorize,
+    customColors: 'message:reset',
+    hideObject: true,
+    ignore: 'time,level,type,stack',
+    messageFormat: (line, _key, _label, { colors }) => {
+      const { time, level, msg, camera, part, err, error, event, ...rest } = line;
+      const name = String(level);
+      const paint = { error: colors.red, fatal: colors.red, warn: colors.yellow, info: colors.green }[name];
+      const head =
+        event === undefined ? (paint ?? colors.dim)(name.toUpperCase().padEnd(5)) : colors.magenta('EVENT');
+      const where = camera ?? part;
+      const failure = describeFailure(err ?? error, String(msg ?? ''));
+      const fields = Object.entries(rest).map(
+        ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+      );
+      const words = [
+        colors.dim(new Date(String(time)).toTimeString().slice(0, 8)),
+        head,
+        where === undefined ? '' : colors.cyan(printable(String(where))),
+        printable(failure.text),
+        colors.dim(printable(fields.join(' '))),
+      ];
+      return [words.filter((word) => word !== '').join(' '), ...failure.details.map(printable)].join('\n');
+    },
+  });
+  return (line) => format(line) ?? '';
+}
+
+/** Without the control characters by which a camera program's words could steer a terminal. */
+function printable(text: string): string {
+  return text.replace(/(?![\n\t])\p{Cc}/gu, '');
+}
+
+interface Failure {
+  code?: string;
+  message?: string;
+  hint?: string;
+  cause?: unknown;
+  stack?: string;
+}
+
+/** The message with what failed, and the lines that go below it. */
+function describeFailure(value: unknown, said: string): { text: string; details: string[] } {
+  if (typeof value !== 'object' || value === null) {
+    return { text: value === undefined ? said : `${said}: ${String(value)}`, details: [] };
+  }
+  const { code, message = '', hint, cause, stack } = value as Failure;
+  if (stack !== undefined) return { text: said, details: [`    ${stack.replaceAll('\n', '\n    ')}`] };
+  const text = said === message ? said : `${said}: ${message}`;
+  const details = [];
+  if (typeof cause === 'string' && !message.includes(cause)) details.push(`      because ${cause}`);
+  if (hint !== undefined) details.push(`      ${hint}`);
+  return { text: code === undefined ? text : `${text} (${code})`, details };
+}
+
+const PRIORITY: Record<string, number> = { fatal: 2, error: 3, warn: 4, info: 6, debug: 7, trace: 7 };
+
+/**
+ * In the journal, puts the priority in front of each line (sd-daemon(3)), so that `journalctl -p warning` works.
+ * The journal is told by its device and inode, as systemd.exec(5) asks for.
+ */
+function journalPriority(fd: number, env: NodeJS.ProcessEnv): (line: string) => string {
+  if (!isJournal(fd, env.JOURNAL_STREAM)) return (line) => line;
+  return (line) => `<${PRIORITY[/^\{"level":"(\w+)"/.exec(line)?.[1] ?? ''] ?? 6}>${line}`;
+}
+
+function isJournal(fd: number, stream: string | undefined): boolean {
+  if (stream === undefined) return false;
+  try {
+    const { dev, ino } = fstatSync(fd, { bigint: true });
+    return stream === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
+}
