@@ -20,6 +20,13 @@ export const ERROR_CODES = {
   MODEL_LABELS_MISMATCH: EXIT.config,
   MODEL_MISSING: EXIT.config,
   MODEL_OUTPUT_UNSUPPORTED: EXIT.config,
+  STORE_CORRUPT: EXIT.config,
+  STORE_LOCKED: EXIT.config,
+  STORE_MISSING: EXIT.config,
+  STORE_TOO_NEW: EXIT.config,
+  STORE_TOO_OLD: EXIT.config,
+  STORE_UNREADABLE: EXIT.config,
+  STORE_UNWRITABLE: EXIT.config,
   USAGE: EXIT.usage,
 } as const;
 
