@@ -1,4 +1,5 @@
-import type { LabelConfig } from '../config/schema.ts';
+import { z } from 'zod';
+import { labelOverride } from '../config/schema.ts';
 
 /** What a model wants to be fed and what its answers mean. */
 export interface ModelDescription {
@@ -22,8 +23,43 @@ export interface ModelDescription {
   /** Group → labels, proposed by the model; the configuration's groups come on top. */
   groups: Record<string, string[]>;
   /** Labels and groups that make events unless the configuration names its own. */
-  events: Record<string, Partial<LabelConfig>>;
+  events: Record<string, z.infer<typeof labelOverride>>;
   /** Something that people must know before they trust it; said at every start. */
   warning: string | null;
   licence: string | null;
 }
+
+const triple = z.tuple([z.number(), z.number(), z.number()]);
+const side = z.number().int().min(8).max(4096);
+const labelName = z.string().min(1);
+
+/**
+ * A description as it is written down, inside a model (metadata entry `lookout`) or in a .json file. What the
+ * model's graph already says (names, size, layout, type) may be left out; where both say it they must agree.
+ */
+export const descriptionFile = z.strictObject({
+  name: z.string().min(1).optional(),
+  input: z
+    .strictObject({
+      name: z.string().optional(),
+      width: side.optional(),
+      height: side.optional(),
+      layout: z.enum(['nhwc', 'nchw']).optional(),
+      type: z.enum(['uint8', 'int8', 'float32']).optional(),
+      order: z.enum(['rgb', 'bgr']).default('rgb'),
+      mean: triple.optional(),
+      scale: triple.optional(),
+    })
+    .prefault({}),
+  output: z
+    .strictObject({ name: z.string().optional(), kind: z.enum(['probabilities', 'logits']).optional() })
+    .prefault({}),
+  labels: z.array(labelName).min(1).optional(),
+  background: z.array(labelName).default([]),
+  groups: z.record(labelName, z.array(labelName).min(1)).default({}),
+  events: z.record(labelName, labelOverride).default({}),
+  warning: z.string().nullable().default(null),
+  licence: z.string().nullable().default(null),
+});
+
+export type DescriptionFile = z.infer<typeof descriptionFile>;

@@ -1,0 +1,119 @@
+/** What a graph itself says about its input and its outputs. */
+import { LookoutError } from '../errors.ts';
+import { DataType, integer, type OnnxGraph, type OnnxValue } from './onnx.ts';
+
+/** One picture going in. `width` and `height` are null where the graph leaves them open. */
+export interface InputSignature {
+  name: string;
+  type: 'uint8' | 'int8' | 'float32';
+  layout: 'nhwc' | 'nchw';
+  width: number | null;
+  height: number | null;
+}
+
+/** One float vector coming out. `classes` is null where the graph leaves it open. */
+export interface OutputSignature {
+  name: string;
+  classes: number | null;
+  kind: 'probabilities' | 'logits';
+}
+
+const INPUT_TYPES: Record<number, InputSignature['type']> = {
+  [DataType.uint8]: 'uint8',
+  [DataType.int8]: 'int8',
+  [DataType.float]: 'float32',
+};
+
+/**
+ * Reads the shape, layout and type of the only input.
+ * @param file named in errors
+ * @throws LookoutError MODEL_INPUT_UNSUPPORTED unless it is one colour picture, batch 1, of bytes or floats
+ */
+export function inputSignature(graph: OnnxGraph, file: string): InputSignature {
+  const refuse = (message: string) => new LookoutError('MODEL_INPUT_UNSUPPORTED', `${file}: ${message}`);
+  const constants = new Set(graph.initializer.map((tensor) => tensor.name));
+  const inputs = graph.input.filter((input) => !constants.has(input.name));
+  const [input] = inputs;
+  if (!input || inputs.length > 1) {
+    throw refuse(`expected one input, found ${inputs.length}: ${names(inputs)}`);
+  }
+  const type = INPUT_TYPES[input.type?.tensorType?.elemType ?? 0];
+  if (!type) throw refuse(`expected ${input.name} to be uint8, int8 or float32`);
+
+  const shape = shapeOf(input);
+  if (shape?.length !== 4) {
+    throw refuse(`expected ${input.name} to have 4 dimensions, found ${shapeText(shape)}`);
+  }
+  const [batch, a, b, c] = shape as [number | null, number | null, number | null, number | null];
+  if (batch !== null && batch !== 1) {
+    throw refuse(`expected ${input.name} to take one picture at a time, found ${shapeText(shape)}`);
+  }
+  if (c === 3 && a !== 3) return { name: input.name, type, layout: 'nhwc', height: a, width: b };
+  if (a === 3) return { name: input.name, type, layout: 'nchw', height: b, width: c };
+  throw refuse(
+    `expected ${input.name} to have 3 colour channels, 1×H×W×3 or 1×3×H×W, found ${shapeText(shape)}`,
+  );
+}
+
+/**
+ * Reads the output called `name`, or the only one.
+ * @param file named in errors
+ * @throws LookoutError MODEL_OUTPUT_UNSUPPORTED unless it is one vector of float32
+ */
+export function outputSignature(graph: OnnxGraph, name: string | undefined, file: string): OutputSignature {
+  const refuse = (message: string) => new LookoutError('MODEL_OUTPUT_UNSUPPORTED', `${file}: ${message}`);
+  const candidates = name === undefined ? graph.output : graph.output.filter((o) => o.name === name);
+  const [output] = candidates;
+  if (!output || candidates.length > 1) {
+    const wanted = name === undefined ? 'one output' : `an output called ${name}`;
+    throw refuse(`expected ${wanted}, found ${names(graph.output)}`);
+  }
+  if (output.type?.tensorType?.elemType !== DataType.float) {
+    throw refuse(`expected ${output.name} to be float32`);
+  }
+  const shape = shapeOf(output);
+  const classAxes = shape?.slice(shape.length > 1 ? 1 : 0).filter((dimension) => dimension !== 1);
+  if (classAxes && classAxes.length > 1) {
+    throw refuse(`expected ${output.name} to be 1×N, found ${shapeText(shape)}`);
+  }
+  return {
+    name: output.name,
+    classes: classAxes?.length === 0 ? 1 : (classAxes?.[0] ?? null),
+    kind: endsInSoftmax(graph, output.name) ? 'probabilities' : 'logits',
+  };
+}
+
+const PASS_THROUGH = new Set([
+  'QuantizeLinear',
+  'DequantizeLinear',
+  'Reshape',
+  'Flatten',
+  'Squeeze',
+  'Identity',
+  'Cast',
+]);
+
+/** Whether the values come from a softmax, seen through steps that do not change what they mean. */
+function endsInSoftmax(graph: OnnxGraph, output: string): boolean {
+  const producers = new Map(graph.node.flatMap((node) => node.output.map((name) => [name, node] as const)));
+  let node = producers.get(output);
+  for (let steps = 0; node && PASS_THROUGH.has(node.opType) && steps < 8; steps++) {
+    node = producers.get(node.input[0] ?? '');
+  }
+  return node?.opType === 'Softmax';
+}
+
+function shapeOf(value: OnnxValue): (number | null)[] | undefined {
+  return value.type?.tensorType?.shape?.dim.map((dimension) => {
+    const size = dimension.dimParam ? 0 : integer(dimension.dimValue ?? 0);
+    return size > 0 ? size : null;
+  });
+}
+
+function shapeText(shape: (number | null)[] | undefined): string {
+  return shape ? shape.map((size) => size ?? '?').join('×') || 'a single number' : 'no shape at all';
+}
+
+function names(values: OnnxValue[]): string {
+  return values.map((value) => value.name).join(', ') || 'none';
+}
