@@ -1,26 +1,21 @@
 /** What no single setting can know: rules between settings. */
+import { layerLabel } from './labels.ts';
 import { type Problem, show } from './problems.ts';
-import {
-  type CameraConfig,
-  type Config,
-  defaultLabel,
-  type LabelConfig,
-  type LabelOverride,
-  NAME,
-} from './schema.ts';
+import { type CameraConfig, type Config, type LabelConfig, NAME } from './schema.ts';
 
 /** Problems between settings that are each valid by themselves. */
 export function checkConsistency(config: Config): Problem[] {
   const problems: Problem[] = [];
   const say = (path: PropertyKey[], message: string) => problems.push({ path, message });
 
-  for (const [label, settings] of Object.entries(config.labels)) checkLabel(say, ['labels', label], settings);
+  for (const [label, settings] of Object.entries(config.labels))
+    checkLabel(say, ['labels', label], layerLabel(settings));
   for (const [name, camera] of Object.entries(config.cameras)) {
     const at = ['cameras', name];
     checkSource(say, [...at, 'source'], camera);
     checkZones(say, at, camera);
     for (const [label, settings] of Object.entries(camera.labels)) {
-      checkLabel(say, [...at, 'labels', label], { ...config.labels[label], ...settings });
+      checkLabel(say, [...at, 'labels', label], layerLabel(config.labels[label], settings));
     }
   }
 
@@ -70,10 +65,9 @@ const entries = (value: unknown) =>
 
 type Say = (path: PropertyKey[], message: string) => void;
 
-function checkLabel(say: Say, path: PropertyKey[], settings: LabelOverride): void {
-  const { on, off, window, hits, min, max } = { ...defaultLabel, ...settings } as LabelConfig;
-  if (settings.off !== undefined && off > on)
-    say([...path, 'off'], `expected at most \`on\` (${on}), found ${off}`);
+function checkLabel(say: Say, path: PropertyKey[], label: LabelConfig): void {
+  const { on, off, window, hits, min, max } = label;
+  if (off > on) say([...path, 'off'], `expected at most \`on\` (${on}), found ${off}`);
   if (hits > window) say([...path, 'hits'], `expected at most \`window\` (${window}), found ${hits}`);
   if (min > max) say([...path, 'min'], `expected at most \`max\` (${max}), found ${min}`);
 }
