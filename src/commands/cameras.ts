@@ -12,7 +12,9 @@ export function cameraCommand(program: Command): void {
       const found = await discoverCameras();
       if (options.json) process.stdout.write(`${JSON.stringify(found)}\n`);
       else if (found.length === 0) {
-        process.stdout.write('No camera found. Network cameras are not searched for: give their address in the config.\n');
+        process.stdout.write(
+          'No camera found. Network cameras are not searched for: give their address in the config.\n',
+        );
       } else {
         for (const [i, camera] of found.entries()) {
           process.stdout.write(`${i === 0 ? '* ' : '  '}${camera.description}\n`);

@@ -20,7 +20,8 @@ export function checkConfigCommand(program: Command): void {
         `model     ${model.description.name} (${model.description.labels.length} labels)`,
         `mqtt      ${loaded.config.mqtt.enabled ? loaded.config.mqtt.url : 'off'}`,
         ...[...cameras].map(
-          ([name, camera]) => `camera    ${name} (${camera.config.source.kind}): ${Object.keys(camera.labels).join(', ')}`,
+          ([name, camera]) =>
+            `camera    ${name} (${camera.config.source.kind}): ${Object.keys(camera.labels).join(', ')}`,
         ),
       ];
       process.stdout.write(`${lines.join('\n')}\n`);

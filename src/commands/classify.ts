@@ -81,6 +81,7 @@ function table(file: string, top: readonly { label: string; score: number }[]): 
 
 function count(text: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number from 1.');
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError('expected a whole number from 1.');
   return value;
 }

@@ -11,12 +11,13 @@ export function layerLabel(...layers: (LabelOverride | undefined)[]): LabelConfi
     const { on = label.on, window = label.window } = layer;
     label = {
       ...label,
-      off: label.on === 0 ? 0 : round((label.off * on) / label.on),
-      hits: Math.max(1, Math.round((label.hits * window) / label.window)),
+      off: label.on === 0 ? 0 : roundScore((label.off * on) / label.on),
+      hits: Math.max(1, Math.roundScore((label.hits * window) / label.window)),
       ...(layer as Partial<LabelConfig>),
     };
   }
   return label;
 }
 
-const round = (score: number) => Math.round(score * 1e4) / 1e4;
+/** Scores and thresholds have four decimals: float32 noise must not decide, nor be written down. */
+export const roundScore = (score: number): number => Math.round(score * 1e4) / 1e4;

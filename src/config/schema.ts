@@ -316,7 +316,7 @@ const store = z.strictObject({
 });
 
 const mqtt = z.strictObject({
-  enabled: z.boolean().default(true),
+  enabled: z.boolean().default(true).describe('Whether anything is published at all.'),
   url: z
     .string()
     .regex(
@@ -336,7 +336,7 @@ const mqtt = z.strictObject({
     .regex(/^[^#+/\s]+(\/[^#+/\s]+)*$/, 'a topic without wildcards')
     .default('lookout')
     .describe('First part of every topic.'),
-  username: z.string().optional(),
+  username: z.string().optional().describe('User name at the broker.'),
   username_file: path.optional().describe('File that holds the user name.'),
   password_file: path
     .optional()
@@ -348,7 +348,7 @@ const mqtt = z.strictObject({
     .boolean()
     .default(true)
     .describe('Check the broker’s certificate. `false` lets anyone read along.'),
-  keepalive: seconds(5, 3600).default(30),
+  keepalive: seconds(5, 3600).default(30).describe('Seconds between signs of life to the broker.'),
   discovery: z
     .string()
     .regex(/^[^#+/\s]+$|^$/)
@@ -370,7 +370,10 @@ export const configSchema = z.strictObject({
   data_dir: path.default('./data').describe('Where the database and the snapshots live.'),
   log: z
     .strictObject({
-      level: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+      level: z
+        .enum(['trace', 'debug', 'info', 'warn', 'error'])
+        .default('info')
+        .describe('Least level that is logged.'),
       format: z
         .enum(['auto', 'pretty', 'json'])
         .default('auto')

@@ -1,0 +1,268 @@
+/**
+ * One camera's way through the daemon, on the main thread, which moves buffers and decides but touches no pixel:
+ *
+ *   CameraSupervisor ──Frame──▶ Vision ──Analysis + Frame──▶ Decider ──┬─ Detection[] ──▶ Store (group commit)
+ *     (source, restart)         (threads)                              ├─ EventChange[] ─▶ Store (event + outbox,
+ *          ▲                       ▲                                   │                   one transaction) ─▶ MQTT
+ *          │                       └── regions of open events ◀────────┤
+ *       FramePool ◀───────────── buffers ◀── snapshots ◀───────────────┴─ best frames
+ */
+import type { Logger } from 'pino';
+import { createSource } from './capture/create.ts';
+import type { FramePool } from './capture/pool.ts';
+import { CameraSupervisor } from './capture/supervisor.ts';
+import { Decider } from './decide/decider.ts';
+import type { CompiledLabels } from './decide/groups.ts';
+import type { Clock } from './platform/clock.ts';
+import { logEvent } from './platform/logger.ts';
+import type { PreparedCamera } from './prepare.ts';
+import type { Publisher } from './publish/publisher.ts';
+import { snapshotPath } from './store/paths.ts';
+import type { Store } from './store/store.ts';
+import type { Analysis, CameraStatus, Event, EventChange, Frame, Service } from './types.ts';
+import type { Vision } from './vision/vision.ts';
+
+/** What a camera uses of the daemon. */
+export interface CameraParts {
+  vision: Vision;
+  store: Store;
+  publisher: Publisher;
+  pool: FramePool;
+  compiled: CompiledLabels;
+  model: string;
+  logThreshold: number;
+  clock: Clock;
+  log: Logger;
+  random: () => number;
+  newId: (now: number) => string;
+  onFrame: (camera: string) => void;
+  onEnd: () => void;
+}
+
+/** The best picture of an open event that is not saved yet. */
+interface BestFrame {
+  event: Event;
+  frame: Frame;
+}
+
+/** How often an open event looks whether its time is over. */
+const TICK_MS = 500;
+
+export class Camera implements Service {
+  readonly name: string;
+  readonly #prepared: PreparedCamera;
+  readonly #parts: CameraParts;
+  readonly #log: Logger;
+  readonly #supervisor: CameraSupervisor;
+  readonly #decider: Decider;
+  readonly #best = new Map<string, BestFrame>();
+  readonly #saving = new Set<Promise<void>>();
+  #snapshotWanted = false;
+  #detect: boolean;
+  #cancelTick = () => {};
+
+  constructor(name: string, prepared: PreparedCamera, parts: CameraParts) {
+    const { config } = prepared;
+    this.name = name;
+    this.#prepared = prepared;
+    this.#parts = parts;
+    this.#log = parts.log.child({ camera: name });
+    this.#detect = config.detect;
+    this.#decider = new Decider({
+      camera: name,
+      labels: prepared.labels,
+      zones: config.zones,
+      compiled: parts.compiled,
+      model: parts.model,
+      logThreshold: parts.logThreshold,
+      newId: parts.newId,
+    });
+    this.#supervisor = new CameraSupervisor({
+      name,
+      source: () => createSource(config.source, { clock: parts.clock, log: this.#log }),
+      pool: parts.pool,
+      clock: parts.clock,
+      log: this.#log,
+      random: parts.random,
+      stallMs: stallMs(prepared),
+      onFrame: (frame) => {
+        parts.onFrame(name);
+        parts.vision.offer(frame);
+      },
+      consumed: () => parts.vision.consumed(name),
+      onStatus: (status, reason) => this.#onStatus(status, reason),
+      onEnd: parts.onEnd,
+    });
+  }
+
+  get status(): CameraStatus {
+    return this.#supervisor.status;
+  }
+
+  get counters(): CameraSupervisor['counters'] {
+    return this.#supervisor.counters;
+  }
+
+  get openEvents(): readonly Event[] {
+    return this.#decider.open;
+  }
+
+  async start(): Promise<void> {
+    const { config, labels } = this.#prepared;
+    const { publisher, clock } = this.#parts;
+    for (const label of Object.keys(labels)) publisher.setLabel(this.name, label, false);
+    publisher.setSetting(this.name, 'enabled', config.enabled ? 'ON' : 'OFF');
+    publisher.setSetting(this.name, 'detect', config.detect ? 'ON' : 'OFF');
+    publisher.setSetting(this.name, 'threshold', String(this.#threshold()));
+    this.#parts.vision.setDetect(this.name, config.detect);
+    this.#cancelTick = clock.every(TICK_MS, () => {
+      this.#apply(this.#decider.tick(clock.now(), clock.monotonic()));
+    });
+    await this.#supervisor.setEnabled(config.enabled);
+    await this.#supervisor.start();
+  }
+
+  /** Stops the camera; its open events go on until `close`. */
+  async stop(): Promise<void> {
+    this.#cancelTick();
+    await this.#supervisor.stop();
+  }
+
+  /** Ends every open event and waits until all of it is committed. */
+  async close(): Promise<void> {
+    this.#apply(this.#decider.close(this.#parts.clock.now()));
+    while (this.#saving.size > 0) await Promise.all(this.#saving);
+  }
+
+  /** Takes the analysis of a frame and its picture, whose buffer it passes on. */
+  onAnalysis(analysis: Analysis, frame: Frame): void {
+    const { detections, changes, best } = this.#decider.observe(analysis);
+    if (detections.length > 0) this.#parts.store.recordDetections(detections);
+    for (const event of best) this.#remember(event, frame);
+    this.#apply(changes);
+    this.#finish(frame);
+  }
+
+  /** Takes back a frame that nobody had time for. */
+  onDropped(frame: Frame): void {
+    this.#finish(frame);
+  }
+
+  /** A checked command from MQTT. */
+  onCommand(setting: string, value: string): void {
+    this.#log.info({ setting, value }, 'command');
+    const { publisher, vision } = this.#parts;
+    switch (setting) {
+      case 'enabled':
+        this.#watch(this.#supervisor.setEnabled(value === 'ON'));
+        break;
+      case 'detect':
+        this.#detect = value === 'ON';
+        vision.setDetect(this.name, this.#detect);
+        break;
+      case 'threshold':
+        this.#decider.setThreshold(Number(value));
+        break;
+      case 'snapshot':
+        this.#snapshotWanted = true;
+        return;
+    }
+    publisher.setSetting(this.name, setting, value);
+  }
+
+  #onStatus(status: CameraStatus, reason: string): void {
+    const level = status === 'online' || status === 'disabled' ? 'info' : 'warn';
+    this.#log[level](`camera is ${status}${reason ? `: ${reason}` : ''}`);
+    this.#parts.publisher.setCameraStatus(this.name, status);
+  }
+
+  #apply(changes: readonly EventChange[]): void {
+    if (changes.length === 0) return;
+    const { store, publisher, vision } = this.#parts;
+    for (const change of changes) {
+      change.event.snapshot ??= snapshotPath(change.event);
+      logEvent(this.#log, change);
+      const committed = store
+        .recordEvent(change, publisher.eventMessages(change))
+        .then(() => publisher.wake());
+      this.#watch(committed);
+      if (change.type !== 'update') this.#saveBest(change);
+    }
+    const open = this.#decider.open;
+    for (const label of new Set(changes.map(({ event }) => event.label))) {
+      publisher.setLabel(
+        this.name,
+        label,
+        open.some((event) => event.label === label),
+      );
+    }
+    vision.setOpenRegions(
+      this.name,
+      open.map(({ box, zone }) => ({ box, zone })),
+    );
+  }
+
+  /** Keeps a copy of the picture for the event until its start or end saves it. */
+  #remember(event: Event, frame: Frame): void {
+    const { pool } = this.#parts;
+    const old = this.#best.get(event.id);
+    if (old) pool.release(old.frame.data);
+    const data = pool.acquire(frame.data.byteLength);
+    new Uint8Array(data).set(new Uint8Array(frame.data));
+    this.#best.set(event.id, { event: { ...event }, frame: { ...frame, data } });
+  }
+
+  #saveBest({ type, event }: EventChange): void {
+    const best = this.#best.get(event.id);
+    if (!best) return;
+    this.#best.delete(event.id);
+    this.#save(best.frame, best.event, type === 'start');
+  }
+
+  /** Saves a picture as the event's snapshot, or as the camera's when there is no event. */
+  #save(frame: Frame, event: Event | null, publish: boolean): void {
+    const { store, publisher, pool } = this.#parts;
+    const { rotate, mirror } = this.#prepared.config;
+    const saved = store
+      .saveSnapshot({
+        path: snapshotPath(event ?? { id: 'latest', camera: this.name, startedAt: frame.capturedAt }),
+        capturedAt: frame.capturedAt,
+        format: frame.format,
+        data: frame.data,
+        transform: { rotate, mirror },
+        annotation: event && { label: event.label, score: event.topScore, box: event.box },
+      })
+      .then(({ jpeg, data }) => {
+        pool.release(data);
+        if (publish) publisher.publishSnapshot(this.name, jpeg);
+      });
+    this.#watch(saved);
+  }
+
+  /** Passes a frame's buffer on when everybody has seen it. */
+  #finish(frame: Frame): void {
+    if (this.#snapshotWanted) {
+      this.#snapshotWanted = false;
+      this.#save(frame, null, true);
+    } else this.#parts.pool.release(frame.data);
+  }
+
+  #watch(work: Promise<void>): void {
+    const watched = work
+      .catch((err: unknown) => this.#log.error({ err }, 'could not be done'))
+      .finally(() => this.#saving.delete(watched));
+    this.#saving.add(watched);
+  }
+
+  /** The `on` threshold that MQTT shows: the lowest of the camera's labels. */
+  #threshold(): number {
+    return Math.min(1, ...Object.values(this.#prepared.labels).map(({ on }) => on));
+  }
+}
+
+/** A camera may not be called stalled before it has missed three pictures. */
+function stallMs({ config }: PreparedCamera): number {
+  const { source } = config;
+  const interval = source.kind === 'libcamera' && source.mode === 'still' ? source.interval : 1 / source.fps;
+  return Math.max(config.stall, 3 * interval) * 1000;
+}

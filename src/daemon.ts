@@ -1,0 +1,202 @@
+/** The only wiring: builds the parts, starts them in order, stops them in reverse. */
+import { randomFillSync } from 'node:crypto';
+import type { Logger } from 'pino';
+import { Camera, type CameraParts } from './camera.ts';
+import { FramePool } from './capture/pool.ts';
+import type { LoadedConfig } from './config/load.ts';
+import { readBoard } from './platform/board.ts';
+import { type Clock, systemClock } from './platform/clock.ts';
+import { HealthMonitor } from './platform/health.ts';
+import { createIdSource } from './platform/id.ts';
+import { notify, Watchdog } from './platform/systemd.ts';
+import { type Prepared, prepare } from './prepare.ts';
+import { Publisher } from './publish/publisher.ts';
+import { Store } from './store/store.ts';
+import type { Service } from './types.ts';
+import { VERSION } from './version.ts';
+import { Vision } from './vision/vision.ts';
+
+export interface DaemonOptions {
+  log: Logger;
+  clock?: Clock;
+  random?: () => number;
+}
+
+export class Daemon implements Service {
+  /** Resolves with the reason when there is nothing left to do: every source has come to its end. */
+  readonly ended: Promise<string>;
+  readonly #loaded: LoadedConfig;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  /** What runs, in the order of its start. */
+  readonly #running: { name: string; stop: () => Promise<void> }[] = [];
+  readonly #cameras = new Map<string, Camera>();
+  #end: (reason: string) => void = () => {};
+  #analysed = 0;
+
+  constructor(loaded: LoadedConfig, { log, clock = systemClock, random = Math.random }: DaemonOptions) {
+    this.#loaded = loaded;
+    this.#log = log;
+    this.#clock = clock;
+    this.#random = random;
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  /** @throws LookoutError when a part cannot start; `stop` then ends those that did. */
+  async start(): Promise<void> {
+    const { config } = this.#loaded;
+    const log = this.#log;
+    const clock = this.#clock;
+    log.info(`Lookout ${VERSION}, ${this.#loaded.file ?? 'embedded defaults (no configuration file)'}`);
+
+    const prepared = await prepare(this.#loaded);
+    const { model, compiled } = prepared;
+    for (const warning of compiled.warnings) log.warn(warning);
+
+    const store = new Store({ ...config.store, config: config.store, clock, log });
+    await this.#start('store', store);
+    log.info(`database ${config.store.file}, snapshots in ${config.store.snapshots}`);
+
+    const publisher = new Publisher({
+      config: config.mqtt,
+      device: config.device,
+      cameras: [...prepared.cameras].map(([name, camera]) => ({
+        name,
+        labels: Object.keys(camera.labels),
+        zones: Object.keys(camera.config.zones),
+      })),
+      outbox: store,
+      clock,
+      log,
+      onCommand: (camera, setting, value) => this.#cameras.get(camera)?.onCommand(setting, value),
+    });
+    await this.#start('mqtt', publisher);
+    await this.#endLeftOpen(store, publisher);
+
+    const pool = new FramePool();
+    const monitor = new HealthMonitor({ clock, cameras: [...prepared.cameras.keys()] });
+    const vision = new Vision({
+      model,
+      config: config.model,
+      cameras: config.cameras,
+      clock,
+      log,
+      onAnalysis: (analysis, frame) => {
+        this.#analysed++;
+        monitor.frame(analysis.camera, analysis);
+        this.#cameras.get(frame.camera)?.onAnalysis(analysis, frame);
+      },
+      onDropped: (frame) => {
+        monitor.dropped(frame.camera);
+        this.#cameras.get(frame.camera)?.onDropped(frame);
+      },
+    });
+    await this.#start('vision', vision);
+    log.info(
+      `model ${model.description.name}, ${model.description.input.width}×${model.description.input.height}, ` +
+        `on ${vision.info.provider} with ${vision.info.threads} ${vision.info.threads === 1 ? 'thread' : 'threads'}`,
+    );
+    if (model.description.warning) log.warn(model.description.warning);
+
+    this.#buildCameras(prepared, { vision, store, publisher, pool, clock, log, monitor });
+    const board = await readBoard();
+    publisher.setInfo({
+      version: VERSION,
+      board: board.model,
+      model: { name: model.description.name, sha256: model.sha256 },
+      provider: vision.info.provider,
+      cameras: [...this.#cameras.keys()],
+    });
+    for (const camera of this.#cameras.values()) await this.#start(camera.name, camera);
+
+    const cancelHealth = clock.every(config.health_interval * 1000, () => {
+      void this.#reportHealth(monitor, store, publisher);
+    });
+    this.#running.push({ name: 'health', stop: async () => cancelHealth() });
+    const watchdog = new Watchdog({
+      clock,
+      log,
+      progress: () => this.#analysed,
+      idle: () => [...this.#cameras.values()].every(({ status }) => status !== 'online'),
+    });
+    await this.#start('watchdog', watchdog);
+    await notify('READY=1', `STATUS=watching ${this.#cameras.size} cameras`);
+  }
+
+  /**
+   * Stops in the order of the data, so that what was seen is still written and sent: cameras, vision, open events,
+   * broker, database.
+   */
+  async stop(): Promise<void> {
+    await notify('STOPPING=1');
+    for (let part = this.#running.pop(); part; part = this.#running.pop()) {
+      try {
+        await part.stop();
+      } catch (err) {
+        this.#log.error({ err }, `${part.name} did not stop cleanly`);
+      }
+      if (part.name === 'vision') for (const camera of this.#cameras.values()) await camera.close();
+    }
+    this.#log.info('stopped');
+    this.#log.flush();
+  }
+
+  async #start(name: string, part: Service): Promise<void> {
+    this.#running.push({ name, stop: () => part.stop() });
+    await part.start();
+  }
+
+  #buildCameras(
+    prepared: Prepared,
+    parts: Pick<CameraParts, 'vision' | 'store' | 'publisher' | 'pool' | 'clock' | 'log'> & {
+      monitor: HealthMonitor;
+    },
+  ): void {
+    const newId = createIdSource(randomFillSync);
+    for (const [name, camera] of prepared.cameras) {
+      const built = new Camera(name, camera, {
+        ...parts,
+        compiled: prepared.compiled,
+        model: prepared.model.description.name,
+        logThreshold: this.#loaded.config.store.log_threshold,
+        random: this.#random,
+        newId,
+        onFrame: () => parts.monitor.captured(name),
+        onEnd: () => this.#onEnd(),
+      });
+      this.#cameras.set(name, built);
+    }
+  }
+
+  /** A replay has come to its end: when no camera has anything left to show, neither has the daemon. */
+  #onEnd(): void {
+    const done = [...this.#cameras.values()].every(
+      ({ status }) => status === 'offline' || status === 'disabled',
+    );
+    if (done) this.#end('every replay has come to its end');
+  }
+
+  /** Ends the events that a crash or a power cut left open, at their last sign of life. */
+  async #endLeftOpen(store: Store, publisher: Publisher): Promise<void> {
+    const open = await store.openEvents();
+    for (const event of open) {
+      const change = { type: 'end' as const, event: { ...event, endedAt: event.endedAt ?? event.startedAt } };
+      await store.recordEvent(change, publisher.eventMessages(change));
+    }
+    if (open.length > 0) this.#log.warn(`ended ${open.length} events that the last run left open`);
+    publisher.wake();
+  }
+
+  async #reportHealth(monitor: HealthMonitor, store: Store, publisher: Publisher): Promise<void> {
+    try {
+      const health = await monitor.sample(await store.stats());
+      store.recordSample(health);
+      publisher.publishHealth(health);
+    } catch (err) {
+      this.#log.error({ err }, 'health could not be measured');
+    }
+  }
+}

@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { loadConfig } from '../../../src/config/load.ts';
+import { LookoutError } from '../../../src/errors.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'lookout-config-'));
+
+function file(yaml: string): string {
+  const path = join(folder, 'lookout.yaml');
+  writeFileSync(path, yaml);
+  return path;
+}
+
+function load(yaml: string, env: NodeJS.ProcessEnv = {}) {
+  return loadConfig({ file: file(yaml), env });
+}
+
+function problemsOf(yaml: string, env: NodeJS.ProcessEnv = {}): string[] {
+  try {
+    load(yaml, env);
+  } catch (error) {
+    assert.ok(error instanceof LookoutError);
+    assert.equal(error.exitCode, 78);
+    return error.message
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim());
+  }
+  assert.fail('the configuration was accepted');
+}
+
+describe('loadConfig', () => {
+  it('runs a demo camera, the built-in model and the embedded broker without a file', () => {
+    const { config, file } = loadConfig({ env: {} });
+    assert.equal(file, null);
+    assert.deepEqual(Object.keys(config.cameras), ['demo']);
+    assert.equal(config.cameras.demo?.source.kind, 'demo');
+    assert.equal(config.model.file, 'builtin');
+    assert.equal(config.mqtt.url, 'embedded');
+    assert.equal(config.store.file, join(process.cwd(), 'data', 'lookout.db'));
+  });
+
+  it('names every problem of a file at once, each with its line, in order', () => {
+    const problems = problemsOf(`
+devise: x
+cameras:
+  Front Door:
+    source: { kind: libcam }
+  side:
+    source: { kind: rtsp, url: "http://x", fsp: 3 }
+    rotate: 45
+    labels: { dog: { on: 2, hits: 9 } }
+  back:
+    source: { kind: demo, width: 641 }
+    classify: zone
+    zones: { "a/b": { polygon: [[0, 0], [1, 1], [0.5, 0.5]] } }
+labels:
+  cat: { on: 0.3, off: 0.5, hits: 7 }
+`);
+    assert.deepEqual(problems, [
+      'line 2: devise: unknown setting (did you mean `device`?)',
+      'line 4: cameras.Front Door: expected a name of lower-case letters, digits, - and _, at most 40, starting with a letter or digit, found "Front Door"',
+      'line 5: cameras.Front Door.source.kind: expected one of libcamera, v4l2, rtsp, http, gstreamer, replay, demo, auto, found "libcam" (did you mean `libcamera`?)',
+      'line 7: cameras.side.source.fsp: unknown setting (did you mean `fps`?)',
+      'line 7: cameras.side.source.url: expected an address that starts with rtsp://, found another',
+      'line 8: cameras.side.rotate: expected one of 0, 90, 180, 270, found 45',
+      'line 9: cameras.side.labels.dog.on: expected at most 1, found 2',
+      'line 9: cameras.side.labels.dog.hits: expected at most `window` (5), found 9',
+      'line 11: cameras.back.source.width: expected a multiple of 2, found 641',
+      'line 12: cameras.back.classify: expected one of frame, motion, zones, found "zone" (did you mean `zones`?)',
+      'line 13: cameras.back.zones.a/b: expected a name of lower-case letters, digits, - and _, at most 40, starting with a letter or digit, found "a/b"',
+      'line 13: cameras.back.zones.a/b.polygon: expected corners that enclose some of the picture, found a line or a point',
+      'line 15: labels.cat.off: expected at most `on` (0.3), found 0.5',
+      'line 15: labels.cat.hits: expected at most `window` (5), found 7',
+    ]);
+  });
+
+  it('never repeats a value that may hold a password', () => {
+    const problems = problemsOf(`
+mqtt: { url: "mqtt:/me:hunter2@broker", password: hunter2, username: [hunter2] }
+cameras:
+  a: { source: { kind: rtsp, url: "rtps://me:hunter2@cam" } }
+`);
+    assert.ok(problems.length >= 4, problems.join('\n'));
+    assert.ok(!problems.join('\n').includes('hunter2'));
+  });
+
+  it('refuses a user or password inside the address of the broker', () => {
+    assert.match(
+      problemsOf('mqtt: { url: "mqtt://me:secret@broker" }').join(),
+      /mqtt.url: expected an address without/,
+    );
+  });
+
+  it('wants exactly one of url and url_file', () => {
+    const both = 'cameras: { a: { source: { kind: http, url: "http://x/", url_file: u } } }';
+    assert.match(problemsOf(both).join(), /found both/);
+    assert.match(problemsOf('cameras: { a: { source: { kind: http } } }').join(), /found none/);
+  });
+
+  it('wants at least one camera', () => {
+    assert.match(problemsOf('cameras: {}').join(), /cameras: expected at least one camera/);
+  });
+
+  it('says where a file stops being YAML', () => {
+    assert.match(problemsOf('cameras: [1').join(), /line 1|line 2/);
+    assert.throws(() => load('just text'), /expected settings as `key: value`, found string/);
+  });
+
+  it('names a file that cannot be read', () => {
+    assert.throws(() => loadConfig({ file: join(folder, 'absent.yaml'), env: {} }), {
+      code: 'CONFIG_UNREADABLE',
+      message: /absent\.yaml cannot be read: ENOENT/,
+    });
+  });
+
+  it('takes an empty file as the defaults', () => {
+    assert.deepEqual(Object.keys(load('').config.cameras), ['demo']);
+  });
+
+  it('lets the environment override single settings', () => {
+    const { config } = load('mqtt: { base: here }', {
+      LOOKOUT__mqtt__url: 'mqtt://broker:1883',
+      LOOKOUT__mqtt__version: '4',
+      LOOKOUT__cameras__door__source: '{ kind: demo, fps: 2 }',
+    });
+    assert.equal(config.mqtt.url, 'mqtt://broker:1883');
+    assert.equal(config.mqtt.base, 'here');
+    assert.equal(config.mqtt.version, 4);
+    assert.equal(config.cameras.door?.source.kind, 'demo');
+  });
+
+  it('checks what the environment says like the file', () => {
+    assert.match(
+      problemsOf('', { LOOKOUT__mqtt__vresion: '4' }).join(),
+      /mqtt.vresion: unknown setting \(did you mean `version`\?\)/,
+    );
+  });
+
+  it('makes paths absolute from the folder of the file, and those of the store from the data folder', () => {
+    const { config } = load(`
+data_dir: d
+model: { file: m.onnx }
+mqtt: { password_file: /etc/pw, ca_file: ca.pem }
+cameras: { a: { source: { kind: replay, path: clips } } }
+`);
+    assert.equal(config.data_dir, join(folder, 'd'));
+    assert.equal(config.store.file, join(folder, 'd', 'lookout.db'));
+    assert.equal(config.model.file, join(folder, 'm.onnx'));
+    assert.equal(config.mqtt.password_file, '/etc/pw');
+    assert.equal(config.mqtt.ca_file, join(folder, 'ca.pem'));
+    assert.deepEqual(config.cameras.a?.source, {
+      kind: 'replay',
+      path: join(folder, 'clips'),
+      pace: 'real',
+      loop: true,
+      width: 640,
+      height: 480,
+      fps: 5,
+    });
+  });
+
+  it('finds a credential where systemd puts it, and nowhere else', () => {
+    const yaml = 'mqtt: { password_file: "credential:mqtt-password" }';
+    const { config } = load(yaml, { CREDENTIALS_DIRECTORY: '/run/credentials/lookout' });
+    assert.equal(config.mqtt.password_file, '/run/credentials/lookout/mqtt-password');
+    assert.throws(() => load(yaml), /expected a credential passed by systemd, found none/);
+    assert.throws(
+      () => load('mqtt: { password_file: "credential:../shadow" }', { CREDENTIALS_DIRECTORY: '/run' }),
+      LookoutError,
+    );
+  });
+
+  it('cannot be changed afterwards', () => {
+    const { config } = load('');
+    assert.throws(() => {
+      config.mqtt.url = 'mqtt://elsewhere';
+    }, TypeError);
+  });
+});
