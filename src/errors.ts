@@ -8,8 +8,8 @@ export const EXIT = { ok: 0, usage: 64, noInput: 66, internal: 70, config: 78 } 
 
 /** Code → exit code of a command that ends with it. */
 export const ERROR_CODES = {
-  CONFIG_UNREADABLE: EXIT.config,
   CONFIG_INVALID: EXIT.config,
+  CONFIG_UNREADABLE: EXIT.config,
   IMAGE_UNREADABLE: EXIT.noInput,
   INTERNAL: EXIT.internal,
   LABEL_UNKNOWN: EXIT.config,
@@ -20,6 +20,16 @@ export const ERROR_CODES = {
   MODEL_LABELS_MISMATCH: EXIT.config,
   MODEL_MISSING: EXIT.config,
   MODEL_OUTPUT_UNSUPPORTED: EXIT.config,
+  MQTT_CREDENTIALS_INVALID: EXIT.config,
+  MQTT_CREDENTIALS_UNREADABLE: EXIT.config,
+  MQTT_DUPLICATE: EXIT.config,
+  MQTT_FORBIDDEN: EXIT.config,
+  MQTT_LISTEN_FAILED: EXIT.config,
+  MQTT_PORT_IN_USE: EXIT.config,
+  MQTT_REFUSED: EXIT.config,
+  MQTT_TLS: EXIT.config,
+  MQTT_UNREACHABLE: EXIT.internal,
+  MQTT_VERSION: EXIT.config,
   STORE_CORRUPT: EXIT.config,
   STORE_LOCKED: EXIT.config,
   STORE_MISSING: EXIT.config,

@@ -1,0 +1,103 @@
+import type { EventEmitter } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { Aedes } from 'aedes';
+import type { Logger } from 'pino';
+import { LookoutError, messageOf } from '../errors.ts';
+import type { Service } from '../types.ts';
+
+export interface BrokerOptions {
+  host: string;
+  /** 0: any free one. */
+  port: number;
+  log: Logger;
+}
+
+/**
+ * A broker inside Lookout, for first runs and for houses that have none. It speaks MQTT 3.1.1, asks for no password
+ * and keeps everything in memory: retained messages last as long as the process, and clients that go away are
+ * forgotten, so that none can make it grow.
+ */
+export class EmbeddedBroker implements Service {
+  readonly #options: BrokerOptions;
+  readonly #sockets = new Set<Socket>();
+  #broker: Aedes | null = null;
+  #server: Server | null = null;
+  #port = 0;
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+  }
+
+  /** The port it listens on, once started. */
+  get port(): number {
+    return this.#port;
+  }
+
+  /** @throws LookoutError MQTT_PORT_IN_USE, MQTT_LISTEN_FAILED */
+  async start(): Promise<void> {
+    const { host, port, log } = this.#options;
+    const broker = await Aedes.createBroker({
+      preConnect: (_client, packet, callback) => {
+        packet.clean = true;
+        callback(null, true);
+      },
+    });
+    (broker as EventEmitter).on('error', (error: Error) => log.error(`embedded broker: ${error.message}`));
+    const tell = (_client: unknown, error: Error) => log.debug(`embedded broker, a client: ${error.message}`);
+    broker.on('clientError', tell);
+    broker.on('connectionError', tell);
+    const server = createServer((socket) => {
+      this.#sockets.add(socket.once('close', () => this.#sockets.delete(socket)));
+      broker.handle(socket.setNoDelay());
+    });
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject).listen(port, host, resolve);
+      });
+    } catch (error) {
+      await close(broker);
+      throw listenError(host, port, error);
+    }
+    server.on('error', (error) => log.error(`embedded broker: ${error.message}`));
+    this.#broker = broker;
+    this.#server = server;
+    const address = server.address();
+    this.#port = typeof address === 'object' && address !== null ? address.port : port;
+  }
+
+  async stop(): Promise<void> {
+    const server = this.#server;
+    const broker = this.#broker;
+    if (!server || !broker) return;
+    this.#server = null;
+    this.#broker = null;
+    const closed = new Promise((resolve) => server.close(resolve));
+    // The sockets go first: the broker would wait for clients that do not read.
+    for (const socket of this.#sockets) socket.destroy();
+    await close(broker);
+    await closed;
+  }
+}
+
+function close(broker: Aedes): Promise<void> {
+  return new Promise((resolve) => broker.close(resolve));
+}
+
+function listenError(host: string, port: number, error: unknown): LookoutError {
+  const code = error instanceof Error && 'code' in error ? error.code : '';
+  if (code === 'EADDRINUSE') {
+    return new LookoutError(
+      'MQTT_PORT_IN_USE',
+      `mqtt.embedded_port: expected a free port, found ${port} on ${host} taken, perhaps by another broker or another Lookout`,
+      {
+        cause: error,
+        hint: `To use the broker that runs there, set mqtt.url to mqtt://${host}:${port}; else set mqtt.embedded_port to another port (0: any free one).`,
+      },
+    );
+  }
+  return new LookoutError(
+    'MQTT_LISTEN_FAILED',
+    `mqtt.embedded_host: the embedded broker cannot listen on ${host} port ${port}: ${messageOf(error)}`,
+    { cause: error, hint: 'Use 127.0.0.1, or an address of this machine, and a port above 1023.' },
+  );
+}

@@ -1,0 +1,139 @@
+/** Why a connection to the broker failed, and what to do about it. */
+import { type ErrorCode, LookoutError, messageOf } from '../errors.ts';
+
+interface Explanation {
+  code: ErrorCode;
+  says: string;
+  hint: string;
+}
+
+const UNREACHABLE = 'MQTT_UNREACHABLE';
+const TLS = 'MQTT_TLS';
+const CHECK_URL = 'Check mqtt.url, and that the broker runs and listens there.';
+
+const refused: Explanation = {
+  code: 'MQTT_REFUSED',
+  says: 'the broker refuses the user name or the password',
+  hint: 'Check mqtt.username and the content of mqtt.password_file; files are read anew at each attempt.',
+};
+const version: Explanation = {
+  code: 'MQTT_VERSION',
+  says: 'the broker does not speak this version of MQTT',
+  hint: 'Set mqtt.version to the other one: 4 (MQTT 3.1.1) or 5.',
+};
+const twin: Explanation = {
+  code: 'MQTT_DUPLICATE',
+  says: 'another client has connected under the name of this device',
+  hint: 'Give each Lookout its own `device` name.',
+};
+const unknownCa: Explanation = {
+  code: TLS,
+  says: 'the broker’s certificate is signed by nobody known here',
+  hint: 'Set mqtt.ca_file to the CA certificate that signed it.',
+};
+const clientCertificate: Explanation = {
+  code: TLS,
+  says: 'the broker does not accept this client’s certificate',
+  hint: 'Check mqtt.cert_file and mqtt.key_file: the broker must know the CA that signed it.',
+};
+const notTls: Explanation = {
+  code: TLS,
+  says: 'the other side does not speak TLS',
+  hint: 'Check the port in mqtt.url; for a connection without TLS write mqtt:// instead of mqtts://.',
+};
+
+/** By Node's error code, OpenSSL's, or MQTT's return code (3.1.1: 1…5, 5: 128…). */
+const KNOWN: Record<string, Explanation> = {
+  ECONNREFUSED: { code: UNREACHABLE, says: 'nothing listens there', hint: CHECK_URL },
+  ECONNRESET: { code: UNREACHABLE, says: 'the connection was reset', hint: CHECK_URL },
+  ETIMEDOUT: { code: UNREACHABLE, says: 'nobody answers', hint: CHECK_URL },
+  EHOSTUNREACH: { code: UNREACHABLE, says: 'the host cannot be reached', hint: CHECK_URL },
+  ENETUNREACH: { code: UNREACHABLE, says: 'there is no network', hint: CHECK_URL },
+  ENOTFOUND: { code: UNREACHABLE, says: 'the host name is unknown', hint: CHECK_URL },
+  EAI_AGAIN: { code: UNREACHABLE, says: 'the host name cannot be looked up now', hint: CHECK_URL },
+  '1': version,
+  '132': version,
+  '2': { ...refused, says: 'the broker refuses the client identifier', hint: 'Use a shorter `device` name.' },
+  '133': {
+    ...refused,
+    says: 'the broker refuses the client identifier',
+    hint: 'Use a shorter `device` name.',
+  },
+  '4': refused,
+  '5': refused,
+  '134': refused,
+  '135': refused,
+  '138': { ...refused, says: 'the broker has banned this client', hint: 'Ask who runs the broker.' },
+  '142': twin,
+  SELF_SIGNED_CERT_IN_CHAIN: unknownCa,
+  DEPTH_ZERO_SELF_SIGNED_CERT: unknownCa,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: unknownCa,
+  UNABLE_TO_GET_ISSUER_CERT: unknownCa,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unknownCa,
+  CERT_HAS_EXPIRED: {
+    code: TLS,
+    says: 'the broker’s certificate has expired',
+    hint: 'Renew it; if it is not old, check the clock of this device.',
+  },
+  CERT_NOT_YET_VALID: {
+    code: TLS,
+    says: 'the broker’s certificate is not valid yet',
+    hint: 'Check the clock of this device.',
+  },
+  ERR_TLS_CERT_ALTNAME_INVALID: {
+    code: TLS,
+    says: 'the broker’s certificate is for another host name',
+    hint: 'Use the name in the certificate as the host in mqtt.url.',
+  },
+  ERR_SSL_WRONG_VERSION_NUMBER: notTls,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: notTls,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: clientCertificate,
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: clientCertificate,
+  ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR: clientCertificate,
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: clientCertificate,
+  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: clientCertificate,
+};
+
+/**
+ * Says in one line why the connection to `address` ended or never came about.
+ * @param reason what was thrown; null when the other side closed without a word
+ */
+export function explain(address: string, reason: unknown): LookoutError {
+  if (reason instanceof LookoutError) return reason;
+  const found = KNOWN[codeOf(reason)] ?? fallback(reason);
+  return new LookoutError(found.code, `MQTT broker ${address}: ${found.says}`, {
+    cause: reason,
+    hint: found.hint,
+  });
+}
+
+function fallback(reason: unknown): Explanation {
+  if (reason === null) {
+    return {
+      code: UNREACHABLE,
+      says: 'it closed the connection',
+      hint: 'See the log of the broker; a broker that expects TLS or a client certificate does this too.',
+    };
+  }
+  const message = messageOf(reason);
+  if (message === 'connack timeout') {
+    return {
+      code: UNREACHABLE,
+      says: 'it takes the connection but does not answer',
+      hint: 'Check that an MQTT broker runs there, and whether its port expects TLS (mqtts://).',
+    };
+  }
+  if (message === 'Keepalive timeout') {
+    return { code: UNREACHABLE, says: 'it no longer answers', hint: CHECK_URL };
+  }
+  const code = codeOf(reason);
+  const tls = /^(CERT_|ERR_SSL_|ERR_TLS_|EPROTO)/.test(code);
+  return { code: tls ? TLS : UNREACHABLE, says: message, hint: tls ? 'See docs/mqtt.md on TLS.' : CHECK_URL };
+}
+
+/** Several addresses of one host are tried; then the first failure speaks for all. */
+function codeOf(reason: unknown): string {
+  if (reason instanceof AggregateError && reason.errors.length > 0) return codeOf(reason.errors[0]);
+  if (typeof reason !== 'object' || reason === null || !('code' in reason)) return '';
+  return String(reason.code);
+}

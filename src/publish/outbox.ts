@@ -1,0 +1,188 @@
+import type { Logger } from 'pino';
+import { messageOf } from '../errors.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { OutboxRow } from '../store/types.ts';
+import { markReplayed } from './payloads.ts';
+import type { Message } from './session.ts';
+
+/** Where messages wait for the broker; the store is one. */
+export interface Outbox {
+  /** Up to `limit` messages with an id above `afterId`, in the order of their ids. */
+  outbox(afterId: number, limit: number): Promise<OutboxRow[]>;
+  /** All messages up to this id have reached the broker and may be forgotten. */
+  published(upToId: number): void;
+}
+
+const PAGE = 64;
+/** Messages on their way at once. */
+const WINDOW = 12;
+/** Milliseconds before another attempt when the store cannot be read or the broker refuses a message. */
+const RETRY = 10_000;
+
+const FORBIDDEN = {
+  code: 'MQTT_FORBIDDEN',
+  hint: 'Allow this device to publish below its own topic in the access rules of the broker.',
+};
+
+interface Flight {
+  id: number;
+  done: boolean;
+}
+
+/** One pass over the outbox; a lost connection or a refused message ends it. */
+interface Pass {
+  /** Wall-clock milliseconds. */
+  connectedAt: number;
+  window: number;
+  inFlight: Flight[];
+  ended: boolean;
+}
+
+/**
+ * Sends the outbox in order, at least once.
+ *
+ * Why the order holds with several messages in flight: within one connection MQTT delivers in the order of sending,
+ * and nothing of an earlier connection is sent again by the protocol because each session is a clean one. After a
+ * lost connection sending starts from the first message that is not acknowledged *in a row*, so what the broker sees
+ * is 1 2 3 4 | 3 4 5 6: some messages twice, but each one's first appearance in order.
+ */
+export class OutboxDrain {
+  readonly #outbox: Outbox;
+  readonly #publish: (message: Message) => Promise<void>;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  #pass: Pass | null = null;
+  /** Every message up to this id is acknowledged. */
+  #acknowledged = 0;
+  #reported = 0;
+  #reporting = false;
+  #news = false;
+  #idle = false;
+  #changed = Promise.withResolvers<void>();
+  readonly counters = { published: 0, replayed: 0 };
+
+  constructor(outbox: Outbox, publish: (message: Message) => Promise<void>, clock: Clock, log: Logger) {
+    this.#outbox = outbox;
+    this.#publish = publish;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** Starts to send. */
+  connected(): void {
+    this.#begin(this.#clock.now(), WINDOW);
+  }
+
+  /** Stops to send; what is not acknowledged goes out again at the next connection. */
+  disconnected(): void {
+    if (this.#pass) this.#pass.ended = true;
+    this.#pass = null;
+    this.#change();
+  }
+
+  /** There may be new messages. */
+  wake(): void {
+    this.#news = true;
+    this.#idle = false;
+    this.#change();
+  }
+
+  /** Resolves when every message is acknowledged, or the connection is lost. */
+  async idle(): Promise<void> {
+    while (this.#pass && !this.#idle) await this.#changed.promise;
+  }
+
+  /** Tells the store now what it would otherwise be told soon. */
+  report(): void {
+    if (this.#acknowledged > this.#reported) {
+      this.#reported = this.#acknowledged;
+      this.#outbox.published(this.#acknowledged);
+    }
+  }
+
+  #begin(connectedAt: number, window: number): void {
+    const pass: Pass = { connectedAt, window, inFlight: [], ended: false };
+    this.#pass = pass;
+    this.#idle = false;
+    void this.#drain(pass);
+  }
+
+  async #drain(pass: Pass): Promise<void> {
+    let after = this.#acknowledged;
+    while (!pass.ended) {
+      this.#news = false;
+      let rows: OutboxRow[];
+      try {
+        rows = await this.#outbox.outbox(after, PAGE);
+      } catch (error) {
+        this.#retry(pass, {}, `the outbox cannot be read: ${messageOf(error)}`);
+        return;
+      }
+      for (const row of rows) {
+        while (!pass.ended && pass.inFlight.length >= pass.window) await this.#changed.promise;
+        if (pass.ended) return;
+        void this.#send(pass, row);
+        after = row.id;
+      }
+      while (rows.length === 0 && !this.#news && !pass.ended) {
+        if (!this.#idle && pass.inFlight.length === 0) {
+          this.#idle = true;
+          this.#change();
+        }
+        await this.#changed.promise;
+      }
+    }
+  }
+
+  async #send(pass: Pass, row: OutboxRow): Promise<void> {
+    const flight = { id: row.id, done: false };
+    pass.inFlight.push(flight);
+    const replayed = row.createdAt < pass.connectedAt;
+    try {
+      const { topic, qos, retain } = row;
+      await this.#publish({
+        topic,
+        payload: replayed ? markReplayed(row.payload) : row.payload,
+        qos,
+        retain,
+      });
+    } catch (error) {
+      this.#retry(pass, FORBIDDEN, `the broker did not take an event for ${row.topic}: ${messageOf(error)}`);
+      return;
+    }
+    if (pass.ended) return;
+    flight.done = true;
+    this.counters.published++;
+    if (replayed) this.counters.replayed++;
+    pass.window = WINDOW;
+    while (pass.inFlight[0]?.done) this.#acknowledged = pass.inFlight.shift()!.id;
+    this.#reportSoon();
+    this.#change();
+  }
+
+  /** Starts again later, with one message at a time until the broker takes one. */
+  #retry(pass: Pass, details: object, why: string): void {
+    if (pass.ended) return;
+    pass.ended = true;
+    this.#log.error(details, `${why}; next attempt in ${RETRY / 1000} s`);
+    this.#clock.after(RETRY, () => {
+      if (this.#pass === pass) this.#begin(pass.connectedAt, 1);
+    });
+    this.#change();
+  }
+
+  /** Many acknowledgements arrive at once; the store hears of the last one. */
+  #reportSoon(): void {
+    if (this.#reporting) return;
+    this.#reporting = true;
+    setImmediate(() => {
+      this.#reporting = false;
+      this.report();
+    });
+  }
+
+  #change(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+}

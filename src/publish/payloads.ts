@@ -1,0 +1,59 @@
+/** What is said on each topic. Times are ISO 8601 in UTC with milliseconds, shares are 0…1 with four decimals. */
+import type { HealthSample } from '../platform/health.ts';
+import type { EventChange } from '../types.ts';
+
+/** What the retained `info` message says about this device. More fields may be added by the daemon. */
+export interface DeviceInfo {
+  /** Of Lookout. */
+  version: string;
+  /** Such as `Raspberry Pi 5 Model B Rev 1.0`; null where the machine does not say. */
+  board: string | null;
+  model: string;
+  /** Execution provider that really runs the model. */
+  provider: string;
+  cameras: unknown;
+  [more: string]: unknown;
+}
+
+const iso = (ms: number) => new Date(ms).toISOString();
+const share = (value: number) => Math.round(value * 10_000) / 10_000;
+
+/**
+ * The JSON of an event's step. `replayed` is false here; the outbox makes it true in messages that were recorded
+ * before the connection they travel on.
+ */
+export function eventPayload({ type, event }: EventChange): string {
+  const { box, reason } = event;
+  return JSON.stringify({
+    id: event.id,
+    type,
+    camera: event.camera,
+    label: event.label,
+    score: share(event.score),
+    top_score: share(event.topScore),
+    box: [box.x, box.y, box.w, box.h].map(share),
+    zone: event.zone,
+    started_at: iso(event.startedAt),
+    ended_at: event.endedAt === null ? null : iso(event.endedAt),
+    snapshot: event.snapshot,
+    model: event.model,
+    reason: { ...reason, scores: reason.scores.map(share) },
+    replayed: false,
+  });
+}
+
+/** The same message, marked as one from before the connection. */
+export function markReplayed(payload: string): string {
+  const message: unknown = JSON.parse(payload);
+  return JSON.stringify(Object.assign(message as object, { replayed: true }));
+}
+
+export function healthPayload(sample: HealthSample): string {
+  return JSON.stringify({ ...sample, at: iso(sample.at) });
+}
+
+/** The state of a setting or a label: `ON`, `OFF` or a number. */
+export function statePayload(value: boolean | number): string {
+  if (typeof value === 'number') return String(value);
+  return value ? 'ON' : 'OFF';
+}

@@ -1,0 +1,297 @@
+/**
+ * What the daemon tells the house, and what the house tells the daemon:
+ *
+ *   event change → eventMessages → (store: outbox) ─┐
+ *                                       OutboxDrain ├→ Connection → Session → broker
+ *   status, labels, settings, pictures → LiveState ─┘        └→ commands → onCommand
+ */
+import type { Logger } from 'pino';
+import type { MqttConfig } from '../config/schema.ts';
+import { messageOf } from '../errors.ts';
+import { type Clock, sleep } from '../platform/clock.ts';
+import type { HealthSample } from '../platform/health.ts';
+import type { OutboxMessage } from '../store/types.ts';
+import type { CameraStatus, EventChange, Service } from '../types.ts';
+import { EmbeddedBroker } from './broker.ts';
+import { type Command, readCommand, type SettingState } from './commands.ts';
+import { Connection, type Target } from './connection.ts';
+import { isEncrypted, readCredentials } from './credentials.ts';
+import { describeDevice, discoveryId, discoveryTopic } from './discovery.ts';
+import { LiveState } from './live.ts';
+import { type Outbox, OutboxDrain } from './outbox.ts';
+import { type DeviceInfo, eventPayload, healthPayload, statePayload } from './payloads.ts';
+import { type PublishedCamera, Topics } from './topics.ts';
+
+export interface PublisherOptions {
+  config: MqttConfig;
+  /** Name of this device in topics. */
+  device: string;
+  cameras: readonly PublishedCamera[];
+  outbox: Outbox;
+  clock: Clock;
+  log: Logger;
+  /** 0…1, for the waits between attempts. */
+  random: () => number;
+  /** A command that is valid. Its state is echoed when this returns; if it throws, the state stays as it was. */
+  onCommand: (...command: Command) => void;
+}
+
+export interface PublisherStats {
+  connected: boolean;
+  /** Connections since the start. */
+  connections: number;
+  /** Events that the broker has acknowledged, and how many of them were recorded before their connection. */
+  published: number;
+  replayed: number;
+  /** Commands that were refused. */
+  refused: number;
+}
+
+/** Milliseconds that stop() gives to what is still to be said, and to each of the two steps of the goodbye. */
+const DRAIN = 1000;
+const GOODBYE = 150;
+
+/** With `mqtt.enabled: false` it does nothing: no messages, no connection. */
+export class Publisher implements Service {
+  readonly #options: PublisherOptions;
+  readonly #topics: Topics;
+  readonly #cameras: ReadonlySet<string>;
+  readonly #discovery: string | null;
+  readonly #live: LiveState;
+  readonly #drain: OutboxDrain;
+  #broker: EmbeddedBroker | null = null;
+  #connection: Connection | null = null;
+  #address = '';
+  #info: DeviceInfo | null = null;
+  #refused = 0;
+  #saidRefusal = Number.NEGATIVE_INFINITY;
+
+  constructor(options: PublisherOptions) {
+    const { config, device, cameras, outbox, clock, log } = options;
+    this.#options = options;
+    this.#topics = new Topics(config.base, device, cameras);
+    this.#cameras = new Set(cameras.map(({ name }) => name));
+    this.#discovery = config.discovery ? discoveryTopic(config.discovery, config.base, device) : null;
+    const send = (message: Parameters<Connection['publish']>[0]) =>
+      this.#connection?.publish(message) ?? Promise.reject(new Error('no connection to the broker'));
+    this.#live = new LiveState(send, log);
+    this.#drain = new OutboxDrain(outbox, send, clock, log);
+    this.#retain(this.#topics.status, 'online');
+    for (const { name, labels } of cameras) {
+      this.setCameraStatus(name, 'offline');
+      for (const label of labels) this.setLabel(name, label, false);
+    }
+    this.#describe();
+  }
+
+  /** The broker's address, such as `mqtt://127.0.0.1:1883`, once started; empty if MQTT is off. */
+  get address(): string {
+    return this.#address;
+  }
+
+  /** First levels of every topic of this device, such as `lookout/garden`. */
+  get topic(): string {
+    return this.#topics.device;
+  }
+
+  get stats(): PublisherStats {
+    return {
+      connected: this.#connection?.up ?? false,
+      connections: this.#connection?.count ?? 0,
+      ...this.#drain.counters,
+      refused: this.#refused,
+    };
+  }
+
+  /**
+   * Starts to connect; does not wait for the broker, which may come and go.
+   * @throws LookoutError MQTT_CREDENTIALS_UNREADABLE, MQTT_CREDENTIALS_INVALID, MQTT_PORT_IN_USE, MQTT_LISTEN_FAILED
+   */
+  async start(): Promise<void> {
+    const { config, clock, log, random } = this.#options;
+    if (!config.enabled) return;
+    const { password } = await readCredentials(config);
+    if (config.url === 'embedded') {
+      this.#broker = new EmbeddedBroker({ host: config.embedded_host, port: config.embedded_port, log });
+      await this.#broker.start();
+      this.#address = `mqtt://${bracketed(reachable(config.embedded_host))}:${this.#broker.port}`;
+    } else {
+      const { protocol, host } = new URL(config.url);
+      this.#address = `${protocol}//${host}`;
+      if (password !== undefined && !isEncrypted(config.url))
+        log.warn('the MQTT password travels unencrypted: use mqtts:// outside of a network you trust');
+      if (!config.verify && isEncrypted(config.url))
+        log.warn('mqtt.verify is off: anyone on the way can pretend to be the broker');
+    }
+    this.#connection = new Connection({
+      address: this.#address,
+      target: () => this.#target(),
+      clientId: discoveryId(config.base, this.#options.device),
+      will: { topic: this.#topics.status, payload: 'offline', qos: 1, retain: true },
+      filters: [this.#topics.commands, ...(config.discovery ? [`${config.discovery}/status`] : [])],
+      keepalive: config.keepalive,
+      clock,
+      log,
+      random,
+      onUp: () => {
+        this.#live.connected();
+        this.#drain.connected();
+      },
+      onDown: () => {
+        this.#live.disconnected();
+        this.#drain.disconnected();
+      },
+      onMessage: (topic, payload, retained) => this.#receive(topic, payload, retained),
+    });
+    this.#connection.start();
+  }
+
+  /** Says what is left to say for at most 1 s, then `offline`; resolves within 1.5 s whatever the broker does. */
+  async stop(): Promise<void> {
+    const connection = this.#connection;
+    if (!connection) return;
+    const { clock } = this.#options;
+    const drained = async () => {
+      await connection.attempted();
+      await this.#drain.idle();
+      await this.#live.idle();
+    };
+    await Promise.race([drained(), sleep(clock, DRAIN)]);
+    if (connection.up) {
+      this.#retain(this.#topics.status, 'offline');
+      await Promise.race([this.#live.idle(), sleep(clock, GOODBYE)]);
+    }
+    await connection.stop(GOODBYE);
+    this.#drain.report();
+    await this.#broker?.stop();
+    this.#connection = null;
+  }
+
+  /** The messages that go out because of an event's step, to be recorded in one transaction with it. */
+  eventMessages(change: EventChange): OutboxMessage[] {
+    if (!this.#options.config.enabled) return [];
+    const topic = this.#topics.event(change.event.camera);
+    return [{ topic, payload: eventPayload(change), qos: 1, retain: false }];
+  }
+
+  /** Messages were recorded in the outbox. */
+  wake(): void {
+    this.#drain.wake();
+  }
+
+  setCameraStatus(camera: string, status: CameraStatus): void {
+    this.#retain(this.#topics.cameraStatus(camera), status);
+  }
+
+  /** Whether a label is to be seen on a camera, in any of its zones. Labels that make no events there are ignored. */
+  setLabel(camera: string, label: string, on: boolean): void {
+    const topic = this.#topics.label(camera, label);
+    if (topic !== null) this.#retain(topic, statePayload(on));
+  }
+
+  setSetting(...[camera, setting, value]: SettingState): void {
+    this.#retain(this.#topics.setting(camera, setting), statePayload(value));
+  }
+
+  setInfo(info: DeviceInfo): void {
+    this.#info = info;
+    this.#retain(this.#topics.info, JSON.stringify(info));
+    this.#describe();
+  }
+
+  publishHealth(sample: HealthSample): void {
+    this.#live.set({ topic: this.#topics.health, payload: healthPayload(sample), qos: 0, retain: true });
+  }
+
+  /** Takes the picture over: it must not be changed afterwards. */
+  publishSnapshot(camera: string, jpeg: Uint8Array): void {
+    this.#live.set({ topic: this.#topics.snapshot(camera), payload: jpeg, qos: 0, retain: true });
+  }
+
+  #retain(topic: string, payload: string): void {
+    this.#live.set({ topic, payload, qos: 1, retain: true });
+  }
+
+  #describe(): void {
+    if (this.#discovery === null) return;
+    const { config, device, cameras } = this.#options;
+    const discovery = describeDevice({
+      base: config.base,
+      device,
+      cameras,
+      topics: this.#topics,
+      info: this.#info,
+    });
+    this.#retain(this.#discovery, JSON.stringify(discovery));
+  }
+
+  async #target(): Promise<Target> {
+    const { config } = this.#options;
+    const { protocol, hostname, port, pathname, search } = new URL(this.#address || config.url);
+    const target: Target = {
+      protocol: protocol.slice(0, -1) as Target['protocol'],
+      host: hostname.replace(/^\[(.*)\]$/, '$1'),
+      ...(port ? { port: Number(port) } : {}),
+      path: pathname + search,
+      protocolVersion: this.#broker ? 4 : config.version,
+    };
+    if (this.#broker) return target;
+    return { ...target, ...(await readCredentials(config)), rejectUnauthorized: config.verify };
+  }
+
+  #receive(topic: string, payload: Buffer, retained: boolean): void {
+    if (topic === `${this.#options.config.discovery}/status`) {
+      if (this.#discovery !== null && payload.toString() === 'online') this.#live.say(this.#discovery);
+      return;
+    }
+    const addressed = this.#topics.parseCommand(topic);
+    if (!addressed) return;
+    if (retained) {
+      this.#refuse(
+        topic,
+        'expected a command without the retain flag, which would repeat it at each connection',
+      );
+      return;
+    }
+    const command = readCommand(this.#cameras, addressed, payload);
+    if (typeof command === 'string') this.#refuse(topic, command);
+    else this.#apply(topic, command);
+  }
+
+  #apply(topic: string, command: Command): void {
+    const { log, onCommand } = this.#options;
+    try {
+      onCommand(...command);
+    } catch (error) {
+      this.#refuse(topic, messageOf(error));
+      return;
+    }
+    const [camera, setting, value] = command;
+    log.info(
+      { camera, setting, value },
+      `command: ${setting} of ${camera}${value === null ? '' : ` is ${value}`}`,
+    );
+    if (setting === 'snapshot') return;
+    this.setSetting(...(command as SettingState));
+    this.#live.say(this.#topics.setting(camera, setting));
+  }
+
+  /** Said at most once a second. */
+  #refuse(topic: string, why: string): void {
+    this.#refused++;
+    const { clock, log } = this.#options;
+    if (clock.monotonic() - this.#saidRefusal < 1000) return;
+    this.#saidRefusal = clock.monotonic();
+    log.warn({ topic, refused: this.#refused }, `command refused: ${why}`);
+  }
+}
+
+/** Where to find a server on this machine that listens on `host`. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}
+
+function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
