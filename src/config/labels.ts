@@ -12,7 +12,7 @@ export function layerLabel(...layers: (LabelOverride | undefined)[]): LabelConfi
     label = {
       ...label,
       off: label.on === 0 ? 0 : roundScore((label.off * on) / label.on),
-      hits: Math.max(1, Math.roundScore((label.hits * window) / label.window)),
+      hits: Math.ceil((label.hits * window) / label.window),
       ...(layer as Partial<LabelConfig>),
     };
   }

@@ -25,30 +25,30 @@ export function effectiveLabels(
 
 /**
  * Resolves all label settings before any camera starts.
- * @returns what can be scored, and for each camera the labels that make events
+ * @returns what can be scored, and for each camera the settings of the labels that make events
  * @throws LookoutError LABEL_UNKNOWN with every unknown name; CONFIG_INVALID for zones limited to labels that make
  * no events on their camera
  */
 export function resolveLabels(
   description: ModelDescription,
   config: Pick<Config, 'labels' | 'groups' | 'cameras'>,
-): { compiled: CompiledLabels; cameras: Record<string, Record<string, LabelConfig>> } {
+): { compiled: CompiledLabels; labels: Record<string, Record<string, LabelConfig>> } {
   const uses = (path: string, names: readonly string[]) => names.map((name) => ({ path, name }));
   const named = [
     ...uses("the model's events", Object.keys(proposedLabels(description))),
     ...uses('labels', Object.keys(config.labels)),
   ];
-  const cameras: Record<string, Record<string, LabelConfig>> = {};
+  const byCamera: Record<string, Record<string, LabelConfig>> = {};
   const idle: string[] = [];
   for (const [name, camera] of Object.entries(config.cameras)) {
     const labels = effectiveLabels(description, config, camera);
-    cameras[name] = labels;
+    byCamera[name] = labels;
     named.push(...uses(`cameras.${name}.labels`, Object.keys(camera.labels)));
     for (const [zone, { labels: wanted = [] }] of Object.entries(camera.zones)) {
       const path = `cameras.${name}.zones.${zone}.labels`;
       named.push(...uses(path, wanted));
       for (const label of wanted) {
-        if (label in labels) continue;
+        if (Object.hasOwn(labels, label)) continue;
         idle.push(`${path}: expected labels that make events on this camera, found \`${label}\``);
       }
     }
@@ -60,7 +60,7 @@ export function resolveLabels(
       hint: 'Add the label to `labels`, at the top or of the camera.',
     });
   }
-  return { compiled, cameras };
+  return { compiled, labels: byCamera };
 }
 
 /** What the model's description proposes or, if it proposes nothing, the preset for its labels. */
