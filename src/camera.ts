@@ -16,6 +16,7 @@ import type { CompiledLabels } from './decide/groups.ts';
 import type { Clock } from './platform/clock.ts';
 import { logEvent } from './platform/logger.ts';
 import type { PreparedCamera } from './prepare.ts';
+import type { Command } from './publish/commands.ts';
 import type { Publisher } from './publish/publisher.ts';
 import { snapshotPath } from './store/paths.ts';
 import type { Store } from './store/store.ts';
@@ -56,9 +57,8 @@ export class Camera implements Service {
   readonly #supervisor: CameraSupervisor;
   readonly #decider: Decider;
   readonly #best = new Map<string, BestFrame>();
-  readonly #saving = new Set<Promise<void>>();
+  readonly #pending = new Set<Promise<void>>();
   #snapshotWanted = false;
-  #detect: boolean;
   #cancelTick = () => {};
 
   constructor(name: string, prepared: PreparedCamera, parts: CameraParts) {
@@ -67,7 +67,6 @@ export class Camera implements Service {
     this.#prepared = prepared;
     this.#parts = parts;
     this.#log = parts.log.child({ camera: name });
-    this.#detect = config.detect;
     this.#decider = new Decider({
       camera: name,
       labels: prepared.labels,
@@ -111,9 +110,9 @@ export class Camera implements Service {
     const { config, labels } = this.#prepared;
     const { publisher, clock } = this.#parts;
     for (const label of Object.keys(labels)) publisher.setLabel(this.name, label, false);
-    publisher.setSetting(this.name, 'enabled', config.enabled ? 'ON' : 'OFF');
-    publisher.setSetting(this.name, 'detect', config.detect ? 'ON' : 'OFF');
-    publisher.setSetting(this.name, 'threshold', String(this.#threshold()));
+    publisher.setSetting(this.name, 'enabled', config.enabled);
+    publisher.setSetting(this.name, 'detect', config.detect);
+    publisher.setSetting(this.name, 'threshold', this.#threshold());
     this.#parts.vision.setDetect(this.name, config.detect);
     this.#cancelTick = clock.every(TICK_MS, () => {
       this.#apply(this.#decider.tick(clock.now(), clock.monotonic()));
@@ -131,7 +130,7 @@ export class Camera implements Service {
   /** Ends every open event and waits until all of it is committed. */
   async close(): Promise<void> {
     this.#apply(this.#decider.close(this.#parts.clock.now()));
-    while (this.#saving.size > 0) await Promise.all(this.#saving);
+    while (this.#pending.size > 0) await Promise.all(this.#pending);
   }
 
   /** Takes the analysis of a frame and its picture, whose buffer it passes on. */
@@ -148,26 +147,21 @@ export class Camera implements Service {
     this.#finish(frame);
   }
 
-  /** A checked command from MQTT. */
-  onCommand(setting: string, value: string): void {
-    this.#log.info({ setting, value }, 'command');
-    const { publisher, vision } = this.#parts;
+  /** Carries out a command from MQTT. */
+  onCommand([, setting, value]: Command): void {
     switch (setting) {
       case 'enabled':
-        this.#watch(this.#supervisor.setEnabled(value === 'ON'));
+        this.#watch(this.#supervisor.setEnabled(value));
         break;
       case 'detect':
-        this.#detect = value === 'ON';
-        vision.setDetect(this.name, this.#detect);
+        this.#parts.vision.setDetect(this.name, value);
         break;
       case 'threshold':
-        this.#decider.setThreshold(Number(value));
+        this.#decider.setThreshold(value);
         break;
       case 'snapshot':
         this.#snapshotWanted = true;
-        return;
     }
-    publisher.setSetting(this.name, setting, value);
   }
 
   #onStatus(status: CameraStatus, reason: string): void {
@@ -196,10 +190,7 @@ export class Camera implements Service {
         open.some((event) => event.label === label),
       );
     }
-    vision.setOpenRegions(
-      this.name,
-      open.map(({ box, zone }) => ({ box, zone })),
-    );
+    vision.setOpenRegions(this.name, this.#decider.openRegions);
   }
 
   /** Keeps a copy of the picture for the event until its start or end saves it. */
@@ -225,7 +216,8 @@ export class Camera implements Service {
     const { rotate, mirror } = this.#prepared.config;
     const saved = store
       .saveSnapshot({
-        path: snapshotPath(event ?? { id: 'latest', camera: this.name, startedAt: frame.capturedAt }),
+        camera: this.name,
+        eventId: event?.id ?? null,
         capturedAt: frame.capturedAt,
         format: frame.format,
         data: frame.data,
@@ -247,11 +239,14 @@ export class Camera implements Service {
     } else this.#parts.pool.release(frame.data);
   }
 
-  #watch(work: Promise<void>): void {
+  #watch(work: Promise<unknown>): void {
     const watched = work
-      .catch((err: unknown) => this.#log.error({ err }, 'could not be done'))
-      .finally(() => this.#saving.delete(watched));
-    this.#saving.add(watched);
+      .then(
+        () => {},
+        (err: unknown) => this.#log.error({ err }, 'could not be done'),
+      )
+      .finally(() => this.#pending.delete(watched));
+    this.#pending.add(watched);
   }
 
   /** The `on` threshold that MQTT shows: the lowest of the camera's labels. */

@@ -35,6 +35,11 @@ export class Daemon implements Service {
   #end: (reason: string) => void = () => {};
   #analysed = 0;
 
+  /** Frames that went through the whole pipeline since the start. */
+  get analysed(): number {
+    return this.#analysed;
+  }
+
   constructor(loaded: LoadedConfig, { log, clock = systemClock, random = Math.random }: DaemonOptions) {
     this.#loaded = loaded;
     this.#log = log;
@@ -71,9 +76,11 @@ export class Daemon implements Service {
       outbox: store,
       clock,
       log,
-      onCommand: (camera, setting, value) => this.#cameras.get(camera)?.onCommand(setting, value),
+      random: this.#random,
+      onCommand: (...command) => this.#cameras.get(command[0])?.onCommand(command),
     });
     await this.#start('mqtt', publisher);
+    if (publisher.address) log.info(`MQTT ${publisher.address}, topics ${publisher.topic}/#`);
     await this.#endLeftOpen(store, publisher);
 
     const pool = new FramePool();
@@ -106,7 +113,8 @@ export class Daemon implements Service {
     publisher.setInfo({
       version: VERSION,
       board: board.model,
-      model: { name: model.description.name, sha256: model.sha256 },
+      model: model.description.name,
+      model_sha256: model.sha256,
       provider: vision.info.provider,
       cameras: [...this.#cameras.keys()],
     });
