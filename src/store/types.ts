@@ -1,5 +1,7 @@
+import type { ErrorCode } from '../errors.ts';
 import type { HealthSample } from '../platform/health.ts';
 import type { Box, Detection, Event, EventChange, PictureFormat } from '../types.ts';
+import type { Transform } from '../vision/transform.ts';
 
 /** A message that must reach the broker at least once. */
 export interface OutboxMessage {
@@ -16,12 +18,6 @@ export interface OutboxRow extends OutboxMessage {
   createdAt: number;
 }
 
-/** How a camera's picture becomes upright: rotation in degrees clockwise, then the flip. */
-export interface Transform {
-  rotate: 0 | 90 | 180 | 270;
-  mirror: 'none' | 'horizontal' | 'vertical';
-}
-
 /** What is drawn into a snapshot. */
 export interface Annotation {
   label: string;
@@ -32,9 +28,8 @@ export interface Annotation {
 
 /** A picture to keep as a JPEG. */
 export interface SnapshotRequest {
-  camera: string;
-  /** The event whose best frame it is; null for one that was asked for. */
-  eventId: string | null;
+  /** Relative to the snapshot folder, as `snapshotPath` makes it; an earlier file there is replaced. */
+  path: string;
   capturedAt: number;
   format: PictureFormat;
   /** The pixels; transferred to the store and back. */
@@ -44,8 +39,8 @@ export interface SnapshotRequest {
 }
 
 export interface SavedSnapshot {
-  /** Relative to the snapshot folder; null if the file could not be written (said in the log). */
-  path: string | null;
+  /** False if the file could not be written, which the log says. */
+  written: boolean;
   jpeg: Uint8Array<ArrayBuffer>;
   /** The caller's buffer, back for the pool. */
   data: ArrayBuffer;
@@ -68,9 +63,15 @@ export interface Batch {
   publishedUpTo: number;
 }
 
+export interface Rejection {
+  /** Index in the batch's events; null for a detection or a sample. */
+  event: number | null;
+  reason: string;
+}
+
 export interface CommitResult {
-  /** Why entries of the batch were left out: what they hold can never be written. */
-  rejected: string[];
+  /** Entries that were left out, because what they hold can never be written. */
+  rejected: Rejection[];
   /** The database has grown over its limit. */
   overSize: boolean;
 }
@@ -87,6 +88,13 @@ export interface WorkerStats {
   snapshotBytes: number;
   /** Bytes that the store sent to the disk since its thread started; null where the kernel does not say. */
   bytesWritten: number | null;
+}
+
+/** What the worker says unasked. */
+export interface Notice {
+  code: ErrorCode;
+  notice: string;
+  hint: string;
 }
 
 export interface StoreStats extends WorkerStats {
@@ -108,11 +116,15 @@ export interface RetentionResult {
 
 /** What the worker does for the main thread; see rpc.ts. */
 export interface WorkerApi {
-  open(now: number): void;
+  open(): void;
   commit(batch: Batch): CommitResult;
   openEvents(): Event[];
   outbox(afterId: number, limit: number): OutboxRow[];
-  snapshot(request: SnapshotRequest): SavedSnapshot;
+  snapshot(request: SnapshotRequest): {
+    jpeg: SavedSnapshot['jpeg'];
+    data: ArrayBuffer;
+    fault: string | null;
+  };
   maintain(now: number): RetentionResult;
   stats(): WorkerStats;
   close(): void;

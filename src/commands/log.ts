@@ -1,0 +1,32 @@
+/** What the commands that read the log have in common. */
+import type { Command } from 'commander';
+import type { Reader } from '../store/read.ts';
+import { configFile } from './options.ts';
+
+export interface LogOptions {
+  config?: string;
+  dataDir?: string;
+}
+
+/** Adds the options that say where the log is. */
+export function withLog(command: Command): Command {
+  return command
+    .option(
+      '-c, --config <file>',
+      'the daemon’s configuration; by default $LOOKOUT_CONFIG, else embedded defaults',
+    )
+    .option('--data-dir <folder>', 'the daemon’s data folder, in place of `data_dir`');
+}
+
+/**
+ * Opens the log that the options name.
+ * @throws LookoutError CONFIG_* or STORE_*
+ */
+export async function openLog({ config, dataDir }: LogOptions): Promise<Reader> {
+  const { resolve } = await import('node:path');
+  const { loadConfig } = await import('../config/load.ts');
+  const { Reader } = await import('../store/read.ts');
+  const folder = dataDir === undefined ? {} : { LOOKOUT__data_dir: JSON.stringify(resolve(dataDir)) };
+  const loaded = loadConfig({ file: configFile(config), env: { ...process.env, ...folder } });
+  return new Reader(loaded.config.store.file);
+}

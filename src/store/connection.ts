@@ -1,0 +1,113 @@
+/** Opening the database for writing: the only place that knows pragmas, locks and what to do with a damaged file. */
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
+import { LookoutError, messageOf } from '../errors.ts';
+import { migrate } from './migrations.ts';
+
+/** How long a statement waits for a reader that holds a lock, in ms. */
+export const BUSY_TIMEOUT_MS = 5000;
+
+/** Damaged files that are kept; older ones make room. */
+const QUARANTINED_FILES = 3;
+
+/**
+ * Opens or creates the database, brings it up to date and checks that it can be written.
+ * @throws LookoutError STORE_TOO_NEW or STORE_UNWRITABLE; SqliteError if the file is damaged (see `isDamage`)
+ */
+export function openForWriting(file: string): Database.Database {
+  let db: Database.Database | undefined;
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    db = new Database(file, { timeout: BUSY_TIMEOUT_MS });
+    // First of all: it is fixed once the file has content.
+    db.pragma('auto_vacuum = INCREMENTAL');
+    db.pragma('journal_mode = WAL');
+    // In WAL mode only FULL makes a commit survive a power cut.
+    db.pragma('synchronous = FULL');
+    db.pragma('journal_size_limit = 4194304');
+    db.pragma('foreign_keys = ON');
+    db.pragma('cache_size = -2048');
+    // A file without write permission opens, and refuses the first transaction.
+    db.transaction(() => {}).immediate();
+    migrate(db, file);
+    return db;
+  } catch (error) {
+    db?.close();
+    if (error instanceof LookoutError || isDamage(error)) throw error;
+    throw unwritable('database', file, error);
+  }
+}
+
+/** A file or folder of the store that cannot be written, as an error that says why. */
+export function unwritable(what: string, path: string, cause: unknown): LookoutError {
+  return new LookoutError(
+    'STORE_UNWRITABLE',
+    `${what} ${path}: cannot be written: ${messageOf(cause)} (${codeOf(cause)})`,
+    { cause, hint: 'Check that the folder exists, belongs to the user that runs Lookout, and has room.' },
+  );
+}
+
+/** The code that SQLite or the system gave an error, or `''`. */
+export function codeOf(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : '';
+}
+
+/** Whether the content of the file is broken, as opposed to a disk that is full or cannot be written. */
+export function isDamage(error: unknown): boolean {
+  return /^SQLITE_(CORRUPT|NOTADB)/.test(codeOf(error));
+}
+
+/**
+ * Makes sure that one process alone writes: an exclusive lock on an empty file beside the database. The kernel
+ * drops it when the process ends, however it ends.
+ * @returns what gives the lock back
+ * @throws LookoutError STORE_LOCKED or STORE_UNWRITABLE
+ */
+export function lockForWriting(file: string): () => void {
+  const lockFile = `${file}.lock`;
+  let lock: Database.Database | undefined;
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    lock = new Database(lockFile, { timeout: 1000 });
+    lock.exec('BEGIN EXCLUSIVE');
+    return () => lock?.close();
+  } catch (error) {
+    lock?.close();
+    if (codeOf(error).startsWith('SQLITE_BUSY')) {
+      throw new LookoutError('STORE_LOCKED', `database ${file}: another Lookout is writing to it`, {
+        cause: error,
+        hint: 'Stop the other one, or give this one its own data_dir.',
+      });
+    }
+    throw unwritable('database', file, error);
+  }
+}
+
+/**
+ * Moves a damaged database aside, with its write-ahead log beside it so that `.recover` finds both.
+ * @param now wall-clock milliseconds, for the name
+ * @returns the new name
+ */
+export function quarantine(file: string, now: number): string {
+  const time = new Date(now)
+    .toISOString()
+    .replace(/\.\d+Z$/, 'Z')
+    .replaceAll(/[-:]/g, '');
+  const aside = `${file}.corrupt-${time}`;
+  renameSync(file, aside);
+  for (const suffix of ['-wal', '-shm']) {
+    try {
+      renameSync(file + suffix, aside + suffix);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+    }
+  }
+  const prefix = `${basename(file)}.corrupt-`;
+  const kept = readdirSync(dirname(file)).filter((name) => name.startsWith(prefix) && name.endsWith('Z'));
+  for (const name of kept.sort().slice(0, -QUARANTINED_FILES)) {
+    for (const suffix of ['', '-wal', '-shm']) rmSync(join(dirname(file), name + suffix), { force: true });
+  }
+  return aside;
+}

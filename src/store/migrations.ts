@@ -1,0 +1,120 @@
+/**
+ * The shape of the database, step by step. `user_version` says how many steps a file has taken. A released step is
+ * never edited: every change is a new one, at the end.
+ */
+import type { Database } from 'better-sqlite3';
+import { LookoutError } from '../errors.ts';
+
+export const MIGRATIONS: readonly string[] = [
+  `
+  -- One row per event, from its start to its end. Times are milliseconds since 1970 (UTC).
+  CREATE TABLE events (
+    seq        INTEGER PRIMARY KEY,
+    id         TEXT    NOT NULL UNIQUE,
+    camera     TEXT    NOT NULL,
+    zone       TEXT,
+    label      TEXT    NOT NULL,
+    score      REAL    NOT NULL,
+    top_score  REAL    NOT NULL,
+    box_x      REAL    NOT NULL,
+    box_y      REAL    NOT NULL,
+    box_w      REAL    NOT NULL,
+    box_h      REAL    NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at   INTEGER,
+    model      TEXT    NOT NULL,
+    snapshot   TEXT,
+    reason     TEXT    NOT NULL,
+    changed    INTEGER NOT NULL -- counts up with every change of any event, so that readers can follow
+  ) STRICT;
+  CREATE INDEX events_started_at ON events (started_at);
+  CREATE INDEX events_changed ON events (changed);
+  CREATE INDEX events_open ON events (seq) WHERE ended_at IS NULL;
+
+  -- What the model said: one row per label above the log threshold, region and analysed frame.
+  CREATE TABLE detections (
+    id          INTEGER PRIMARY KEY,
+    captured_at INTEGER NOT NULL,
+    camera      TEXT    NOT NULL,
+    zone        TEXT,
+    label       TEXT    NOT NULL,
+    score       REAL    NOT NULL,
+    box_x       REAL    NOT NULL,
+    box_y       REAL    NOT NULL,
+    box_w       REAL    NOT NULL,
+    box_h       REAL    NOT NULL
+  ) STRICT;
+  CREATE INDEX detections_captured_at ON detections (captured_at);
+
+  -- Messages that wait for the broker, oldest first. AUTOINCREMENT: an id is never used again.
+  CREATE TABLE outbox (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    created_at INTEGER NOT NULL,
+    topic      TEXT    NOT NULL,
+    payload    TEXT    NOT NULL,
+    qos        INTEGER NOT NULL,
+    retain     INTEGER NOT NULL
+  ) STRICT;
+
+  -- How the daemon and its board were doing; merged to one row per quarter of an hour after a day.
+  CREATE TABLE samples (
+    at                   INTEGER PRIMARY KEY,
+    uptime_s             REAL    NOT NULL,
+    fps                  REAL    NOT NULL,
+    frames_captured      INTEGER NOT NULL,
+    frames_analysed      INTEGER NOT NULL,
+    frames_dropped       INTEGER NOT NULL,
+    inference_ms_p50     REAL,
+    inference_ms_p90     REAL,
+    inference_ms_p99     REAL,
+    cpu_percent          REAL    NOT NULL,
+    cpu_children_percent REAL,
+    rss_mb               REAL    NOT NULL,
+    temperature_c        REAL,
+    throttled            INTEGER,
+    throttle_reasons     TEXT,
+    event_loop_ms_p99    REAL    NOT NULL,
+    bytes_written        INTEGER,
+    outbox_depth         INTEGER NOT NULL,
+    outbox_dropped       INTEGER NOT NULL,
+    cameras              TEXT
+  ) STRICT;
+
+  -- Totals that outlive their rows.
+  CREATE TABLE counters (
+    name  TEXT    PRIMARY KEY,
+    value INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
+];
+
+/** The version of the schema that this program reads and writes. */
+export const SCHEMA_VERSION = MIGRATIONS.length;
+
+/**
+ * Takes the steps that are missing, each in a transaction of its own.
+ * @throws LookoutError STORE_TOO_NEW if the file was written by a newer program
+ */
+export function migrate(db: Database, file: string, steps: readonly string[] = MIGRATIONS): void {
+  const found = schemaVersion(db);
+  if (found > steps.length) throw tooNew(file, found, steps.length);
+  for (const [index, step] of steps.entries()) {
+    if (index < found) continue;
+    db.transaction(() => {
+      db.exec(step);
+      db.pragma(`user_version = ${index + 1}`);
+    }).immediate();
+  }
+}
+
+export function schemaVersion(db: Database): number {
+  return db.pragma('user_version', { simple: true }) as number;
+}
+
+export function tooNew(file: string, found: number, known: number): LookoutError {
+  return new LookoutError(
+    'STORE_TOO_NEW',
+    `database ${file}: written by a newer Lookout (schema ${found}; this program knows ${known})`,
+    { hint: 'Install the newer version again, or move the file aside to start a fresh one.' },
+  );
+}

@@ -1,0 +1,244 @@
+/**
+ * The log, as the main thread sees it: everything is handed to the store thread and nothing here waits for the disk.
+ */
+import type { Worker } from 'node:worker_threads';
+import type { Logger } from 'pino';
+import type { StoreConfig } from '../config/schema.ts';
+import { LookoutError, messageOf } from '../errors.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { HealthSample } from '../platform/health.ts';
+import { startWorker } from '../platform/worker.ts';
+import type { Detection, Event, EventChange, Service } from '../types.ts';
+import { WriteQueue } from './queue.ts';
+import { Caller } from './rpc.ts';
+import type {
+  Batch,
+  CommitResult,
+  Notice,
+  OutboxMessage,
+  OutboxRow,
+  SavedSnapshot,
+  SnapshotRequest,
+  StoreStats,
+  WorkerApi,
+  WorkerStats,
+} from './types.ts';
+import type { WorkerOptions } from './worker.ts';
+
+const MAINTENANCE_MS = 3_600_000;
+
+/** Shortest time between two clean-ups because the database is over its limit, in ms. */
+const OVER_SIZE_PAUSE_MS = 60_000;
+
+export interface StoreOptions {
+  /** The database; its folder is created. */
+  file: string;
+  /** Folder of the JPEG files. */
+  snapshots: string;
+  config: StoreConfig;
+  clock: Clock;
+  log: Logger;
+}
+
+/** The store thread and the calls to it. */
+interface Thread {
+  worker: Worker;
+  caller: Caller<WorkerApi>;
+  exited: Promise<void>;
+}
+
+const NOTHING_YET: WorkerStats = {
+  outboxDepth: 0,
+  outboxDropped: 0,
+  events: 0,
+  detections: 0,
+  databaseBytes: 0,
+  snapshotBytes: 0,
+  bytesWritten: null,
+};
+
+export class Store implements Service {
+  readonly #options: StoreOptions;
+  readonly #queue: WriteQueue;
+  #thread: Promise<Thread> | null = null;
+  #lastStats = NOTHING_YET;
+  #maintenance: Promise<void> | null = null;
+  #lastMaintenance = 0;
+  #cancelMaintenance: () => void = () => {};
+  /** What has failed and was said, until it works again. */
+  readonly #faults = new Set<string>();
+  #stopping = false;
+
+  constructor(options: StoreOptions) {
+    this.#options = options;
+    const { clock, log, config } = options;
+    this.#queue = new WriteQueue({
+      commit: (batch) => this.#commit(batch),
+      interval: config.commit_interval * 1000,
+      clock,
+      log,
+    });
+  }
+
+  /** @throws LookoutError STORE_UNWRITABLE, STORE_LOCKED or STORE_TOO_NEW */
+  async start(): Promise<void> {
+    await this.#running();
+    this.#queue.start();
+    this.#cancelMaintenance = this.#options.clock.every(MAINTENANCE_MS, () => this.#maintain());
+    this.#maintain();
+  }
+
+  /** Writes everything that waits and closes the database. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#cancelMaintenance();
+    await this.#queue.stop();
+    this.#stopping = true;
+    const thread = await this.#thread?.catch(() => null);
+    if (!thread) return;
+    await thread.caller.call('close', []).catch((error: unknown) => {
+      this.#options.log.error({ err: error }, 'database was not closed cleanly');
+    });
+    await thread.exited;
+    await this.#maintenance;
+  }
+
+  /**
+   * Records a step of an event together with the messages that it sends.
+   * @returns resolves with true when both are on the disk, with false if they had to be given up; never rejects
+   */
+  recordEvent(change: EventChange, messages: OutboxMessage[]): Promise<boolean> {
+    return this.#queue.addEvent({ change, messages, recordedAt: this.#options.clock.now() });
+  }
+
+  recordDetections(detections: readonly Detection[]): void {
+    this.#queue.addDetections(detections);
+  }
+
+  recordSample(sample: HealthSample): void {
+    this.#queue.addSample(sample);
+  }
+
+  /**
+   * Keeps a picture as a JPEG file.
+   * @param request its `data` is transferred, and comes back in the result
+   * @throws Error if the picture does not fit its format, or the store thread has ended; the buffer is lost then
+   */
+  async saveSnapshot(request: SnapshotRequest): Promise<SavedSnapshot> {
+    const { caller } = await this.#running();
+    const { fault, jpeg, data } = await caller.call('snapshot', [request], [request.data]);
+    this.#heed('writing snapshots', fault);
+    return { jpeg, data, written: fault === null };
+  }
+
+  /** Events that are not ended, oldest first: after a crash, those that it left open. */
+  async openEvents(): Promise<Event[]> {
+    const { caller } = await this.#running();
+    return caller.call('openEvents', []);
+  }
+
+  /** Waiting messages with a greater id, oldest first; none while the database cannot be read. */
+  async outbox(afterId: number, limit: number): Promise<OutboxRow[]> {
+    try {
+      const { caller } = await this.#running();
+      const rows = await caller.call('outbox', [afterId, limit]);
+      this.#heed('reading the outbox', null);
+      return rows;
+    } catch (error) {
+      this.#heed('reading the outbox', messageOf(error));
+      return [];
+    }
+  }
+
+  /** Messages up to this id have reached the broker. They are deleted with the next transaction. */
+  published(upToId: number): void {
+    this.#queue.addPublished(upToId);
+  }
+
+  /** What is in the store; the last known figures while the database cannot be read. */
+  async stats(): Promise<StoreStats> {
+    try {
+      const { caller } = await this.#running();
+      this.#lastStats = await caller.call('stats', []);
+    } catch (error) {
+      this.#options.log.debug({ err: error }, 'database cannot be read');
+    }
+    const { waiting, lost, error } = this.#queue;
+    return { ...this.#lastStats, waiting, lost, error };
+  }
+
+  async #commit(batch: Batch): Promise<CommitResult> {
+    const { caller } = await this.#running();
+    const result = await caller.call('commit', [batch]);
+    const now = this.#options.clock.monotonic();
+    if (result.overSize && now - this.#lastMaintenance > OVER_SIZE_PAUSE_MS) this.#maintain();
+    return result;
+  }
+
+  /** Starts a clean-up unless one is under way. */
+  #maintain(): void {
+    const { clock, log } = this.#options;
+    this.#lastMaintenance = clock.monotonic();
+    this.#maintenance ??= this.#running()
+      .then(({ caller }) => caller.call('maintain', [clock.now()]))
+      .then((deleted) => {
+        this.#heed('deleting old entries', null);
+        if (Object.values(deleted).some((count) => count > 0)) log.info({ deleted }, 'deleted what was old');
+      })
+      .catch((error: unknown) => {
+        if (!this.#stopping) this.#heed('deleting old entries', messageOf(error));
+      })
+      .finally(() => {
+        this.#maintenance = null;
+      });
+  }
+
+  /** Says once that something fails, and once that it works again. */
+  #heed(activity: string, fault: string | null): void {
+    const { log } = this.#options;
+    if (fault === null) {
+      if (this.#faults.delete(activity)) log.info(`${activity} works again`);
+    } else if (!this.#faults.has(activity)) {
+      this.#faults.add(activity);
+      log.error({ reason: fault }, `${activity} fails`);
+    }
+  }
+
+  /** The store thread with its database open; a thread that has died is replaced. */
+  #running(): Promise<Thread> {
+    if (this.#stopping) return Promise.reject(new LookoutError('INTERNAL', 'the store has stopped'));
+    this.#thread ??= this.#spawn().catch((error: unknown) => {
+      this.#thread = null;
+      throw error;
+    });
+    return this.#thread;
+  }
+
+  async #spawn(): Promise<Thread> {
+    const { file, snapshots, config, log } = this.#options;
+    const workerData: WorkerOptions = { file, snapshots, config };
+    const worker = startWorker(import.meta.url, './worker', { workerData, name: 'store' });
+    const caller = new Caller<WorkerApi>((message, transfer) => worker.postMessage(message, transfer));
+    worker.on('message', (message: unknown) => {
+      if (caller.receive(message)) return;
+      const { code, notice, hint } = message as Notice;
+      log.error({ err: new LookoutError(code, notice, { hint }) }, notice);
+    });
+    worker.on('error', (error) => log.error({ err: error }, 'store thread failed'));
+    const exited = new Promise<void>((resolve) => {
+      worker.once('exit', () => {
+        caller.close(new LookoutError('INTERNAL', 'the store thread has ended'));
+        if (!this.#stopping) this.#thread = null;
+        resolve();
+      });
+    });
+    try {
+      await caller.call('open', []);
+    } catch (error) {
+      await caller.call('close', []).catch(() => {});
+      await exited;
+      throw error;
+    }
+    return { worker, caller, exited };
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * The store thread: the only writer to the database. It does what it is told, one transaction at a time; what waits
+ * and what is tried again is decided on the main thread (queue.ts).
+ */
+import { readFileSync, statSync } from 'node:fs';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { Database } from 'better-sqlite3';
+import type { StoreConfig } from '../config/schema.ts';
+import { messageOf } from '../errors.ts';
+import { systemClock } from '../platform/clock.ts';
+import type { Event } from '../types.ts';
+import { codeOf, isDamage, lockForWriting, openForWriting, quarantine } from './connection.ts';
+import { enforceRetention, isOverSize } from './retention.ts';
+import { type Handlers, Handover, serve } from './rpc.ts';
+import { Snapshots } from './snapshots.ts';
+import type {
+  Batch,
+  CommitResult,
+  Notice,
+  OutboxRow,
+  RetentionResult,
+  SnapshotRequest,
+  WorkerApi,
+  WorkerStats,
+} from './types.ts';
+import { Writer } from './writer.ts';
+
+export interface WorkerOptions {
+  file: string;
+  snapshots: string;
+  config: StoreConfig;
+}
+
+/** How long closing waits for readers, in ms. */
+const CLOSE_TIMEOUT_MS = 200;
+
+type SnapshotReply = ReturnType<WorkerApi['snapshot']>;
+
+/** An open database, and which file it is. */
+interface Connection {
+  db: Database;
+  writer: Writer;
+  inode: number;
+}
+
+class StoreThread implements Handlers<WorkerApi> {
+  readonly #options: WorkerOptions;
+  readonly #port: MessagePort;
+  readonly #snapshots: Snapshots;
+  readonly #closing = new AbortController();
+  #unlock: () => void = () => {};
+  #connection: Connection | null = null;
+  #lastOutboxId = 0;
+  #snapshotTurn: Promise<unknown> = Promise.resolve();
+
+  constructor(port: MessagePort, options: WorkerOptions) {
+    this.#port = port;
+    this.#options = options;
+    const { quality, annotate } = options.config;
+    this.#snapshots = new Snapshots(options.snapshots, { quality, annotated: annotate });
+  }
+
+  open = async (): Promise<void> => {
+    this.#unlock = lockForWriting(this.#options.file);
+    this.#connected();
+    await this.#snapshots.open();
+  };
+
+  commit = (batch: Batch): CommitResult =>
+    this.#guard(() => {
+      if (this.#connection && inode(this.#options.file) !== this.#connection.inode) {
+        this.#say(
+          'STORE_MISSING',
+          `database ${this.#options.file} was moved or deleted; starting a fresh one`,
+        );
+        this.#disconnect();
+      }
+      const { db, writer } = this.#connected();
+      const rejected = writer.commit(batch);
+      this.#lastOutboxId = writer.lastOutboxId;
+      return { rejected, overSize: isOverSize(db, this.#options.config) };
+    });
+
+  openEvents = (): Event[] => this.#guard(() => this.#connected().writer.openEvents());
+
+  outbox = (afterId: number, limit: number): OutboxRow[] =>
+    this.#guard(() => this.#connected().writer.outbox(afterId, limit));
+
+  snapshot = (request: SnapshotRequest): Promise<Handover<SnapshotReply>> => {
+    const turn = this.#snapshotTurn.then(() => this.#saveSnapshot(request));
+    this.#snapshotTurn = turn.catch(() => {});
+    return turn;
+  };
+
+  maintain = async (now: number): Promise<RetentionResult> => {
+    const { db } = this.#connected();
+    return enforceRetention(db, this.#snapshots, this.#options.config, now, this.#closing.signal);
+  };
+
+  stats = (): WorkerStats =>
+    this.#guard(() => {
+      const { db, writer } = this.#connected();
+      const number = (sql: string) => Number(db.prepare(sql).pluck().get() ?? 0);
+      const written = bytesWrittenByThread();
+      return {
+        outboxDepth: writer.outboxDepth,
+        outboxDropped: writer.outboxDropped,
+        events: number('SELECT count(*) FROM events'),
+        detections: number('SELECT (SELECT max(id) FROM detections) - (SELECT min(id) FROM detections) + 1'),
+        databaseBytes: bytes(this.#options.file) + bytes(`${this.#options.file}-wal`),
+        snapshotBytes: this.#snapshots.bytes,
+        bytesWritten: written === null ? null : written + this.#snapshots.written,
+      };
+    });
+
+  close = async (): Promise<void> => {
+    this.#closing.abort();
+    await this.#snapshotTurn;
+    const db = this.#connection?.db;
+    if (db) {
+      db.pragma(`busy_timeout = ${CLOSE_TIMEOUT_MS}`);
+      db.pragma('wal_checkpoint(TRUNCATE)');
+    }
+    this.#disconnect();
+    this.#unlock();
+    setImmediate(() => this.#port.close());
+  };
+
+  async #saveSnapshot(request: SnapshotRequest): Promise<Handover<SnapshotReply>> {
+    const jpeg = await this.#snapshots.encode(request);
+    let fault: string | null = null;
+    try {
+      await this.#snapshots.write(request.path, jpeg);
+    } catch (error) {
+      fault = messageOf(error);
+    }
+    return new Handover({ jpeg, data: request.data, fault }, [jpeg.buffer, request.data]);
+  }
+
+  /** The open database; opens it, and sets a damaged file aside. */
+  #connected(): Connection {
+    if (this.#connection) return this.#connection;
+    try {
+      this.#connection = this.#connect();
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#setAside(error);
+      this.#connection = this.#connect();
+    }
+    return this.#connection;
+  }
+
+  #connect(): Connection {
+    const { file, config } = this.#options;
+    const db = openForWriting(file);
+    try {
+      const writer = new Writer(db, { maxOutbox: config.max_outbox, outboxFloor: this.#lastOutboxId });
+      this.#lastOutboxId = writer.lastOutboxId;
+      return { db, writer, inode: inode(file) };
+    } catch (error) {
+      db.close();
+      throw error;
+    }
+  }
+
+  #disconnect(): void {
+    this.#connection?.db.close();
+    this.#connection = null;
+  }
+
+  /** Runs a piece of work; after a fault of the file or the disk the next piece starts with a new connection. */
+  #guard<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (isDamage(error)) {
+        this.#disconnect();
+        this.#setAside(error);
+      } else if (/^SQLITE_(IOERR|READONLY|CANTOPEN)/.test(codeOf(error))) this.#disconnect();
+      throw error;
+    }
+  }
+
+  #setAside(error: unknown): void {
+    const { file } = this.#options;
+    const aside = quarantine(file, systemClock.now());
+    this.#say(
+      'STORE_CORRUPT',
+      `database ${file} is damaged (${messageOf(error)}): moved to ${aside}, starting a fresh one`,
+      `Its rows can often be saved: sqlite3 ${aside} .recover | sqlite3 saved.db`,
+    );
+  }
+
+  #say(code: Notice['code'], notice: string, hint = ''): void {
+    this.#port.postMessage({ code, notice, hint } satisfies Notice);
+  }
+}
+
+function inode(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.ino ?? 0;
+}
+
+function bytes(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** What this thread has sent to the disk so far (proc(5), `io`). */
+function bytesWrittenByThread(): number | null {
+  try {
+    const io = readFileSync('/proc/thread-self/io', 'latin1');
+    return Number(/^write_bytes: (\d+)$/m.exec(io)?.[1] ?? NaN) || 0;
+  } catch {
+    return null;
+  }
+}
+
+if (parentPort) serve<WorkerApi>(parentPort, new StoreThread(parentPort, workerData as WorkerOptions));
