@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { pino } from 'pino';
 import { stringify } from 'yaml';
-import { createScene } from '../src/capture/demo/scene.ts';
+import { Scene } from '../src/capture/demo/scene.ts';
 import { loadConfig } from '../src/config/load.ts';
 import { Daemon } from '../src/daemon.ts';
 import { prepare } from '../src/prepare.ts';
@@ -102,7 +102,7 @@ try {
 
 /** A file of raw frames of the demo scene, and a configuration that replays it. */
 function writeConfig(): string {
-  const scene = createScene({ width: WIDTH, height: HEIGHT, seed: 1 });
+  const scene = new Scene(WIDTH, HEIGHT, 1);
   const size = (WIDTH * HEIGHT * 3) / 2;
   const frames = new Uint8Array(size * FRAMES);
   for (let i = 0; i < FRAMES; i++) scene.render(i * 200, frames.subarray(i * size, (i + 1) * size));

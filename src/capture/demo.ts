@@ -1,0 +1,48 @@
+import type { SourceConfig } from '../config/schema.ts';
+import type { Clock } from '../platform/clock.ts';
+import { Scene } from './demo/scene.ts';
+import type { FrameSink, Source } from './source.ts';
+
+/** The built-in camera: a rendered driveway with people, cars and cats, needing nothing installed. */
+export function demoSource(config: Extract<SourceConfig, { kind: 'demo' }>, clock: Clock): Source {
+  const { width, height, fps, seed } = config;
+  return {
+    description: `demo scene ${width}×${height} at ${fps} fps, seed ${seed}`,
+    run: (sink, signal) => play(new Scene(width, height, seed), config, sink, signal, clock),
+  };
+}
+
+/** Renders a picture whenever one is due; pictures that are already late are left out. */
+function play(
+  scene: Scene,
+  { width, height, fps }: { width: number; height: number; fps: number },
+  sink: FrameSink,
+  signal: AbortSignal,
+  clock: Clock,
+): Promise<void> {
+  const period = 1000 / fps;
+  const start = clock.monotonic();
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return resolve();
+    let cancel = () => {};
+    const stop = () => {
+      cancel();
+      resolve();
+    };
+    const tick = () => {
+      const time = clock.monotonic() - start;
+      try {
+        const data = sink.acquire(scene.bytes);
+        scene.render(time, new Uint8Array(data));
+        sink.picture({ format: { width, height, pixels: 'i420', colour: 'bt601' }, data });
+      } catch (error) {
+        signal.removeEventListener('abort', stop);
+        return reject(error);
+      }
+      const next = (Math.floor(time / period) + 1) * period;
+      if (!signal.aborted) cancel = clock.after(next - (clock.monotonic() - start), tick);
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    tick();
+  });
+}

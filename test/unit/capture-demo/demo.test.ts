@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { demoSource } from '../../../src/capture/demo.ts';
+import type { FrameSink, Picture } from '../../../src/capture/source.ts';
+import { FakeClock } from '../../fakes/clock.ts';
+
+const config = { kind: 'demo', width: 64, height: 64, fps: 5, seed: 1 } as const;
+
+function collector() {
+  const pictures: Picture[] = [];
+  const sink: FrameSink = {
+    acquire: (bytes) => new ArrayBuffer(bytes),
+    release: () => {},
+    picture: (picture) => pictures.push(picture),
+    consumed: async () => {},
+    fault: assert.fail,
+  };
+  return { pictures, sink };
+}
+
+test('the demo camera gives pictures at its rate until it is stopped', async () => {
+  const clock = new FakeClock();
+  const { pictures, sink } = collector();
+  const controller = new AbortController();
+  const running = demoSource(config, clock).run(sink, controller.signal);
+  clock.advance(1000);
+  assert.equal(pictures.length, 6);
+  assert.deepEqual(pictures[0]!.format, { width: 64, height: 64, pixels: 'i420', colour: 'bt601' });
+  assert.equal(pictures[0]!.data.byteLength, 64 * 64 * 1.5);
+  controller.abort();
+  await running;
+  clock.advance(1000);
+  assert.equal(pictures.length, 6);
+});
+
+test('a demo camera that is stopped before it starts gives nothing', async () => {
+  const { pictures, sink } = collector();
+  await demoSource(config, new FakeClock()).run(sink, AbortSignal.abort());
+  assert.equal(pictures.length, 0);
+});
+
+test('a failure of the receiver ends the demo camera with it', async () => {
+  const { sink } = collector();
+  const broken = { ...sink, acquire: () => assert.fail('no buffers') };
+  await assert.rejects(
+    demoSource(config, new FakeClock()).run(broken, new AbortController().signal),
+    /no buffers/,
+  );
+});
