@@ -42,10 +42,16 @@ export function eventPayload({ type, event }: EventChange): string {
   });
 }
 
-/** The same message, marked as one from before the connection. */
+/** The same message, marked as one from before the connection. A payload that is no JSON object stays as it is. */
 export function markReplayed(payload: string): string {
-  const message: unknown = JSON.parse(payload);
-  return JSON.stringify(Object.assign(message as object, { replayed: true }));
+  let message: unknown;
+  try {
+    message = JSON.parse(payload);
+  } catch {
+    return payload;
+  }
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) return payload;
+  return JSON.stringify({ ...message, replayed: true });
 }
 
 export function healthPayload(sample: HealthSample): string {

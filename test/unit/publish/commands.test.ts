@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readCommand } from '../../../src/publish/commands.ts';
+import { Seeded } from '../../support/random.ts';
+
+const cameras = new Set(['drive', 'porch']);
+const read = (setting: string, payload: string | Buffer, camera = 'drive') =>
+  readCommand(cameras, { camera, setting }, Buffer.from(payload));
+
+test('commands that are exactly right are taken', () => {
+  assert.deepEqual(read('enabled', 'ON'), ['drive', 'enabled', true]);
+  assert.deepEqual(read('enabled', 'OFF'), ['drive', 'enabled', false]);
+  assert.deepEqual(read('detect', 'ON', 'porch'), ['porch', 'detect', true]);
+  assert.deepEqual(read('snapshot', 'PRESS'), ['drive', 'snapshot', null]);
+  assert.deepEqual(read('snapshot', ''), ['drive', 'snapshot', null]);
+  for (const [text, value] of [
+    ['0', 0],
+    ['1', 1],
+    ['0.65', 0.65],
+    ['.5', 0.5],
+    ['1.00', 1],
+  ] as const) {
+    assert.deepEqual(read('threshold', text), ['drive', 'threshold', value]);
+  }
+});
+
+test('rubbish is refused with what was expected and found', () => {
+  for (const payload of ['', 'on', 'On', 'true', '1', 'ON ', '\nON', '{"state":"ON"}', 'ON\0']) {
+    assert.match(String(read('detect', payload)), /^expected ON or OFF, found "/, payload);
+  }
+  for (const payload of [
+    '',
+    ' 0.5',
+    '0,5',
+    '1.01',
+    '-0',
+    '-0.5',
+    '2',
+    '1e-1',
+    'NaN',
+    '0x1',
+    '0.5%',
+    'null',
+    '1.',
+  ]) {
+    assert.match(String(read('threshold', payload)), /^expected a number from 0 to 1, found "/, payload);
+  }
+  assert.match(String(read('snapshot', 'ON')), /^expected PRESS or nothing, found "ON"$/);
+});
+
+test('an unknown camera or setting is refused and the known ones are named', () => {
+  assert.match(
+    String(read('detect', 'ON', 'attic')),
+    /^expected one of the cameras drive, porch, found "attic"$/,
+  );
+  assert.match(
+    String(read('reboot', 'ON')),
+    /^expected one of the settings enabled, detect, .*found "reboot"$/,
+  );
+  assert.equal(typeof read('__proto__', 'ON'), 'string');
+});
+
+test('a long payload is neither read nor repeated in the log', () => {
+  const answer = String(read('detect', 'x'.repeat(100_000)));
+  assert.equal(answer, 'expected ON or OFF, found 100000 bytes');
+  assert.ok(String(read('detect', 'ON', 'x'.repeat(60_000))).length < 200);
+});
+
+test('random bytes are never taken for a command', () => {
+  const random = new Seeded(7);
+  for (let i = 0; i < 2000; i++) {
+    const bytes = Buffer.from(Array.from({ length: random.int(1, 12) }, () => random.int(0, 255)));
+    const text = bytes.toString('latin1');
+    if (/^(ON|OFF|PRESS|[01]|0?\.\d+|1\.0+)$/.test(text)) continue;
+    for (const setting of ['enabled', 'detect', 'threshold', 'snapshot']) {
+      assert.equal(typeof read(setting, bytes), 'string', `${setting} ${JSON.stringify(text)}`);
+    }
+  }
+});

@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { OutboxDrain } from '../../../src/publish/outbox.ts';
+import type { Message } from '../../../src/publish/session.ts';
+import { FakeClock } from '../../fakes/clock.ts';
+import { FakeLog } from '../../fakes/log.ts';
+import { FakeOutbox } from '../../fakes/outbox.ts';
+import { Seeded } from '../../support/random.ts';
+
+/** The broker's side: what was sent, to be acknowledged, refused or lost by the test. */
+class FakeBroker {
+  sent: { text: string; resolve: () => void; reject: (error: Error) => void }[] = [];
+
+  publish = (message: Message): Promise<void> => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.sent.push({ text: String(message.payload), resolve, reject });
+    return promise;
+  };
+}
+
+function setUp() {
+  const clock = new FakeClock();
+  const log = new FakeLog();
+  const outbox = new FakeOutbox();
+  const broker = new FakeBroker();
+  const drain = new OutboxDrain(outbox, broker.publish, clock, log.logger);
+  const add = (text: string) => {
+    outbox.add({ topic: 't', payload: text, qos: 1, retain: false }, clock.now());
+    drain.wake();
+  };
+  return { clock, log, outbox, broker, drain, add };
+}
+
+/** Lets everything that is ready run. */
+const settle = async () => {
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+test('messages go out in order, a few at a time, and the store hears how far they came', async () => {
+  const { outbox, broker, drain, add } = setUp();
+  for (let i = 1; i <= 30; i++) add(`m${i}`);
+  drain.connected();
+  await settle();
+  const window = broker.sent.length;
+  assert.ok(window >= 2 && window < 20, `${window} messages in flight`);
+  for (let i = 0; i < 30; i++) {
+    broker.sent[i]!.resolve();
+    await settle();
+  }
+  assert.deepEqual(
+    broker.sent.map(({ text }) => text),
+    Array.from({ length: 30 }, (_, i) => `m${i + 1}`),
+  );
+  assert.equal(outbox.reports.at(-1), 30);
+  assert.deepEqual(outbox.rows, []);
+  assert.equal(drain.counters.published, 30);
+});
+
+test('a message that was not acknowledged in a row is sent again after a lost connection', async () => {
+  const { outbox, broker, drain, add } = setUp();
+  for (const text of ['a', 'b', 'c', 'd']) add(text);
+  drain.connected();
+  await settle();
+  broker.sent[0]!.resolve();
+  broker.sent[2]!.resolve();
+  await settle();
+  assert.deepEqual(outbox.reports, [1], 'c is acknowledged, but b before it is not');
+  drain.disconnected();
+  broker.sent[1]!.reject(new Error('lost'));
+  broker.sent[3]!.reject(new Error('lost'));
+  await settle();
+  broker.sent = [];
+  drain.connected();
+  await settle();
+  assert.deepEqual(
+    broker.sent.map(({ text }) => text),
+    ['b', 'c', 'd'],
+  );
+});
+
+test('only messages that were recorded before the connection are marked as replayed', async () => {
+  const { clock, broker, drain, add } = setUp();
+  add('{"id":"old","replayed":false}');
+  clock.advance(1000);
+  drain.connected();
+  add('{"id":"new","replayed":false}');
+  await settle();
+  assert.deepEqual(
+    broker.sent.map(({ text }) => text),
+    ['{"id":"old","replayed":true}', '{"id":"new","replayed":false}'],
+  );
+  for (const { resolve } of broker.sent) resolve();
+  await settle();
+  assert.deepEqual(drain.counters, { published: 2, replayed: 1 });
+});
+
+test('new messages wake it, and it is idle in between', async () => {
+  const { broker, drain, add } = setUp();
+  drain.connected();
+  await drain.idle();
+  add('one');
+  let idle = false;
+  const waiting = drain.idle().then(() => {
+    idle = true;
+  });
+  await settle();
+  assert.equal(idle, false, 'not acknowledged yet');
+  broker.sent[0]!.resolve();
+  await waiting;
+  add('two');
+  await settle();
+  assert.equal(broker.sent.length, 2);
+});
+
+test('nobody waits for a connection that is gone', async () => {
+  const { drain, add } = setUp();
+  await drain.idle();
+  add('one');
+  drain.connected();
+  await settle();
+  const waiting = drain.idle();
+  drain.disconnected();
+  await waiting;
+});
+
+test('a refused message is said, and tried again alone until the broker takes it', async () => {
+  const { clock, log, broker, drain, add } = setUp();
+  for (const text of ['a', 'b', 'c']) add(text);
+  drain.connected();
+  await settle();
+  for (const { reject } of broker.sent) reject(new Error('Not authorized'));
+  await settle();
+  assert.equal(log.lines.length, 1);
+  assert.match(log.lines[0]!.msg, /did not take an event for t: Not authorized; next attempt in 10 s/);
+  assert.equal(log.lines[0]!.code, 'MQTT_FORBIDDEN');
+  broker.sent = [];
+  clock.advance(9999);
+  await settle();
+  assert.equal(broker.sent.length, 0);
+  clock.advance(1);
+  await settle();
+  assert.deepEqual(
+    broker.sent.map(({ text }) => text),
+    ['a'],
+  );
+  broker.sent[0]!.resolve();
+  await settle();
+  assert.deepEqual(
+    broker.sent.map(({ text }) => text),
+    ['a', 'b', 'c'],
+  );
+});
+
+test('an outbox that cannot be read is tried again', async () => {
+  const { clock, log, outbox, broker, drain, add } = setUp();
+  const read = outbox.outbox.bind(outbox);
+  outbox.outbox = () => Promise.reject(new Error('disk gone'));
+  add('a');
+  drain.connected();
+  await settle();
+  assert.match(log.lines[0]!.msg, /the outbox cannot be read: disk gone/);
+  outbox.outbox = read;
+  clock.advance(10_000);
+  await settle();
+  assert.equal(broker.sent.length, 1);
+});
+
+test('whatever is lost and whenever, every message arrives, and first appearances are in order', async () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const random = new Seeded(seed);
+    const { outbox, broker, drain, add } = setUp();
+    const arrived: string[] = [];
+    let added = 0;
+    let acknowledgedInRow = 0;
+    drain.connected();
+    for (let round = 0; round < 60; round++) {
+      for (let i = random.int(0, 6); i > 0; i--) add(`m${++added}`);
+      await settle();
+      // The broker reads what was sent in order and answers some of it, perhaps out of order.
+      const read = broker.sent.splice(0, random.int(0, broker.sent.length));
+      arrived.push(...read.map(({ text }) => text));
+      const answers = read.filter(() => random.chance(0.9)).sort(() => random.next() - 0.5);
+      const cut = random.chance(0.3) || answers.length < read.length;
+      for (const { resolve } of answers) resolve();
+      await settle();
+      const reported = outbox.reports.at(-1) ?? 0;
+      assert.ok(reported >= acknowledgedInRow && new Set(arrived).size >= reported, `seed ${seed}`);
+      acknowledgedInRow = reported;
+      if (cut) {
+        drain.disconnected();
+        const unanswered = read.filter((one) => !answers.includes(one));
+        for (const { reject } of [...unanswered, ...broker.sent]) reject(new Error('lost'));
+        broker.sent = [];
+        await settle();
+        drain.connected();
+      }
+    }
+    while (outbox.rows.length > 0) {
+      await settle();
+      for (const { text, resolve } of broker.sent.splice(0)) {
+        arrived.push(text);
+        resolve();
+      }
+    }
+    const expected = Array.from({ length: added }, (_, i) => `m${i + 1}`);
+    assert.deepEqual([...new Set(arrived)], expected, `seed ${seed}`);
+  }
+});
