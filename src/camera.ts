@@ -18,7 +18,7 @@ import { logEvent } from './platform/logger.ts';
 import type { PreparedCamera } from './prepare.ts';
 import type { Command } from './publish/commands.ts';
 import type { Publisher } from './publish/publisher.ts';
-import { snapshotPath } from './store/paths.ts';
+import { LATEST, snapshotPath } from './store/paths.ts';
 import type { Store } from './store/store.ts';
 import type { Analysis, CameraStatus, Event, EventChange, Frame, Service } from './types.ts';
 import type { Vision } from './vision/vision.ts';
@@ -176,10 +176,8 @@ export class Camera implements Service {
     for (const change of changes) {
       change.event.snapshot ??= snapshotPath(change.event);
       logEvent(this.#log, change);
-      const committed = store
-        .recordEvent(change, publisher.eventMessages(change))
-        .then(() => publisher.wake());
-      this.#watch(committed);
+      const messages = publisher.eventMessages(change);
+      this.#watch(store.recordEvent(change, messages).then((committed) => committed && publisher.wake()));
       if (change.type !== 'update') this.#saveBest(change);
     }
     const open = this.#decider.open;
@@ -216,8 +214,7 @@ export class Camera implements Service {
     const { rotate, mirror } = this.#prepared.config;
     const saved = store
       .saveSnapshot({
-        camera: this.name,
-        eventId: event?.id ?? null,
+        path: snapshotPath(event ?? { id: LATEST, camera: this.name, startedAt: frame.capturedAt }),
         capturedAt: frame.capturedAt,
         format: frame.format,
         data: frame.data,

@@ -93,16 +93,3 @@ export class DaemonProcess {
     return [...this.log.slice(-20).map((line) => `${line.level} ${line.msg}`), ...this.stderr].join('\n');
   }
 }
-
-/** Polls until the condition holds. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-  timeoutMs = 30_000,
-): Promise<void> {
-  const end = performance.now() + timeoutMs;
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
