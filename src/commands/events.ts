@@ -95,7 +95,6 @@ export async function follow({
   const { setTimeout: wait } = await import('node:timers/promises');
   /** Events that were printed while open. */
   const open = new Set<string>();
-  let mark = reader.mark();
   const print = (events: readonly Event[]) => {
     for (const event of events) {
       if (event.endedAt !== null) open.delete(event.id);
@@ -105,14 +104,18 @@ export async function follow({
     }
   };
   try {
-    print(reader.events(filter, limit));
+    const beginning = reader.begin(filter, limit);
+    let { mark } = beginning;
+    print(beginning.events);
     while (!signal.aborted) {
       await wait(FOLLOW_MS, undefined, { signal }).catch(() => {});
       const changes = reader.changes(mark, filter);
       mark = changes.mark;
       print(changes.events);
       if (reader.replaced && !signal.aborted) {
-        const fresh = await reopen();
+        // Not there for a moment: the next look finds it.
+        const fresh = await reopen().catch(() => null);
+        if (!fresh) continue;
         reader.close();
         reader = fresh;
         mark = 0;

@@ -68,9 +68,15 @@ export class Reader {
     ).map(toEvent);
   }
 
-  /** A mark that `changes` counts from: what has changed until now. */
-  mark(): number {
-    return this.#all<{ mark: number }>('SELECT coalesce(max(changed), 0) AS mark FROM events', {})[0]!.mark;
+  /** The newest events that match, oldest first, and a mark that `changes` counts from, both of one moment. */
+  begin(filter: EventFilter, limit?: number): { events: Event[]; mark: number } {
+    return this.#db.transaction(() => {
+      const [{ mark } = { mark: 0 }] = this.#all<{ mark: number }>(
+        'SELECT coalesce(max(changed), 0) AS mark FROM events',
+        {},
+      );
+      return { events: this.events(filter, limit), mark };
+    })();
   }
 
   /** Events that match and have changed after `mark`, in the order of their last change, and the new mark. */

@@ -1,0 +1,63 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import type { Database } from 'better-sqlite3';
+import { configSchema, type StoreConfig } from '../../src/config/schema.ts';
+import { openForWriting } from '../../src/store/connection.ts';
+import type { Batch, EventEntry, OutboxMessage } from '../../src/store/types.ts';
+import type { Detection, Event, EventChange } from '../../src/types.ts';
+import { eventChange } from '../fakes/events.ts';
+
+/** A folder that goes with the test. */
+export function folder(t: TestContext): string {
+  const path = mkdtempSync(join(tmpdir(), 'lookout-store-'));
+  t.after(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** A fresh database that goes with the test. */
+export function freshDatabase(t: TestContext): Database {
+  const db = openForWriting(join(folder(t), 'lookout.db'));
+  t.after(() => db.close());
+  return db;
+}
+
+export function storeConfig(changes: Partial<StoreConfig> = {}): StoreConfig {
+  return { ...configSchema.parse({}).store, ...changes };
+}
+
+export function message(payload: string): OutboxMessage {
+  return { topic: 'lookout/test/drive/event', payload, qos: 1, retain: false };
+}
+
+/** A step of an event with one message that names it. */
+export function entry(changes: Partial<Event> = {}, type: EventChange['type'] = 'start'): EventEntry {
+  const change = eventChange(changes, type);
+  return { change, messages: [message(`${type} ${change.event.id}`)], recordedAt: change.event.startedAt };
+}
+
+export function detection(changes: Partial<Detection> = {}): Detection {
+  return {
+    camera: 'drive',
+    zone: null,
+    label: 'vehicle',
+    score: 0.7,
+    box: { x: 0, y: 0, w: 1, h: 1 },
+    capturedAt: Date.UTC(2026, 0, 1),
+    ...changes,
+  };
+}
+
+export function batch(changes: Partial<Batch> = {}): Batch {
+  return { events: [], detections: [], samples: [], publishedUpTo: 0, ...changes };
+}
+
+/** How many rows a table has. */
+export function rowsIn(db: Database, table: string): number {
+  return Number(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get());
+}
+
+export function isIntact(db: Database): boolean {
+  return db.pragma('integrity_check', { simple: true }) === 'ok';
+}

@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openForWriting } from '../../../src/store/connection.ts';
+import type { OutboxRow } from '../../../src/store/types.ts';
+import { Writer } from '../../../src/store/writer.ts';
+import type { Event, EventChange } from '../../../src/types.ts';
+import { eventChange } from '../../fakes/events.ts';
+import { healthSample } from '../../fakes/health.ts';
+import { Seeded } from '../../support/random.ts';
+import {
+  batch,
+  detection,
+  entry,
+  folder,
+  freshDatabase,
+  isIntact,
+  message,
+  rowsIn,
+} from '../../support/store.ts';
+
+const MANY = { maxOutbox: 100_000 };
+
+test('an event is one row from its start to its end, and every step leaves its messages', (t) => {
+  const db = freshDatabase(t);
+  const writer = new Writer(db, MANY);
+  writer.commit(batch({ events: [entry({ score: 0.6, snapshot: null })] }));
+  assert.deepEqual(writer.openEvents(), [eventChange({ score: 0.6, snapshot: null }).event]);
+
+  writer.commit(batch({ events: [entry({ score: 0.7 }, 'update'), entry({ topScore: 0.95 }, 'end')] }));
+  assert.deepEqual(writer.openEvents(), []);
+  assert.equal(rowsIn(db, 'events'), 1);
+  assert.deepEqual(
+    writer.outbox(0, 10).map(({ payload }) => payload.split(' ')[0]),
+    ['start', 'update', 'end'],
+  );
+  assert.equal(writer.outboxDepth, 3);
+});
+
+test('a late step does not open an ended event again, nor lose its snapshot', (t) => {
+  const db = freshDatabase(t);
+  const writer = new Writer(db, MANY);
+  writer.commit(batch({ events: [entry(), entry({}, 'end'), entry({ snapshot: null }, 'update')] }));
+  const row = db.prepare('SELECT ended_at, snapshot FROM events').get();
+  assert.deepEqual(row, { ended_at: eventChange({}, 'end').event.endedAt, snapshot: '2026-05-01/a.jpg' });
+});
+
+test('the end of an event whose start was lost is still written', (t) => {
+  const writer = new Writer(freshDatabase(t), MANY);
+  assert.deepEqual(writer.commit(batch({ events: [entry({}, 'end')] })), []);
+});
+
+test('detections and samples keep every field', (t) => {
+  const db = freshDatabase(t);
+  const writer = new Writer(db, MANY);
+  const box = { x: 0.125, y: 0.25, w: 0.5, h: 0.375 };
+  writer.commit(
+    batch({
+      detections: [detection({ zone: 'gate', score: 0.3, box, capturedAt: 1_700_000_000_000.4 })],
+      samples: [healthSample({ throttled: true, throttle_reasons: ['heat'], temperature_c: null })],
+    }),
+  );
+  assert.deepEqual(db.prepare('SELECT * FROM detections').get(), {
+    id: 1,
+    captured_at: 1_700_000_000_000,
+    camera: 'drive',
+    zone: 'gate',
+    label: 'vehicle',
+    score: 0.3,
+    box_x: 0.125,
+    box_y: 0.25,
+    box_w: 0.5,
+    box_h: 0.375,
+  });
+  const { cameras, throttle_reasons, throttled, ...numbers } = healthSample();
+  assert.deepEqual(db.prepare('SELECT * FROM samples').get(), {
+    ...numbers,
+    throttled: 1,
+    temperature_c: null,
+    throttle_reasons: '["heat"]',
+    cameras: JSON.stringify(cameras),
+  });
+});
+
+test('what can never be written is left out together with its messages; the rest is written', (t) => {
+  const db = freshDatabase(t);
+  const writer = new Writer(db, MANY);
+  const good = entry({ id: 'good' });
+  const rejected = writer.commit(
+    batch({
+      events: [
+        entry({ id: 'bad', score: Number.NaN }),
+        good,
+        { ...entry({ id: 'odd' }), messages: [message(null!)] },
+      ],
+      detections: [detection({ label: undefined! }), detection()],
+    }),
+  );
+  assert.deepEqual(
+    rejected.map(({ event }) => event),
+    [0, 2, null],
+  );
+  assert.match(rejected[0]!.reason, /event bad: NOT NULL constraint failed: events\.score/);
+  assert.deepEqual(db.prepare('SELECT id FROM events').pluck().all(), ['good']);
+  assert.equal(rowsIn(db, 'outbox'), 1);
+  assert.equal(writer.outboxDepth, 1);
+  assert.equal(rowsIn(db, 'detections'), 1);
+});
+
+test('a full disk leaves nothing of the batch behind, and the writer works on when there is room', (t) => {
+  const db = freshDatabase(t);
+  const writer = new Writer(db, MANY);
+  writer.commit(batch({ events: [entry({ id: 'before' })] }));
+  const pages = db.pragma('page_count', { simple: true }) as number;
+  db.pragma(`max_page_count = ${pages + 2}`);
+  const large = batch({
+    events: [{ ...entry({ id: 'large' }), messages: [message('x'.repeat(50_000))] }],
+    detections: Array.from({ length: 100 }, () => detection()),
+  });
+  assert.throws(() => writer.commit(large), { code: 'SQLITE_FULL' });
+  assert.equal(rowsIn(db, 'events'), 1);
+  assert.equal(writer.outboxDepth, 1);
+
+  db.pragma('max_page_count = 100000');
+  assert.deepEqual(writer.commit(large), []);
+  assert.deepEqual(db.prepare('SELECT id FROM events ORDER BY seq').pluck().all(), ['before', 'large']);
+  assert.equal(writer.outboxDepth, 2);
+  assert.ok(isIntact(db));
+});
+
+test('the oldest messages are dropped when too many wait, and the count survives a restart', (t) => {
+  const file = join(folder(t), 'lookout.db');
+  let db = openForWriting(file);
+  let writer = new Writer(db, { maxOutbox: 3 });
+  for (let i = 1; i <= 5; i++) writer.commit(batch({ events: [entry({ id: `event-${i}` })] }));
+  assert.deepEqual(
+    writer.outbox(0, 10).map(({ id }) => id),
+    [3, 4, 5],
+  );
+  assert.equal(writer.outboxDropped, 2);
+  db.close();
+
+  db = openForWriting(file);
+  writer = new Writer(db, { maxOutbox: 3 });
+  assert.equal(writer.outboxDropped, 2);
+  assert.equal(writer.outboxDepth, 3);
+  writer.commit(batch({ events: [entry({ id: 'event-6' })] }));
+  assert.equal(writer.outboxDropped, 3);
+  assert.equal(rowsIn(db, 'events'), 6);
+  db.close();
+});
+
+test('an outbox id is never used again, not after a restart and not in a fresh file', (t) => {
+  const path = folder(t);
+  let db = openForWriting(join(path, 'a.db'));
+  let writer = new Writer(db, MANY);
+  writer.commit(batch({ events: [entry(), entry({}, 'end')] }));
+  writer.commit(batch({ publishedUpTo: 2 }));
+  assert.equal(writer.outboxDepth, 0);
+  db.close();
+
+  db = openForWriting(join(path, 'a.db'));
+  writer = new Writer(db, MANY);
+  writer.commit(batch({ events: [entry({ id: 'next' })] }));
+  assert.deepEqual(
+    writer.outbox(0, 10).map(({ id }) => id),
+    [3],
+  );
+  db.close();
+
+  db = openForWriting(join(path, 'b.db'));
+  writer = new Writer(db, { ...MANY, outboxFloor: writer.lastOutboxId });
+  writer.commit(batch({ events: [entry()] }));
+  assert.equal(writer.lastOutboxId, 4);
+  db.close();
+});
+
+test('whatever happens, the database holds what a plain model of it holds', (t) => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const random = new Seeded(seed);
+    const file = join(folder(t), 'lookout.db');
+    const maxOutbox = random.int(5, 40);
+    let db = openForWriting(file);
+    let writer = new Writer(db, { maxOutbox });
+    const events = new Map<string, Event>();
+    let outbox: Pick<OutboxRow, 'id' | 'payload'>[] = [];
+    let lastId = 0;
+    let dropped = 0;
+
+    for (let step = 0; step < 60; step++) {
+      if (random.chance(0.1)) {
+        db.close();
+        db = openForWriting(file);
+        writer = new Writer(db, { maxOutbox });
+      }
+      const changes: EventChange[] = [];
+      for (let n = random.int(0, 4); n > 0; n--) {
+        const open = [...events.values()].filter((event) => event.endedAt === null);
+        const old = open.length > 0 && random.chance(0.7) ? random.pick(open) : null;
+        const type = old ? random.pick(['update', 'end'] as const) : 'start';
+        const { event } = eventChange({
+          ...(old ?? { id: `event-${seed}-${step}-${n}`, startedAt: step * 1000 }),
+          score: random.next(),
+          endedAt: type === 'end' ? step * 1000 + 500 : null,
+          snapshot: old?.snapshot ?? (random.chance(0.5) ? `a/${step}.jpg` : null),
+        });
+        events.set(event.id, event);
+        changes.push({ type, event });
+      }
+      const publishedUpTo = random.chance(0.4) ? random.int(0, lastId) : 0;
+      const entries = changes.map((change, n) => ({
+        ...entry(),
+        change,
+        messages: [message(`${step}/${n}`)],
+      }));
+      assert.deepEqual(writer.commit(batch({ events: entries, publishedUpTo })), []);
+
+      for (const [n] of changes.entries()) outbox.push({ id: ++lastId, payload: `${step}/${n}` });
+      outbox = outbox.filter(({ id }) => id > publishedUpTo);
+      const excess = Math.max(0, outbox.length - maxOutbox);
+      outbox = outbox.slice(excess);
+      dropped += excess;
+
+      assert.deepEqual(
+        writer.outbox(0, 1000).map(({ id, payload }) => ({ id, payload })),
+        outbox,
+      );
+      assert.equal(writer.outboxDepth, outbox.length);
+      assert.equal(writer.outboxDropped, dropped);
+      assert.deepEqual(
+        writer.openEvents(),
+        [...events.values()].filter((event) => event.endedAt === null),
+      );
+    }
+    assert.equal(rowsIn(db, 'events'), events.size);
+    assert.ok(isIntact(db));
+    db.close();
+  }
+});
