@@ -8,6 +8,16 @@ export const EXIT = { ok: 0, usage: 64, noInput: 66, internal: 70, config: 78 } 
 
 /** Code → exit code of a command that ends with it. */
 export const ERROR_CODES = {
+  CAPTURE_ADDRESS: EXIT.config,
+  CAPTURE_DEVICE: EXIT.config,
+  CAPTURE_ENDED: EXIT.internal,
+  CAPTURE_FILE: EXIT.config,
+  CAPTURE_FRAME_SIZE: EXIT.internal,
+  CAPTURE_NO_CAMERA: EXIT.config,
+  CAPTURE_PROGRAM_FAILED: EXIT.internal,
+  CAPTURE_PROGRAM_MISSING: EXIT.config,
+  CAPTURE_STALLED: EXIT.internal,
+  CAPTURE_STREAM: EXIT.internal,
   CONFIG_INVALID: EXIT.config,
   CONFIG_UNREADABLE: EXIT.config,
   IMAGE_UNREADABLE: EXIT.noInput,
@@ -20,6 +30,8 @@ export const ERROR_CODES = {
   MODEL_LABELS_MISMATCH: EXIT.config,
   MODEL_MISSING: EXIT.config,
   MODEL_OUTPUT_UNSUPPORTED: EXIT.config,
+  MODEL_PROVIDER_MISSING: EXIT.config,
+  MODEL_UNUSABLE: EXIT.config,
   MQTT_CREDENTIALS_INVALID: EXIT.config,
   MQTT_CREDENTIALS_UNREADABLE: EXIT.config,
   MQTT_DUPLICATE: EXIT.config,

@@ -3,22 +3,12 @@
 import type { Box, PictureFormat } from '../../../src/types.ts';
 import { pictureBytes } from '../../../src/vision/plane.ts';
 import type { Transform } from '../../../src/vision/transform.ts';
-
-/** A generator of the same numbers 0…1 for the same seed (mulberry32). */
-export function randomFrom(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+import { Seeded } from '../../support/random.ts';
 
 /** Every byte at random: the hardest picture for a filter. */
 export function noisyPicture(format: PictureFormat, seed: number): Uint8Array<ArrayBuffer> {
-  const random = randomFrom(seed);
-  return new Uint8Array(pictureBytes(format)).map(() => Math.floor(random() * 256));
+  const random = new Seeded(seed);
+  return new Uint8Array(pictureBytes(format)).map(() => random.int(0, 255));
 }
 
 function weights(colour: PictureFormat['colour']) {

@@ -1,0 +1,167 @@
+import { availableParallelism } from 'node:os';
+import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
+import type { ModelConfig } from '../config/schema.ts';
+import { LookoutError, messageOf } from '../errors.ts';
+import type { ModelDescription } from '../model/description.ts';
+
+// Providers that are configured but absent are our own message, not ONNX Runtime's on standard error.
+env.logLevel = 'fatal';
+
+export type SessionConfig = Pick<ModelConfig, 'providers' | 'threads' | 'spinning'>;
+type Provider = ModelConfig['providers'][number];
+
+/** What became of the configured providers. */
+export interface SessionInfo {
+  provider: Provider;
+  /** Threads that one inference uses. */
+  threads: number;
+  /** Providers that were preferred but do not work here, and why. */
+  passedOver: { provider: Provider; reason: string }[];
+}
+
+/** A model that is ready to run. Loading and running block the calling thread. */
+export class ModelSession {
+  readonly info: SessionInfo;
+  readonly #session: InferenceSession;
+  readonly #description: ModelDescription;
+  readonly #outputShape: number[];
+
+  private constructor(session: InferenceSession, description: ModelDescription, info: SessionInfo) {
+    this.#session = session;
+    this.#description = description;
+    this.#outputShape = checkSignature(session, description);
+    this.info = info;
+  }
+
+  /**
+   * Loads a model with the first of the configured providers that works here.
+   * @param file absolute path of the .onnx file
+   * @throws LookoutError MODEL_PROVIDER_MISSING, MODEL_UNUSABLE, MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED
+   */
+  static async open(
+    file: string,
+    description: ModelDescription,
+    config: SessionConfig,
+  ): Promise<ModelSession> {
+    const threads = config.threads || Math.max(1, Math.floor(availableParallelism() / 2));
+    const supported = new Set(listSupportedBackends().map(({ name }) => name));
+    const passedOver: SessionInfo['passedOver'] = [];
+    for (const [index, provider] of config.providers.entries()) {
+      if (!supported.has(provider)) {
+        passedOver.push({ provider, reason: 'not part of this build of ONNX Runtime' });
+        continue;
+      }
+      try {
+        const session = await InferenceSession.create(file, {
+          // The less preferred ones take what the preferred one cannot run.
+          executionProviders: config.providers.slice(index).filter((name) => supported.has(name)),
+          graphOptimizationLevel: 'all',
+          intraOpNumThreads: threads,
+          interOpNumThreads: 1,
+          extra: { session: { intra_op: { allow_spinning: config.spinning ? '1' : '0' } } },
+        });
+        return new ModelSession(session, description, { provider, threads, passedOver });
+      } catch (cause) {
+        if (cause instanceof LookoutError) throw cause;
+        if (provider === 'cpu') {
+          throw new LookoutError(
+            'MODEL_UNUSABLE',
+            `model.file: ONNX Runtime does not accept ${file}: ${messageOf(cause)}`,
+            { cause },
+          );
+        }
+        passedOver.push({ provider, reason: messageOf(cause) });
+      }
+    }
+    const reasons = passedOver.map(({ provider, reason }) => `${provider}: ${reason}`).join('; ');
+    throw new LookoutError('MODEL_PROVIDER_MISSING', `model.providers: none works here (${reasons})`, {
+      hint: 'Add cpu to model.providers, or install the libraries of the provider.',
+    });
+  }
+
+  /**
+   * Ties the model to buffers that are used again and again; they may be shared with other threads.
+   * @param input bytes of the model's input
+   * @param output one number per label
+   * @returns runs the model once from `input` to `output`
+   */
+  bind(input: Uint8Array, output: Float32Array): () => Promise<void> {
+    const { input: wanted, output: answer } = this.#description;
+    // ONNX Runtime reads and writes shared memory in place, though its types do not say so.
+    const buffer = input.buffer as ArrayBuffer;
+    const Elements = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array }[wanted.type];
+    const length = input.byteLength / Elements.BYTES_PER_ELEMENT;
+    const elements = new Elements(buffer, input.byteOffset, length);
+    const feeds = { [wanted.name]: new Tensor(wanted.type, elements, inputShape(wanted)) };
+    const fetches = { [answer.name]: new Tensor('float32', output, this.#outputShape) };
+    return async () => {
+      await this.#session.run(feeds, fetches);
+    };
+  }
+
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+function inputShape({ layout, width, height }: ModelDescription['input']): number[] {
+  return layout === 'nhwc' ? [1, height, width, 3] : [1, 3, height, width];
+}
+
+/**
+ * Holds the description against what ONNX Runtime found in the model. Dimensions that the model leaves open fit.
+ * @returns shape of the output
+ */
+function checkSignature(session: InferenceSession, { input, output, labels }: ModelDescription): number[] {
+  const shape = inputShape(input);
+  const [found] = session.inputMetadata;
+  const fits =
+    session.inputMetadata.length === 1 &&
+    found?.isTensor &&
+    found.name === input.name &&
+    found.type === input.type &&
+    found.shape.length === shape.length &&
+    found.shape.every((size, axis) => typeof size === 'string' || size === shape[axis]);
+  if (!fits) {
+    throw new LookoutError(
+      'MODEL_INPUT_UNSUPPORTED',
+      `model: expected the input ${input.name} ${input.type} ${shape.join('×')}, ` +
+        `found ${session.inputMetadata.map(signature).join(', ')}`,
+    );
+  }
+  const answer = session.outputMetadata.find(({ name }) => name === output.name);
+  const sizes = answer?.isTensor ? answer.shape.map((size) => (typeof size === 'string' ? 1 : size)) : [];
+  const count = sizes.reduce((product, size) => product * size, 1);
+  if (!answer?.isTensor || answer.type !== 'float32' || count !== labels.length) {
+    throw new LookoutError(
+      'MODEL_OUTPUT_UNSUPPORTED',
+      `model: expected the output ${output.name} float32 with one number for each of ${labels.length} labels, ` +
+        `found ${session.outputMetadata.map(signature).join(', ')}`,
+    );
+  }
+  return sizes;
+}
+
+function signature(value: InferenceSession.ValueMetadata): string {
+  return value.isTensor ? `${value.name} ${value.type} ${value.shape.join('×')}` : value.name;
+}
+
+/**
+ * A copy of the model's output as probabilities: as they are, or the softmax of logits.
+ */
+export function toProbabilities(
+  output: Float32Array,
+  kind: ModelDescription['output']['kind'],
+): Float32Array<ArrayBuffer> {
+  const result = new Float32Array(output);
+  if (kind === 'probabilities') return result;
+  let highest = Number.NEGATIVE_INFINITY;
+  for (const logit of result) highest = Math.max(highest, logit);
+  let sum = 0;
+  for (let index = 0; index < result.length; index++) {
+    result[index] = Math.exp(result[index]! - highest);
+    sum += result[index]!;
+  }
+  for (let index = 0; index < result.length; index++) result[index]! /= sum;
+  return result;
+}
