@@ -1,0 +1,232 @@
+/**
+ * Runs a camera program as a child process: no shell, its own process group, and nothing of it is left when
+ * `runChild` settles, nor when the daemon dies by whatever cause.
+ */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { basename } from 'node:path';
+import type { Readable } from 'node:stream';
+import { promisify, stripVTControlCharacters } from 'node:util';
+import type { Logger } from 'pino';
+import { LookoutError, messageOf } from '../errors.ts';
+import { type Clock, sleep } from '../platform/clock.ts';
+import { Limiter } from './limiter.ts';
+import { findProgram } from './programs.ts';
+import { orAborted } from './wait.ts';
+
+/** Time from SIGTERM to SIGKILL, and from the end of the output to SIGTERM. */
+const GRACE_MS = 2000;
+/** How long the last words of an ended program are waited for. */
+const LAST_WORDS_MS = 500;
+const KEPT_LINES = 20;
+const LONGEST_LINE = 500;
+
+export interface ChildOptions {
+  /** Path of the program. */
+  file: string;
+  args: readonly string[];
+  /** What the program gets on its standard input; without it there is none. */
+  input?: string;
+  /** The file descriptor on which it gives its pictures. */
+  output?: 1 | 3;
+  env: NodeJS.ProcessEnv;
+  clock: Clock;
+  log: Logger;
+  signal: AbortSignal;
+  /** Lines of stderr that are no cause for concern: they are logged for debugging only. */
+  harmless?: RegExp;
+  /** Takes secrets out of a line of stderr. */
+  redact?: (line: string) => string;
+  /** Sees each line of stderr; an error that it returns ends the program and is thrown by `runChild`. */
+  onLine?: (line: string) => LookoutError | undefined;
+}
+
+export interface ChildEnd {
+  program: string;
+  /** Exit status; null when a signal ended the program. */
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  /** Its last lines on stderr. */
+  lines: readonly string[];
+}
+
+/**
+ * Starts a program and has `read` read its output. When `read` is done or throws, or the signal aborts, the program
+ * is ended: SIGTERM, and SIGKILL 2 s later.
+ * @throws whatever `read` throws; LookoutError CAPTURE_PROGRAM_FAILED when the program cannot be started
+ */
+export async function runChild(
+  options: ChildOptions,
+  read: (output: AsyncIterable<Buffer>) => Promise<void>,
+): Promise<ChildEnd> {
+  const { signal } = options;
+  const program = basename(options.file);
+  const child = await start(options);
+  const group = new ProcessGroup(child, options.clock);
+  const failure = new AbortController();
+  const ended = AbortSignal.any([signal, failure.signal]);
+  const stderr = new Stderr(program, options, (error) => failure.abort(error));
+  child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
+  const stderrClosed = new Promise<void>((resolve) => child.stderr?.once('close', () => resolve()));
+
+  const output = child.stdio[options.output ?? 1] as Readable;
+  ended.addEventListener('abort', () => output.destroy(), { once: true });
+  if (ended.aborted) output.destroy();
+  try {
+    await read(output);
+    await orAborted(group.exitWithin(GRACE_MS), ended);
+  } catch (error) {
+    if (!ended.aborted) throw error;
+  } finally {
+    await group.end();
+    await Promise.race([stderrClosed, sleep(options.clock, LAST_WORDS_MS)]);
+    for (const stream of child.stdio) stream?.destroy();
+    stderr.close();
+  }
+  if (failure.signal.aborted) throw failure.signal.reason;
+  return { program, code: child.exitCode, signal: child.signalCode, lines: stderr.lines };
+}
+
+/** What an unexpected end of a program means: CAPTURE_DEVICE if its last lines say so, else CAPTURE_ENDED. */
+export function endError(
+  { program, code, signal, lines }: ChildEnd,
+  device?: { faults: RegExp; hint: string },
+): LookoutError {
+  const how = signal === null ? `exit code ${code}` : signal;
+  const fault = device && lines.findLast((line) => device.faults.test(line));
+  if (device && fault)
+    return new LookoutError('CAPTURE_DEVICE', `${program}: ${fault}`, { hint: device.hint });
+  const last = lines.at(-1);
+  return new LookoutError('CAPTURE_ENDED', `${program} ended (${how})${last ? `: ${last}` : ''}`);
+}
+
+async function start({ file, args, input, output, env }: ChildOptions): Promise<ChildProcess> {
+  const guard = await parentDeathGuard();
+  const command = [...guard, file, ...args];
+  const child = spawn(command[0]!, command.slice(1), {
+    env,
+    detached: true,
+    stdio: [
+      input === undefined ? 'ignore' : 'pipe',
+      output === 3 ? 'ignore' : 'pipe',
+      'pipe',
+      ...(output === 3 ? (['pipe'] as const) : []),
+    ],
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once('spawn', resolve);
+    child.once('error', (error) => {
+      reject(
+        new LookoutError('CAPTURE_PROGRAM_FAILED', `${file} cannot be started: ${messageOf(error)}`, {
+          cause: error,
+        }),
+      );
+    });
+  });
+  // A program that ends before it has read its input must not end the daemon (EPIPE).
+  child.stdin?.on('error', () => {});
+  child.stdin?.end(input);
+  return child;
+}
+
+/**
+ * Words in front of a command that make the kernel kill it when the daemon dies (PR_SET_PDEATHSIG of prctl(2)), by
+ * setpriv of util-linux; none where that is missing. There a program that writes still ends by EPIPE.
+ */
+function parentDeathGuard(): Promise<string[]> {
+  guard ??= (async () => {
+    const setpriv = await findProgram(['setpriv'], process.env);
+    if (setpriv === null) return [];
+    const words = [setpriv, '--pdeathsig', 'KILL'];
+    try {
+      await promisify(execFile)(setpriv, [...words.slice(1), 'true']);
+      return words;
+    } catch {
+      return [];
+    }
+  })();
+  return guard;
+}
+let guard: Promise<string[]> | null = null;
+
+/** Process groups to be killed when the daemon exits without stopping its cameras. */
+const running = new Set<number>();
+process.once('exit', () => {
+  for (const pid of running) kill(pid, 'SIGKILL');
+});
+
+function kill(group: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-group, signal);
+  } catch {}
+}
+
+class ProcessGroup {
+  readonly #pid: number;
+  readonly #clock: Clock;
+  readonly #exited: Promise<void>;
+
+  constructor(child: ChildProcess, clock: Clock) {
+    this.#pid = child.pid!;
+    this.#clock = clock;
+    this.#exited = new Promise((resolve) => child.once('exit', () => resolve()));
+    running.add(this.#pid);
+  }
+
+  exitWithin(ms: number): Promise<void> {
+    return Promise.race([this.#exited, sleep(this.#clock, ms)]);
+  }
+
+  /** Ends the program if it still runs, and then whatever it has started. */
+  async end(): Promise<void> {
+    kill(this.#pid, 'SIGTERM');
+    const cancel = this.#clock.after(GRACE_MS, () => kill(this.#pid, 'SIGKILL'));
+    await this.#exited;
+    cancel();
+    kill(this.#pid, 'SIGKILL');
+    running.delete(this.#pid);
+  }
+}
+
+/** Keeps the last lines of stderr and logs at most one a second. */
+class Stderr {
+  readonly lines: string[] = [];
+  readonly #options: ChildOptions;
+  readonly #fail: (error: LookoutError) => void;
+  readonly #concerns: Limiter;
+  #rest = '';
+
+  constructor(program: string, options: ChildOptions, fail: (error: LookoutError) => void) {
+    this.#options = options;
+    this.#fail = fail;
+    this.#concerns = new Limiter(options.clock, (line, count) => {
+      options.log.warn(count > 1 ? { lines: count } : {}, `${program}: ${line}`);
+    });
+  }
+
+  push(chunk: Buffer): void {
+    const lines = (this.#rest + chunk.toString('utf8')).split(/[\r\n]+/);
+    this.#rest = (lines.pop() ?? '').slice(-LONGEST_LINE);
+    for (const line of lines) this.#add(line);
+  }
+
+  close(): void {
+    this.#add(this.#rest);
+    this.#rest = '';
+    this.#concerns.close();
+  }
+
+  #add(raw: string): void {
+    const { redact, harmless, onLine, log } = this.#options;
+    const plain = stripVTControlCharacters(raw).trim();
+    if (plain === '') return;
+    const line = (redact ? redact(plain) : plain).slice(0, LONGEST_LINE);
+    if (harmless?.test(line)) log.trace(line);
+    else {
+      this.lines.push(line);
+      if (this.lines.length > KEPT_LINES) this.lines.shift();
+      this.#concerns.add(line);
+    }
+    const error = onLine?.(line);
+    if (error) this.#fail(error);
+  }
+}

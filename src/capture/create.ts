@@ -1,0 +1,45 @@
+import type { Logger } from 'pino';
+import { type SourceConfig, sourceSchema } from '../config/schema.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { SourceContext } from './context.ts';
+import type { Source } from './source.ts';
+
+export interface CreateOptions {
+  clock: Clock;
+  log: Logger;
+  env?: NodeJS.ProcessEnv;
+  root?: string;
+}
+
+/**
+ * The source that a camera's configuration asks for. Each kind is loaded when it is first needed, which saves the
+ * memory of the others. Paths must be absolute, as `loadConfig` leaves them.
+ * @throws LookoutError CAPTURE_* when it is clear beforehand that the source cannot work
+ */
+export async function createSource(config: SourceConfig, options: CreateOptions): Promise<Source> {
+  const context: SourceContext = { env: process.env, root: '/', ...options };
+  switch (config.kind) {
+    case 'libcamera': {
+      if (config.mode === 'still') return new (await import('./still.ts')).StillSource(config, context);
+      return new (await import('./libcamera.ts')).LibcameraSource(config, context);
+    }
+    case 'v4l2':
+      return (await import('./v4l2.ts')).v4l2Source(config, context);
+    case 'rtsp':
+      return (await import('./rtsp.ts')).rtspSource(config, context);
+    case 'http':
+      return (await import('./http.ts')).httpSource(config, context);
+    case 'gstreamer':
+      return new (await import('./gstreamer.ts')).GstreamerSource(config, context);
+    case 'replay':
+      return (await import('./replay.ts')).replaySource(config, context);
+    case 'demo':
+      return (await import('./demo.ts')).demoSource(config, context.clock);
+    case 'auto': {
+      const { width, height, fps } = config;
+      return new (await import('./auto.ts')).AutoSource(config, context, ({ source }) =>
+        createSource(sourceSchema.parse({ ...source, width, height, fps }), options),
+      );
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import sharp from 'sharp';
+import type { FrameSink, Picture } from './source.ts';
+
+/** Pictures of more pixels than this are refused: they would take hundreds of megabytes. */
+const LARGEST_PIXELS = 64_000_000;
+
+/**
+ * Decodes a JPEG or PNG file, upright and scaled into `width` × `height` with its proportions kept, into a pooled
+ * rgb24 buffer.
+ * @throws Error when it is no picture, or a damaged one
+ */
+export async function decodePicture(
+  file: string,
+  width: number,
+  height: number,
+  sink: Pick<FrameSink, 'acquire'>,
+): Promise<Picture> {
+  const { data, info } = await sharp(file, { limitInputPixels: LARGEST_PIXELS, failOn: 'error' })
+    .autoOrient()
+    .resize(width, height, { fit: 'inside' })
+    .flatten()
+    .toColourspace('srgb')
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  if (info.channels !== 3) throw new Error(`${info.channels} channels instead of 3`);
+  const buffer = sink.acquire(data.byteLength);
+  new Uint8Array(buffer).set(data);
+  return {
+    format: { width: info.width, height: info.height, pixels: 'rgb24', colour: 'jpeg' },
+    data: buffer,
+  };
+}

@@ -1,0 +1,45 @@
+/** Finding the programs that cameras need, and the package that brings each. */
+import { access, constants } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { LookoutError } from '../errors.ts';
+
+/** What installs a program on Debian, Raspberry Pi OS and JetPack. */
+const PACKAGES: Record<string, string> = {
+  ffmpeg: 'sudo apt install ffmpeg',
+  'gst-launch-1.0': 'sudo apt install gstreamer1.0-tools',
+  'rpicam-still': 'sudo apt install rpicam-apps (libcamera-apps on Raspberry Pi OS bullseye)',
+  'rpicam-vid': 'sudo apt install rpicam-apps (libcamera-apps on Raspberry Pi OS bullseye)',
+};
+
+/** Path of the first of `names` that is on the PATH of `env`, or null. */
+export async function findProgram(names: readonly string[], env: NodeJS.ProcessEnv): Promise<string | null> {
+  for (const name of names) {
+    for (const folder of (env.PATH ?? '').split(delimiter)) {
+      if (folder === '') continue;
+      const file = join(folder, name);
+      try {
+        await access(file, constants.X_OK);
+        return file;
+      } catch {}
+    }
+  }
+  return null;
+}
+
+/**
+ * Path of the first of `names` that is on the PATH of `env`.
+ * @throws LookoutError CAPTURE_PROGRAM_MISSING, which names the package to install
+ */
+export async function requireProgram(
+  names: readonly [string, ...string[]],
+  env: NodeJS.ProcessEnv,
+): Promise<string> {
+  const file = await findProgram(names, env);
+  if (file !== null) return file;
+  const hint = PACKAGES[names[0]];
+  throw new LookoutError(
+    'CAPTURE_PROGRAM_MISSING',
+    `expected ${names.join(' or ')} on the PATH, found ${names.length === 1 ? 'no such program' : 'neither'}`,
+    hint === undefined ? {} : { hint },
+  );
+}

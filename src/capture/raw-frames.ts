@@ -1,0 +1,106 @@
+import type { PictureFormat } from '../types.ts';
+import type { FrameSink } from './source.ts';
+
+/** Bytes from the start of one row to the start of the next, in the Y plane and in the U and V planes. */
+export interface Strides {
+  luma: number;
+  chroma: number;
+}
+
+/** A run of equal rows in the stream and where its pixels go in the tightly packed picture. */
+interface Plane {
+  start: number;
+  end: number;
+  stride: number;
+  rowBytes: number;
+  target: number;
+}
+
+/** The strides of rows without padding. */
+export function tightStrides({ width }: PictureFormat): Strides {
+  return { luma: width, chroma: width / 2 };
+}
+
+/**
+ * Cuts a stream of raw I420 pictures into pooled buffers, leaving out what pads the rows. One copy per byte, and
+ * nothing is allocated per picture but a view.
+ */
+export class RawFrames {
+  readonly #sink: Pick<FrameSink, 'acquire' | 'release'>;
+  readonly #planes: Plane[];
+  readonly #streamBytes: number;
+  readonly #pictureBytes: number;
+  #picture: Uint8Array<ArrayBuffer> | null = null;
+  #position = 0;
+  #plane = 0;
+
+  constructor(format: PictureFormat, strides: Strides, sink: Pick<FrameSink, 'acquire' | 'release'>) {
+    const { width, height } = format;
+    this.#sink = sink;
+    this.#pictureBytes = (width * height * 3) / 2;
+    const tight = strides.luma === width && strides.chroma === width / 2;
+    this.#planes = tight ? [rows(null, 1, this.#pictureBytes, this.#pictureBytes)] : planes(format, strides);
+    this.#streamBytes = this.#planes.at(-1)?.end ?? 0;
+  }
+
+  /** Bytes of the unfinished picture that have come so far. */
+  get received(): number {
+    return this.#position;
+  }
+
+  /** Bytes that the unfinished picture still lacks. */
+  get missing(): number {
+    return this.#streamBytes - this.#position;
+  }
+
+  /** Takes the next piece of the stream and yields each picture that it completes. */
+  *push(chunk: Buffer): Generator<ArrayBuffer> {
+    let at = 0;
+    while (at < chunk.length) {
+      this.#picture ??= new Uint8Array(this.#sink.acquire(this.#pictureBytes));
+      const plane = this.#planes[this.#plane]!;
+      const inPlane = this.#position - plane.start;
+      const inRow = inPlane % plane.stride;
+      const padding = inRow >= plane.rowBytes;
+      const count = Math.min((padding ? plane.stride : plane.rowBytes) - inRow, chunk.length - at);
+      if (!padding) {
+        const row = (inPlane - inRow) / plane.stride;
+        chunk.copy(this.#picture, plane.target + row * plane.rowBytes + inRow, at, at + count);
+      }
+      at += count;
+      this.#position += count;
+      if (this.#position === plane.end) this.#plane++;
+      if (this.#position === this.#streamBytes) {
+        const { buffer } = this.#picture;
+        this.#reset();
+        yield buffer;
+      }
+    }
+  }
+
+  /** Gives an unfinished picture up; tells how many bytes of it had come. */
+  finish(): number {
+    const { received } = this;
+    if (this.#picture) this.#sink.release(this.#picture.buffer);
+    this.#reset();
+    return received;
+  }
+
+  #reset(): void {
+    this.#picture = null;
+    this.#position = 0;
+    this.#plane = 0;
+  }
+}
+
+function planes({ width, height }: PictureFormat, { luma, chroma }: Strides): Plane[] {
+  const y = rows(null, height, luma, width);
+  const u = rows(y, height / 2, chroma, width / 2);
+  return [y, u, rows(u, height / 2, chroma, width / 2)];
+}
+
+function rows(before: Plane | null, count: number, stride: number, rowBytes: number): Plane {
+  const start = before?.end ?? 0;
+  const target = before ? before.target + ((before.end - before.start) / before.stride) * before.rowBytes : 0;
+  return { start, end: start + count * stride, stride, rowBytes, target };
+}

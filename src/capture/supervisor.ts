@@ -1,0 +1,279 @@
+/**
+ * Keeps one camera going: starts its source, notices when it fails or falls silent, and starts it again.
+ *
+ *   stopped ──start──▶ starting ──first picture──▶ online
+ *                         ▲                          │ throws: offline · silent: stalled
+ *                         └──────── backoff ◀────────┘
+ */
+import type { Logger } from 'pino';
+import { LookoutError } from '../errors.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { CameraStatus, Frame, Service } from '../types.ts';
+import { Limiter } from './limiter.ts';
+import type { FramePool } from './pool.ts';
+import type { FrameSink, Picture, Source } from './source.ts';
+import { orAborted, pause } from './wait.ts';
+
+const FIRST_BACKOFF_MS = 1000;
+const LONGEST_BACKOFF_MS = 60_000;
+/** After so long a run of pictures the next failure counts as the first. */
+const RECOVERED_MS = 60_000;
+
+export interface SupervisorOptions {
+  /** Name of the camera. */
+  name: string;
+  /** Called for every start, so that a source may be made anew from what has changed. */
+  source: () => Source | Promise<Source>;
+  pool: FramePool;
+  clock: Clock;
+  log: Logger;
+  /** 0…1, for the jitter of the backoff. */
+  random: () => number;
+  /** Milliseconds without a picture after which the source is restarted. */
+  stallMs: number;
+  /** Gets every picture; its buffer changes hands. */
+  onFrame: (frame: Frame) => void;
+  /** Resolves when the camera's last frame was analysed. */
+  consumed: () => Promise<void>;
+  /** Called when the status changes, with why in a few words. The log has the details. */
+  onStatus: (status: CameraStatus, reason: string) => void;
+  /** Called when the source has come to its natural end. */
+  onEnd: () => void;
+}
+
+export interface CaptureCounters {
+  /** Pictures handed over. */
+  frames: number;
+  /** Faults that a source survived. */
+  faults: number;
+  /** Starts after the first. */
+  restarts: number;
+  /** Restarts because of silence. */
+  stalls: number;
+}
+
+/** How one run of a source came to its end. */
+type Outcome =
+  | { kind: 'ended' }
+  | { kind: 'aborted' }
+  | { kind: 'failed' | 'stalled'; error: unknown; goodMs: number };
+
+export class CameraSupervisor implements Service {
+  readonly counters: CaptureCounters = { frames: 0, faults: 0, restarts: 0, stalls: 0 };
+  readonly #options: SupervisorOptions;
+  #status: CameraStatus = 'offline';
+  #seq = 0;
+  #started = false;
+  #enabled = true;
+  #abort: AbortController | null = null;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+  }
+
+  get status(): CameraStatus {
+    return this.#status;
+  }
+
+  async start(): Promise<void> {
+    this.#started = true;
+    this.#launch();
+  }
+
+  /** Resolves when the source and everything that it started has ended. */
+  async stop(): Promise<void> {
+    this.#started = false;
+    await this.#halt();
+    if (this.#enabled) this.#setStatus('offline', 'stopped');
+  }
+
+  /** Turns the camera off or on; off, it uses nothing. Resolves when it is off or starting. */
+  async setEnabled(on: boolean): Promise<void> {
+    if (on === this.#enabled) return;
+    this.#enabled = on;
+    if (on) {
+      this.#setStatus('offline', 'starting');
+      this.#launch();
+    } else {
+      await this.#halt();
+      if (!this.#enabled) this.#setStatus('disabled', '');
+    }
+  }
+
+  #launch(): void {
+    if (!this.#started || !this.#enabled || this.#abort) return;
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.#running = this.#running.then(() => this.#run(abort.signal));
+  }
+
+  async #halt(): Promise<void> {
+    this.#abort?.abort();
+    this.#abort = null;
+    await this.#running;
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { clock, random, onEnd } = this.#options;
+    for (let failures = 0; !signal.aborted; ) {
+      const outcome = await this.#attempt(signal);
+      if (outcome.kind === 'aborted') return;
+      if (outcome.kind === 'ended') {
+        this.#setStatus('offline', 'ended');
+        onEnd();
+        return;
+      }
+      if (outcome.goodMs >= RECOVERED_MS) failures = 0;
+      const backoff = Math.min(
+        LONGEST_BACKOFF_MS,
+        FIRST_BACKOFF_MS * 2 ** Math.min(failures, 10) * (0.75 + 0.5 * random()),
+      );
+      failures++;
+      this.#sayFailure(outcome.error, backoff);
+      if (outcome.kind === 'stalled') this.#setStatus('stalled', 'it gives no pictures');
+      else this.#setStatus('offline', 'its source failed');
+      await pause(clock, backoff, signal);
+      if (!signal.aborted) this.counters.restarts++;
+    }
+  }
+
+  /** One run of the source, from its start to its end. */
+  async #attempt(outer: AbortSignal): Promise<Outcome> {
+    const { clock, stallMs, name } = this.#options;
+    const stalled = new AbortController();
+    const signal = AbortSignal.any([outer, stalled.signal]);
+    const sink = new Sink(this.#options, this.counters, signal, (picture) => this.#take(picture));
+    const cancel = clock.every(Math.max(1, Math.min(1000, stallMs / 4)), () => {
+      if (sink.silentMs < stallMs || signal.aborted) return;
+      this.counters.stalls++;
+      stalled.abort();
+    });
+    let error: unknown;
+    try {
+      const source = await this.#options.source();
+      if (!signal.aborted) {
+        this.#options.log.debug(`starting ${source.description}`);
+        await source.run(sink, signal);
+      }
+      if (!signal.aborted) return { kind: 'ended' };
+    } catch (thrown) {
+      error = thrown;
+    } finally {
+      cancel();
+      sink.close();
+    }
+    if (outer.aborted) return { kind: 'aborted' };
+    if (!stalled.signal.aborted) return { kind: 'failed', error, goodMs: sink.goodMs };
+    const silence = new LookoutError(
+      'CAPTURE_STALLED',
+      `camera ${name}: expected a picture at least every ${stallMs / 1000} s, found none`,
+    );
+    return { kind: 'stalled', error: silence, goodMs: sink.goodMs };
+  }
+
+  #take({ format, data }: Picture): void {
+    const { name, clock, onFrame } = this.#options;
+    this.counters.frames++;
+    this.#setStatus('online', '');
+    onFrame({
+      camera: name,
+      seq: this.#seq++,
+      capturedAt: clock.now(),
+      monotonic: clock.monotonic(),
+      format,
+      data,
+    });
+  }
+
+  #setStatus(status: CameraStatus, reason: string): void {
+    if (status === this.#status) return;
+    this.#status = status;
+    this.#options.onStatus(status, reason);
+  }
+
+  #sayFailure(error: unknown, backoffMs: number): void {
+    const { log } = this.#options;
+    const next = `trying again in ${(backoffMs / 1000).toFixed(1)} s`;
+    if (error instanceof LookoutError) {
+      const { code, hint } = error;
+      log.warn(hint === undefined ? { code } : { code, hint }, `${error.message}; ${next}`);
+    } else log.error({ err: error }, `the camera's source failed; ${next}`);
+  }
+}
+
+/** Where one run of a source puts its pictures. What comes after the run was aborted goes back to the pool. */
+class Sink implements FrameSink {
+  readonly #options: SupervisorOptions;
+  readonly #counters: CaptureCounters;
+  readonly #signal: AbortSignal;
+  readonly #take: (picture: Picture) => void;
+  readonly #faults: Limiter;
+  #first: number | null = null;
+  #last: number;
+  #waiting = 0;
+
+  constructor(
+    options: SupervisorOptions,
+    counters: CaptureCounters,
+    signal: AbortSignal,
+    take: (picture: Picture) => void,
+  ) {
+    const { clock, log } = options;
+    this.#options = options;
+    this.#counters = counters;
+    this.#signal = signal;
+    this.#take = take;
+    this.#last = clock.monotonic();
+    this.#faults = new Limiter(clock, (message, count) => {
+      log.warn(count > 1 ? { faults: count } : {}, message);
+    });
+  }
+
+  /** Milliseconds since the last picture, or since the start; 0 while the source waits for the analysis. */
+  get silentMs(): number {
+    return this.#waiting > 0 ? 0 : this.#options.clock.monotonic() - this.#last;
+  }
+
+  /** Milliseconds from the first picture to the last. */
+  get goodMs(): number {
+    return this.#first === null ? 0 : this.#last - this.#first;
+  }
+
+  acquire(bytes: number): ArrayBuffer {
+    return this.#options.pool.acquire(bytes);
+  }
+
+  release(buffer: ArrayBuffer): void {
+    this.#options.pool.release(buffer);
+  }
+
+  picture(picture: Picture): void {
+    if (this.#signal.aborted) {
+      this.release(picture.data);
+      return;
+    }
+    this.#last = this.#options.clock.monotonic();
+    this.#first ??= this.#last;
+    this.#take(picture);
+  }
+
+  async consumed(): Promise<void> {
+    this.#waiting++;
+    try {
+      await orAborted(this.#options.consumed(), this.#signal);
+    } finally {
+      this.#waiting--;
+      this.#last = this.#options.clock.monotonic();
+    }
+  }
+
+  fault(message: string): void {
+    this.#counters.faults++;
+    this.#faults.add(message);
+  }
+
+  close(): void {
+    this.#faults.close();
+  }
+}
