@@ -1,0 +1,95 @@
+/** What the daemon and the programs it started cost the machine. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export interface Usage {
+  /** Processor time of this process since its start, milliseconds. */
+  cpuMs: number;
+  /** The same of all programs that it started, ended ones included; null: not readable. */
+  childrenCpuMs: number | null;
+  /** Resident memory of this process, bytes. */
+  rss: number;
+  /** Bytes that this process caused to be written to disk since its start; null: not readable. */
+  bytesWritten: number | null;
+}
+
+/** Linux counts processor time in hundredths of a second for user space (USER_HZ), on every architecture. */
+const MS_PER_TICK = 10;
+
+/** Reads what this process uses; `proc` stands for /proc. Never rejects. */
+export async function readUsage(proc = '/proc', pid = process.pid): Promise<Usage> {
+  const { user, system } = process.cpuUsage();
+  const [children, io] = await Promise.all([childrenTicks(proc, pid), content(join(proc, 'self/io'))]);
+  const written = /^write_bytes: (\d+)$/m.exec(io ?? '')?.[1];
+  return {
+    cpuMs: (user + system) / 1000,
+    childrenCpuMs: children === null ? null : children * MS_PER_TICK,
+    rss: process.memoryUsage.rss(),
+    bytesWritten: written === undefined ? null : Number(written),
+  };
+}
+
+interface Stat {
+  pid: number;
+  parent: number;
+  /** Ticks of the process, and of its children that have ended and been waited for. */
+  own: number;
+  waited: number;
+}
+
+/**
+ * Ticks of all descendants. When one ends, its ticks move into its parent's `waited`, so that the sum only grows.
+ */
+async function childrenTicks(proc: string, pid: number): Promise<number | null> {
+  const stats = await readStats(proc);
+  const self = stats.find((stat) => stat.pid === pid);
+  if (self === undefined) return null;
+  let ticks = self.waited;
+  const generation = [pid];
+  for (const parent of generation) {
+    for (const child of stats.filter((stat) => stat.parent === parent)) {
+      ticks += child.own + child.waited;
+      generation.push(child.pid);
+    }
+  }
+  return ticks;
+}
+
+async function readStats(proc: string): Promise<Stat[]> {
+  let names: string[];
+  try {
+    names = await readdir(proc);
+  } catch {
+    return [];
+  }
+  const pids = names.filter((name) => /^\d+$/.test(name));
+  const stats = await Promise.all(
+    pids.map(async (name) => parseStat(await content(join(proc, name, 'stat')))),
+  );
+  return stats.filter((stat) => stat !== null);
+}
+
+/** Fields of proc_pid_stat(5); the program's name, in parentheses, may itself hold blanks and parentheses. */
+function parseStat(line: string | null): Stat | null {
+  if (line === null) return null;
+  const fields = line
+    .slice(line.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
+  const [, parent, , , , , , , , , , utime, stime, cutime, cstime] = fields;
+  if (parent === undefined || utime === undefined || stime === undefined) return null;
+  return {
+    pid: Number.parseInt(line, 10),
+    parent,
+    own: utime + stime,
+    waited: (cutime ?? 0) + (cstime ?? 0),
+  };
+}
+
+async function content(file: string): Promise<string | null> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch {
+    return null;
+  }
+}
