@@ -1,11 +1,12 @@
 /** Those who come by: what they look like, which way they take and how long that lasts. */
+
+import type { Random } from '../../platform/random.ts';
 import type { Canvas } from './canvas.ts';
 import { drawCar, someCar } from './car.ts';
 import { drawCat, someCat } from './cat.ts';
 import { headingAlong, type Path, pathLength, pointAlong } from './path.ts';
 import { drawPerson, somebody } from './person.ts';
 import type { Place } from './place.ts';
-import type { Random } from './random.ts';
 import type { Viewpoint } from './viewpoint.ts';
 
 export type ActorLabel = 'person' | 'car' | 'cat';

@@ -1,5 +1,5 @@
+import type { Random } from '../../platform/random.ts';
 import { type Canvas, lit, type Yuv, yuv } from './canvas.ts';
-import type { Random } from './random.ts';
 import type { Viewpoint } from './viewpoint.ts';
 
 const PAINTS = [

@@ -1,6 +1,6 @@
+import type { Random } from '../../platform/random.ts';
 import { type Canvas, lit, type Yuv, yuv } from './canvas.ts';
 import { shadow } from './person.ts';
-import type { Random } from './random.ts';
 import type { Viewpoint } from './viewpoint.ts';
 
 const COATS = [yuv(34, 32, 34), yuv(206, 128, 52), yuv(120, 118, 116), yuv(232, 228, 220), yuv(128, 98, 66)];

@@ -1,4 +1,4 @@
-import { Random } from './random.ts';
+import { Random } from '../../platform/random.ts';
 
 /** Luma may rise or fall by this much through light, in steps of one. */
 export const LIGHT_RANGE = 8;

@@ -1,5 +1,5 @@
+import type { Random } from '../../platform/random.ts';
 import { type Canvas, ellipsePoints, lit, type Yuv, yuv } from './canvas.ts';
-import type { Random } from './random.ts';
 import type { Viewpoint } from './viewpoint.ts';
 
 const SKIN = [yuv(241, 204, 177), yuv(224, 172, 125), yuv(150, 103, 68), yuv(92, 60, 40)];

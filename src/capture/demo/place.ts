@@ -1,6 +1,7 @@
 /** The driveway and everything that does not move by itself; how it looks differs from seed to seed. */
+
+import { Random } from '../../platform/random.ts';
 import { type Canvas, ellipsePoints, lit, type Yuv, yuv } from './canvas.ts';
-import { Random } from './random.ts';
 import type { Viewpoint } from './viewpoint.ts';
 
 /** Where things are, in metres: distances along the ground, and sideways from the middle of the picture. */

@@ -5,12 +5,13 @@
  * The empty place is painted once. For each frame it is copied, the actors are drawn from far to near, the tree
  * sways, and sensor noise and daylight are laid over all. The same seed and time give the same picture.
  */
+
+import { Random } from '../../platform/random.ts';
 import type { Box } from '../../types.ts';
 import { type Actor, type ActorLabel, LONGEST, makeActor } from './actors.ts';
 import { type Bounds, Canvas } from './canvas.ts';
 import { LIGHT_RANGE, SensorNoise } from './noise.ts';
 import { makePlace, type Place, paintPlace } from './place.ts';
-import { Random } from './random.ts';
 import { Tree } from './tree.ts';
 import { Viewpoint } from './viewpoint.ts';
 

@@ -1,6 +1,6 @@
+import { Random } from '../../platform/random.ts';
 import { Canvas, LUMA, lit } from './canvas.ts';
 import type { Place } from './place.ts';
-import { Random } from './random.ts';
 import type { Viewpoint } from './viewpoint.ts';
 
 /**
