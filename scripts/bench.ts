@@ -140,9 +140,9 @@ async function pipeline(config: string): Promise<{ fps: number; loopDelay: numbe
   await delay(500);
   const histogram = monitorEventLoopDelay({ resolution: 1 });
   histogram.enable();
-  const [from, start] = [daemon.analysed, performance.now()];
+  const [from, start] = [daemon.finished, performance.now()];
   await delay(milliseconds);
-  const fps = (1000 * (daemon.analysed - from)) / (performance.now() - start);
+  const fps = (1000 * (daemon.finished - from)) / (performance.now() - start);
   histogram.disable();
   await daemon.stop();
   return { fps, loopDelay: histogram.percentile(99) / 1e6 };

@@ -32,12 +32,12 @@ export class Daemon implements Service {
   /** What runs, in the order of its start. */
   readonly #running: { name: string; stop: () => Promise<void> }[] = [];
   readonly #cameras = new Map<string, Camera>();
+  readonly #monitor: HealthMonitor;
   #end: (reason: string) => void = () => {};
-  #analysed = 0;
 
   /** Frames that went through the whole pipeline since the start. */
-  get analysed(): number {
-    return this.#analysed;
+  get finished(): number {
+    return this.#monitor.finished;
   }
 
   constructor(loaded: LoadedConfig, { log, clock = systemClock, random = Math.random }: DaemonOptions) {
@@ -45,6 +45,7 @@ export class Daemon implements Service {
     this.#log = log;
     this.#clock = clock;
     this.#random = random;
+    this.#monitor = new HealthMonitor({ clock, cameras: Object.keys(loaded.config.cameras) });
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -84,7 +85,8 @@ export class Daemon implements Service {
     await this.#endLeftOpen(store, publisher);
 
     const pool = new FramePool();
-    const monitor = new HealthMonitor({ clock, cameras: [...prepared.cameras.keys()] });
+    const monitor = this.#monitor;
+    await this.#start('health', monitor);
     const vision = new Vision({
       model,
       config: config.model,
@@ -92,7 +94,6 @@ export class Daemon implements Service {
       clock,
       log,
       onAnalysis: (analysis, frame) => {
-        this.#analysed++;
         monitor.frame(analysis.camera, analysis);
         this.#cameras.get(frame.camera)?.onAnalysis(analysis, frame);
       },
@@ -123,12 +124,12 @@ export class Daemon implements Service {
     const cancelHealth = clock.every(config.health_interval * 1000, () => {
       void this.#reportHealth(monitor, store, publisher);
     });
-    this.#running.push({ name: 'health', stop: async () => cancelHealth() });
+    this.#running.push({ name: 'health reports', stop: async () => cancelHealth() });
     const watchdog = new Watchdog({
       clock,
       log,
-      progress: () => this.#analysed,
-      idle: () => [...this.#cameras.values()].every(({ status }) => status !== 'online'),
+      progress: () => monitor.finished,
+      idle: () => monitor.pending === 0,
     });
     await this.#start('watchdog', watchdog);
     await notify('READY=1', `STATUS=watching ${this.#cameras.size} cameras`);
