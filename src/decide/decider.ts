@@ -6,7 +6,8 @@
  *  3. Every score of at least `off` keeps it open. It ends when `hold` has passed since the last of them.
  *  4. A frame that the gate kept from the model says nothing: it neither fills the window nor shows absence. `hold`
  *     runs on, but silence ends no event before two and a half frame intervals, or 2 s: a slow camera, a dropped
- *     frame and the second between two looks at a still picture are not absence.
+ *     frame and the second between two looks at a still picture are not absence. So much silence also empties the
+ *     window: hits hours apart make no event. A hit is therefore looked at again, as an open event is.
  *  5. `min` keeps an event open, `max` ends it. After each end the window is empty: an event needs fresh hits.
  *  6. Durations are taken from the monotonic clock. The stamps are wall-clock time; `endedAt` is when the label was
  *     last seen (or `min` was over) and never before `startedAt`.
@@ -71,7 +72,9 @@ export class Decider {
     return this.#tracks().flatMap((track) => track.event ?? []);
   }
 
-  /** Where the open events were last seen, each place once. */
+  /**
+   * Where to look again, each place once: where open events were last seen, and what the last frame was a hit for.
+   */
   get openRegions(): Region[] {
     const regions = this.#tracks().flatMap((track) => track.region ?? []);
     return [...new Map(regions.map((region) => [JSON.stringify(region), region])).values()];
@@ -105,11 +108,12 @@ export class Decider {
       }
     }
 
+    const patience = this.#patience();
     for (const track of this.#tracks()) {
       const found = seen.get(track);
       const change = found
-        ? track.observe(found.score, found.box, now, gate)
-        : track.pass(now, this.#patience());
+        ? track.observe(found.score, found.box, now, gate, patience)
+        : track.pass(now, patience);
       if (!change) continue;
       decision.changes.push(change);
       if (change.type !== 'end') decision.best.push(change.event);

@@ -39,6 +39,8 @@ export class Track {
   readonly #options: TrackOptions;
   readonly #window: ScoreWindow;
   #open: Open | null = null;
+  /** The last frame that counted, while no event is open. */
+  #last: { monotonic: number; hitAt: Box | null } | null = null;
   #on: number;
   #off: number;
 
@@ -54,9 +56,10 @@ export class Track {
     return this.#open && { ...this.#open.event };
   }
 
-  /** Where to look for the label of the open event. */
+  /** Where the label of the open event was last seen, or that of an event that the last frame was a hit for. */
   get region(): Region | null {
-    return this.#open && { box: this.#open.box, zone: this.#options.zone };
+    const box = this.#open?.box ?? this.#last?.hitAt;
+    return box ? { box, zone: this.#options.zone } : null;
   }
 
   /** Puts another `on` in place of the configured one (null: back to it); `off` keeps its distance. */
@@ -66,11 +69,16 @@ export class Track {
     this.#off = roundScore(Math.max(0, this.#on - Math.max(0, on - off)));
   }
 
-  /** Takes in the score of an analysed frame, 0…1, and where it was found. */
-  observe(score: number, box: Box, now: Moment, gate: Gate): EventChange | null {
+  /**
+   * Takes in the score of an analysed frame, 0…1, and where it was found.
+   * @param patience as for `pass`
+   */
+  observe(score: number, box: Box, now: Moment, gate: Gate, patience: number): EventChange | null {
     const open = this.#open;
     if (!open) {
+      this.#forget(now, patience);
       this.#window.push(score);
+      this.#last = { monotonic: now.monotonic, hitAt: score >= this.#on ? box : null };
       const hits = this.#window.hits(this.#on);
       return hits >= this.#options.settings.hits ? this.#start(score, box, hits, now, gate) : null;
     }
@@ -94,15 +102,18 @@ export class Track {
    * @param patience milliseconds that silence must last before it counts as absence
    */
   pass(now: Moment, patience: number): EventChange | null {
-    return this.#open && this.#endIfDue(this.#open, now, patience);
+    if (this.#open) return this.#endIfDue(this.#open, now, patience);
+    this.#forget(now, patience);
+    return null;
   }
 
   /** Ends the open event whatever its settings, and forgets the scores. `wall` is the time of day. */
   close(wall: number): EventChange | null {
     const open = this.#open;
+    this.#open = null;
+    this.#last = null;
     this.#window.clear();
     if (!open) return null;
-    this.#open = null;
     const { event, started, seen } = open;
     const tooShort = seen.monotonic - started.monotonic < this.#options.settings.min * 1000;
     event.endedAt = Math.max(event.startedAt, tooShort ? wall : seen.wall);
@@ -137,6 +148,15 @@ export class Track {
     told.topScore = event.topScore;
     told.monotonic = monotonic;
     return { type: 'update', event: { ...event } };
+  }
+
+  /** Empties the window after a silence that would have ended an event. */
+  #forget(now: Moment, patience: number): void {
+    if (!this.#last) return;
+    const silence = now.monotonic - this.#last.monotonic;
+    if (silence < Math.max(this.#options.settings.hold * 1000, patience)) return;
+    this.#window.clear();
+    this.#last = null;
   }
 
   #endIfDue({ started, seen }: Open, now: Moment, patience: number): EventChange | null {

@@ -66,6 +66,24 @@ test('with `hold: 0` the first frame without the label ends the event, a frame n
   assert.deepEqual(play(decider, [0.9, null, 0.9, 0.9, 0.1]), ['start@0', 'end@0.8']);
 });
 
+test('hits with so much silence between them that an event would have ended do not add up', () => {
+  const decider = dog({ window: 5, hits: 2, hold: 5 });
+  assert.deepEqual(play(decider, [0, 0, 0.9]), []);
+  assert.deepEqual(play(decider, [0.9], 6), []);
+  assert.deepEqual(play(decider, [null, null, 0.9], 10), ['start@10.4']);
+});
+
+test('a hit is looked at again until it is an event or is none', () => {
+  const decider = dog({ window: 3, hits: 2, hold: 5 });
+  const box = { x: 0.5, y: 0.5, w: 0.25, h: 0.25 };
+  decider.observe(analysis(0, [{ dog: 0.9, box }, { dog: 0.1 }]));
+  assert.deepEqual(decider.openRegions, [{ box, zone: null }]);
+  decider.observe(analysis(1, [{ dog: 0.1, box }]));
+  assert.deepEqual(decider.openRegions, []);
+  decider.observe(analysis(2, [{ dog: 0.9, box }]));
+  assert.deepEqual([decider.open.length, decider.openRegions], [1, [{ box, zone: null }]]);
+});
+
 test('`hold` runs on while nothing is analysed', () => {
   const decider = dog({ window: 1, hits: 1, hold: 3 });
   assert.deepEqual(play(decider, [0.9, ...times(20, null)]), ['start@0', 'end@3']);
@@ -82,8 +100,8 @@ test('`hold` runs on while no frames come at all', () => {
   assert.deepEqual(decider.open, []);
 });
 
-test('a camera with a picture a minute keeps its event over the minute', () => {
-  const decider = dog({ window: 1, hits: 1, hold: 5 });
+test('a camera with a picture a minute keeps its window and its event over the minute', () => {
+  const decider = dog({ window: 2, hits: 2, hold: 5 });
   const changes: string[] = [];
   for (let second = 0; second < 600; second++) {
     changes.push(...decider.tick(T0 + second * 1000, second * 1000).map(({ type }) => `${type}@${second}`));
@@ -93,7 +111,7 @@ test('a camera with a picture a minute keeps its event over the minute', () => {
     );
     changes.push(...now.map(({ type }) => `${type}@${second}`));
   }
-  assert.deepEqual(changes, ['start@120', 'end@420']);
+  assert.deepEqual(changes, ['start@180', 'end@420']);
 });
 
 test('one stall does not lengthen the patience with silence', () => {
