@@ -106,27 +106,30 @@ export class Connection {
 
   async #run(): Promise<void> {
     const { address, log, random } = this.#options;
+    let brief = 0;
     for (let failures = 0; !this.#stopping; failures++) {
-      const { reason, lasted } = await this.#connect();
+      const { reason, lasted, acknowledged } = await this.#connect();
       if (this.#stopping) return;
-      if (lasted >= STABLE) failures = 0;
+      if (lasted !== null) brief = lasted < STABLE ? brief + 1 : 0;
+      if (lasted !== null && lasted >= STABLE) failures = 0;
       const delay = retryDelay(failures, random);
-      const error = explain(address, reason);
+      const error = explain(address, reason, { up: lasted !== null, acknowledged, brief });
       const next = `next attempt in ${Math.round(delay / 1000)} s`;
       log.warn({ code: error.code, hint: error.hint }, `${error.message}; ${next}`);
       await this.#pause(delay);
     }
   }
 
-  /** One session, from its attempt to its end. `lasted`: milliseconds that it was up. */
-  async #connect(): Promise<{ reason: unknown; lasted: number }> {
+  /** One session, from its attempt to its end. `lasted`: milliseconds that it was up; null: it never was. */
+  async #connect(): Promise<{ reason: unknown; lasted: number | null; acknowledged: number }> {
     const { clock, clientId, will, keepalive, timeout = TIMEOUT, onDown, onMessage } = this.#options;
     this.#settled = Promise.withResolvers();
+    let acknowledged = 0;
     let since: number | null = null;
     let reason: unknown;
     try {
       const target = await this.#options.target();
-      if (this.#stopping) return { reason: null, lasted: 0 };
+      if (this.#stopping) return { reason: null, lasted: null, acknowledged };
       const session = new Session(
         { ...target, clientId, keepalive, connectTimeout: timeout, will: asWill(will) },
         {
@@ -139,6 +142,7 @@ export class Connection {
       );
       this.#session = session;
       reason = await session.ended;
+      acknowledged = session.acknowledged;
     } catch (error) {
       reason = error;
     }
@@ -148,7 +152,7 @@ export class Connection {
       this.#up = false;
       onDown();
     }
-    return { reason, lasted: since === null ? 0 : clock.monotonic() - since };
+    return { reason, lasted: since === null ? null : clock.monotonic() - since, acknowledged };
   }
 
   #opened(session: Session): void {

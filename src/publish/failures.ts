@@ -1,5 +1,6 @@
 /** Why a connection to the broker failed, and what to do about it. */
 import { type ErrorCode, LookoutError, messageOf } from '../errors.ts';
+import { isEncrypted } from './credentials.ts';
 
 interface Explanation {
   code: ErrorCode;
@@ -45,7 +46,6 @@ const notTls: Explanation = {
 /** By Node's error code, OpenSSL's, or MQTT's return code (3.1.1: 1…5, 5: 128…). */
 const KNOWN: Record<string, Explanation> = {
   ECONNREFUSED: { code: UNREACHABLE, says: 'nothing listens there', hint: CHECK_URL },
-  ECONNRESET: { code: UNREACHABLE, says: 'the connection was reset', hint: CHECK_URL },
   ETIMEDOUT: { code: UNREACHABLE, says: 'nobody answers', hint: CHECK_URL },
   EHOSTUNREACH: { code: UNREACHABLE, says: 'the host cannot be reached', hint: CHECK_URL },
   ENETUNREACH: { code: UNREACHABLE, says: 'there is no network', hint: CHECK_URL },
@@ -94,27 +94,65 @@ const KNOWN: Record<string, Explanation> = {
   ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: clientCertificate,
 };
 
+/** How far a connection came before it ended. */
+export interface Progress {
+  /** The broker had said yes. */
+  up: boolean;
+  /** Messages that it acknowledged. */
+  acknowledged: number;
+  /** Connections in a row, this one included, that were up for seconds only. */
+  brief: number;
+}
+
 /**
  * Says in one line why the connection to `address` ended or never came about.
  * @param reason what was thrown; null when the other side closed without a word
  */
-export function explain(address: string, reason: unknown): LookoutError {
+export function explain(address: string, reason: unknown, progress: Progress): LookoutError {
   if (reason instanceof LookoutError) return reason;
-  const found = KNOWN[codeOf(reason)] ?? fallback(reason);
+  const found = withoutWords(address, reason, progress) ?? KNOWN[codeOf(reason)] ?? fallback(reason);
   return new LookoutError(found.code, `MQTT broker ${address}: ${found.says}`, {
     cause: reason,
     hint: found.hint,
   });
 }
 
-function fallback(reason: unknown): Explanation {
-  if (reason === null) {
+/**
+ * The other side closed without a reason. MQTT 3.1.1 has none to give and some brokers of MQTT 5 give none; when it
+ * happened tells a little.
+ */
+function withoutWords(address: string, reason: unknown, progress: Progress): Explanation | null {
+  if (reason !== null && codeOf(reason) !== 'ECONNRESET') return null;
+  if (!progress.up) {
     return {
       code: UNREACHABLE,
-      says: 'it closed the connection',
-      hint: 'See the log of the broker; a broker that expects TLS or a client certificate does this too.',
+      says: 'it closes the connection before it answers',
+      hint: isEncrypted(address)
+        ? 'Check that its port speaks TLS (mqtt:// is without), and whether the broker wants a client certificate.'
+        : 'Check that an MQTT broker listens there, and whether its port expects TLS (mqtts://).',
     };
   }
+  if (progress.acknowledged === 0) {
+    return {
+      code: 'MQTT_FORBIDDEN',
+      says: 'it ended the connection at the first message',
+      hint: 'Allow this device to publish below its own topic in the access rules of the broker.',
+    };
+  }
+  if (progress.brief >= 2) {
+    return {
+      ...twin,
+      says: 'it ends the connection again and again, perhaps for another client of the same name',
+    };
+  }
+  return {
+    code: UNREACHABLE,
+    says: 'it ended the connection',
+    hint: 'See the log of the broker if it goes on.',
+  };
+}
+
+function fallback(reason: unknown): Explanation {
   const message = messageOf(reason);
   if (message === 'connack timeout') {
     return {

@@ -44,6 +44,7 @@ export class Session {
   #limit = MOST_IN_FLIGHT;
   #largest = Number.POSITIVE_INFINITY;
   #inFlight = 0;
+  #acknowledged = 0;
   #waiting: Sending[] = [];
   #unsettled = new Set<Sending>();
 
@@ -71,6 +72,11 @@ export class Session {
     );
     client.on('error', (error) => this.#finish(error));
     client.on('close', () => this.#finish(null));
+  }
+
+  /** How many messages the broker has acknowledged. */
+  get acknowledged(): number {
+    return this.#acknowledged;
   }
 
   /**
@@ -133,7 +139,10 @@ export class Session {
       if (this.#over) return;
       this.#unsettled.delete(sending);
       if (error) sending.reject(error);
-      else sending.resolve();
+      else {
+        if (qos === 1) this.#acknowledged++;
+        sending.resolve();
+      }
       settled();
     });
   }

@@ -16,11 +16,13 @@ export interface Recorded {
 export class Recorder {
   readonly messages: Recorded[] = [];
   readonly #client: MqttClient;
+  readonly #counts: { count: number; resolve: () => void }[] = [];
 
   private constructor(client: MqttClient) {
     this.#client = client;
     client.on('message', (topic, payload, { qos, retain }) => {
       this.messages.push({ topic, payload, qos, retained: retain });
+      for (const { count, resolve } of this.#counts) if (this.messages.length >= count) resolve();
     });
   }
 
@@ -39,6 +41,14 @@ export class Recorder {
 
   get connected(): boolean {
     return this.#client.connected;
+  }
+
+  /** Resolves at the very moment at which so many messages have come. */
+  async received(count: number): Promise<void> {
+    if (this.messages.length >= count) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#counts.push({ count, resolve });
+    await promise;
   }
 
   /** Payloads of one topic as text, oldest first. */

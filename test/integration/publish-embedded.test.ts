@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict';
+import { connect, createServer } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { LookoutError } from '../../src/errors.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { eventChange } from '../fakes/events.ts';
+import { healthSample } from '../fakes/health.ts';
+import { freePort } from '../support/mosquitto.ts';
+import { TestPublisher } from '../support/publishing.ts';
+import { Recorder } from '../support/recorder.ts';
+import { until } from '../support/until.ts';
+
+async function listen(t: TestContext, one: TestPublisher, filter?: string): Promise<Recorder> {
+  const recorder = await Recorder.connect(one.publisher.address, filter);
+  t.after(() => recorder.end());
+  return recorder;
+}
+
+test('a publisher with its own broker needs nothing else: state is there for whoever comes', async (t) => {
+  const one = await TestPublisher.start(t, {});
+  one.publisher.setInfo({
+    version: '1',
+    board: null,
+    model: 'm',
+    provider: 'cpu',
+    cameras: ['drive', 'porch'],
+  });
+  one.publisher.setCameraStatus('drive', 'online');
+  one.publisher.setLabel('drive', 'vehicle', true);
+  one.publisher.setSetting('drive', 'threshold', 0.6);
+  one.publisher.publishHealth(healthSample());
+  one.publisher.publishSnapshot('drive', Buffer.from([0xff, 0xd8, 0xff, 0xd9]));
+  await until('the state to be said', () => one.publisher.stats.connected);
+  const recorder = await listen(t, one);
+  await recorder.sees('lookout/garden/status', 'online');
+  await recorder.sees('lookout/garden/drive/status', 'online');
+  await recorder.sees('lookout/garden/porch/status', 'offline');
+  await recorder.sees('lookout/garden/drive/vehicle', 'ON');
+  await recorder.sees('lookout/garden/drive/person', 'OFF');
+  await recorder.sees('lookout/garden/drive/threshold', '0.6');
+  await until('all of it', () => recorder.last('lookout/garden/drive/snapshot') !== undefined);
+  await until('all of it', () => recorder.last('lookout/garden/health') !== undefined);
+  await until('all of it', () => recorder.last('homeassistant/device/lookout_garden/config') !== undefined);
+  const picture = recorder.messages.find(({ topic }) => topic === 'lookout/garden/drive/snapshot');
+  assert.deepEqual(picture?.payload, Buffer.from([0xff, 0xd8, 0xff, 0xd9]));
+  assert.equal(JSON.parse(recorder.last('lookout/garden/info')!).provider, 'cpu');
+  const discovery = JSON.parse(recorder.last('homeassistant/device/lookout_garden/config')!);
+  assert.equal(discovery.device.sw_version, '1');
+});
+
+test('commands are taken, done and their state is retained; rubbish changes nothing', async (t) => {
+  const one = await TestPublisher.start(t, {});
+  one.publisher.setSetting('drive', 'detect', true);
+  one.publisher.setSetting('drive', 'threshold', 0.6);
+  const recorder = await listen(t, one);
+  await recorder.sees('lookout/garden/drive/detect', 'ON');
+  await recorder.publish('lookout/garden/drive/detect/set', 'OFF');
+  await recorder.publish('lookout/garden/drive/threshold/set', '0.75');
+  await recorder.publish('lookout/garden/drive/snapshot/set', 'PRESS');
+  await recorder.publish('lookout/garden/porch/enabled/set', 'OFF');
+  await recorder.sees('lookout/garden/porch/enabled', 'OFF');
+  await recorder.sees('lookout/garden/drive/detect', 'OFF');
+  await recorder.sees('lookout/garden/drive/threshold', '0.75');
+  const taken = [
+    ['drive', 'detect', false],
+    ['drive', 'threshold', 0.75],
+    ['drive', 'snapshot', null],
+    ['porch', 'enabled', false],
+  ];
+  assert.deepEqual(one.commands, taken);
+
+  const detect = 'lookout/garden/drive/detect';
+  const echoes = recorder.texts(detect).length;
+  await recorder.publish(`${detect}/set`, 'maybe');
+  await recorder.publish('lookout/garden/drive/threshold/set', '17');
+  await recorder.publish('lookout/garden/attic/detect/set', 'ON');
+  await recorder.publish('lookout/garden/drive/self-destruct/set', 'ON');
+  await until('all to be refused', () => one.publisher.stats.refused === 4);
+  const lines = one.log.lines.filter(({ msg }) => msg.startsWith('command refused'));
+  assert.equal(lines.length, 1, 'said once a second');
+  assert.match(lines[0]!.msg, /expected ON or OFF, found "maybe"/);
+  assert.equal(lines[0]!.topic, `${detect}/set`);
+  one.fault = new Error('camera is busy');
+  await recorder.publish(`${detect}/set`, 'ON');
+  await until('it to be refused too', () => one.publisher.stats.refused === 5);
+  one.fault = null;
+  await recorder.publish(`${detect}/set`, 'OFF');
+  await until('the echo of the last one', () => recorder.texts(detect).length > echoes);
+  assert.deepEqual(recorder.texts(detect).slice(echoes), ['OFF'], 'an echo of the one that was taken');
+  assert.deepEqual(one.commands, [...taken, ['drive', 'detect', false]]);
+});
+
+test('a command that lies retained on the broker is not obeyed at each connection', async (t) => {
+  const host = await TestPublisher.start(t, {});
+  const recorder = await listen(t, host);
+  await recorder.publish('other/garden/drive/enabled/set', 'OFF', true);
+  const guest = await TestPublisher.start(t, { url: host.publisher.address, version: 4, base: 'other' });
+  await until('it to be refused', () => guest.publisher.stats.refused === 1);
+  assert.deepEqual(guest.commands, []);
+  assert.match(guest.log.text, /without the retain flag/);
+});
+
+test('a broker that does not speak MQTT 5 is told from one that is not there', async (t) => {
+  const host = await TestPublisher.start(t, {});
+  const guest = await TestPublisher.start(t, { url: host.publisher.address, version: 5, base: 'other' });
+  await until('the error', () => guest.log.withCode('MQTT_VERSION').length > 0);
+  assert.match(guest.log.withCode('MQTT_VERSION')[0]!.hint!, /mqtt\.version/);
+});
+
+test('Home Assistant hears of the device again when it comes online', async (t) => {
+  const one = await TestPublisher.start(t, {});
+  const recorder = await listen(t, one, 'homeassistant/#');
+  const config = 'homeassistant/device/lookout_garden/config';
+  await until('the first description', () => recorder.texts(config).length > 0);
+  const before = recorder.texts(config).length;
+  await recorder.publish('homeassistant/status', 'offline');
+  await recorder.publish('homeassistant/status', 'online');
+  await until('another description', () => recorder.texts(config).length > before);
+  assert.equal(recorder.texts(config).length, before + 1);
+});
+
+test('without a discovery prefix Home Assistant is left alone', async (t) => {
+  const one = await TestPublisher.start(t, { discovery: '' });
+  const recorder = await listen(t, one);
+  await recorder.sees('lookout/garden/status', 'online');
+  one.record(eventChange());
+  await until('the event', () => recorder.last('lookout/garden/drive/event') !== undefined);
+  assert.deepEqual(
+    recorder.messages.filter(({ topic }) => !topic.startsWith('lookout/garden/')),
+    [],
+  );
+});
+
+test('a port that is taken is named, with two ways out', async (t) => {
+  const port = await freePort();
+  const server = createServer().listen(port, '127.0.0.1');
+  t.after(() => server.close());
+  await new Promise((resolve) => server.once('listening', resolve));
+  const one = new TestPublisher({ embedded_port: port });
+  await assert.rejects(one.publisher.start(), (error: unknown) => {
+    assert.ok(error instanceof LookoutError);
+    assert.equal(error.code, 'MQTT_PORT_IN_USE');
+    assert.equal(error.exitCode, 78);
+    assert.match(
+      error.message,
+      new RegExp(`^mqtt\\.embedded_port: expected a free port, found ${port} on 127`),
+    );
+    assert.match(
+      error.hint!,
+      new RegExp(`mqtt\\.url to mqtt://127\\.0\\.0\\.1:${port}; else set mqtt\\.embedded_port`),
+    );
+    return true;
+  });
+  await one.publisher.stop();
+});
+
+test('an address that is not of this machine is named', async () => {
+  const one = new TestPublisher({ embedded_host: '192.0.2.1' });
+  await assert.rejects(one.publisher.start(), { code: 'MQTT_LISTEN_FAILED' });
+});
+
+test('stop says what is left, then offline, and closes the broker', async (t) => {
+  const one = new TestPublisher({}, systemClock);
+  await one.publisher.start();
+  const recorder = await listen(t, one);
+  await recorder.sees('lookout/garden/status', 'online');
+  for (let i = 0; i < 20; i++) one.record(eventChange({ id: `e${i}` }, 'end'));
+  one.publisher.setLabel('drive', 'vehicle', true);
+  const port = Number(new URL(one.publisher.address).port);
+  const start = performance.now();
+  await one.publisher.stop();
+  assert.ok(performance.now() - start < 1000);
+  await recorder.sees('lookout/garden/status', 'offline');
+  assert.equal(recorder.texts('lookout/garden/drive/event').length, 20);
+  assert.equal(recorder.last('lookout/garden/drive/vehicle'), 'ON');
+  assert.deepEqual(one.outbox.rows, []);
+  const refused = new Promise((resolve) => connect(port, '127.0.0.1').once('error', resolve));
+  assert.match(String(await refused), /ECONNREFUSED/);
+});
+
+test('rubbish on the port of the embedded broker harms nobody', async (t) => {
+  const one = await TestPublisher.start(t, {});
+  const recorder = await listen(t, one);
+  await recorder.sees('lookout/garden/status', 'online');
+  const port = Number(new URL(one.publisher.address).port);
+  for (const rubbish of [
+    'GET / HTTP/1.1\r\n\r\n',
+    Buffer.alloc(70_000, 0xff),
+    Buffer.from([0x10, 0x02, 0, 0]),
+  ]) {
+    await new Promise((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => socket.end(rubbish));
+      socket.once('error', resolve).once('close', resolve).resume();
+    });
+  }
+  one.record(eventChange());
+  await until('an event after it', () => recorder.last('lookout/garden/drive/event') !== undefined);
+});
+
+test('with MQTT switched off nothing is recorded for it and nothing runs', async () => {
+  const one = new TestPublisher({ enabled: false });
+  await one.publisher.start();
+  assert.deepEqual(one.publisher.eventMessages(eventChange()), []);
+  one.publisher.setLabel('drive', 'vehicle', true);
+  assert.equal(one.publisher.address, '');
+  assert.deepEqual(one.publisher.stats, {
+    connected: false,
+    connections: 0,
+    published: 0,
+    replayed: 0,
+    refused: 0,
+  });
+  await one.publisher.stop();
+});

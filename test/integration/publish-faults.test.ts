@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { createServer, type Server, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { systemClock } from '../../src/platform/clock.ts';
+import { Connection } from '../../src/publish/connection.ts';
+import { eventChange } from '../fakes/events.ts';
+import { FakeLog } from '../fakes/log.ts';
+import { freePort, Mosquitto } from '../support/mosquitto.ts';
+import { hurriedClock, TestPublisher } from '../support/publishing.ts';
+import { Recorder } from '../support/recorder.ts';
+import { requires } from '../support/requires.ts';
+import { until } from '../support/until.ts';
+
+/** A server that does with its connections what it is told. */
+async function server(
+  t: TestContext,
+  onSocket: (socket: Socket) => void,
+): Promise<{ url: string; server: Server }> {
+  const sockets = new Set<Socket>();
+  const one = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    onSocket(socket);
+  });
+  const port = await freePort();
+  await new Promise<void>((resolve) => one.listen(port, '127.0.0.1', resolve));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    one.close();
+  });
+  return { url: `mqtt://127.0.0.1:${port}`, server: one };
+}
+
+const CONNACK = Buffer.from([0x20, 0x02, 0x00, 0x00]);
+
+/** Milliseconds that stop() takes. */
+async function stopping(one: TestPublisher): Promise<number> {
+  const start = performance.now();
+  await one.publisher.stop();
+  return performance.now() - start;
+}
+
+test('a broker that takes the connection but never answers is given up and tried again', async (t) => {
+  let attempts = 0;
+  const { url } = await server(t, (socket) => {
+    attempts++;
+    socket.resume();
+  });
+  const log = new FakeLog();
+  const connection = new Connection({
+    address: url,
+    target: async () => ({ protocol: 'mqtt', host: '127.0.0.1', port: Number(new URL(url).port) }),
+    clientId: 'garden',
+    will: { topic: 't', payload: 'offline', qos: 1, retain: true },
+    filters: ['t/set'],
+    keepalive: 30,
+    timeout: 50,
+    clock: hurriedClock,
+    log: log.logger,
+    random: () => 0,
+    onUp: () => assert.fail('it never said yes'),
+    onDown: () => assert.fail('it never was up'),
+    onMessage: () => {},
+  });
+  t.after(() => connection.stop(100));
+  connection.start();
+  await until('three attempts', () => attempts >= 3);
+  assert.match(log.withCode('MQTT_UNREACHABLE')[0]!.msg, /takes the connection but does not answer/);
+  await assert.rejects(
+    connection.publish({ topic: 't', payload: 'x', qos: 1, retain: false }),
+    /no connection/,
+  );
+});
+
+test('stop is quick while nobody answers, whatever waits', async (t) => {
+  const silent = await server(t, (socket) => socket.resume());
+  const mute = await server(t, (socket) => {
+    // Says yes to the connection and to nothing else, and never closes.
+    socket.once('data', () => socket.write(CONNACK)).resume();
+  });
+  const deaf = await server(t, (socket) => {
+    socket.once('data', () => {
+      socket.write(CONNACK);
+      socket.pause();
+    });
+  });
+  const gone = `mqtt://127.0.0.1:${await freePort()}`;
+  for (const url of [silent.url, mute.url, deaf.url, gone]) {
+    const one = new TestPublisher({ url, version: 4 }, systemClock);
+    await one.publisher.start();
+    if (url === mute.url || url === deaf.url) await until('a yes', () => one.publisher.stats.connected);
+    for (let i = 0; i < 100; i++) one.record(eventChange({ id: `e${i}` }));
+    for (let i = 0; i < 50; i++) one.publisher.publishSnapshot('drive', Buffer.alloc(500_000, i));
+    const took = await stopping(one);
+    assert.ok(took < 1500, `${url === gone ? 'gone' : url}: ${Math.round(took)} ms`);
+    assert.equal(one.outbox.rows.length, 100, 'nothing is forgotten');
+  }
+});
+
+test('a broker that falls silent later is noticed, and events wait for it', {
+  skip: requires('mosquitto'),
+}, async (t) => {
+  const mosquitto = await Mosquitto.start();
+  t.after(() => mosquitto.remove());
+  const one = await TestPublisher.start(t, { url: mosquitto.url, keepalive: 1 });
+  await until('the connection', () => one.publisher.stats.connected);
+  mosquitto.freeze(true);
+  one.record(eventChange({ id: 'frozen' }));
+  await until('the loss', () => !one.publisher.stats.connected);
+  assert.match(one.log.withCode('MQTT_UNREACHABLE')[0]!.msg, /no longer answers/);
+  assert.equal(one.outbox.rows.length, 1);
+  mosquitto.freeze(false);
+  await until('the event to be taken', () => one.outbox.rows.length === 0);
+  const recorder = await Recorder.connect(mosquitto.url);
+  t.after(() => recorder.end());
+  await recorder.sees('lookout/garden/status', 'online');
+});
+
+test('a broker that speaks rubbish is left and tried again', async (t) => {
+  let attempts = 0;
+  const { url } = await server(t, (socket) => {
+    attempts++;
+    socket.once('data', () =>
+      socket.write(attempts % 2 ? 'HTTP/1.1 400 Bad Request\r\n\r\n' : Buffer.alloc(100, 0xff)),
+    );
+  });
+  const one = await TestPublisher.start(t, { url, version: 4 });
+  await until('four attempts', () => attempts >= 4);
+  assert.equal(one.publisher.stats.connections, 0);
+});
+
+test('an outage is one line per attempt, a second or more apart', async (t) => {
+  const waits: number[] = [];
+  const clock = {
+    ...systemClock,
+    after: (ms: number, callback: () => void) => {
+      waits.push(ms);
+      return systemClock.after(1, callback);
+    },
+  };
+  const one = await TestPublisher.start(t, { url: `mqtt://127.0.0.1:${await freePort()}` }, clock);
+  await until('ten attempts', () => one.log.withCode('MQTT_UNREACHABLE').length >= 10);
+  assert.deepEqual(waits.slice(0, 7), [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+  assert.match(one.log.lines[0]!.msg, /nothing listens there; next attempt in 1 s$/);
+});

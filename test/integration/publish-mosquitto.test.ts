@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { MqttConfig } from '../../src/config/schema.ts';
+import { eventChange } from '../fakes/events.ts';
+import { healthSample } from '../fakes/health.ts';
+import { tempFolder } from '../support/daemon.ts';
+import { Mosquitto, type MosquittoOptions } from '../support/mosquitto.ts';
+import { TestPublisher } from '../support/publishing.ts';
+import { Recorder } from '../support/recorder.ts';
+import { requires } from '../support/requires.ts';
+import { until } from '../support/until.ts';
+
+const skip = requires('mosquitto');
+const EVENTS = 'lookout/garden/drive/event';
+
+async function broker(t: TestContext, options?: MosquittoOptions): Promise<Mosquitto> {
+  const mosquitto = await Mosquitto.start(options);
+  t.after(() => mosquitto.remove());
+  return mosquitto;
+}
+
+async function listen(t: TestContext, { url }: Mosquitto, filter?: string): Promise<Recorder> {
+  const recorder = await Recorder.connect(url, filter, {
+    protocolVersion: 5,
+    properties: { sessionExpiryInterval: 600 },
+  });
+  t.after(() => recorder.end());
+  return recorder;
+}
+
+const passwords = join(tempFolder(), 'password');
+
+function withPassword({ url }: Mosquitto, version: 4 | 5, password: string): Partial<MqttConfig> {
+  writeFileSync(passwords, password);
+  return { url, version, username: 'garden', password_file: passwords };
+}
+
+const number = (text: string): number => Number((JSON.parse(text) as { id: string }).id.slice(1));
+
+for (const version of [4, 5] as const) {
+  test(`state, events and commands travel over MQTT ${version === 4 ? '3.1.1' : '5'}`, {
+    skip,
+  }, async (t) => {
+    const mosquitto = await broker(t);
+    const recorder = await listen(t, mosquitto);
+    const one = await TestPublisher.start(t, { url: mosquitto.url, version });
+    one.publisher.setSetting('drive', 'enabled', true);
+    one.record(eventChange());
+    one.publisher.publishHealth(healthSample());
+    await recorder.sees('lookout/garden/status', 'online');
+    await until('the event', () => recorder.last(EVENTS) !== undefined);
+    const event = recorder.messages.find(({ topic }) => topic === EVENTS)!;
+    assert.equal(event.qos, 1);
+    await recorder.publish('lookout/garden/drive/enabled/set', 'OFF');
+    await recorder.sees('lookout/garden/drive/enabled', 'OFF');
+
+    const late = await listen(t, mosquitto, 'lookout/#');
+    await late.sees('lookout/garden/drive/enabled', 'OFF');
+    await until('health', () => late.last('lookout/garden/health') !== undefined);
+    assert.deepEqual(late.texts(EVENTS), [], 'events are not retained');
+    assert.ok(late.messages.every(({ retained }) => retained));
+  });
+}
+
+test('2,000 events arrive in order, once per id, though the broker is killed while they do', {
+  skip,
+}, async (t) => {
+  const mosquitto = await broker(t, { persistence: true });
+  const recorder = await listen(t, mosquitto, EVENTS);
+  // The subscriber's session is on disk, so the broker that comes back knows whom to keep events for.
+  await mosquitto.save();
+  const one = await TestPublisher.start(t, { url: mosquitto.url });
+  const total = 2000;
+  let recorded = 0;
+  const recordUpTo = (end: number) => {
+    while (recorded < end) one.record(eventChange({ id: `e${recorded++}` }));
+  };
+  const arrived = () => recorder.messages.length;
+
+  recordUpTo(800);
+  await recorder.received(200);
+  await mosquitto.stop('SIGKILL');
+  assert.ok(arrived() < 800, `it was killed in the middle: ${arrived()}`);
+  recordUpTo(1400);
+  await mosquitto.start();
+  await recorder.received(1000);
+  await mosquitto.stop('SIGKILL');
+  assert.ok(arrived() < 1400, `it was killed in the middle: ${arrived()}`);
+  await mosquitto.start();
+  recordUpTo(total);
+  await until('all events', () => one.outbox.rows.length === 0 && arrived() >= total);
+
+  const numbers = recorder.messages.map(({ payload }) => number(payload.toString()));
+  const firsts = [...new Set(numbers)];
+  assert.deepEqual(
+    firsts,
+    Array.from({ length: total }, (_, i) => i),
+    'each id, in order of its first appearance',
+  );
+  assert.ok(
+    numbers.length - total <= 2 * 16,
+    `at most what was in flight came twice: ${numbers.length - total}`,
+  );
+  assert.ok(one.publisher.stats.connections >= 3);
+  const flags = recorder.messages.map(
+    ({ payload }) => JSON.parse(payload.toString()) as { id: string; replayed: boolean },
+  );
+  assert.equal(flags.find(({ id }) => id === 'e1399')?.replayed, true, 'recorded while there was no broker');
+  t.diagnostic(`${numbers.length - total} of ${total} events came twice`);
+});
+
+test('after an outage the latest state is said and nothing of what was true in between', {
+  skip,
+}, async (t) => {
+  const mosquitto = await broker(t);
+  const one = await TestPublisher.start(t, { url: mosquitto.url });
+  await until('the connection', () => one.publisher.stats.connected);
+  await mosquitto.stop();
+  await until('the loss', () => !one.publisher.stats.connected);
+  for (let i = 0; i < 50; i++) {
+    one.publisher.setLabel('drive', 'vehicle', true);
+    one.publisher.setLabel('drive', 'vehicle', false);
+    one.publisher.setCameraStatus('drive', 'stalled');
+  }
+  one.publisher.setCameraStatus('drive', 'online');
+  one.publisher.publishSnapshot('drive', Buffer.from('old picture'));
+  one.publisher.publishSnapshot('drive', Buffer.from('new picture'));
+  await mosquitto.start();
+  const recorder = await listen(t, mosquitto, 'lookout/#');
+  await recorder.sees('lookout/garden/drive/snapshot', 'new picture');
+  await recorder.sees('lookout/garden/status', 'online');
+  assert.deepEqual([...new Set(recorder.texts('lookout/garden/drive/vehicle'))], ['OFF']);
+  assert.deepEqual([...new Set(recorder.texts('lookout/garden/drive/status'))], ['online']);
+  assert.deepEqual([...new Set(recorder.texts('lookout/garden/drive/snapshot'))], ['new picture']);
+});
+
+test('a wrong password is said once a second at most, and the right one is taken without a restart', {
+  skip,
+}, async (t) => {
+  for (const version of [4, 5] as const) {
+    const mosquitto = await broker(t, { users: { garden: 'right' } });
+    const one = await TestPublisher.start(t, withPassword(mosquitto, version, 'wrong\n'));
+    await until('two refusals', () => one.log.withCode('MQTT_REFUSED').length >= 2);
+    const [line] = one.log.withCode('MQTT_REFUSED');
+    assert.match(line!.msg, /the broker refuses the user name or the password; next attempt in 1 s/);
+    assert.match(line!.hint!, /mqtt\.password_file/);
+    withPassword(mosquitto, version, 'right\n');
+    await until('the connection', () => one.publisher.stats.connected);
+    assert.doesNotMatch(one.log.text, /wrong|right/);
+  }
+});
+
+test('a device that may not write its topics says so and keeps its events', { skip }, async (t) => {
+  const folder = tempFolder();
+  const rules = join(folder, 'acl');
+  writeFileSync(rules, 'topic read lookout/garden/+/+/set\n');
+  const mosquitto = await broker(t, { lines: [`acl_file ${rules}`] });
+  const one = await TestPublisher.start(t, { url: mosquitto.url, version: 5 });
+  one.record(eventChange());
+  await until('the refusal', () => one.log.withCode('MQTT_FORBIDDEN').length > 0);
+  assert.match(one.log.withCode('MQTT_FORBIDDEN')[0]!.hint!, /access rules/);
+  assert.equal(one.outbox.rows.length, 1);
+});
+
+test('the broker says offline for a publisher that is killed', { skip }, async (t) => {
+  const mosquitto = await broker(t);
+  const recorder = await listen(t, mosquitto, 'lookout/garden/status');
+  const script = new URL('../fakes/publisher-process.ts', import.meta.url).pathname;
+  const child = spawn(process.execPath, [script, mosquitto.url], { stdio: 'inherit' });
+  await recorder.sees('lookout/garden/status', 'online');
+  child.kill('SIGKILL');
+  await recorder.sees('lookout/garden/status', 'offline');
+});
+
+test('two devices of one name are told so instead of fighting in silence', { skip }, async (t) => {
+  const mosquitto = await broker(t);
+  const one = await TestPublisher.start(t, { url: mosquitto.url, version: 5 });
+  await until('the connection', () => one.publisher.stats.connected);
+  const two = await TestPublisher.start(t, { url: mosquitto.url, version: 5 });
+  await until('the error', () => one.log.withCode('MQTT_DUPLICATE').length > 0);
+  assert.match(one.log.withCode('MQTT_DUPLICATE')[0]!.hint!, /own `device` name/);
+  await two.publisher.stop();
+});
+
+test('while the broker is away nothing grows but the outbox', { skip }, async (t) => {
+  const mosquitto = await broker(t);
+  const one = await TestPublisher.start(t, { url: mosquitto.url });
+  await until('the connection', () => one.publisher.stats.connected);
+  await mosquitto.stop();
+  await until('the loss', () => !one.publisher.stats.connected);
+  const picture = Buffer.alloc(100_000, 1);
+  const day = () => {
+    for (let i = 0; i < 2000; i++) {
+      one.publisher.publishHealth(healthSample({ at: i }));
+      one.publisher.publishSnapshot('drive', Buffer.from(picture));
+      one.publisher.setLabel('drive', 'vehicle', i % 2 === 0);
+      one.publisher.setInfo({ version: `${i}`, board: null, model: 'm', provider: 'cpu', cameras: [] });
+      one.publisher.wake();
+    }
+  };
+  day();
+  await until('more attempts', () => one.log.withCode('MQTT_UNREACHABLE').length >= 3);
+  const before = memoryInUse();
+  day();
+  await until('more attempts', () => one.log.withCode('MQTT_UNREACHABLE').length >= 5);
+  // Memory comes back a little after the collection.
+  await until('2,000 pictures of 100 kB to be dropped, not kept', () => memoryInUse() - before < 2_000_000);
+});
+
+/** Bytes that are still referred to, after a garbage collection. */
+function memoryInUse(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}

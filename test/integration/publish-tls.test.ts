@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { after, type TestContext, test } from 'node:test';
+import type { MqttConfig } from '../../src/config/schema.ts';
+import { eventChange } from '../fakes/events.ts';
+import { issue, makeCa } from '../support/certificates.ts';
+import { tempFolder } from '../support/daemon.ts';
+import { Mosquitto, type MosquittoOptions } from '../support/mosquitto.ts';
+import { TestPublisher } from '../support/publishing.ts';
+import { requires } from '../support/requires.ts';
+import { until } from '../support/until.ts';
+
+const skip = requires('mosquitto', 'openssl');
+const folder = tempFolder();
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+function certificates() {
+  const ca = makeCa(folder, 'house-ca');
+  const stranger = makeCa(folder, 'another-ca');
+  return {
+    ca,
+    stranger,
+    server: issue(folder, ca, 'broker', 'IP:127.0.0.1'),
+    elsewhere: issue(folder, ca, 'elsewhere', 'DNS:elsewhere.example'),
+    client: issue(folder, ca, 'garden', 'DNS:garden'),
+    impostor: issue(folder, stranger, 'impostor', 'DNS:garden'),
+  };
+}
+const pki = skip ? null : certificates();
+
+async function broker(t: TestContext, tls: NonNullable<MosquittoOptions['tls']>): Promise<Mosquitto> {
+  const mosquitto = await Mosquitto.start({ tls });
+  t.after(() => mosquitto.remove());
+  return mosquitto;
+}
+
+/** Connects and publishes an event, or fails. */
+async function publishes(t: TestContext, mqtt: Partial<MqttConfig>): Promise<void> {
+  const one = await TestPublisher.start(t, mqtt);
+  one.record(eventChange());
+  await until('the event to be taken', () => one.publisher.stats.published === 1);
+}
+
+async function refusal(t: TestContext, mqtt: Partial<MqttConfig>, code = 'MQTT_TLS') {
+  const one = await TestPublisher.start(t, mqtt);
+  await until(`${code} to be said`, () => one.log.withCode(code).length > 0).catch((error: unknown) => {
+    throw new Error(`${String(error)}; the log says:\n${one.log.text}`);
+  });
+  assert.equal(one.publisher.stats.connections, 0);
+  return one.log.withCode(code)[0]!;
+}
+
+test('TLS with an authority of one’s own', { skip }, async (t) => {
+  const mosquitto = await broker(t, pki!.server);
+  await publishes(t, { url: mosquitto.url, ca_file: pki!.ca.cert });
+  await publishes(t, { url: mosquitto.url, ca_file: pki!.ca.cert, version: 4 });
+});
+
+test('a broker whose authority is unknown is refused, with or without another one given', {
+  skip,
+}, async (t) => {
+  const mosquitto = await broker(t, pki!.server);
+  for (const ca of [{}, { ca_file: pki!.stranger.cert }]) {
+    const { msg, hint } = await refusal(t, { url: mosquitto.url, ...ca });
+    assert.match(msg, /certificate is signed by nobody known here/);
+    assert.match(hint!, /mqtt\.ca_file/);
+  }
+});
+
+test('a broker with a certificate for another name is refused', { skip }, async (t) => {
+  const mosquitto = await broker(t, pki!.elsewhere);
+  const { msg } = await refusal(t, { url: mosquitto.url, ca_file: pki!.ca.cert });
+  assert.match(msg, /certificate is for another host name/);
+});
+
+test('without verification any certificate does, and that is said', { skip }, async (t) => {
+  const mosquitto = await broker(t, pki!.elsewhere);
+  const one = await TestPublisher.start(t, { url: mosquitto.url, verify: false });
+  await until('the connection', () => one.publisher.stats.connected);
+  assert.match(one.log.text, /mqtt\.verify is off/);
+});
+
+test('a client certificate opens a broker that asks for one; none or a foreign one does not', {
+  skip,
+}, async (t) => {
+  const mosquitto = await broker(t, { ...pki!.server, clientCa: pki!.ca.cert });
+  const base = { url: mosquitto.url, ca_file: pki!.ca.cert };
+  await publishes(t, { ...base, cert_file: pki!.client.cert, key_file: pki!.client.key });
+  for (const files of [{}, { cert_file: pki!.impostor.cert, key_file: pki!.impostor.key }]) {
+    const { msg, hint } = await refusal(t, { ...base, ...files });
+    assert.match(msg, /does not accept this client’s certificate/);
+    assert.match(hint!, /mqtt\.cert_file/);
+  }
+});
+
+test('when one side speaks TLS and the other does not, that is the advice', { skip }, async (t) => {
+  const plain = await Mosquitto.start();
+  t.after(() => plain.remove());
+  const encrypted = await broker(t, pki!.server);
+  const tls = { url: `mqtts://127.0.0.1:${plain.port}`, ca_file: pki!.ca.cert };
+  assert.match((await refusal(t, tls, 'MQTT_UNREACHABLE')).hint!, /its port speaks TLS/);
+  const bare = { url: `mqtt://127.0.0.1:${encrypted.port}` };
+  assert.match((await refusal(t, bare, 'MQTT_UNREACHABLE')).hint!, /its port expects TLS/);
+});
