@@ -17,7 +17,7 @@ interface Options extends LogOptions {
 const DEFAULT_LIMIT = 50;
 
 /** How often `--follow` looks, in ms. */
-const FOLLOW_MS = 500;
+const FOLLOW_MS = 250;
 
 /** `lookout events`: what was seen, while the daemon runs or not. */
 export function eventsCommand(program: Command): void {

@@ -70,7 +70,7 @@ export function lockForWriting(file: string): () => void {
   let lock: Database.Database | undefined;
   try {
     mkdirSync(dirname(file), { recursive: true });
-    lock = new Database(lockFile, { timeout: 1000 });
+    lock = new Database(lockFile, { timeout: 0 });
     lock.exec('BEGIN EXCLUSIVE');
     return () => lock?.close();
   } catch (error) {

@@ -149,9 +149,11 @@ export class WriteQueue {
           samples,
           publishedUpTo,
         });
-        for (const reason of rejected)
+        for (const { reason } of rejected) {
           this.#options.log.error({ reason }, 'entry cannot be written, left out');
-        for (const { settle } of events) settle(true);
+        }
+        const left = new Set(rejected.map(({ event }) => event));
+        for (const [index, { settle }] of events.entries()) settle(!left.has(index));
         this.#recovered();
       } catch (error) {
         this.#events = events.concat(this.#events);

@@ -9,16 +9,22 @@ import type { Batch, EventEntry, OutboxMessage } from '../../src/store/types.ts'
 import type { Detection, Event, EventChange } from '../../src/types.ts';
 import { eventChange } from '../fakes/events.ts';
 
-/** A folder that goes with the test. */
-export function folder(t: TestContext): string {
+const folders: string[] = [];
+
+/** A new folder that goes when the test file is through. */
+export function folder(): string {
   const path = mkdtempSync(join(tmpdir(), 'lookout-store-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
+  if (folders.push(path) === 1) {
+    process.once('exit', () => {
+      for (const used of folders) rmSync(used, { recursive: true, force: true });
+    });
+  }
   return path;
 }
 
 /** A fresh database that goes with the test. */
 export function freshDatabase(t: TestContext): Database {
-  const db = openForWriting(join(folder(t), 'lookout.db'));
+  const db = openForWriting(join(folder(), 'lookout.db'));
   t.after(() => db.close());
   return db;
 }

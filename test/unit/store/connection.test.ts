@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import { isDamage, lockForWriting, openForWriting, quarantine } from '../../../src/store/connection.ts';
 import { folder } from '../../support/store.ts';
 
-test('a database is opened so that a commit survives a power cut and space can be given back', (t) => {
-  const file = join(folder(t), 'deep', 'down', 'lookout.db');
+test('a database is opened so that a commit survives a power cut and space can be given back', () => {
+  const file = join(folder(), 'deep', 'down', 'lookout.db');
   const db = openForWriting(file);
   const pragma = (name: string) => db.pragma(name, { simple: true });
   assert.equal(pragma('journal_mode'), 'wal');
@@ -22,8 +22,8 @@ test('a database is opened so that a commit survives a power cut and space can b
   again.close();
 });
 
-test('a folder that cannot be created is named with the reason', (t) => {
-  const blocker = join(folder(t), 'file');
+test('a folder that cannot be created is named with the reason', () => {
+  const blocker = join(folder(), 'file');
   writeFileSync(blocker, '');
   assert.throws(() => openForWriting(join(blocker, 'sub', 'lookout.db')), {
     code: 'STORE_UNWRITABLE',
@@ -31,14 +31,14 @@ test('a folder that cannot be created is named with the reason', (t) => {
   });
 });
 
-test('a folder in place of the database is refused', (t) => {
-  const file = join(folder(t), 'lookout.db');
+test('a folder in place of the database is refused', () => {
+  const file = join(folder(), 'lookout.db');
   mkdirSync(file);
   assert.throws(() => openForWriting(file), { code: 'STORE_UNWRITABLE' });
 });
 
-test('rubbish in place of the database is recognised as damage', (t) => {
-  const file = join(folder(t), 'lookout.db');
+test('rubbish in place of the database is recognised as damage', () => {
+  const file = join(folder(), 'lookout.db');
   writeFileSync(file, 'this is no database. '.repeat(1000));
   assert.throws(
     () => openForWriting(file),
@@ -46,16 +46,16 @@ test('rubbish in place of the database is recognised as damage', (t) => {
   );
 });
 
-test('one process alone gets the lock, and may get it again after giving it back', (t) => {
-  const file = join(folder(t), 'lookout.db');
+test('one process alone gets the lock, and may get it again after giving it back', () => {
+  const file = join(folder(), 'lookout.db');
   const unlock = lockForWriting(file);
   assert.throws(() => lockForWriting(file), { code: 'STORE_LOCKED', message: /another Lookout/ });
   unlock();
   lockForWriting(file)();
 });
 
-test('a damaged database is moved aside with its write-ahead log, and only the newest three are kept', (t) => {
-  const path = folder(t);
+test('a damaged database is moved aside with its write-ahead log, and only the newest three are kept', () => {
+  const path = folder();
   const file = join(path, 'lookout.db');
   for (let day = 1; day <= 5; day++) {
     writeFileSync(file, `damaged ${day}`);

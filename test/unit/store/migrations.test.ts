@@ -57,8 +57,8 @@ test('a step that fails leaves the database as it was before it', (t) => {
   assert.equal(db.inTransaction, false);
 });
 
-test('a database of a newer program is refused and left alone', (t) => {
-  const file = join(folder(t), 'lookout.db');
+test('a database of a newer program is refused and left alone', () => {
+  const file = join(folder(), 'lookout.db');
   const db = openForWriting(file);
   db.pragma(`user_version = ${SCHEMA_VERSION + 1}`);
   db.close();

@@ -1,0 +1,336 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import type { StoreConfig } from '../../src/config/schema.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { openForWriting } from '../../src/store/connection.ts';
+import { Reader } from '../../src/store/read.ts';
+import { Store } from '../../src/store/store.ts';
+import { eventChange } from '../fakes/events.ts';
+import { healthSample } from '../fakes/health.ts';
+import { FakeLog } from '../fakes/log.ts';
+import { Seeded } from '../support/random.ts';
+import { detection, entry, folder, isIntact, message, rowsIn, storeConfig } from '../support/store.ts';
+import { until } from '../support/until.ts';
+
+async function open(t: TestContext, path = folder(), changes: Partial<StoreConfig> = {}) {
+  const file = join(path, 'lookout.db');
+  const log = new FakeLog();
+  const store = new Store({
+    file,
+    snapshots: join(path, 'snapshots'),
+    config: storeConfig(changes),
+    clock: systemClock,
+    log: log.logger,
+  });
+  t.after(() => store.stop());
+  await store.start();
+  return { store, log, file, path };
+}
+
+/** What is in the file, once the store has closed it. */
+function contents<T>(file: string, look: (db: ReturnType<typeof openForWriting>) => T): T {
+  const db = openForWriting(file);
+  try {
+    assert.ok(isIntact(db));
+    return look(db);
+  } finally {
+    db.close();
+  }
+}
+
+function record(store: Store, id: string, type: 'start' | 'end' = 'start'): Promise<boolean> {
+  const { change, messages } = entry({ id }, type);
+  return store.recordEvent(change, messages);
+}
+
+test('what is recorded is in the file, and what the broker has taken is gone from it', async (t) => {
+  const { store, file } = await open(t);
+  assert.deepEqual(await Promise.all([record(store, 'a'), record(store, 'a', 'end'), record(store, 'b')]), [
+    true,
+    true,
+    true,
+  ]);
+  const waiting = await store.outbox(0, 10);
+  assert.deepEqual(
+    waiting.map(({ id, payload }) => [id, payload]),
+    [
+      [1, 'start a'],
+      [2, 'end a'],
+      [3, 'start b'],
+    ],
+  );
+  assert.deepEqual(
+    (await store.outbox(1, 1)).map(({ id }) => id),
+    [2],
+  );
+  assert.deepEqual(await store.openEvents(), [eventChange({ id: 'b' }).event]);
+  store.recordDetections([detection(), detection()]);
+  store.recordSample(healthSample());
+  store.published(2);
+  await store.stop();
+  contents(file, (db) => {
+    assert.deepEqual(db.prepare('SELECT id FROM outbox').pluck().all(), [3]);
+    assert.deepEqual([rowsIn(db, 'events'), rowsIn(db, 'detections'), rowsIn(db, 'samples')], [2, 2, 1]);
+  });
+  assert.ok(!existsSync(`${file}-wal`), 'the write-ahead log was folded in');
+});
+
+test('the next run finds the events that a crash left open', async (t) => {
+  const { store, path } = await open(t);
+  await record(store, 'left-open');
+  await store.stop();
+  const next = await open(t, path);
+  assert.deepEqual(
+    (await next.store.openEvents()).map(({ id }) => id),
+    ['left-open'],
+  );
+});
+
+test('a snapshot goes to its file and comes back as JPEG, and the buffer comes back for the next frame', async (t) => {
+  const { store, path } = await open(t);
+  const [width, height] = [640, 480];
+  const data = new Uint8Array((width * height * 3) / 2).fill(128).buffer;
+  const saved = await store.saveSnapshot({
+    path: 'drive/2026-01-31/a.jpg',
+    capturedAt: Date.now(),
+    format: { width, height, pixels: 'i420', colour: 'bt601' },
+    data,
+    transform: { rotate: 90, mirror: 'none' },
+    annotation: null,
+  });
+  assert.equal(data.byteLength, 0, 'transferred, not copied');
+  assert.equal(saved.data.byteLength, (width * height * 3) / 2);
+  assert.equal(saved.written, true);
+  assert.deepEqual(readFileSync(join(path, 'snapshots/drive/2026-01-31/a.jpg')), Buffer.from(saved.jpeg));
+  const info = await sharp(saved.jpeg).metadata();
+  assert.deepEqual([info.width, info.height], [height, width]);
+  assert.equal((await store.stats()).snapshotBytes, saved.jpeg.byteLength);
+});
+
+test('the figures add up', async (t) => {
+  const { store } = await open(t);
+  store.recordDetections([detection(), detection(), detection()]);
+  await record(store, 'a');
+  const stats = await store.stats();
+  assert.deepEqual(
+    [stats.events, stats.detections, stats.outboxDepth, stats.outboxDropped, stats.waiting, stats.error],
+    [1, 3, 1, 0, 0, null],
+  );
+  assert.ok(stats.databaseBytes > 10_000);
+  assert.deepEqual(stats.lost, { events: 0, detections: 0 });
+});
+
+test('a second Lookout on the same database is refused', async (t) => {
+  const { path, store } = await open(t);
+  await assert.rejects(open(t, path), { code: 'STORE_LOCKED' });
+  assert.equal(await record(store, 'unharmed'), true);
+});
+
+test('a folder that cannot be created stops the start with its name', async (t) => {
+  const blocker = join(folder(), 'file');
+  writeFileSync(blocker, '');
+  await assert.rejects(open(t, join(blocker, 'data')), {
+    code: 'STORE_UNWRITABLE',
+    message: /file\/data\/lookout\.db/,
+  });
+  const path = folder();
+  writeFileSync(join(path, 'snapshots'), '');
+  await assert.rejects(open(t, path), { code: 'STORE_UNWRITABLE', message: /snapshots/ });
+  await open(t, folder());
+});
+
+test('a damaged database at start is set aside aloud, and the log goes on in a fresh one', async (t) => {
+  const path = folder();
+  const rubbish = Buffer.alloc(50_000, 'no database');
+  writeFileSync(join(path, 'lookout.db'), rubbish);
+  const { store, log, file } = await open(t, path);
+  assert.equal(await record(store, 'first'), true);
+  const aside = readdirSync(path).filter((name) => name.includes('.corrupt-'));
+  assert.equal(aside.length, 1);
+  assert.deepEqual(readFileSync(join(path, aside[0]!)), rubbish);
+  const said = log.lines.filter(({ level }) => level >= 50);
+  assert.equal(said.length, 1);
+  assert.match(said[0]!.msg, /lookout\.db is damaged .* moved to .*corrupt-.* starting a fresh one/);
+  await store.stop();
+  contents(file, (db) => assert.equal(rowsIn(db, 'events'), 1));
+});
+
+test('a database that turns out to be damaged while running is set aside, and nothing new is lost', async (t) => {
+  const { store, log, file, path } = await open(t);
+  for (let i = 0; i < 50; i++) await record(store, `before-${i}`);
+  await store.stop();
+
+  const next = await open(t, path);
+  await next.store.outbox(0, 1);
+  // The pages of tables and indexes; the header stays good.
+  const fd = openSync(file, 'r+');
+  writeSync(fd, Buffer.alloc(statSync(file).size - 4096, 0xa5), 0, undefined, 4096);
+  const last = next.store.outbox(0, 10);
+  assert.equal(await record(next.store, 'after'), true);
+  assert.ok((await last).length === 0 || (await last)[0]!.id === 1);
+  assert.equal(
+    next.log.withCode('STORE_CORRUPT').length + log.lines.filter(({ level }) => level >= 50).length,
+    0,
+  );
+  assert.match(next.log.text, /STORE_CORRUPT/);
+  const [row] = (await next.store.outbox(0, 10)).slice(-1);
+  assert.equal(row!.id, 51, 'outbox ids go on counting');
+  await next.store.stop();
+  contents(file, (db) => assert.deepEqual(db.prepare('SELECT id FROM events').pluck().all(), ['after']));
+});
+
+test('a database that is deleted while running is noticed and started anew', async (t) => {
+  const { store, log, file } = await open(t);
+  await record(store, 'gone');
+  for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true });
+  assert.equal(await record(store, 'kept'), true);
+  assert.match(log.text, /was moved or deleted/);
+  await store.stop();
+  contents(file, (db) => assert.deepEqual(db.prepare('SELECT id FROM events').pluck().all(), ['kept']));
+});
+
+test('no committed event is lost or altered by SIGKILL, twenty times', { timeout: 120_000 }, async () => {
+  const path = folder();
+  const file = join(path, 'lookout.db');
+  const random = new Seeded(20);
+  const base = Date.now();
+  const acknowledged = new Map<string, 'start' | 'end'>();
+  for (let run = 0; run < 20; run++) {
+    const program = fileURLToPath(new URL('../fakes/record-events.ts', import.meta.url));
+    const child = spawn(process.execPath, [program, path, String(run), String(base)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const kill = random.int(1, 150);
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+      if (text.split('\n').length > kill) child.kill('SIGKILL');
+    });
+    await new Promise((resolve) => child.once('close', resolve));
+    assert.equal(child.signalCode, 'SIGKILL');
+    for (const line of text.split('\n').slice(0, -1)) {
+      const [type, id] = line.split(' ') as ['start' | 'end', string];
+      acknowledged.set(id, type);
+    }
+
+    contents(file, (db) => {
+      const row = db.prepare<[string], Record<string, unknown>>('SELECT * FROM events WHERE id = ?');
+      const sent = new Set(db.prepare('SELECT payload FROM outbox').pluck().all());
+      for (const [id, type] of acknowledged) {
+        const i = Number(id.split('-')[1]);
+        const event = row.get(id);
+        assert.ok(event, `event ${id} was acknowledged and is not there after kill ${run}`);
+        assert.equal(event.score, i / 1e6);
+        assert.equal(event.started_at, base + i);
+        if (type === 'end') assert.equal(event.ended_at, base + i + 1);
+        assert.equal(event.snapshot, `${'x'.repeat(i % 3000)}.jpg`);
+        for (const step of type === 'end' ? ['start', 'end'] : ['start']) {
+          assert.ok(sent.has(`${step} ${id}`), `message of ${step} ${id} is not there`);
+        }
+      }
+    });
+  }
+  assert.ok(acknowledged.size > 100, `${acknowledged.size} events`);
+});
+
+test('another process reads while this one writes', async (t) => {
+  const { store, file } = await open(t);
+  const reader = new Reader(file);
+  t.after(() => reader.close());
+  for (let i = 0; i < 200; i++) {
+    const written = record(store, `e${i}`);
+    assert.ok(reader.events({}).length <= i + 1);
+    assert.equal(await written, true);
+    assert.equal(reader.events({}).length, i + 1);
+  }
+});
+
+test('the main thread goes on while the database is busy', async (t) => {
+  const { store, file } = await open(t);
+  const blocker = openForWriting(file);
+  blocker.exec('BEGIN IMMEDIATE');
+  let written = false;
+  const recorded = record(store, 'a').then((ok) => {
+    written = ok;
+  });
+  for (let turn = 0; turn < 20; turn++) {
+    store.recordDetections([detection()]);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.equal(written, false);
+  blocker.exec('COMMIT');
+  blocker.close();
+  await recorded;
+  assert.equal(written, true);
+});
+
+test('a full disk: events wait in memory, are written when there is room, and it is said once', async (t) => {
+  const path = join(folder(), 'disk');
+  mkdirSync(path);
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', path]).status !== 0) {
+    t.skip('needs the right to mount a small file system');
+    return;
+  }
+  t.after(() => execFileSync('umount', [path]));
+  const { store, log } = await open(t, path);
+  const filler = join(path, 'filler');
+  assert.equal(await record(store, 'before'), true);
+  assert.throws(() => writeFileSync(filler, Buffer.alloc(4_000_000)), { code: 'ENOSPC' });
+
+  const waiting: Promise<boolean>[] = [];
+  const large = 'x'.repeat(20_000);
+  for (let i = 0; i < 5; i++) {
+    const { change } = entry({ id: `during-${i}` });
+    waiting.push(store.recordEvent(change, [message(large)]));
+  }
+  await until('the fault to be noticed', () => log.text.includes('database cannot be written'));
+  const { written } = await store.saveSnapshot({
+    path: 'drive/2026-01-31/a.jpg',
+    capturedAt: 0,
+    format: { width: 64, height: 64, pixels: 'rgb24', colour: 'jpeg' },
+    data: new ArrayBuffer(64 * 64 * 3),
+    transform: { rotate: 0, mirror: 'none' },
+    annotation: null,
+  });
+  assert.equal(written, false);
+  const { waiting: count, error } = await store.stats();
+  assert.equal(count, 5);
+  assert.match(error ?? '', /disk is full|I\/O error/);
+  assert.equal((await store.outbox(0, 10)).length, 1, 'reading goes on');
+
+  rmSync(filler);
+  assert.deepEqual(await Promise.all(waiting), Array(5).fill(true));
+  assert.match(log.text, /database can be written again/);
+  assert.equal(log.lines.filter(({ msg }) => msg.startsWith('database cannot be written')).length, 1);
+  await store.stop();
+  contents(join(path, 'lookout.db'), (db) => assert.equal(rowsIn(db, 'events'), 6));
+});
+
+test('a reader of another user gets a clear error', {
+  skip: process.getuid?.() !== 0 && 'needs root to become another user',
+}, async (t) => {
+  const { path } = await open(t);
+  const program = `
+    import { Reader } from ${JSON.stringify(new URL('../../src/store/read.ts', import.meta.url).href)};
+    process.setuid(65534);
+    try { new Reader(${JSON.stringify(join(path, 'lookout.db'))}); } catch (error) { console.log(error.code, error.hint); }`;
+  const said = execFileSync(process.execPath, ['--input-type=module-typescript', '-e', program], {
+    encoding: 'utf8',
+  });
+  assert.match(said, /^STORE_UNREADABLE Run the command as the daemon’s user/);
+});

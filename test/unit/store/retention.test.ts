@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { Database } from 'better-sqlite3';
+import { openForWriting } from '../../../src/store/connection.ts';
+import { LATEST, snapshotPath } from '../../../src/store/paths.ts';
+import { enforceRetention, type Limits, MERGED_SPAN_MS, usedBytes } from '../../../src/store/retention.ts';
+import { Snapshots } from '../../../src/store/snapshots.ts';
+import { Writer } from '../../../src/store/writer.ts';
+import { healthSample } from '../../fakes/health.ts';
+import { batch, detection, entry, folder, isIntact, rowsIn, storeConfig } from '../../support/store.ts';
+
+const NOW = Date.UTC(2026, 5, 15, 12);
+const DAY = 86_400_000;
+
+function setup(t: TestContext, changes: Partial<Limits> = {}) {
+  const path = folder();
+  const file = join(path, 'lookout.db');
+  const pictures = join(path, 'snapshots');
+  const db = openForWriting(file);
+  t.after(() => db.close());
+  const writer = new Writer(db, { maxOutbox: 1000 });
+  const snapshots = new Snapshots(pictures, { quality: 85, annotated: false });
+  const run = (signal = new AbortController().signal) =>
+    enforceRetention(db, snapshots, storeConfig(changes), NOW, signal);
+
+  /** An event of some days ago with a snapshot file of the given size. */
+  const event = (id: string, daysAgo: number, { open = false, bytes = 1000 } = {}): string => {
+    const startedAt = NOW - daysAgo * DAY;
+    const snapshot = snapshotPath({ id, camera: 'drive', startedAt });
+    writer.commit(
+      batch({ events: [entry({ id, startedAt, snapshot, endedAt: open ? null : startedAt + 1000 }, 'end')] }),
+    );
+    picture(snapshot, startedAt, bytes);
+    return join(pictures, snapshot);
+  };
+  const picture = (name: string, modifiedAt: number, bytes = 1000) => {
+    const path = join(pictures, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, new Uint8Array(bytes));
+    utimesSync(path, modifiedAt / 1000, modifiedAt / 1000);
+    return path;
+  };
+  return { db, writer, run, event, picture, pictures, snapshots };
+}
+
+const idsOf = (db: Database) => db.prepare('SELECT id FROM events ORDER BY id').pluck().all();
+
+test('events, detections and samples go when they are too old, each at its own age', async (t) => {
+  const { db, writer, run, event } = setup(t, { keep_events: 90, keep_detections: 7, keep_samples: 30 });
+  event('old', 91);
+  event('young', 89);
+  writer.commit(
+    batch({
+      detections: [8, 6].map((days) => detection({ capturedAt: NOW - days * DAY })),
+      samples: [31, 29].map((days) => healthSample({ at: NOW - days * DAY })),
+    }),
+  );
+  const deleted = await run();
+  assert.deepEqual(deleted, { events: 1, detections: 1, samples: 1, snapshots: 1 });
+  assert.deepEqual(idsOf(db), ['young']);
+  assert.equal(db.prepare('SELECT captured_at FROM detections').pluck().get(), NOW - 6 * DAY);
+  assert.equal(rowsIn(db, 'samples'), 1);
+});
+
+test('an event that is still open is never deleted', async (t) => {
+  const { db, run, event } = setup(t);
+  event('endless', 400, { open: true });
+  await run();
+  assert.deepEqual(idsOf(db), ['endless']);
+});
+
+test('the picture of a deleted event goes with it', async (t) => {
+  const { run, event } = setup(t, { keep_events: 5, keep_snapshots: 30 });
+  const old = event('old', 6);
+  const young = event('young', 4);
+  await run();
+  assert.ok(!existsSync(old));
+  assert.ok(existsSync(young));
+});
+
+test('a picture that is too old goes, and its event says that it has none', async (t) => {
+  const { db, run, event, pictures } = setup(t, { keep_snapshots: 30 });
+  const old = event('old', 32);
+  const young = event('young', 29);
+  const { snapshots } = await run();
+  assert.equal(snapshots, 1);
+  assert.ok(!existsSync(old) && existsSync(young));
+  assert.equal(db.prepare("SELECT snapshot FROM events WHERE id = 'old'").pluck().get(), null);
+  assert.notEqual(db.prepare("SELECT snapshot FROM events WHERE id = 'young'").pluck().get(), null);
+  await run();
+  assert.equal(readdirSync(join(pictures, 'drive')).length, 1, 'the folder of an empty day goes too');
+});
+
+test('pictures over the limit go, oldest first, until there is some room', async (t) => {
+  const { run, event, snapshots } = setup(t, { max_snapshots: 10 });
+  const files = Array.from({ length: 12 }, (_, i) => event(`e${i}`, 20 - i, { bytes: 1_000_000 }));
+  await run();
+  assert.deepEqual(
+    files.map((file) => existsSync(file)),
+    [false, false, false, ...Array<boolean>(9).fill(true)],
+  );
+  assert.equal(snapshots.bytes, 9_000_000);
+});
+
+test('a picture whose event has gone is deleted, but not one that has just been written', async (t) => {
+  const { run, event, picture } = setup(t);
+  const known = event('known', 2);
+  const day = snapshotPath({ id: 'x', camera: 'drive', startedAt: NOW - DAY }).split('/')[1]!;
+  const orphan = picture(`drive/${day}/orphan.jpg`, NOW - DAY);
+  const fresh = picture(`drive/${day}/fresh.jpg`, NOW - 1000);
+  const asked = picture(`drive/${day}/${LATEST}.jpg`, NOW - DAY);
+  const unfinished = picture(`drive/${day}/crashed.jpg.tmp`, NOW - DAY);
+  const foreign = picture('drive/notes/readme.txt', NOW - 400 * DAY);
+  await run();
+  assert.deepEqual(
+    [known, orphan, fresh, asked, unfinished, foreign].map((file) => existsSync(file)),
+    [true, false, true, true, false, true],
+  );
+});
+
+test('a database over its limit loses its oldest detections first, and the file becomes smaller', async (t) => {
+  const { db, writer, run, event } = setup(t, { max_database: 10 });
+  event('kept', 1);
+  for (let i = 0; usedBytes(db) < 14_000_000; i++) {
+    const capturedAt = NOW - DAY + i * 1000;
+    writer.commit(
+      batch({
+        detections: Array.from({ length: 1000 }, () => detection({ capturedAt, label: 'x'.repeat(100) })),
+      }),
+    );
+  }
+  const newest = db.prepare('SELECT max(captured_at) FROM detections').pluck().get();
+  const { detections } = await run();
+  assert.ok(detections > 0);
+  assert.ok(usedBytes(db) <= 10_000_000 && usedBytes(db) > 8_000_000, `${usedBytes(db)}`);
+  assert.deepEqual(idsOf(db), ['kept']);
+  assert.equal(db.prepare('SELECT max(captured_at) FROM detections').pluck().get(), newest);
+  db.pragma('wal_checkpoint(TRUNCATE)');
+  const size = (db.pragma('page_count', { simple: true }) as number) * 4096;
+  assert.ok(size <= 10_000_000, `${size}`);
+  assert.ok(isIntact(db));
+});
+
+test('without detections the oldest events make room', async (t) => {
+  const { db, writer, run } = setup(t, { max_database: 10 });
+  const reason = {
+    scores: Array<number>(200).fill(0.123456),
+    threshold: 0.5,
+    hits: 1,
+    window: 1,
+    gate: 'motion',
+  } as const;
+  for (let i = 0; usedBytes(db) < 11_000_000; i += 500) {
+    const events = Array.from({ length: 500 }, (_, n) => {
+      const startedAt = NOW - DAY + i + n;
+      return { ...entry({ id: `e${i + n}`, startedAt, endedAt: startedAt, reason }), messages: [] };
+    });
+    writer.commit(batch({ events }));
+  }
+  const newest = db.prepare('SELECT max(started_at) FROM events').pluck().get();
+  const { events } = await run();
+  assert.ok(events > 0);
+  assert.ok(usedBytes(db) <= 9_500_000);
+  assert.equal(db.prepare('SELECT max(started_at) FROM events').pluck().get(), newest);
+});
+
+test('samples older than a day become one per quarter of an hour', async (t) => {
+  const { db, writer, run } = setup(t);
+  const start = NOW - 2 * DAY - ((NOW - 2 * DAY) % MERGED_SPAN_MS);
+  const old = [10, 20, 30].map((fps, i) =>
+    healthSample({
+      at: start + 1 + i * 60_000,
+      fps,
+      rss_mb: 100 + i,
+      frames_captured: i,
+      inference_ms_p99: i,
+    }),
+  );
+  const next = healthSample({ at: start + MERGED_SPAN_MS + 5000 });
+  const recent = [1, 2].map((minutes) => healthSample({ at: NOW - minutes * 60_000 }));
+  writer.commit(batch({ samples: [...old, next, ...recent] }));
+  await run();
+  const rows = db
+    .prepare('SELECT at, fps, rss_mb, frames_captured, inference_ms_p99 FROM samples ORDER BY at')
+    .all();
+  assert.equal(rows.length, 4);
+  assert.deepEqual(rows[0], { at: start, fps: 20, rss_mb: 102, frames_captured: 2, inference_ms_p99: 2 });
+  const before = db.prepare('SELECT * FROM samples').all();
+  await run();
+  assert.deepEqual(db.prepare('SELECT * FROM samples').all(), before, 'what was merged stays');
+});
+
+test('what is recorded while old rows are deleted is written in between', async (t) => {
+  const { db, writer, run } = setup(t, { keep_detections: 1 });
+  const old = Array.from({ length: 5000 }, () => detection({ capturedAt: NOW - 2 * DAY }));
+  writer.commit(batch({ detections: old }));
+  const left: number[] = [];
+  const tick = () => {
+    writer.commit(batch({ events: [entry({ id: `during-${left.length}`, startedAt: NOW })] }));
+    left.push(rowsIn(db, 'detections'));
+    if (left.at(-1)! > 0) setImmediate(tick);
+  };
+  setImmediate(tick);
+  await run();
+  assert.ok(left.length >= 5, `${left.length} transactions came in between`);
+  assert.equal(rowsIn(db, 'events'), left.length);
+});
+
+test('a clean-up can be broken off', async (t) => {
+  const { db, writer, run } = setup(t, { keep_detections: 1 });
+  writer.commit(
+    batch({ detections: Array.from({ length: 2000 }, () => detection({ capturedAt: NOW - 2 * DAY })) }),
+  );
+  const controller = new AbortController();
+  const cleaning = run(controller.signal);
+  controller.abort();
+  await assert.rejects(cleaning, { name: 'AbortError' });
+  assert.ok(rowsIn(db, 'detections') > 0);
+});
