@@ -216,11 +216,11 @@ class Stderr {
   }
 
   #add(raw: string): void {
-    const { redact, harmless, onLine, log } = this.#options;
+    const { redact, harmless, onLine, log, signal } = this.#options;
     const plain = stripVTControlCharacters(raw).trim();
     if (plain === '') return;
     const line = (redact ? redact(plain) : plain).slice(0, LONGEST_LINE);
-    if (harmless?.test(line)) log.trace(line);
+    if (signal.aborted || harmless?.test(line)) log.trace(line);
     else {
       this.lines.push(line);
       if (this.lines.length > KEPT_LINES) this.lines.shift();

@@ -3,12 +3,22 @@
  * line every user of the machine could read the password with `ps`.
  * Format: https://ffmpeg.org/ffmpeg-formats.html#concat
  */
+import { publicAddress, redactor } from './address.ts';
+import type { FfmpegInput } from './ffmpeg.ts';
 
 /** What a stream may open: no local files, so that no playlist from outside can name one. */
 const PROTOCOLS = 'pipe,tcp,udp,rtp,tls,http,https,httpproxy,crypto,data';
 
-/** Input options to read an address, and the list for ffmpeg's standard input. */
-export function addressInput(address: string, options: readonly string[]): { args: string[]; stdin: string } {
-  const list = ['-f', 'concat', '-safe', '0', '-protocol_whitelist', PROTOCOLS, '-i', 'pipe:0'];
-  return { args: [...options, ...list], stdin: `file '${address.replaceAll("'", '%27')}'\n` };
+/** Where ffmpeg reads the list. */
+const LIST = 'pipe:0';
+
+/** The input for an address: where it is, and how to keep it out of the log. */
+export function addressInput(address: URL, options: readonly string[], query = ''): FfmpegInput {
+  const redact = redactor(address);
+  const shown = publicAddress(address);
+  return {
+    args: [...options, '-f', 'concat', '-safe', '0', '-protocol_whitelist', PROTOCOLS, '-i', LIST],
+    stdin: `file '${(address.href + query).replaceAll("'", '%27')}'\n`,
+    redact: (line) => redact(line).replaceAll(LIST, shown),
+  };
 }

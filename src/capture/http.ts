@@ -1,5 +1,5 @@
 import type { SourceConfig } from '../config/schema.ts';
-import { publicAddress, readAddress, redactor } from './address.ts';
+import { publicAddress, readAddress } from './address.ts';
 import { addressInput } from './concat.ts';
 import type { SourceContext } from './context.ts';
 import { FfmpegSource } from './ffmpeg.ts';
@@ -16,8 +16,7 @@ const RECORDED = /\.(m3u8|mpd|mp4|m4v|mov|mkv|webm|avi|ts|mpg|mpeg|flv|ogv)$/i;
  */
 export async function httpSource(config: HttpConfig, context: SourceContext): Promise<Source> {
   const address = await readAddress(config);
-  const input = { ...addressInput(address.href, timing(address)), redact: redactor(address) };
-  return new FfmpegSource(publicAddress(address), input, config, context);
+  return new FfmpegSource(publicAddress(address), addressInput(address, timing(address)), config, context);
 }
 
 /** A recording plays at its own pace; what is live, such as MJPEG, has no times but those of its arrival. */

@@ -1,5 +1,5 @@
 import type { SourceConfig } from '../config/schema.ts';
-import { publicAddress, readAddress, redactor } from './address.ts';
+import { publicAddress, readAddress } from './address.ts';
 import { addressInput } from './concat.ts';
 import type { SourceContext } from './context.ts';
 import { FfmpegSource } from './ffmpeg.ts';
@@ -13,15 +13,13 @@ export type RtspConfig = Extract<SourceConfig, { kind: 'rtsp' }>;
  */
 export async function rtspSource(config: RtspConfig, context: SourceContext): Promise<Source> {
   const address = await readAddress(config);
-  const input = {
-    // Many cameras give wrong times; the time of arrival is right.
-    ...addressInput(withTransport(address, config.transport), ['-use_wallclock_as_timestamps', '1']),
-    redact: redactor(address),
-  };
+  // Many cameras give wrong times; the time of arrival is right.
+  const options = ['-use_wallclock_as_timestamps', '1'];
+  const input = addressInput(address, options, transportQuery(address, config.transport));
   return new FfmpegSource(publicAddress(address), input, config, context);
 }
 
 /** ffmpeg takes the transport out of the query before it asks the camera (`ff_rtsp_connect` in libavformat/rtsp.c). */
-function withTransport(address: URL, transport: string): string {
-  return `${address.href}${address.search ? '&' : '?'}${transport}`;
+function transportQuery({ search }: URL, transport: string): string {
+  return `${search ? '&' : '?'}${transport}`;
 }

@@ -1,0 +1,58 @@
+import { FramePool } from '../../src/capture/pool.ts';
+import type { FrameSink, Picture } from '../../src/capture/source.ts';
+
+/** A sink that keeps the pictures and faults, and lets a test wait for them. */
+export class FakeSink implements FrameSink {
+  readonly pictures: Picture[] = [];
+  readonly faults: string[] = [];
+  /** Buffers that were acquired and neither handed over nor given back. */
+  readonly out = new Set<ArrayBuffer>();
+  /** What `consumed` waits for. */
+  analysis: () => Promise<void> = async () => {};
+  readonly #pool = new FramePool();
+  #waiters: { count: number; resolve: () => void }[] = [];
+
+  acquire(bytes: number): ArrayBuffer {
+    const buffer = this.#pool.acquire(bytes);
+    this.out.add(buffer);
+    return buffer;
+  }
+
+  release(buffer: ArrayBuffer): void {
+    this.out.delete(buffer);
+    this.#pool.release(buffer);
+  }
+
+  picture(picture: Picture): void {
+    this.out.delete(picture.data);
+    this.pictures.push(picture);
+    this.#waiters = this.#waiters.filter(({ count, resolve }) => {
+      if (this.pictures.length < count) return true;
+      resolve();
+      return false;
+    });
+  }
+
+  consumed(): Promise<void> {
+    return this.analysis();
+  }
+
+  fault(message: string): void {
+    this.faults.push(message);
+  }
+
+  /** Resolves when there are at least `count` pictures. */
+  reaches(count: number): Promise<void> {
+    if (this.pictures.length >= count) return Promise.resolve();
+    return new Promise((resolve) => this.#waiters.push({ count, resolve }));
+  }
+}
+
+/** One plane of an i420 picture as rows of bytes. */
+export function plane({ format, data }: Picture, which: 'y' | 'u' | 'v'): Buffer[] {
+  const { width, height } = format;
+  const luma = width * height;
+  const start = { y: 0, u: luma, v: luma * 1.25 }[which];
+  const [w, h] = which === 'y' ? [width, height] : [width / 2, height / 2];
+  return Array.from({ length: h }, (_, row) => Buffer.from(data, start + row * w, w));
+}
