@@ -18,6 +18,8 @@ const PAGE = 64;
 const WINDOW = 12;
 /** Milliseconds before another attempt when the store cannot be read or the broker refuses a message. */
 const RETRY = 10_000;
+/** Milliseconds between looks without news: a store that cannot be read for a while answers as if it were empty. */
+const LOOK = 60_000;
 
 const FORBIDDEN = {
   code: 'MQTT_FORBIDDEN',
@@ -57,6 +59,7 @@ export class OutboxDrain {
   #reported = 0;
   #reporting = false;
   #news = false;
+  #cancelLooks: (() => void) | null = null;
   #idle = false;
   #changed = Promise.withResolvers<void>();
   readonly counters = { published: 0, replayed: 0 };
@@ -71,10 +74,12 @@ export class OutboxDrain {
   /** Starts to send. */
   connected(): void {
     this.#begin(this.#clock.now(), WINDOW);
+    this.#cancelLooks = this.#clock.every(LOOK, () => this.wake());
   }
 
   /** Stops to send; what is not acknowledged goes out again at the next connection. */
   disconnected(): void {
+    this.#cancelLooks?.();
     if (this.#pass) this.#pass.ended = true;
     this.#pass = null;
     this.#change();

@@ -6,6 +6,7 @@
  *   status, labels, settings, pictures → LiveState ─┘        └→ commands → onCommand
  */
 import type { Logger } from 'pino';
+import { Limiter } from '../capture/limiter.ts';
 import type { MqttConfig } from '../config/schema.ts';
 import { messageOf } from '../errors.ts';
 import { type Clock, sleep } from '../platform/clock.ts';
@@ -64,7 +65,7 @@ export class Publisher implements Service {
   #address = '';
   #info: DeviceInfo | null = null;
   #refused = 0;
-  #saidRefusal = Number.NEGATIVE_INFINITY;
+  readonly #refusals: Limiter;
 
   constructor(options: PublisherOptions) {
     const { config, device, cameras, outbox, clock, log } = options;
@@ -76,6 +77,9 @@ export class Publisher implements Service {
       this.#connection?.publish(message) ?? Promise.reject(new Error('no connection to the broker'));
     this.#live = new LiveState(send, log);
     this.#drain = new OutboxDrain(outbox, send, clock, log);
+    this.#refusals = new Limiter(clock, (message, times) =>
+      log.warn({ times }, `command refused: ${message}`),
+    );
     this.#retain(this.#topics.status, 'online');
     for (const { name, labels } of cameras) {
       this.setCameraStatus(name, 'offline');
@@ -163,6 +167,7 @@ export class Publisher implements Service {
     }
     await connection.stop(GOODBYE);
     this.#drain.report();
+    this.#refusals.close();
     await this.#broker?.stop();
     this.#connection = null;
   }
@@ -279,10 +284,7 @@ export class Publisher implements Service {
   /** Said at most once a second. */
   #refuse(topic: string, why: string): void {
     this.#refused++;
-    const { clock, log } = this.#options;
-    if (clock.monotonic() - this.#saidRefusal < 1000) return;
-    this.#saidRefusal = clock.monotonic();
-    log.warn({ topic, refused: this.#refused }, `command refused: ${why}`);
+    this.#refusals.add(`${topic}: ${why}`);
   }
 }
 

@@ -165,6 +165,18 @@ test('an outbox that cannot be read is tried again', async () => {
   assert.equal(broker.sent.length, 1);
 });
 
+test('it looks from time to time, for a store that said nothing was there because it could not be read', async () => {
+  const { clock, outbox, broker, drain } = setUp();
+  drain.connected();
+  await drain.idle();
+  outbox.add({ topic: 't', payload: 'a', qos: 1, retain: false }, clock.now());
+  await settle();
+  assert.equal(broker.sent.length, 0);
+  clock.advance(60_000);
+  await settle();
+  assert.equal(broker.sent.length, 1);
+});
+
 test('whatever is lost and whenever, every message arrives, and first appearances are in order', async () => {
   for (let seed = 1; seed <= 40; seed++) {
     const random = new Seeded(seed);
