@@ -1,0 +1,7 @@
+#!/bin/sh
+# Starts Lookout with the Node.js that came with it and, unless told otherwise, the service's configuration.
+here=$(dirname "$(readlink -f "$0")")
+if [ -z "${LOOKOUT_CONFIG-}" ] && [ -r /etc/lookout/lookout.yaml ]; then
+  export LOOKOUT_CONFIG=/etc/lookout/lookout.yaml
+fi
+exec "$here/node" "$here/../dist/cli.js" "$@"
