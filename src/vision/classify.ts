@@ -1,8 +1,9 @@
 import type { LoadedModel } from '../model/load.ts';
 import type { PictureFormat } from '../types.ts';
 import { PixelMemory } from './kernels.ts';
+import { toProbabilities } from './probabilities.ts';
 import { outputBytes, Resizer } from './resize.ts';
-import { ModelSession, type SessionConfig, toProbabilities } from './session.ts';
+import { ModelSession, type SessionConfig } from './session.ts';
 import { orientationOf, WHOLE } from './transform.ts';
 
 const UPRIGHT = orientationOf({ rotate: 0, mirror: 'none' });

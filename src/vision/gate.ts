@@ -1,0 +1,144 @@
+/** Decides for each frame of one camera whether the model looks at it, at which regions, and why. */
+import type { Box, Gate, Region } from '../types.ts';
+import type { WatchedCamera } from './messages.ts';
+import { WHOLE } from './transform.ts';
+import { boundsOf, commonArea, overlapOf, type Polygon } from './zones.ts';
+
+/** Something that moves: the cells that changed, and the larger box to show to the model. */
+export interface Moving {
+  core: Box;
+  box: Box;
+}
+
+/** What motion detection found in one frame. */
+export interface Motion {
+  /** Share of the picture that moved, 0…1. */
+  share: number;
+  /** The light changed: differences mean nothing for the moment. */
+  lightSwitch: boolean;
+  moving: Moving[];
+}
+
+export interface Verdict {
+  gate: Gate;
+  regions: Region[];
+}
+
+/** How often the region of an open event is looked at again while nothing moves, in ms. */
+const EVENT_INTERVAL_MS = 1000;
+/** Boxes that share more than this show the same thing. */
+const SAME = 0.5;
+
+export class Gatekeeper {
+  readonly #config: WatchedCamera;
+  readonly #zones: { name: string; polygon: Polygon; box: Box }[];
+  #open: readonly Region[] = [];
+  #snapshotWanted = false;
+  /** What moved last, and when: it lingers. */
+  #moving: readonly Moving[] = [];
+  #movedAt = Number.NEGATIVE_INFINITY;
+  #analysedAt = Number.NEGATIVE_INFINITY;
+  #openSeenAt = Number.NEGATIVE_INFINITY;
+
+  constructor(config: WatchedCamera) {
+    this.#config = config;
+    this.#zones = Object.entries(config.zones).map(([name, { polygon }]) => ({
+      name,
+      polygon,
+      box: boundsOf(polygon),
+    }));
+  }
+
+  /** Regions of open events, which are looked at again even when nothing moves. */
+  setOpen(regions: readonly Region[]): void {
+    this.#open = regions;
+  }
+
+  /** Has the next frame analysed whatever moves. */
+  wantSnapshot(): void {
+    this.#snapshotWanted = true;
+  }
+
+  /** @param now milliseconds on the clock that never jumps */
+  judge(motion: Motion, now: number): Verdict {
+    if (motion.moving.length > 0) {
+      this.#moving = motion.moving;
+      this.#movedAt = now;
+    }
+    const verdict = this.#verdict(motion, now);
+    if (verdict.regions.length > 0) this.#analysedAt = now;
+    if (this.#open.length > 0 && verdict.regions.length > 0) this.#openSeenAt = now;
+    return verdict;
+  }
+
+  #verdict({ lightSwitch, moving }: Motion, now: number): Verdict {
+    const { gate, interval, motion } = this.#config;
+    if (this.#snapshotWanted) {
+      this.#snapshotWanted = false;
+      return { gate: 'snapshot', regions: this.#everything() };
+    }
+    if (gate === 'always') {
+      const found = this.#config.classify === 'motion' ? this.#moved(moving) : [];
+      return { gate: 'always', regions: this.#withOpen(found.length > 0 ? found : this.#everything()) };
+    }
+    if (lightSwitch) return { gate: 'light-switch', regions: [] };
+    if (now - this.#movedAt <= motion.linger * 1000) {
+      const moved = this.#moved(this.#moving);
+      if (moved.length > 0) return { gate: 'motion', regions: this.#withOpen(moved) };
+    }
+    if (this.#open.length > 0 && now - this.#openSeenAt >= EVENT_INTERVAL_MS) {
+      return { gate: 'event', regions: this.#withOpen([]) };
+    }
+    if (interval > 0 && now - this.#analysedAt >= interval * 1000) {
+      return { gate: 'interval', regions: this.#everything() };
+    }
+    return { gate: 'still', regions: [] };
+  }
+
+  /** All that the camera is told to classify, moving or not. */
+  #everything(): Region[] {
+    if (this.#config.classify === 'zones' && this.#zones.length > 0) {
+      return this.#zones.map(({ name, box }) => ({ box, zone: name }));
+    }
+    return [{ box: WHOLE, zone: null }];
+  }
+
+  /** What to classify when these things move. */
+  #moved(moving: readonly Moving[]): Region[] {
+    if (moving.length === 0) return [];
+    switch (this.#config.classify) {
+      case 'frame':
+        return [{ box: WHOLE, zone: null }];
+      case 'zones': {
+        if (this.#zones.length === 0) return [{ box: WHOLE, zone: null }];
+        const touched = this.#zones.filter(({ polygon }) =>
+          moving.some(({ core }) => commonArea(polygon, core) > 0),
+        );
+        return touched.map(({ name, box }) => ({ box, zone: name }));
+      }
+      case 'motion':
+        return moving.map(({ core, box }) => ({ box, zone: this.#zoneOf(core) }));
+    }
+  }
+
+  /** The zone that covers the most of a box; null when none touches it. */
+  #zoneOf(box: Box): string | null {
+    let zone = null;
+    let most = 0;
+    for (const { name, polygon } of this.#zones) {
+      const area = commonArea(polygon, box);
+      if (area > most) [zone, most] = [name, area];
+    }
+    return zone;
+  }
+
+  /** Adds the regions of open events that the given ones do not show already. */
+  #withOpen(regions: Region[]): Region[] {
+    const all = [...regions];
+    for (const open of this.#open) {
+      const shown = all.some(({ box, zone }) => zone === open.zone && overlapOf(box, open.box) > SAME);
+      if (!shown) all.push(open);
+    }
+    return all;
+  }
+}

@@ -1,0 +1,46 @@
+import type { PictureFormat } from '../types.ts';
+import { boxTaps } from './filter.ts';
+import { PIXEL_BLOCK, type PixelMemory } from './kernels.ts';
+import { Layout, PlaneFilter } from './plane.ts';
+
+/** Cells across a picture; as many down as make them square. */
+const COLUMNS = 160;
+
+/**
+ * The brightness of a picture as a coarse grid: each cell is the average luma of its pixels (of an RGB picture, the
+ * average green, which comes close).
+ */
+export class LumaGrid {
+  readonly width: number;
+  readonly height: number;
+  readonly #layout: Layout;
+  readonly #filter: PlaneFilter;
+  readonly #channel: number;
+  readonly #cells: number;
+
+  constructor(format: PictureFormat) {
+    const { width, height } = format;
+    this.width = Math.min(COLUMNS, width - (width % PIXEL_BLOCK));
+    this.height = Math.min(height, Math.max(1, Math.round((this.width * height) / width)));
+    this.#layout = new Layout(format);
+    const step = format.pixels === 'rgb24' ? 3 : 1;
+    this.#channel = step === 3 ? 1 : 0;
+    this.#filter = new PlaneFilter(
+      this.#layout,
+      { width, step },
+      boxTaps({ size: width, from: 0, to: width, count: this.width }),
+      boxTaps({ size: height, from: 0, to: height, count: this.height }),
+    );
+    this.#cells = this.#layout.area(this.width * this.height * 2);
+  }
+
+  /** The grid of the picture at the beginning of the memory, in 1/64 level; valid until the memory is used again. */
+  read(memory: PixelMemory): Int16Array {
+    const { buffer } = this.#layout.prepare(memory);
+    for (let y = 0; y < this.height; y++) {
+      this.#filter.columns(memory.kernels, 0, y);
+      this.#filter.row(memory.kernels, this.#channel, this.#cells + y * this.width * 2);
+    }
+    return new Int16Array(buffer, this.#cells, this.width * this.height);
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * The thread that runs the model and does nothing else: it takes slots whose input is ready, runs, and gives them
+ * back. It ends when the vision worker closes the port between them.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { LookoutError, messageOf } from '../errors.ts';
+import type { FromInference, InferenceWorkerData } from './messages.ts';
+import { ModelSession } from './session.ts';
+import { Slots } from './slots.ts';
+
+const { file, model, config, slots: memory, port } = workerData as InferenceWorkerData;
+const slots = new Slots(model, memory);
+
+function tell(message: FromInference): void {
+  parentPort!.postMessage(message);
+}
+
+function serve(session: ModelSession): void {
+  const runs = slots.inputs.map((input, slot) => session.bind(input, slots.outputs[slot]!));
+  let turn = Promise.resolve();
+  port.on('message', (slot: number) => {
+    turn = turn.then(async () => {
+      const began = performance.now();
+      await runs[slot]!();
+      slots.times[slot] = performance.now() - began;
+      port.postMessage(slot);
+    });
+  });
+  port.on('close', () => {
+    turn = turn.then(() => session.release());
+  });
+  tell({ type: 'ready', info: session.info });
+}
+
+try {
+  serve(await ModelSession.open(file, model, config));
+} catch (error) {
+  const { code, hint } =
+    error instanceof LookoutError ? error : { code: 'INTERNAL' as const, hint: undefined };
+  tell({ type: 'failed', code, message: messageOf(error), hint });
+  port.close();
+}

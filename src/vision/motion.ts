@@ -1,0 +1,122 @@
+/**
+ * Finds what moves in the pictures of one camera:
+ *
+ *   luma ─▶ coarse grid ─▶ light of the whole picture ─▶ changed cells ─▶ clusters ─▶ regions to classify
+ *                                     ▲                        │
+ *                                     └───── background ◀──────┘
+ */
+import type { MotionConfig } from '../config/schema.ts';
+import type { PictureFormat } from '../types.ts';
+import { Background, type Tolerance } from './background.ts';
+import { findClusters } from './clusters.ts';
+import type { Motion } from './gate.ts';
+import { LumaGrid } from './grid.ts';
+import { LEVEL, type PixelMemory } from './kernels.ts';
+import { type Lighting, LightingFit } from './lighting.ts';
+import { toRegions } from './regions.ts';
+import type { Orientation } from './transform.ts';
+
+/** How long the background is learnt at first, and again after the light changed. */
+const WARM_UP_FRAMES = 3;
+const WARM_UP_MS = 1000;
+const SETTLE_MS = 1000;
+/** After this long a quiet cell has forgotten most of what it was, and a changed one is accepted as it is. */
+const FORGET_MS = 10_000;
+const ACCEPT_MS = 60_000;
+/** A change of light is a lamp if it is as strong as this (in levels, or as a share of the contrast)… */
+const STRONG_SHIFT = 20;
+const STRONG_GAIN = 0.3;
+/** …or leaves as much of the picture unexplained. */
+const UNEXPLAINED = 0.25;
+
+const STILL: Motion = { share: 0, lightSwitch: false, moving: [] };
+const LIGHT_SWITCH: Motion = { share: 0, lightSwitch: true, moving: [] };
+const SAME_LIGHT: Lighting = { gain: 1, offset: 0 };
+
+export class MotionDetector {
+  readonly #config: MotionConfig;
+  readonly #orientation: Orientation;
+  readonly #tolerance: Tolerance;
+  readonly #lighting = new LightingFit();
+  #grid: LumaGrid | null = null;
+  #background: Background | null = null;
+  #format: PictureFormat | null = null;
+  #frames = 0;
+  #startedAt = 0;
+  #settledAt = 0;
+  #lastAt = 0;
+
+  constructor(config: MotionConfig, orientation: Orientation) {
+    this.#config = config;
+    this.#orientation = orientation;
+    this.#tolerance = toleranceOf(config.sensitivity);
+  }
+
+  /**
+   * Compares the picture at the beginning of the memory with what was learnt from those before.
+   * @param now milliseconds on the clock that never jumps
+   */
+  look(memory: PixelMemory, format: PictureFormat, now: number): Motion {
+    const grid = this.#gridFor(format);
+    const cells = grid.read(memory);
+    const elapsed = now - this.#lastAt;
+    this.#lastAt = now;
+    if (!this.#background) {
+      this.#background = new Background(cells);
+      this.#startedAt = now;
+      this.#frames = 1;
+      return STILL;
+    }
+    const background = this.#background;
+    if (this.#frames < WARM_UP_FRAMES || now - this.#startedAt < WARM_UP_MS) {
+      this.#frames++;
+      background.learn(cells, SAME_LIGHT, 1 / this.#frames, 1 / this.#frames);
+      return STILL;
+    }
+
+    const light = this.#lighting.fit(cells, background.mean, LEVEL);
+    const withoutLight = background.compare(cells, light, this.#tolerance);
+    if (this.#isSwitch(light, withoutLight / cells.length, background)) this.#settledAt = now + SETTLE_MS;
+    if (now < this.#settledAt) {
+      background.adopt(cells);
+      return LIGHT_SWITCH;
+    }
+    background.learn(cells, light, rate(elapsed / FORGET_MS), rate(elapsed / ACCEPT_MS));
+    const { changed, mask } = background;
+    if (changed.length < this.#config.min_area * cells.length) return STILL;
+    const clusters = findClusters(mask, grid.width, changed);
+    const moving = toRegions(clusters, grid, this.#orientation, this.#config);
+    if (moving.length === 0) return STILL;
+    const moved = clusters.reduce((sum, cluster) => sum + cluster.cells, 0);
+    return { share: moved / cells.length, lightSwitch: false, moving };
+  }
+
+  #isSwitch({ gain, offset }: Lighting, withoutLight: number, { mean, changed }: Background): boolean {
+    if (withoutLight <= this.#config.light_switch) return false;
+    const average = mean.reduce((sum, cell) => sum + cell, 0) / mean.length;
+    const shift = (gain - 1) * average + offset;
+    const strong = Math.abs(shift) > STRONG_SHIFT * LEVEL || Math.abs(gain - 1) > STRONG_GAIN;
+    return strong || changed.length > UNEXPLAINED * mean.length;
+  }
+
+  /** The grid for this size of picture; with another size everything is learnt anew. */
+  #gridFor(format: PictureFormat): LumaGrid {
+    const old = this.#format;
+    const { width, height, pixels } = format;
+    if (!this.#grid || old?.width !== width || old.height !== height || old.pixels !== pixels) {
+      this.#grid = new LumaGrid(format);
+      this.#background = null;
+      this.#format = format;
+    }
+    return this.#grid;
+  }
+}
+
+function rate(share: number): number {
+  return Math.min(0.5, share);
+}
+
+/** 1…10 on the scale of `sensitivity`: 5 takes differences over 8 levels and 5 times the jitter for changes. */
+function toleranceOf(sensitivity: number): Tolerance {
+  return { least: 25 * 0.8 ** sensitivity, spread: 8.5 * 0.9 ** sensitivity };
+}

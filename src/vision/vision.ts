@@ -1,0 +1,199 @@
+/**
+ * The face of the vision threads on main, which moves buffers and touches no pixel:
+ *
+ *            main                    │       vision worker        │    inference worker
+ *                                    │                            │
+ *   offer ─▶ Scheduler ── frame ─────┼─▶ motion, gate, resize ────┼─ slot ─▶ model
+ *            (latest frame of each   │                            │            │
+ *             camera, taking turns)  │                            │            │
+ *   onAnalysis ◀── analysis, frame ──┼──────── probabilities ◀────┼─ slot ─────┘
+ *
+ * Pixels travel as transferred buffers, model inputs and outputs lie in shared memory: nothing is copied between
+ * threads but the probabilities. Threads that die are replaced; the frames they had are dropped and counted.
+ */
+import type { Logger } from 'pino';
+import type { CameraConfig, ModelConfig } from '../config/schema.ts';
+import { LookoutError } from '../errors.ts';
+import type { LoadedModel } from '../model/load.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Analysis, Frame, Region, Service } from '../types.ts';
+import type { FromVision, WatchedCamera } from './messages.ts';
+import { pictureBytes } from './plane.ts';
+import { Scheduler } from './scheduler.ts';
+import type { SessionInfo } from './session.ts';
+import { Threads } from './threads.ts';
+
+/** Frames that are in the threads at once: one in the model, one ready for it, one on its way. */
+const UNDER_WAY = 3;
+/** How long to wait before threads that died are replaced, doubled each time they do no work in between. */
+const FIRST_RETRY_MS = 500;
+const LONGEST_RETRY_MS = 30_000;
+const FAULT_LOG_MS = 1000;
+
+export interface VisionOptions {
+  model: Pick<LoadedModel, 'file' | 'description'>;
+  config: ModelConfig;
+  cameras: Record<string, CameraConfig>;
+  clock: Clock;
+  log: Logger;
+  /** Takes an analysis and its frame, whose buffer belongs to the receiver from then on. */
+  onAnalysis: (analysis: Analysis, frame: Frame) => void;
+  /** Takes back a frame that was not analysed. Its buffer is detached if it was lost in a thread. */
+  onDropped: (frame: Frame) => void;
+}
+
+export class Vision implements Service {
+  readonly counters = { analysed: 0, dropped: 0, restarts: 0 };
+  readonly #options: VisionOptions;
+  readonly #scheduler: Scheduler;
+  /** What each camera is to be watched for, as commands have changed it: replaced threads start from here. */
+  readonly #watched: Record<string, WatchedCamera>;
+  readonly #open = new Map<string, Region[]>();
+  readonly #underWay = new Map<number, Frame>();
+  #nextId = 0;
+  #info: SessionInfo | null = null;
+  #threads: Threads | null = null;
+  /** Frames may go to the threads. */
+  #running = false;
+  #stopping = false;
+  #retryMs = FIRST_RETRY_MS;
+  #cancelRetry = () => {};
+  #faultLoggedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(options: VisionOptions) {
+    this.#options = options;
+    this.#scheduler = new Scheduler(Object.keys(options.cameras), UNDER_WAY);
+    this.#watched = { ...options.cameras };
+  }
+
+  /** What runs the model. */
+  get info(): SessionInfo {
+    if (!this.#info) throw new LookoutError('INTERNAL', 'vision: not started');
+    return this.#info;
+  }
+
+  /** @throws LookoutError MODEL_* when the model cannot run here */
+  async start(): Promise<void> {
+    const info = await this.#begin();
+    for (const { provider, reason } of info.passedOver) {
+      this.#options.log.info({ provider, reason }, `model.providers: ${provider} is passed over: ${reason}`);
+    }
+  }
+
+  /** Analyses the frames that are under way, drops those that wait; resolves when the threads have ended. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#cancelRetry();
+    for (const frame of this.#scheduler.clear()) this.#drop(frame);
+    await this.#threads?.stop();
+  }
+
+  /** Takes a frame in. Of each camera only the latest waits: the one it replaces is dropped. */
+  offer(frame: Frame): void {
+    if (this.#stopping || !this.#isSound(frame)) {
+      this.#drop(frame);
+      return;
+    }
+    const replaced = this.#scheduler.offer(frame);
+    if (replaced) this.#drop(replaced);
+    this.#send();
+  }
+
+  /** Resolves when a new frame of the camera would replace none. */
+  consumed(camera: string): Promise<void> {
+    return this.#scheduler.consumed(camera);
+  }
+
+  /** Turns the analysis of a camera's frames on or off; while off they come back with gate `off`. */
+  setDetect(camera: string, on: boolean): void {
+    this.#watched[camera] = { ...this.#watched[camera]!, detect: on };
+    this.#threads?.post({ type: 'detect', camera, on });
+  }
+
+  /** Names the regions of open events, which are looked at even when nothing moves. */
+  setOpenRegions(camera: string, regions: Region[]): void {
+    this.#open.set(camera, regions);
+    this.#threads?.post({ type: 'open', camera, regions });
+  }
+
+  /** Has the next frame of a camera analysed whatever moves, with gate `snapshot`. */
+  snapshotNext(camera: string): void {
+    this.#threads?.post({ type: 'snapshot', camera });
+  }
+
+  async #begin(): Promise<SessionInfo> {
+    const { model, config } = this.#options;
+    const threads = new Threads({
+      file: model.file,
+      model: model.description,
+      config,
+      cameras: this.#watched,
+      onAnalysis: (analysis) => this.#onAnalysis(analysis),
+    });
+    this.#threads = threads;
+    for (const [camera, regions] of this.#open) threads.post({ type: 'open', camera, regions });
+    void threads.ended.then((error) => this.#onEnded(error));
+    this.#info = await threads.ready;
+    this.#running = true;
+    this.#send();
+    return this.#info;
+  }
+
+  #send(): void {
+    if (!this.#running) return;
+    for (let frame = this.#scheduler.take(); frame; frame = this.#scheduler.take()) {
+      const id = this.#nextId++;
+      const { camera, format, monotonic, data } = frame;
+      this.#underWay.set(id, frame);
+      this.#threads!.post({ type: 'frame', id, camera, format, monotonic, data }, [data]);
+    }
+  }
+
+  #onAnalysis({ id, gate, motion, scores, times, data }: FromVision): void {
+    const frame = this.#underWay.get(id)!;
+    this.#underWay.delete(id);
+    this.#scheduler.done();
+    this.#retryMs = FIRST_RETRY_MS;
+    this.counters.analysed++;
+    this.#send();
+    const { camera, seq, capturedAt, monotonic } = frame;
+    frame.data = data;
+    this.#options.onAnalysis({ camera, seq, capturedAt, monotonic, gate, motion, scores, times }, frame);
+  }
+
+  /** Both threads have ended: on request, or because one of them failed. */
+  #onEnded(error: unknown): void {
+    this.#running = false;
+    for (const frame of this.#underWay.values()) {
+      this.#scheduler.done();
+      this.#drop(frame);
+    }
+    this.#underWay.clear();
+    if (this.#stopping || !this.#info) return;
+    const { log, clock } = this.#options;
+    log.error({ err: error }, `vision threads failed, starting anew in ${this.#retryMs} ms`);
+    this.#cancelRetry = clock.after(this.#retryMs, () => {
+      this.counters.restarts++;
+      // If it fails again, its end comes back here.
+      this.#begin().catch(() => {});
+    });
+    this.#retryMs = Math.min(LONGEST_RETRY_MS, this.#retryMs * 2);
+  }
+
+  #isSound({ camera, format, data }: Frame): boolean {
+    const expected = pictureBytes(format);
+    if (data.byteLength === expected) return true;
+    const { clock, log } = this.#options;
+    if (clock.monotonic() - this.#faultLoggedAt >= FAULT_LOG_MS) {
+      this.#faultLoggedAt = clock.monotonic();
+      const size = `${format.width}×${format.height} ${format.pixels}`;
+      log.warn({ camera }, `frame dropped: expected ${expected} bytes for ${size}, found ${data.byteLength}`);
+    }
+    return false;
+  }
+
+  #drop(frame: Frame): void {
+    this.counters.dropped++;
+    this.#options.onDropped(frame);
+  }
+}
