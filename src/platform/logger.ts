@@ -61,7 +61,7 @@ export function redactUrl(text: string): string {
     );
 }
 
-/** Logs one step of an event: start and end for everybody, updates for the curious. */
+/** Logs one step of an event, to its camera's logger: start and end for everybody, updates for the curious. */
 export function logEvent(log: Logger, { type, event }: EventChange): void {
   const where = event.zone === null ? '' : ` in ${event.zone}`;
   const text = {
@@ -73,7 +73,6 @@ export function logEvent(log: Logger, { type, event }: EventChange): void {
     },
   }[type]();
   const fields = {
-    camera: event.camera,
     event: {
       id: event.id,
       type,

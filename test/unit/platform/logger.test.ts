@@ -109,9 +109,12 @@ test('an unforeseen error shows its stack', () => {
 
 test('an event is one readable line with all of its fields in JSON', () => {
   const person = collect({ terminal: true });
-  logEvent(person.log, { type: 'start', event });
-  logEvent(person.log, { type: 'update', event });
-  logEvent(person.log, { type: 'end', event: { ...event, zone: 'street', endedAt: 5200 } });
+  logEvent(person.log.child({ camera: 'driveway' }), { type: 'start', event });
+  logEvent(person.log.child({ camera: 'driveway' }), { type: 'update', event });
+  logEvent(person.log.child({ camera: 'driveway' }), {
+    type: 'end',
+    event: { ...event, zone: 'street', endedAt: 5200 },
+  });
   assert.deepEqual(
     person.lines.map((_, index) => person.text(index)),
     [
@@ -120,8 +123,8 @@ test('an event is one readable line with all of its fields in JSON', () => {
     ],
   );
   const machine = collect();
-  logEvent(machine.log, { type: 'start', event });
-  assert.equal(machine.json().camera, 'driveway');
+  logEvent(machine.log.child({ camera: 'driveway' }), { type: 'start', event });
+  assert.equal(machine.lines[0]?.match(/"camera"/g)?.length, 1);
   assert.deepEqual(machine.json().event, {
     id: event.id,
     type: 'start',
