@@ -100,13 +100,16 @@ try {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** A file of raw frames of the demo scene, and a configuration that replays it. */
+/** An uncompressed video of the demo scene, and a configuration that replays it. */
 function writeConfig(): string {
   const scene = new Scene(WIDTH, HEIGHT, 1);
-  const size = (WIDTH * HEIGHT * 3) / 2;
-  const frames = new Uint8Array(size * FRAMES);
-  for (let i = 0; i < FRAMES; i++) scene.render(i * 200, frames.subarray(i * size, (i + 1) * size));
-  writeFileSync(join(folder, 'frames.i420'), frames);
+  const picture = new Uint8Array(scene.bytes);
+  const video: Uint8Array[] = [Buffer.from(`YUV4MPEG2 W${WIDTH} H${HEIGHT} F25:1 C420jpeg\n`)];
+  for (let i = 0; i < FRAMES; i++) {
+    scene.render(i * 200, picture);
+    video.push(Buffer.from('FRAME\n'), picture.slice());
+  }
+  writeFileSync(join(folder, 'frames.y4m'), Buffer.concat(video));
   const config = join(folder, 'lookout.yaml');
   writeFileSync(
     config,
@@ -116,7 +119,7 @@ function writeConfig(): string {
         bench: {
           source: {
             kind: 'replay',
-            path: join(folder, 'frames.i420'),
+            path: join(folder, 'frames.y4m'),
             width: WIDTH,
             height: HEIGHT,
             pace: 'consumed',

@@ -230,7 +230,7 @@ export class Camera implements Service {
 
   /** Passes a frame's buffer on when everybody has seen it. */
   #finish(frame: Frame): void {
-    if (this.#snapshotWanted) {
+    if (this.#snapshotWanted && frame.data.byteLength > 0) {
       this.#snapshotWanted = false;
       this.#save(frame, null, true);
     } else this.#parts.pool.release(frame.data);

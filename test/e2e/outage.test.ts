@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { DaemonProcess, tempFolder } from '../support/daemon.ts';
+import { busyCamera, eventMessages, readEvents } from '../support/log.ts';
+import { Mosquitto } from '../support/mosquitto.ts';
+import { Recorder } from '../support/recorder.ts';
+import { requires } from '../support/requires.ts';
+import { until } from '../support/until.ts';
+
+const OUTAGE_MS = 60_000;
+
+test('a broker killed for a minute gets every event afterwards, in order, once per id', {
+  skip: requires('mosquitto'),
+}, async () => {
+  const broker = await Mosquitto.start({ persistence: true });
+  const recorder = await Recorder.connect(broker.url);
+  const folder = tempFolder();
+  const { camera, labels } = busyCamera(1, ['person', 'car']);
+  const daemon = new DaemonProcess(
+    { device: 'dut', cameras: { door: camera }, labels, mqtt: { url: broker.url } },
+    folder,
+  );
+  const database = join(folder, 'data', 'lookout.db');
+  try {
+    await until('some events before', () => eventMessages(recorder, 'dut', 'door').length > 6);
+    await broker.save();
+    await broker.stop('SIGKILL');
+    const before = readEvents(database).length;
+    await delay(OUTAGE_MS);
+    const during = readEvents(database).length - before;
+    assert.ok(during > 40, `only ${during} events in the outage`);
+    await broker.start();
+    await until('the broker to be seen again', () => recorder.connected);
+    await recorder.sees('lookout/dut/status', 'online', 70_000);
+    await delay(2000);
+    assert.equal((await daemon.stop()).code, 0);
+
+    const rows = readEvents(database);
+    const messages = eventMessages(recorder, 'dut', 'door').filter(({ type }) => type !== 'update');
+    await until('the last event', () => eventMessages(recorder, 'dut', 'door').at(-1)?.type === 'end');
+    const ids = rows.map(({ id }) => id).sort();
+    for (const type of ['start', 'end'] as const) {
+      const told = messages.filter((message) => message.type === type).map(({ id }) => id);
+      assert.deepEqual([...told].sort(), ids, `one ${type} per event`);
+    }
+    const starts = messages.filter(({ type }) => type === 'start').map(({ id }) => id);
+    assert.deepEqual(starts, [...starts].sort(), 'starts are in order');
+    for (const { id, started_at, ended_at } of rows) {
+      const [start, end] = messages.filter((message) => message.id === id);
+      assert.deepEqual([start?.type, end?.type], ['start', 'end']);
+      assert.equal(end?.started_at, new Date(started_at).toISOString(), 'original time of start');
+      assert.equal(end?.ended_at, new Date(ended_at ?? 0).toISOString(), 'original time of end');
+    }
+    assert.ok(messages.filter(({ replayed }) => replayed).length > 80, 'late messages say so');
+    assert.ok(messages.some(({ replayed }) => !replayed));
+  } finally {
+    daemon.child.kill('SIGKILL');
+    await recorder.end();
+    await broker.remove();
+  }
+});

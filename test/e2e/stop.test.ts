@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { DaemonProcess, tempFolder } from '../support/daemon.ts';
+import { busyCamera, eventMessages, readEvents } from '../support/log.ts';
+import { Mosquitto } from '../support/mosquitto.ts';
+import { Recorder } from '../support/recorder.ts';
+import { requires } from '../support/requires.ts';
+
+for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+  test(`${signal} with an open event ends, commits and publishes it, and exits with 0 in under 2 s`, {
+    skip: requires('mosquitto'),
+  }, async () => {
+    const broker = await Mosquitto.start();
+    const recorder = await Recorder.connect(broker.url);
+    const folder = tempFolder();
+    const { camera, labels } = busyCamera(3600, ['person']);
+    const daemon = new DaemonProcess(
+      { device: 'dut', cameras: { door: camera }, labels, mqtt: { url: broker.url } },
+      folder,
+    );
+    try {
+      await daemon.line(({ event }) => event?.type === 'start');
+      const exit = await daemon.stop(signal);
+      assert.deepEqual([exit.code, exit.signal], [0, null], daemon.stderr.join('\n'));
+      assert.ok(exit.after < 2000, `took ${exit.after} ms`);
+
+      const [event, ...more] = readEvents(join(folder, 'data', 'lookout.db'));
+      assert.deepEqual(more, []);
+      assert.ok(event?.ended_at && event.ended_at >= event.started_at);
+      await recorder.sees('lookout/dut/status', 'offline');
+      const messages = eventMessages(recorder, 'dut', 'door').filter(({ type }) => type !== 'update');
+      assert.deepEqual(
+        messages.map(({ id, type }) => [id, type]),
+        [
+          [event.id, 'start'],
+          [event.id, 'end'],
+        ],
+      );
+      assert.equal(recorder.last('lookout/dut/door/person'), 'OFF');
+      assert.equal(recorder.last('lookout/dut/door/status'), 'offline');
+    } finally {
+      daemon.child.kill('SIGKILL');
+      await recorder.end();
+      await broker.remove();
+    }
+  });
+}
+
+test('SIGTERM ends in under 2 s also when the broker is not there, and the next run delivers what was left', {
+  skip: requires('mosquitto'),
+}, async () => {
+  const broker = await Mosquitto.start();
+  await broker.stop();
+  const folder = tempFolder();
+  const { camera, labels } = busyCamera(3600, ['person']);
+  const settings = { device: 'dut', cameras: { door: camera }, labels, mqtt: { url: broker.url } };
+  const first = new DaemonProcess(settings, folder);
+  await first.line(({ event }) => event?.type === 'start');
+  const exit = await first.stop();
+  assert.equal(exit.code, 0);
+  assert.ok(exit.after < 2000, `took ${exit.after} ms`);
+
+  await broker.start();
+  const recorder = await Recorder.connect(broker.url);
+  const second = new DaemonProcess({ ...settings, cameras: { door: { ...camera, detect: false } } }, folder);
+  try {
+    await recorder.sees('lookout/dut/status', 'online');
+    const [event] = readEvents(join(folder, 'data', 'lookout.db'));
+    const told = () => eventMessages(recorder, 'dut', 'door').filter(({ id }) => id === event?.id);
+    while (!told().some(({ type }) => type === 'end'))
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.ok(told().every(({ replayed }) => replayed));
+    assert.equal(told()[0]?.type, 'start');
+  } finally {
+    await second.stop();
+    await recorder.end();
+    await broker.remove();
+  }
+});
