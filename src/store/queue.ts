@@ -1,6 +1,7 @@
 /**
  * What waits for the database. Events go out at once, everything that is said in the same moment in one transaction;
- * detections, samples and what the broker has taken wait for the next one, or for `commit_interval`. One transaction
+ * detections, samples and what the broker has taken wait for the next one, for a full batch, or for
+ * `commit_interval`. One transaction
  * is under way at a time; what arrives meanwhile makes the next.
  *
  * While the database cannot be written, the newest of everything is kept within bounds and tried again.
@@ -91,6 +92,7 @@ export class WriteQueue {
   addDetections(detections: readonly Detection[]): void {
     this.#detections.push(...detections);
     this.#trim();
+    if (this.#error === null && this.#detections.length >= MAX_BATCH.detections) this.#schedule();
   }
 
   addSample(sample: HealthSample): void {

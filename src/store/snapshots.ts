@@ -74,6 +74,8 @@ export class Snapshots {
     const jpeg = await sharp(data, { raw: { width, height, channels: 3 } })
       .jpeg({ quality: this.#quality })
       .toBuffer();
+    // Freed now: the garbage collector would let a megabyte a picture pile up first.
+    data.buffer.transfer(0);
     return new Uint8Array(jpeg);
   }
 

@@ -14,6 +14,7 @@ import {
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import type { Worker } from 'node:worker_threads';
 import sharp from 'sharp';
 import type { StoreConfig } from '../../src/config/schema.ts';
 import { systemClock } from '../../src/platform/clock.ts';
@@ -258,6 +259,24 @@ test('another process reads while this one writes', async (t) => {
     assert.equal(await written, true);
     assert.equal(reader.events({}).length, i + 1);
   }
+});
+
+test('a store thread that dies is replaced, and what was waiting is written', async (t) => {
+  const threads: Worker[] = [];
+  const onWorker = (worker: Worker) => threads.push(worker);
+  process.on('worker', onWorker);
+  t.after(() => process.off('worker', onWorker));
+  const { store, log, file } = await open(t);
+  await record(store, 'before');
+  const ended = threads[0]!.terminate();
+  const during = record(store, 'during');
+  await ended;
+  assert.equal(await during, true);
+  assert.equal(threads.length, 2);
+  assert.match(log.text, /store thread has ended/);
+  assert.equal(await record(store, 'after'), true);
+  await store.stop();
+  contents(file, (db) => assert.equal(rowsIn(db, 'events'), 3));
 });
 
 test('the main thread goes on while the database is busy', async (t) => {

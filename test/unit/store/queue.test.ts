@@ -78,6 +78,17 @@ test('detections, samples and published messages wait for the interval', async (
   assert.equal(batches.length, 1, 'nothing waits, nothing is written');
 });
 
+test('detections that come fast do not wait for the interval', async () => {
+  const { queue, batches } = setup();
+  for (let i = 0; i < 100; i++) {
+    queue.addDetections(Array.from({ length: 300 }, () => detection()));
+    await setImmediate();
+  }
+  await settle();
+  assert.ok(batches.length >= 10);
+  assert.deepEqual(queue.lost, { events: 0, detections: 0 });
+});
+
 test('an event takes along what waits', async () => {
   const { queue, batches } = setup();
   queue.addDetections([detection()]);
