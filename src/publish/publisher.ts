@@ -13,7 +13,7 @@ import { type Clock, sleep } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
 import type { OutboxMessage } from '../store/types.ts';
 import type { CameraStatus, EventChange, Service } from '../types.ts';
-import { EmbeddedBroker } from './broker.ts';
+import type { EmbeddedBroker } from './broker.ts';
 import { type Command, readCommand, type SettingState } from './commands.ts';
 import { Connection, type Target } from './connection.ts';
 import { isEncrypted, readCredentials } from './credentials.ts';
@@ -51,6 +51,8 @@ export interface PublisherStats {
 /** Milliseconds that stop() gives to what is still to be said, and to each of the two steps of the goodbye. */
 const DRAIN = 1000;
 const GOODBYE = 150;
+
+const LOOPBACK = /^(localhost|127\.[\d.]+|\[::1\])$/;
 
 /** With `mqtt.enabled: false` it does nothing: no messages, no connection. */
 export class Publisher implements Service {
@@ -116,13 +118,15 @@ export class Publisher implements Service {
     if (!config.enabled) return;
     const { password } = await readCredentials(config);
     if (config.url === 'embedded') {
+      // Loaded only here: it takes memory that who has a broker can save.
+      const { EmbeddedBroker } = await import('./broker.ts');
       this.#broker = new EmbeddedBroker({ host: config.embedded_host, port: config.embedded_port, log });
       await this.#broker.start();
       this.#address = `mqtt://${bracketed(reachable(config.embedded_host))}:${this.#broker.port}`;
     } else {
-      const { protocol, host } = new URL(config.url);
+      const { protocol, host, hostname } = new URL(config.url);
       this.#address = `${protocol}//${host}`;
-      if (password !== undefined && !isEncrypted(config.url))
+      if (password !== undefined && !isEncrypted(config.url) && !LOOPBACK.test(hostname))
         log.warn('the MQTT password travels unencrypted: use mqtts:// outside of a network you trust');
       if (!config.verify && isEncrypted(config.url))
         log.warn('mqtt.verify is off: anyone on the way can pretend to be the broker');
@@ -232,7 +236,8 @@ export class Publisher implements Service {
 
   async #target(): Promise<Target> {
     const { config } = this.#options;
-    const { protocol, hostname, port, pathname, search } = new URL(this.#address || config.url);
+    const url = this.#broker ? this.#address : config.url;
+    const { protocol, hostname, port, pathname, search } = new URL(url);
     const target: Target = {
       protocol: protocol.slice(0, -1) as Target['protocol'],
       host: hostname.replace(/^\[(.*)\]$/, '$1'),

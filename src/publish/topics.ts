@@ -18,8 +18,6 @@ export interface PublishedCamera {
   name: string;
   /** Labels that make events here. */
   labels: readonly string[];
-  /** Names of its zones. */
-  zones: readonly string[];
 }
 
 /**

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/platform/clock.ts';
 import { Connection } from '../../src/publish/connection.ts';
 import { eventChange } from '../fakes/events.ts';
 import { FakeLog } from '../fakes/log.ts';
+import { tempFolder } from '../support/daemon.ts';
 import { freePort, Mosquitto } from '../support/mosquitto.ts';
 import { hurriedClock, TestPublisher } from '../support/publishing.ts';
 import { Recorder } from '../support/recorder.ts';
@@ -142,4 +145,19 @@ test('an outage is one line per attempt, a second or more apart', async (t) => {
   await until('ten attempts', () => one.log.withCode('MQTT_UNREACHABLE').length >= 10);
   assert.deepEqual(waits.slice(0, 7), [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
   assert.match(one.log.lines[0]!.msg, /nothing listens there; next attempt in 1 s$/);
+});
+
+test('a password that would travel in the clear is worth a warning, except within this machine', async (t) => {
+  const folder = tempFolder();
+  t.after(() => rmSync(folder, { recursive: true }));
+  const password_file = join(folder, 'password');
+  writeFileSync(password_file, 'hush');
+  for (const [host, warned] of [
+    ['192.0.2.1', true],
+    ['127.0.0.1', false],
+  ] as const) {
+    const one = await TestPublisher.start(t, { url: `mqtt://${host}:1`, username: 'garden', password_file });
+    assert.equal(one.log.text.includes('travels unencrypted'), warned, host);
+    assert.doesNotMatch(one.log.text, /hush/);
+  }
 });

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { after, type TestContext, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { MqttConfig } from '../../src/config/schema.ts';
 import { eventChange } from '../fakes/events.ts';
 import { healthSample } from '../fakes/health.ts';
 import { tempFolder } from '../support/daemon.ts';
-import { Mosquitto, type MosquittoOptions } from '../support/mosquitto.ts';
+import { freePort, Mosquitto, type MosquittoOptions } from '../support/mosquitto.ts';
 import { TestPublisher } from '../support/publishing.ts';
 import { Recorder } from '../support/recorder.ts';
 import { requires } from '../support/requires.ts';
@@ -33,7 +33,9 @@ async function listen(t: TestContext, { url }: Mosquitto, filter?: string): Prom
   return recorder;
 }
 
-const passwords = join(tempFolder(), 'password');
+const folder = tempFolder();
+after(() => rmSync(folder, { recursive: true }));
+const passwords = join(folder, 'password');
 
 function withPassword({ url }: Mosquitto, version: 4 | 5, password: string): Partial<MqttConfig> {
   writeFileSync(passwords, password);
@@ -66,6 +68,16 @@ for (const version of [4, 5] as const) {
     assert.ok(late.messages.every(({ retained }) => retained));
   });
 }
+
+test('MQTT travels over WebSocket too', { skip }, async (t) => {
+  const port = await freePort();
+  const mosquitto = await broker(t, { lines: [`listener ${port} 127.0.0.1`, 'protocol websockets'] });
+  const one = await TestPublisher.start(t, { url: `ws://127.0.0.1:${port}/mqtt` });
+  one.record(eventChange());
+  await until('the event to be taken', () => one.publisher.stats.published === 1);
+  const recorder = await listen(t, mosquitto);
+  await recorder.sees('lookout/garden/status', 'online');
+});
 
 test('2,000 events arrive in order, once per id, though the broker is killed while they do', {
   skip,
@@ -156,7 +168,6 @@ test('a wrong password is said once a second at most, and the right one is taken
 });
 
 test('a device that may not write its topics says so and keeps its events', { skip }, async (t) => {
-  const folder = tempFolder();
   const rules = join(folder, 'acl');
   writeFileSync(rules, 'topic read lookout/garden/+/+/set\n');
   const mosquitto = await broker(t, { lines: [`acl_file ${rules}`] });
@@ -165,6 +176,42 @@ test('a device that may not write its topics says so and keeps its events', { sk
   await until('the refusal', () => one.log.withCode('MQTT_FORBIDDEN').length > 0);
   assert.match(one.log.withCode('MQTT_FORBIDDEN')[0]!.hint!, /access rules/);
   assert.equal(one.outbox.rows.length, 1);
+});
+
+test('with the access rules of docs/mqtt.md a device writes its own topics and hears its own commands', {
+  skip,
+}, async (t) => {
+  const page = readFileSync(new URL('../../docs/mqtt.md', import.meta.url), 'utf8');
+  const [, rules = ''] = /```\n(pattern readwrite .*?)```/s.exec(page) ?? [];
+  writeFileSync(join(folder, 'acl'), rules);
+  const users = { garden: 'g', shed: 's', homeassistant: 'h' };
+  const mosquitto = await broker(t, { users, lines: [`acl_file ${join(folder, 'acl')}`] });
+  const login = { username: 'homeassistant', password: 'h' };
+  const recorder = await Recorder.connect(mosquitto.url, '#', login);
+  t.after(() => recorder.end());
+  const one = await TestPublisher.start(t, withPassword(mosquitto, 5, 'g'));
+  one.record(eventChange());
+  await until('the event', () => recorder.last(EVENTS) !== undefined);
+  await until(
+    'the announcement',
+    () => recorder.last('homeassistant/device/lookout_garden/config') !== undefined,
+  );
+  await recorder.publish('lookout/garden/drive/detect/set', 'OFF');
+  await recorder.sees('lookout/garden/drive/detect', 'OFF');
+
+  const neighbour = await Recorder.connect(mosquitto.url, 'lookout/garden/#', {
+    username: 'shed',
+    password: 's',
+  });
+  t.after(() => neighbour.end());
+  await neighbour.publish('lookout/garden/drive/detect/set', 'ON');
+  await recorder.publish('lookout/garden/drive/enabled/set', 'OFF');
+  await recorder.sees('lookout/garden/drive/enabled', 'OFF');
+  assert.deepEqual(
+    one.commands.map(([, setting]) => setting),
+    ['detect', 'enabled'],
+  );
+  assert.deepEqual(neighbour.messages, []);
 });
 
 test('the broker says offline for a publisher that is killed', { skip }, async (t) => {

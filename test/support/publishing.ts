@@ -29,8 +29,8 @@ export class TestPublisher {
       config: { ...configSchema.parse({}).mqtt, embedded_port: 0, ...mqtt },
       device: 'garden',
       cameras: [
-        { name: 'drive', labels: ['vehicle', 'person'], zones: ['gate'] },
-        { name: 'porch', labels: ['person'], zones: [] },
+        { name: 'drive', labels: ['vehicle', 'person'] },
+        { name: 'porch', labels: ['person'] },
       ],
       outbox: this.outbox,
       clock,

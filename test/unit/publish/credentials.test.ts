@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { configSchema, type MqttConfig } from '../../../src/config/schema.ts';
 import { LookoutError } from '../../../src/errors.ts';
 import { readCredentials } from '../../../src/publish/credentials.ts';
@@ -10,6 +10,7 @@ import { tempFolder } from '../../support/daemon.ts';
 import { requires } from '../../support/requires.ts';
 
 const folder = tempFolder();
+after(() => rmSync(folder, { recursive: true }));
 const file = (name: string, text: string) => {
   const path = join(folder, name);
   writeFileSync(path, text);

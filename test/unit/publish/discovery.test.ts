@@ -6,8 +6,8 @@ import { Topics } from '../../../src/publish/topics.ts';
 import { healthSample } from '../../fakes/health.ts';
 
 const cameras = [
-  { name: 'front-door', labels: ['person', 'Egyptian cat'], zones: ['gate'] },
-  { name: 'drive', labels: ['vehicle'], zones: [] },
+  { name: 'front-door', labels: ['person', 'Egyptian cat'] },
+  { name: 'drive', labels: ['vehicle'] },
 ];
 const topics = new Topics('lookout', 'garden', cameras);
 const info = { version: '1.2.3', board: 'Raspberry Pi 5', model: 'm', provider: 'cpu', cameras: [] };
@@ -92,7 +92,7 @@ test('the description is one that Home Assistant accepts', () => {
 });
 
 test('it is accepted too before anything is known about the device, and for any name', () => {
-  const odd = [{ name: '0_-', labels: ['#', '+/ü', 'status'], zones: [] }];
+  const odd = [{ name: '0_-', labels: ['#', '+/ü', 'status'] }];
   const bare = describeDevice({
     base: 'home/up.stairs',
     device: 'x-1',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { labelLevels, Topics } from '../../../src/publish/topics.ts';
 
-const cameras = [{ name: 'drive', labels: ['vehicle', 'Egyptian cat', 'status'], zones: [] }];
+const cameras = [{ name: 'drive', labels: ['vehicle', 'Egyptian cat', 'status'] }];
 const topics = new Topics('home/lookout', 'garden', cameras);
 
 test('topics are built from base, device and camera', () => {
