@@ -56,6 +56,7 @@ export class Camera implements Service {
   readonly #log: Logger;
   readonly #supervisor: CameraSupervisor;
   readonly #decider: Decider;
+  #lookedAt = '[]';
   readonly #best = new Map<string, BestFrame>();
   readonly #pending = new Set<Promise<void>>();
   #snapshotWanted = false;
@@ -116,6 +117,7 @@ export class Camera implements Service {
     this.#parts.vision.setDetect(this.name, config.detect);
     this.#cancelTick = clock.every(TICK_MS, () => {
       this.#apply(this.#decider.tick(clock.now(), clock.monotonic()));
+      this.#lookAgain();
     });
     await this.#supervisor.setEnabled(config.enabled);
     await this.#supervisor.start();
@@ -139,6 +141,7 @@ export class Camera implements Service {
     if (detections.length > 0) this.#parts.store.recordDetections(detections);
     for (const event of best) this.#remember(event, frame);
     this.#apply(changes);
+    this.#lookAgain();
     this.#finish(frame);
   }
 
@@ -172,7 +175,7 @@ export class Camera implements Service {
 
   #apply(changes: readonly EventChange[]): void {
     if (changes.length === 0) return;
-    const { store, publisher, vision } = this.#parts;
+    const { store, publisher } = this.#parts;
     for (const change of changes) {
       change.event.snapshot ??= snapshotPath(change.event);
       logEvent(this.#log, change);
@@ -188,7 +191,15 @@ export class Camera implements Service {
         open.some((event) => event.label === label),
       );
     }
-    vision.setOpenRegions(this.name, this.#decider.openRegions);
+  }
+
+  /** Tells vision where to look again, when that has changed. */
+  #lookAgain(): void {
+    const regions = this.#decider.openRegions;
+    const key = JSON.stringify(regions);
+    if (key === this.#lookedAt) return;
+    this.#lookedAt = key;
+    this.#parts.vision.setOpenRegions(this.name, regions);
   }
 
   /** Keeps a copy of the picture for the event until its start or end saves it. */
