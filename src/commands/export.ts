@@ -3,7 +3,6 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type Command, Option } from 'commander';
 import { LookoutError, messageOf } from '../errors.ts';
-import { codeOf } from '../store/connection.ts';
 import type { Table } from '../store/read.ts';
 import { DETECTION_COLUMNS, EVENT_COLUMNS, SAMPLE_COLUMNS } from '../store/rows.ts';
 import { parseTime } from '../store/time.ts';
@@ -62,7 +61,7 @@ async function exportLog(options: Options): Promise<void> {
     else await pipeline(text, createWriteStream(out));
   } catch (error) {
     // The reader of standard output has seen enough.
-    if (out === undefined && codeOf(error) === 'EPIPE') return;
+    if (out === undefined && (error as NodeJS.ErrnoException).code === 'EPIPE') return;
     if (out === undefined || error instanceof LookoutError) throw error;
     throw new LookoutError('USAGE', `--out ${out}: cannot be written: ${messageOf(error)}`, { cause: error });
   } finally {

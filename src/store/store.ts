@@ -68,6 +68,7 @@ export class Store implements Service {
   /** What has failed and was said, until it works again. */
   readonly #faults = new Set<string>();
   #stopping = false;
+  #stopped: Promise<void> | null = null;
 
   constructor(options: StoreOptions) {
     this.#options = options;
@@ -89,18 +90,9 @@ export class Store implements Service {
   }
 
   /** Writes everything that waits and closes the database. */
-  async stop(): Promise<void> {
-    if (this.#stopping) return;
-    this.#cancelMaintenance();
-    await this.#queue.stop();
-    this.#stopping = true;
-    const thread = await this.#thread?.catch(() => null);
-    if (!thread) return;
-    await thread.caller.call('close', []).catch((error: unknown) => {
-      this.#options.log.error({ err: error }, 'database was not closed cleanly');
-    });
-    await thread.exited;
-    await this.#maintenance;
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
   }
 
   /**
@@ -165,6 +157,19 @@ export class Store implements Service {
     }
     const { waiting, lost, error } = this.#queue;
     return { ...this.#lastStats, waiting, lost, error };
+  }
+
+  async #stop(): Promise<void> {
+    this.#cancelMaintenance();
+    await this.#queue.stop();
+    this.#stopping = true;
+    const thread = await this.#thread?.catch(() => null);
+    if (!thread) return;
+    await thread.caller.call('close', []).catch((error: unknown) => {
+      this.#options.log.error({ err: error }, 'database was not closed cleanly');
+    });
+    await thread.exited;
+    await this.#maintenance;
   }
 
   async #commit(batch: Batch): Promise<CommitResult> {

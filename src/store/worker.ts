@@ -93,8 +93,14 @@ class StoreThread implements Handlers<WorkerApi> {
   };
 
   maintain = async (now: number): Promise<RetentionResult> => {
-    const { db } = this.#connected();
-    return enforceRetention(db, this.#snapshots, this.#options.config, now, this.#closing.signal);
+    const connection = this.#connected();
+    const { config } = this.#options;
+    try {
+      return await enforceRetention(connection.db, this.#snapshots, config, now, this.#closing.signal);
+    } catch (error) {
+      if (this.#connection === connection) this.#recover(error);
+      throw error;
+    }
   };
 
   stats = (): WorkerStats =>
@@ -116,14 +122,15 @@ class StoreThread implements Handlers<WorkerApi> {
   close = async (): Promise<void> => {
     this.#closing.abort();
     await this.#snapshotTurn;
-    const db = this.#connection?.db;
-    if (db) {
-      db.pragma(`busy_timeout = ${CLOSE_TIMEOUT_MS}`);
-      db.pragma('wal_checkpoint(TRUNCATE)');
+    try {
+      const db = this.#connection?.db;
+      db?.pragma(`busy_timeout = ${CLOSE_TIMEOUT_MS}`);
+      db?.pragma('wal_checkpoint(TRUNCATE)');
+    } finally {
+      this.#disconnect();
+      this.#unlock();
+      setImmediate(() => this.#port.close());
     }
-    this.#disconnect();
-    this.#unlock();
-    setImmediate(() => this.#port.close());
   };
 
   async #saveSnapshot(request: SnapshotRequest): Promise<Handover<SnapshotReply>> {
@@ -168,17 +175,22 @@ class StoreThread implements Handlers<WorkerApi> {
     this.#connection = null;
   }
 
-  /** Runs a piece of work; after a fault of the file or the disk the next piece starts with a new connection. */
+  /** Runs a piece of work, and recovers when the file or the disk fails it. */
   #guard<T>(work: () => T): T {
     try {
       return work();
     } catch (error) {
-      if (isDamage(error)) {
-        this.#disconnect();
-        this.#setAside(error);
-      } else if (/^SQLITE_(IOERR|READONLY|CANTOPEN)/.test(codeOf(error))) this.#disconnect();
+      this.#recover(error);
       throw error;
     }
+  }
+
+  /** After a fault of the file or the disk the next piece of work starts with a new connection. */
+  #recover(error: unknown): void {
+    if (isDamage(error)) {
+      this.#disconnect();
+      this.#setAside(error);
+    } else if (/^SQLITE_(IOERR|READONLY|CANTOPEN)/.test(codeOf(error))) this.#disconnect();
   }
 
   #setAside(error: unknown): void {

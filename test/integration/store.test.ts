@@ -17,10 +17,11 @@ import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
 import sharp from 'sharp';
 import type { StoreConfig } from '../../src/config/schema.ts';
-import { systemClock } from '../../src/platform/clock.ts';
+import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import { openForWriting } from '../../src/store/connection.ts';
 import { Reader } from '../../src/store/read.ts';
 import { Store } from '../../src/store/store.ts';
+import { FakeClock } from '../fakes/clock.ts';
 import { eventChange } from '../fakes/events.ts';
 import { healthSample } from '../fakes/health.ts';
 import { FakeLog } from '../fakes/log.ts';
@@ -28,14 +29,19 @@ import { Seeded } from '../support/random.ts';
 import { detection, entry, folder, isIntact, message, rowsIn, storeConfig } from '../support/store.ts';
 import { until } from '../support/until.ts';
 
-async function open(t: TestContext, path = folder(), changes: Partial<StoreConfig> = {}) {
+async function open(
+  t: TestContext,
+  path = folder(),
+  changes: Partial<StoreConfig> = {},
+  clock: Clock = systemClock,
+) {
   const file = join(path, 'lookout.db');
   const log = new FakeLog();
   const store = new Store({
     file,
     snapshots: join(path, 'snapshots'),
     config: storeConfig(changes),
-    clock: systemClock,
+    clock,
     log: log.logger,
   });
   t.after(() => store.stop());
@@ -205,7 +211,7 @@ test('a database that is deleted while running is noticed and started anew', asy
   contents(file, (db) => assert.deepEqual(db.prepare('SELECT id FROM events').pluck().all(), ['kept']));
 });
 
-test('no committed event is lost or altered by SIGKILL, twenty times', { timeout: 120_000 }, async () => {
+test('no committed event is lost or altered by SIGKILL, twenty times', { timeout: 240_000 }, async () => {
   const path = folder();
   const file = join(path, 'lookout.db');
   const random = new Seeded(20);
@@ -247,6 +253,34 @@ test('no committed event is lost or altered by SIGKILL, twenty times', { timeout
     });
   }
   assert.ok(acknowledged.size > 100, `${acknowledged.size} events`);
+});
+
+test('a database that grows over its limit is made smaller at once, and again every hour', async (t) => {
+  const clock = new FakeClock();
+  const { store, log } = await open(t, folder(), { max_database: 10 }, clock);
+  const cleaned = () => log.lines.filter(({ msg }) => msg === 'deleted what was old').length;
+  let count = 0;
+  const grow = async (megabytes: number) => {
+    const large = { scores: [], threshold: 0, hits: 0, window: 0, gate: 'x'.repeat(10_000) as 'motion' };
+    const written = Array.from({ length: megabytes * 100 }, () => {
+      const startedAt = clock.now() - 60_000 + count;
+      const { change } = entry({ id: `e${count++}`, startedAt, endedAt: startedAt, reason: large }, 'end');
+      return store.recordEvent(change, []);
+    });
+    await Promise.all(written);
+  };
+  await grow(9);
+  assert.equal(cleaned(), 0);
+  clock.advance(61_000);
+  await grow(3);
+  await until('the first clean-up', () => cleaned() === 1);
+  const first = await store.stats();
+  assert.ok(first.events < count && first.events > 400, `${first.events} of ${count} events are left`);
+
+  const { change } = entry({ id: 'old', startedAt: clock.now() - 91 * 86_400_000 }, 'end');
+  await store.recordEvent(change, []);
+  clock.advance(3_600_000);
+  await until('the hourly clean-up', () => cleaned() === 2);
 });
 
 test('another process reads while this one writes', async (t) => {
