@@ -12,13 +12,23 @@ const PROTOCOLS = 'pipe,tcp,udp,rtp,tls,http,https,httpproxy,crypto,data';
 /** Where ffmpeg reads the list. */
 const LIST = 'pipe:0';
 
-/** The input for an address: where it is, and how to keep it out of the log. */
-export function addressInput(address: URL, options: readonly string[], query = ''): FfmpegInput {
+/**
+ * The input for an address: where it is, and how to keep it out of the log.
+ * @param inputOptions of the list as ffmpeg sees it
+ * @param addressOptions of the address behind it; ffmpeg takes them from version 5 on
+ */
+export function addressInput(
+  address: URL,
+  inputOptions: readonly string[],
+  addressOptions: Record<string, string> = {},
+): FfmpegInput {
   const redact = redactor(address);
   const shown = publicAddress(address);
+  const entry = [`file '${address.href.replaceAll("'", '%27')}'`];
+  for (const [name, value] of Object.entries(addressOptions)) entry.push(`option ${name} ${value}`);
   return {
-    args: [...options, '-f', 'concat', '-safe', '0', '-protocol_whitelist', PROTOCOLS, '-i', LIST],
-    stdin: `file '${(address.href + query).replaceAll("'", '%27')}'\n`,
+    args: [...inputOptions, '-f', 'concat', '-safe', '0', '-protocol_whitelist', PROTOCOLS, '-i', LIST],
+    stdin: `${entry.join('\n')}\n`,
     redact: (line) => redact(line).replaceAll(LIST, shown),
   };
 }

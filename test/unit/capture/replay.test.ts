@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import sharp from 'sharp';
+import { createSource } from '../../../src/capture/create.ts';
+import type { Picture } from '../../../src/capture/source.ts';
+import { sourceSchema } from '../../../src/config/schema.ts';
+import { FakeSink } from '../../fakes/sink.ts';
+import { fakeContext, temporaryFolder } from '../../support/programs.ts';
+
+async function write(file: string, red: number, width = 64, height = 64): Promise<void> {
+  const background = { r: red, g: 0, b: 0 };
+  await sharp({ create: { width, height, channels: 3, background } }).toFile(file);
+}
+
+async function folderOf(t: TestContext, names: string[]): Promise<string> {
+  const folder = await temporaryFolder(t);
+  for (const [i, name] of names.entries()) await write(join(folder, name), 20 * (i + 1));
+  return folder;
+}
+
+function replay(path: string, fields: object = {}) {
+  const config = { kind: 'replay', path, pace: 'consumed', loop: false, width: 64, height: 64, ...fields };
+  return createSource(sourceSchema.parse(config), fakeContext());
+}
+
+/** How red the middle of a picture is, in steps of 20. */
+function step({ data, format }: Picture): number {
+  const middle = (Math.floor(format.height / 2) * format.width + Math.floor(format.width / 2)) * 3;
+  return Math.round((new Uint8Array(data)[middle] ?? 0) / 20);
+}
+
+const { signal } = new AbortController();
+
+test('a folder is played in the order of the names, numbers as numbers, other files left out', async (t) => {
+  const folder = await folderOf(t, ['frame2.png', 'frame10.jpg', 'frame1.JPEG', 'a.png']);
+  await writeFile(join(folder, 'notes.txt'), 'no picture');
+  await mkdir(join(folder, 'sub'));
+  const sink = new FakeSink();
+  await (await replay(folder)).run(sink, signal);
+  assert.deepEqual(sink.pictures.map(step), [4, 3, 1, 2]);
+  assert.deepEqual(sink.pictures[0]?.format, { width: 64, height: 64, pixels: 'rgb24', colour: 'jpeg' });
+  assert.equal(sink.out.size, 0);
+});
+
+test('pictures are fitted into the size with their proportions kept, grey and transparent ones made RGB', async (t) => {
+  const folder = await temporaryFolder(t);
+  await write(join(folder, '1.jpg'), 100, 400, 100);
+  await write(join(folder, '2.jpg'), 100, 30, 60);
+  await sharp({ create: { width: 64, height: 64, channels: 3, background: '#808080' } })
+    .toColourspace('b-w')
+    .png()
+    .toFile(join(folder, '3.png'));
+  await sharp({ create: { width: 64, height: 64, channels: 4, background: '#ff000080' } }).toFile(
+    join(folder, '4.png'),
+  );
+  const sink = new FakeSink();
+  await (await replay(folder, { width: 200, height: 100 })).run(sink, signal);
+  assert.deepEqual(
+    sink.pictures.map(({ format, data }) => [format.width, format.height, data.byteLength]),
+    [
+      [200, 50, 30_000],
+      [50, 100, 15_000],
+      [100, 100, 30_000],
+      [100, 100, 30_000],
+    ],
+  );
+});
+
+test('a damaged picture is counted and passed over', async (t) => {
+  const folder = await folderOf(t, ['1.png', '2.png', '3.png']);
+  const whole = await sharp({ create: { width: 300, height: 300, channels: 3, background: '#123456' } })
+    .jpeg()
+    .toBuffer();
+  await writeFile(join(folder, '2.png'), whole.subarray(0, whole.length / 2));
+  await writeFile(join(folder, '2b.jpg'), '');
+  const sink = new FakeSink();
+  await (await replay(folder)).run(sink, signal);
+  assert.deepEqual(sink.pictures.map(step), [1, 3]);
+  assert.equal(sink.faults.length, 2);
+  assert.match(sink.faults[0] ?? '', /^2\.png cannot be decoded: /);
+});
+
+test('with pace consumed each picture waits for the analysis of the one before', async (t) => {
+  const folder = await folderOf(t, ['1.png', '2.png', '3.png']);
+  const sink = new FakeSink();
+  const analysed: (() => void)[] = [];
+  sink.analysis = () => new Promise((resolve) => analysed.push(resolve));
+  let ended = false;
+  const run = (await replay(folder)).run(sink, signal).then(() => {
+    ended = true;
+  });
+  for (let count = 1; count <= 3; count++) {
+    await sink.reaches(count);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal(sink.pictures.length, count);
+    analysed.shift()?.();
+  }
+  while (!ended) {
+    analysed.shift()?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await run;
+});
+
+test('a folder is played again and again until it is stopped', async (t) => {
+  const folder = await folderOf(t, ['1.png', '2.png']);
+  const sink = new FakeSink();
+  const abort = new AbortController();
+  const run = (await replay(folder, { loop: true })).run(sink, abort.signal);
+  await sink.reaches(7);
+  abort.abort();
+  await run;
+  assert.deepEqual(sink.pictures.slice(0, 5).map(step), [1, 2, 1, 2, 1]);
+  assert.equal(sink.out.size, 0);
+});
+
+for (const loop of [true, false]) {
+  test(`a folder without a single good picture is an error, loop: ${loop}`, async (t) => {
+    const folder = await temporaryFolder(t);
+    await writeFile(join(folder, '1.jpg'), 'no picture');
+    const source = await replay(folder, { loop });
+    await assert.rejects(source.run(new FakeSink(), signal), {
+      code: 'CAPTURE_FILE',
+      message: /expected pictures, found none that can be decoded/,
+    });
+  });
+}
+
+test('a path that does not exist is an error before anything runs', async () => {
+  await assert.rejects(replay('/nowhere/at/all'), {
+    code: 'CAPTURE_FILE',
+    message: /\/nowhere\/at\/all.*ENOENT/,
+  });
+});
+
+function y4m(pictures: number): Buffer {
+  const parts: Buffer[] = [Buffer.from('YUV4MPEG2 W64 H64 F10:1 C420jpeg\n')];
+  for (let i = 0; i < pictures; i++) parts.push(Buffer.from('FRAME\n'), Buffer.alloc(64 * 64 * 1.5, i));
+  return Buffer.concat(parts);
+}
+
+test('an uncompressed video is played without ffmpeg, and a cut-off end is counted', async (t) => {
+  const file = join(await temporaryFolder(t), 'a.y4m');
+  await writeFile(file, y4m(5).subarray(0, -10));
+  const config = sourceSchema.parse({ kind: 'replay', path: file, pace: 'consumed', loop: false });
+  const source = await createSource(config, { ...fakeContext(), env: { PATH: '/nowhere' } });
+  const sink = new FakeSink();
+  await source.run(sink, signal);
+  assert.deepEqual(
+    sink.pictures.map(({ data }) => new Uint8Array(data)[0]),
+    [0, 1, 2, 3],
+  );
+  assert.equal(sink.faults.length, 1);
+  assert.equal(sink.out.size, 0);
+});
+
+test('a video needs ffmpeg, and its absence is named', async (t) => {
+  const file = join(await temporaryFolder(t), 'a.mp4');
+  await writeFile(file, '');
+  const config = sourceSchema.parse({ kind: 'replay', path: file });
+  const source = await createSource(config, { ...fakeContext(), env: { PATH: '/nowhere' } });
+  await assert.rejects(source.run(new FakeSink(), signal), {
+    code: 'CAPTURE_PROGRAM_MISSING',
+    hint: 'sudo apt install ffmpeg',
+  });
+});
