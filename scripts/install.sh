@@ -162,10 +162,11 @@ start_lookout() {
     return
   fi
   systemctl enable --quiet lookout.service
-  if systemctl restart lookout.service; then
+  if systemctl restart lookout.service 2>/dev/null; then
     say '  log            journalctl -u lookout -f'
   else
-    journalctl --unit lookout.service --lines 15 --no-pager --output cat >&2 || true
+    journalctl "_SYSTEMD_INVOCATION_ID=$(systemctl show --property=InvocationID --value lookout.service)" \
+      --lines 15 --no-pager --output cat >&2 || true
     fail 'Lookout is installed but does not start; the lines above say why. Then: sudo systemctl restart lookout'
   fi
 }
@@ -175,7 +176,10 @@ uninstall_lookout() {
   if live && [ -e "$unit" ]; then systemctl disable --quiet --now lookout.service; fi
   if [ "$(readlink "$command")" = "$prefix/bin/lookout" ]; then rm "$command"; fi
   rm -rf "$app" "$unit" "$sysusers" "$tmpfiles"
-  if live; then systemctl daemon-reload; fi
+  if live; then
+    systemctl daemon-reload
+    systemctl reset-failed lookout.service 2>/dev/null || true
+  fi
   if [ "$purge" = yes ]; then
     rm -rf "$config" "$data" "$unit.d"
     if [ -z "$dest" ] && id lookout >/dev/null 2>&1; then userdel lookout; fi
