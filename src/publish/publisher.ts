@@ -277,10 +277,8 @@ export class Publisher implements Service {
       return;
     }
     const [camera, setting, value] = command;
-    log.info(
-      { camera, setting, value },
-      `command: ${setting} of ${camera}${value === null ? '' : ` is ${value}`}`,
-    );
+    const state = value === null ? '' : ` is ${statePayload(value)}`;
+    log.info({ camera, setting, value }, `command: ${setting} of ${camera}${state}`);
     if (setting === 'snapshot') return;
     this.setSetting(...(command as SettingState));
     this.#live.say(this.#topics.setting(camera, setting));
