@@ -10,7 +10,10 @@ export interface LabelUse {
   name: string;
 }
 
-/** What can be scored: the model's labels without its background, its groups, and whatever else was named. */
+/**
+ * What can be scored: the model's labels without its background, the groups of model and configuration, and whatever
+ * else was named.
+ */
 export interface CompiledLabels {
   readonly names: readonly string[];
   /** Things that are probably not meant, one sentence each, to be said at the start. */
@@ -28,7 +31,7 @@ export interface CompiledLabels {
  * such a line (`tabby` of `tabby, tabby cat`), then of all lines that have it; the same without regard to case.
  * Members of groups may be groups. The configuration's groups come before the model's, and those before the
  * preset's; a group may have the name of a label and contain it.
- * @param uses names that must exist besides the groups' members; a synonym among them becomes a name of its own
+ * @param uses names that must exist besides the groups' members; a synonym or a preset's group among them becomes a name of its own
  * @throws LookoutError LABEL_UNKNOWN with every name that is neither a label nor a group
  */
 export function compileLabels(
@@ -77,9 +80,7 @@ export function compileLabels(
     if (description.background.includes(label)) continue;
     table.set(label, (table.get(label) ?? new Set()).add(i));
   }
-  for (const name of [...Object.keys(preset?.groups ?? {}), ...named.keys()]) {
-    table.set(name, resolve({ path: name, name }, []));
-  }
+  for (const name of named.keys()) table.set(name, resolve({ path: name, name }, []));
   for (const use of uses) {
     const classes = resolve(use, []);
     if (!table.has(use.name)) table.set(use.name, classes);
