@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { pino } from 'pino';
+import { type CameraConfig, configSchema } from '../../src/config/schema.ts';
+import type { Analysis, Frame } from '../../src/types.ts';
+import { Vision, type VisionOptions } from '../../src/vision/vision.ts';
+import { FakeClock } from '../fakes/clock.ts';
+import { until } from '../support/until.ts';
+import { colourModel } from '../unit/vision/colour-model.ts';
+
+const FORMAT = { width: 64, height: 48, pixels: 'rgb24', colour: 'jpeg' } as const;
+const BYTES = 64 * 48 * 3;
+
+/** A vision with two cameras, everything that it said, and the frames that came back. */
+class Bench {
+  readonly clock = new FakeClock();
+  readonly analyses: Analysis[] = [];
+  readonly dropped: Frame[] = [];
+  readonly lines: { level: number; msg: string }[] = [];
+  readonly vision: Vision;
+  readonly #model: ReturnType<typeof colourModel>;
+  #seq = 0;
+
+  constructor(
+    settings: Partial<CameraConfig> = {},
+    change: { fragile?: boolean } & Partial<VisionOptions> = {},
+  ) {
+    const { fragile = false, ...options } = change;
+    this.#model = colourModel({ fragile });
+    const camera = { source: { kind: 'demo' }, ...settings };
+    const config = configSchema.parse({ cameras: { left: camera, right: camera } });
+    const log = pino({ level: 'trace' }, { write: (line: string) => this.lines.push(JSON.parse(line)) });
+    this.vision = new Vision({
+      model: this.#model,
+      config: { ...config.model, providers: ['cpu'], threads: 1 },
+      cameras: config.cameras,
+      clock: this.clock,
+      log,
+      onAnalysis: (analysis, frame) => {
+        assert.equal(frame.data.byteLength, BYTES, 'the buffer is back');
+        assert.deepEqual([frame.camera, frame.seq], [analysis.camera, analysis.seq]);
+        this.analyses.push(analysis);
+      },
+      onDropped: (frame) => this.dropped.push(frame),
+      ...options,
+    });
+  }
+
+  /** Offers a frame of one colour, 200 ms after the last. */
+  offer(camera: string, rgb: [number, number, number]): Frame {
+    this.clock.advance(200);
+    const data = new ArrayBuffer(BYTES);
+    const bytes = new Uint8Array(data);
+    for (let index = 0; index < BYTES; index++) bytes[index] = rgb[index % 3]!;
+    const frame = {
+      ...{ camera, seq: this.#seq++, format: FORMAT, data },
+      ...{ capturedAt: this.clock.now(), monotonic: this.clock.monotonic() },
+    };
+    this.vision.offer(frame);
+    return frame;
+  }
+
+  async analysed(count: number): Promise<void> {
+    await until(`${count} analyses`, () => this.analyses.length >= count);
+  }
+
+  async close(): Promise<void> {
+    await this.vision.stop();
+    this.#model.remove();
+  }
+}
+
+const ALWAYS = { gate: 'always', classify: 'frame' } as const;
+const best = ({ scores }: Analysis) => {
+  const { probabilities } = scores[0]!;
+  return ['red', 'green', 'blue'][probabilities.indexOf(Math.max(...probabilities))];
+};
+
+test('frames of two cameras come back in order with what the model said of each', async () => {
+  const bench = new Bench(ALWAYS);
+  await bench.vision.start();
+  assert.equal(bench.vision.info.provider, 'cpu');
+  const colours = { red: [200, 10, 10], green: [10, 200, 10], blue: [10, 10, 200] } as const;
+  const expected: string[] = [];
+  for (let round = 0; round < 30; round++) {
+    const name = (['red', 'green', 'blue'] as const)[round % 3]!;
+    for (const camera of ['left', 'right']) {
+      await bench.vision.consumed(camera);
+      bench.offer(camera, [...colours[name]]);
+      expected.push(name);
+    }
+  }
+  await bench.analysed(60);
+  assert.deepEqual(bench.analyses.map(best), expected);
+  assert.ok(bench.analyses.every(({ gate }) => gate === 'always'));
+  assert.ok(bench.analyses.every(({ times }) => times.inference > 0 && times.resize > 0));
+  assert.deepEqual(bench.dropped, []);
+  await bench.close();
+});
+
+test('a camera that is faster than the model loses its older frames, and all buffers come back', async () => {
+  const bench = new Bench(ALWAYS);
+  await bench.vision.start();
+  for (let index = 0; index < 100; index++) bench.offer('left', [200, 10, 10]);
+  const last = bench.offer('left', [10, 10, 200]);
+  await until('the last frame', () => bench.analyses.at(-1)?.seq === last.seq);
+  assert.equal(best(bench.analyses.at(-1)!), 'blue');
+  assert.equal(bench.analyses.length + bench.dropped.length, 101);
+  assert.equal(bench.vision.counters.dropped, bench.dropped.length);
+  assert.ok(bench.dropped.every(({ data }) => data.byteLength === BYTES));
+  await bench.close();
+});
+
+test('commands reach the threads: detection off and on, a snapshot, regions of open events', async () => {
+  const bench = new Bench({ gate: 'motion', interval: 0 });
+  await bench.vision.start();
+  const gate = async () => {
+    bench.offer('left', [100, 100, 100]);
+    const count = bench.analyses.length + 1;
+    await bench.analysed(count);
+    return bench.analyses.at(-1)!.gate;
+  };
+  assert.equal(await gate(), 'still');
+  bench.vision.setDetect('left', false);
+  assert.equal(await gate(), 'off');
+  bench.vision.setDetect('left', true);
+  bench.vision.snapshotNext('left');
+  assert.equal(await gate(), 'snapshot');
+  const region = { box: { x: 0.5, y: 0.5, w: 0.25, h: 0.25 }, zone: null };
+  bench.clock.advance(1000);
+  bench.vision.setOpenRegions('left', [region]);
+  assert.equal(await gate(), 'event');
+  assert.deepEqual(bench.analyses.at(-1)!.scores[0]!.region, region);
+  assert.equal(await gate(), 'still');
+  await bench.close();
+});
+
+test('stop analyses what is under way, drops what waits and takes nothing more', async () => {
+  const bench = new Bench(ALWAYS);
+  await bench.vision.start();
+  for (let index = 0; index < 5; index++) bench.offer('left', [200, 10, 10]);
+  await bench.vision.stop();
+  assert.equal(bench.analyses.length + bench.dropped.length, 5);
+  assert.ok(bench.analyses.length >= 1);
+  bench.offer('left', [200, 10, 10]);
+  assert.equal(bench.dropped.at(-1)?.seq, 5);
+  await bench.close();
+});
+
+test('threads whose model fails are replaced; settings and the frame that waits survive', async () => {
+  const bench = new Bench(ALWAYS, { fragile: true });
+  await bench.vision.start();
+  bench.vision.setDetect('right', false);
+  bench.offer('left', [255, 255, 255]);
+  await until('the frame to be lost', () => bench.dropped.length === 1);
+  assert.equal(bench.dropped[0]!.data.byteLength, 0, 'its buffer went down with the thread');
+  assert.match(
+    bench.lines.find(({ level }) => level === 50)!.msg,
+    /vision threads failed, starting anew in 500 ms/,
+  );
+
+  bench.offer('left', [10, 200, 10]);
+  bench.offer('right', [10, 10, 200]);
+  assert.equal(bench.analyses.length, 0);
+  bench.clock.advance(500);
+  await bench.analysed(2);
+  assert.equal(bench.vision.counters.restarts, 1);
+  const [left, right] = ['left', 'right'].map(
+    (name) => bench.analyses.find(({ camera }) => camera === name)!,
+  );
+  assert.equal(best(left!), 'green');
+  assert.equal(right!.gate, 'off');
+  await bench.close();
+});
+
+test('a pixel thread that fails is replaced too', async () => {
+  const bench = new Bench(ALWAYS);
+  await bench.vision.start();
+  // No such camera: nothing guards the threads against it.
+  bench.offer('elsewhere', [1, 2, 3]);
+  await until('the frame to be lost', () => bench.dropped.length === 1);
+  bench.clock.advance(500);
+  bench.offer('left', [10, 10, 200]);
+  await bench.analysed(1);
+  assert.equal(best(bench.analyses[0]!), 'blue');
+  await bench.close();
+});
+
+test('a frame of the wrong size is dropped and said once a second', async () => {
+  const bench = new Bench(ALWAYS);
+  await bench.vision.start();
+  const frame = { ...bench.offer('left', [1, 2, 3]), data: new ArrayBuffer(BYTES - 1) };
+  for (let index = 0; index < 3; index++) bench.vision.offer(frame);
+  assert.deepEqual(bench.dropped, [frame, frame, frame]);
+  const warnings = bench.lines.filter(({ level }) => level === 40);
+  assert.equal(warnings.length, 1);
+  assert.equal(warnings[0]!.msg, 'frame dropped: expected 9216 bytes for 64×48 rgb24, found 9215');
+  await bench.close();
+});
+
+test('a model that cannot run is refused at the start, and stop is still possible', async () => {
+  const { file, description, remove } = colourModel();
+  const bench = new Bench({}, { model: { file, description: { ...description, labels: ['one', 'two'] } } });
+  await assert.rejects(bench.vision.start(), { name: 'LookoutError', code: 'MODEL_OUTPUT_UNSUPPORTED' });
+  await bench.close();
+  remove();
+});

@@ -1,0 +1,104 @@
+import type { MotionConfig } from '../../../src/config/schema.ts';
+import type { PictureFormat } from '../../../src/types.ts';
+import type { Motion } from '../../../src/vision/gate.ts';
+import { PixelMemory } from '../../../src/vision/kernels.ts';
+import { MotionDetector } from '../../../src/vision/motion.ts';
+import { pictureBytes } from '../../../src/vision/plane.ts';
+import { orientationOf, type Transform } from '../../../src/vision/transform.ts';
+import { Seeded } from '../../support/random.ts';
+
+export const SCENE_FORMAT: PictureFormat = { width: 320, height: 240, pixels: 'i420', colour: 'bt601' };
+export const MOTION_DEFAULTS: MotionConfig = {
+  ...{ sensitivity: 5, min_area: 0.002, max_regions: 3, light_switch: 0.7, linger: 1 },
+};
+export const FRAME_MS = 200;
+const NOISE_LENGTH = 1 << 18;
+
+/** A square of one brightness, in pixels of the raw picture. */
+export interface Square {
+  x: number;
+  y: number;
+  side: number;
+  level: number;
+}
+
+interface Light {
+  gain?: number;
+  offset?: number;
+  /** Levels to add at each pixel. */
+  paint?: (x: number, y: number) => number;
+  squares?: Square[];
+  /** Time since the frame before. */
+  frameMs?: number;
+}
+
+export const isSomething = ({ lightSwitch, moving }: Motion): boolean => lightSwitch || moving.length > 0;
+
+/** A camera before a chequered wall: noise, light and squares at will, one frame every 200 ms. */
+export class Scene {
+  readonly #memory = new PixelMemory();
+  readonly #detector: MotionDetector;
+  readonly #format: PictureFormat;
+  readonly #noise: Float32Array;
+  readonly #random = new Seeded(1);
+  #now = 0;
+  #last: { gain: number; offset: number; paint: Light['paint']; wall: Float32Array } | null = null;
+
+  /** @param noise standard deviation of each pixel, in levels */
+  constructor(
+    config: Partial<MotionConfig> = {},
+    noise = 6,
+    format = SCENE_FORMAT,
+    transform: Transform = { rotate: 0, mirror: 'none' },
+  ) {
+    this.#detector = new MotionDetector({ ...MOTION_DEFAULTS, ...config }, orientationOf(transform));
+    this.#format = format;
+    const { next } = this.#random;
+    // The sum of four uniform numbers is near enough to a normal distribution.
+    const normal = () => (next() + next() + next() + next() - 2) * Math.sqrt(3);
+    this.#noise = new Float32Array(NOISE_LENGTH).map(() => noise * normal());
+  }
+
+  frame(light: Light = {}): Motion {
+    const { width, height, pixels } = this.#format;
+    const step = pixels === 'rgb24' ? 3 : 1;
+    const bytes = new Uint8ClampedArray(this.#memory.bytes(pictureBytes(this.#format)).buffer);
+    const wall = this.#wall(light);
+    for (let y = 0; y < height; y++) {
+      const noise = this.#noise.subarray(this.#random.int(0, NOISE_LENGTH - width));
+      const row = wall.subarray(y * width, y * width + width);
+      for (let x = 0; x < width; x++) {
+        const level = row[x]! + noise[x]!;
+        const at = (y * width + x) * step;
+        for (let byte = at; byte < at + step; byte++) bytes[byte] = level;
+      }
+    }
+    for (const { x, y, side, level } of light.squares ?? []) {
+      for (let row = y; row < y + side; row++) {
+        bytes.fill(level, (row * width + x) * step, (row * width + x + side) * step);
+      }
+    }
+    this.#now += light.frameMs ?? FRAME_MS;
+    return this.#detector.look(this.#memory, this.#format, this.#now);
+  }
+
+  /** The wall without noise, from the last frame if it was in the same light. */
+  #wall(light: Light): Float32Array {
+    const { gain = 1, offset = 0, paint } = light;
+    const last = this.#last;
+    if (last && last.gain === gain && last.offset === offset && last.paint === paint) return last.wall;
+    const { width, height } = this.#format;
+    const wall = new Float32Array(width * height).map((_, index) => {
+      const [x, y] = [index % width, Math.floor(index / width)];
+      const brick = 60 + ((x >> 4) & 7) * 12 + ((y >> 5) & 3) * 8;
+      return brick * gain + offset + (paint?.(x, y) ?? 0);
+    });
+    this.#last = { gain, offset, paint, wall };
+    return wall;
+  }
+
+  /** Frames without anything in them; returns those that something was found in. */
+  quiet(frames: number): Motion[] {
+    return Array.from({ length: frames }, () => this.frame()).filter(isSomething);
+  }
+}
