@@ -72,7 +72,6 @@ export class Daemon implements Service {
       cameras: [...prepared.cameras].map(([name, camera]) => ({
         name,
         labels: Object.keys(camera.labels),
-        zones: Object.keys(camera.config.zones),
       })),
       outbox: store,
       clock,

@@ -2,6 +2,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 
+ort.env.logLevel = 'fatal';
+
 const { file, threads } = workerData as { file: string; threads: number };
 const session = await ort.InferenceSession.create(file, {
   executionProviders: ['cpu'],
