@@ -1,4 +1,5 @@
 /** The numbers inside ONNX tensors. */
+import type { TensorData } from './graph.ts';
 import { DataType, integer, type OnnxTensor } from './onnx.ts';
 
 /** Bytes of one element, for the types whose elements may be raw. */
@@ -26,4 +27,28 @@ export function tensorProblem(tensor: OnnxTensor): string | null {
   const expected = shape.reduce((product, size) => product * size, bytes);
   if (expected === tensor.rawData.length) return null;
   return `tensor ${tensor.name} of ${shape.join('×')} should have ${expected} bytes and has ${tensor.rawData.length}`;
+}
+
+/**
+ * The elements of a float, int8, uint8, int32 or int64 tensor, wherever the file keeps them.
+ * @throws Error for other types and for elements in another file
+ */
+export function tensorData(tensor: OnnxTensor): TensorData {
+  const { rawData, name } = tensor;
+  if (tensor.dataLocation === 1) throw new Error(`tensor ${name} is kept in another file`);
+  const raw = rawData.length > 0 ? new Uint8Array(rawData).buffer : null;
+  switch (tensor.dataType) {
+    case DataType.float:
+      return raw ? new Float32Array(raw) : Float32Array.from(tensor.floatData);
+    case DataType.int8:
+      return raw ? new Int8Array(raw) : Int8Array.from(tensor.int32Data);
+    case DataType.uint8:
+      return raw ? new Uint8Array(raw) : Uint8Array.from(tensor.int32Data);
+    case DataType.int32:
+      return raw ? new Int32Array(raw) : Int32Array.from(tensor.int32Data);
+    case DataType.int64:
+      return raw ? new BigInt64Array(raw) : BigInt64Array.from(tensor.int64Data, (v) => BigInt(integer(v)));
+    default:
+      throw new Error(`tensor ${name} has the element type ${tensor.dataType}, which is not supported`);
+  }
 }

@@ -1,0 +1,101 @@
+/** Which nodes will work on whole numbers, and which values get a scale. */
+import { type FloatGraph, type FloatNode, floatConstant, useCounts } from './float-graph.ts';
+
+/** Nodes that ONNX Runtime has integer kernels for when their inputs and output are quantised. */
+const INTEGER = new Set([
+  'Conv',
+  'Gemm',
+  'MatMul',
+  'Add',
+  'Mul',
+  'GlobalAveragePool',
+  'AveragePool',
+  'Concat',
+]);
+/** Nodes that only move or choose numbers: the output has the input's scale. */
+const MOVING = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose', 'MaxPool', 'Slice']);
+
+export type Step =
+  | {
+      kind: 'integer';
+      node: FloatNode;
+      /** The value that gets a scale: the node's output, or that of the activation behind it. */
+      output: string;
+      /** A Relu or Clip behind the node, which the limits of the whole numbers can replace. */
+      activation: FloatNode | null;
+    }
+  | { kind: 'moving'; node: FloatNode }
+  /** A DequantizeLinear of the float graph, such as that of the pixels: its scale is given. */
+  | { kind: 'given'; node: FloatNode; scale: number; zeroPoint: number }
+  | { kind: 'float'; node: FloatNode };
+
+export function planQuantization(graph: FloatGraph): Step[] {
+  const uses = useCounts(graph);
+  const users = new Map(graph.nodes.map((node) => [node.inputs[0]!, node]));
+  const steps: Step[] = [];
+  const absorbed = new Set<FloatNode>();
+  const whole = new Set<string>();
+  for (const node of graph.nodes) {
+    if (absorbed.has(node)) continue;
+    const [output] = node.outputs as [string];
+    if (isInteger(graph, node)) {
+      const next = users.get(output);
+      const activation = next && uses.get(output) === 1 && activationRange(graph, next) ? next : null;
+      if (activation) absorbed.add(activation);
+      const scaled = activation?.outputs[0] ?? output;
+      whole.add(scaled);
+      steps.push({ kind: 'integer', node, output: scaled, activation });
+    } else if (MOVING.has(node.op) && whole.has(node.inputs[0]!)) {
+      whole.add(output);
+      steps.push({ kind: 'moving', node });
+    } else {
+      const given = givenScale(graph, node);
+      if (given) whole.add(output);
+      steps.push(given ? { kind: 'given', node, ...given } : { kind: 'float', node });
+    }
+  }
+  return steps;
+}
+
+/** The values whose ranges must be measured: what integer nodes make, and real numbers that go into them. */
+export function scaledValues(graph: FloatGraph, steps: readonly Step[]): string[] {
+  const whole = new Set<string>();
+  const wanted = new Set<string>();
+  for (const step of steps) {
+    if (step.kind === 'integer') {
+      for (const input of step.node.inputs) {
+        if (!whole.has(input) && !graph.constants.has(input)) wanted.add(input);
+      }
+      wanted.add(step.output);
+    }
+    if (step.kind !== 'float') whole.add(step.kind === 'integer' ? step.output : step.node.outputs[0]!);
+  }
+  return [...wanted];
+}
+
+/** The range that a Relu or a Clip leaves, or null for anything else. */
+export function activationRange(graph: FloatGraph, node: FloatNode): { min: number; max: number } | null {
+  if (node.op === 'Relu') return { min: 0, max: Infinity };
+  if (node.op !== 'Clip') return null;
+  const bound = (input: number, attribute: string, open: number) => {
+    const old = node.attributes[attribute] as { float: number } | undefined;
+    return floatConstant(graph, node.inputs[input])?.[0] ?? old?.float ?? open;
+  };
+  const range = { min: bound(1, 'min', -Infinity), max: bound(2, 'max', Infinity) };
+  return range.min === 0 ? range : null;
+}
+
+function givenScale(graph: FloatGraph, node: FloatNode): { scale: number; zeroPoint: number } | null {
+  const scale = floatConstant(graph, node.inputs[1]);
+  const zero = graph.constants.get(node.inputs[2] ?? '')?.data;
+  if (node.op !== 'DequantizeLinear' || scale?.length !== 1 || !(zero instanceof Uint8Array)) return null;
+  return { scale: scale[0]!, zeroPoint: zero[0]! };
+}
+
+/** Weights must be constants, and constants that are added or multiplied would need a scale of their own. */
+function isInteger(graph: FloatGraph, node: FloatNode): boolean {
+  if (!INTEGER.has(node.op)) return false;
+  const weighted = node.op === 'Conv' || node.op === 'Gemm' || node.op === 'MatMul';
+  if (weighted) return floatConstant(graph, node.inputs[1]) !== null && !graph.constants.has(node.inputs[0]!);
+  return !node.inputs.some((name) => graph.constants.has(name));
+}

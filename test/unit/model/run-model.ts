@@ -1,0 +1,22 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { encodeModel, integer, type OnnxModel } from '../../../src/model/onnx.ts';
+
+/** Runs a model once and gives its outputs by name. */
+export async function runModel(
+  model: OnnxModel,
+  data: Uint8Array | Float32Array,
+): Promise<Record<string, Float32Array>> {
+  const session = await InferenceSession.create(encodeModel(model));
+  const input = model.graph.input[0]!;
+  const dims = input.type!.tensorType!.shape!.dim.map(({ dimValue }) => integer(dimValue!));
+  const tensor =
+    data instanceof Uint8Array ? new Tensor('uint8', data, dims) : new Tensor('float32', data, dims);
+  const results = await session.run({ [input.name]: tensor });
+  await session.release();
+  return Object.fromEntries(
+    Object.entries(results).map(([name, { data: values }]) => [
+      name,
+      Float32Array.from(values as Float32Array),
+    ]),
+  );
+}
