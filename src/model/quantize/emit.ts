@@ -29,7 +29,7 @@ export function asymmetric({ min, max }: Range): Quantization {
   const low = Math.min(0, min);
   const high = Math.max(0, max, low + 1e-6);
   const scale = (high - low) / 255;
-  return { scale, zeroPoint: Math.round(-low / scale), type: 'uint8' };
+  return { scale, zeroPoint: Math.round(-low / scale) + 0, type: 'uint8' };
 }
 
 class Emitter {
