@@ -2,19 +2,21 @@
  * Runs a camera program as a child process: no shell, its own process group, and nothing of it is left when
  * `runChild` settles, nor when the daemon dies by whatever cause.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, type StdioOptions, spawn } from 'node:child_process';
 import { basename } from 'node:path';
-import type { Readable } from 'node:stream';
 import { promisify, stripVTControlCharacters } from 'node:util';
 import type { Logger } from 'pino';
 import { LookoutError, messageOf } from '../errors.ts';
 import { type Clock, sleep } from '../platform/clock.ts';
 import { Limiter } from './limiter.ts';
+import { openOutput } from './output.ts';
 import { findProgram } from './programs.ts';
 import { orAborted } from './wait.ts';
 
 /** Time from SIGTERM to SIGKILL, and from the end of the output to SIGTERM. */
 const GRACE_MS = 2000;
+/** ffmpeg leaves a read that gets nothing only at the second SIGTERM. */
+const SECOND_TERM_MS = 500;
 /** How long the last words of an ended program are waited for. */
 const LAST_WORDS_MS = 500;
 const KEPT_LINES = 20;
@@ -50,8 +52,8 @@ export interface ChildEnd {
 }
 
 /**
- * Starts a program and has `read` read its output. When `read` is done or throws, or the signal aborts, the program
- * is ended: SIGTERM, and SIGKILL 2 s later.
+ * Starts a program and has `read` read its output, of which each piece is valid until the next. When `read` is done or throws, or the signal aborts, the program
+ * is ended: SIGTERM, once more after half a second, and SIGKILL after 2 s.
  * @throws whatever `read` throws; LookoutError CAPTURE_PROGRAM_FAILED when the program cannot be started
  */
 export async function runChild(
@@ -60,7 +62,7 @@ export async function runChild(
 ): Promise<ChildEnd> {
   const { signal } = options;
   const program = basename(options.file);
-  const child = await start(options);
+  const { child, output } = await start(options);
   const group = new ProcessGroup(child, options.clock);
   const failure = new AbortController();
   const ended = AbortSignal.any([signal, failure.signal]);
@@ -68,7 +70,6 @@ export async function runChild(
   child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
   const stderrClosed = new Promise<void>((resolve) => child.stderr?.once('close', () => resolve()));
 
-  const output = child.stdio[options.output ?? 1] as Readable;
   ended.addEventListener('abort', () => output.destroy(), { once: true });
   if (ended.aborted) output.destroy();
   try {
@@ -79,6 +80,7 @@ export async function runChild(
   } finally {
     await group.end();
     await Promise.race([stderrClosed, sleep(options.clock, LAST_WORDS_MS)]);
+    output.destroy();
     for (const stream of child.stdio) stream?.destroy();
     stderr.close();
   }
@@ -99,33 +101,34 @@ export function endError(
   return new LookoutError('CAPTURE_ENDED', `${program} ended (${how})${last ? `: ${last}` : ''}`);
 }
 
-async function start({ file, args, input, output, env }: ChildOptions): Promise<ChildProcess> {
-  const guard = await parentDeathGuard();
-  const command = [...guard, file, ...args];
-  const child = spawn(command[0]!, command.slice(1), {
-    env,
-    detached: true,
-    stdio: [
-      input === undefined ? 'ignore' : 'pipe',
-      output === 3 ? 'ignore' : 'pipe',
-      'pipe',
-      ...(output === 3 ? (['pipe'] as const) : []),
-    ],
-  });
-  await new Promise<void>((resolve, reject) => {
+async function start({ file, args, input, output = 1, env }: ChildOptions) {
+  const command = [...(await parentDeathGuard()), file, ...args];
+  const { reader, writer } = await openOutput();
+  const stdin = input === undefined ? 'ignore' : 'pipe';
+  const stdio: StdioOptions = output === 1 ? [stdin, writer, 'pipe'] : [stdin, 'ignore', 'pipe', writer];
+  try {
+    const child = spawn(command[0]!, command.slice(1), { env, detached: true, stdio });
+    await spawned(child, file);
+    // A program that ends before it has read its input must not end the daemon (EPIPE).
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(input);
+    return { child, output: reader };
+  } catch (error) {
+    reader.destroy();
+    throw error;
+  } finally {
+    writer.destroy();
+  }
+}
+
+function spawned(child: ChildProcess, file: string): Promise<void> {
+  return new Promise((resolve, reject) => {
     child.once('spawn', resolve);
-    child.once('error', (error) => {
-      reject(
-        new LookoutError('CAPTURE_PROGRAM_FAILED', `${file} cannot be started: ${messageOf(error)}`, {
-          cause: error,
-        }),
-      );
+    child.once('error', (cause) => {
+      const message = `${file} cannot be started: ${messageOf(cause)}`;
+      reject(new LookoutError('CAPTURE_PROGRAM_FAILED', message, { cause }));
     });
   });
-  // A program that ends before it has read its input must not end the daemon (EPIPE).
-  child.stdin?.on('error', () => {});
-  child.stdin?.end(input);
-  return child;
 }
 
 /**
@@ -179,9 +182,11 @@ class ProcessGroup {
   /** Ends the program if it still runs, and then whatever it has started. */
   async end(): Promise<void> {
     kill(this.#pid, 'SIGTERM');
-    const cancel = this.#clock.after(GRACE_MS, () => kill(this.#pid, 'SIGKILL'));
+    const cancelSecond = this.#clock.after(SECOND_TERM_MS, () => kill(this.#pid, 'SIGTERM'));
+    const cancelKill = this.#clock.after(GRACE_MS, () => kill(this.#pid, 'SIGKILL'));
     await this.#exited;
-    cancel();
+    cancelSecond();
+    cancelKill();
     kill(this.#pid, 'SIGKILL');
     running.delete(this.#pid);
   }

@@ -1,6 +1,5 @@
 /** Plays recorded pictures: a folder of JPEG and PNG files, or a video. */
-import { createReadStream } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { SourceConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
@@ -132,16 +131,20 @@ async function playY4m(
   deliver: Deliver,
 ): Promise<number> {
   const frames = new Y4mFrames('bt601', sink);
+  const buffer = Buffer.allocUnsafeSlow(1 << 20);
+  const file = await open(path);
   let pictures = 0;
   try {
-    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) {
-      for (const picture of frames.push(chunk as Buffer)) {
+    while (!signal.aborted) {
+      const { bytesRead } = await file.read(buffer);
+      if (bytesRead === 0) break;
+      for (const picture of frames.push(buffer.subarray(0, bytesRead))) {
         pictures++;
         await deliver(picture);
-        if (signal.aborted) return pictures;
       }
     }
   } finally {
+    await file.close();
     if (frames.finish() > 0 && !signal.aborted) {
       sink.fault(`${basename(path)}: the last picture was cut short`);
     }

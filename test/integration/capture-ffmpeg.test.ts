@@ -277,7 +277,7 @@ test('a stream that falls silent is found by its supervisor and taken up again',
     clock: systemClock,
     log: log.logger,
     random: () => 0,
-    stallMs: 1500,
+    stallMs: 3000,
     onFrame: (frame) => pool.release(frame.data),
     consumed: async () => {},
     onStatus: (status) => statuses.push(status),
@@ -292,6 +292,29 @@ test('a stream that falls silent is found by its supervisor and taken up again',
     (await commandLines()).filter((line) => line.includes('ffmpeg')),
     [],
   );
+});
+
+test('a stream that has fallen silent does not hold up the stop', { skip }, async (t) => {
+  let silent = () => {};
+  const port = await serve(t, (_, response) => {
+    serveMjpeg(response, () => [160, 120], 50);
+    silent = () => {
+      response.write = () => true;
+    };
+  });
+  const log = new FakeLog();
+  const config = sourceSchema.parse({ kind: 'http', url: `http://127.0.0.1:${port}/`, fps: 20 });
+  const source = await createSource(config, { clock: systemClock, log: log.logger });
+  const sink = new FakeSink();
+  const abort = new AbortController();
+  const run = source.run(sink, abort.signal);
+  await sink.reaches(5);
+  silent();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const start = performance.now();
+  abort.abort();
+  await run;
+  assert.ok(performance.now() - start < 1700, 'it did not take SIGKILL');
 });
 
 test('rtsp: a camera with a password is played over TCP, and the password shows nowhere', {

@@ -161,8 +161,8 @@ test('libcamera video: the camera recovers from a program that dies', async (t) 
 });
 
 test('libcamera video: the camera recovers from a program that falls silent, other cameras go on', async (t) => {
-  const silent = supervise(t, libcamera, ['stall=2', ''], 500);
-  const other = supervise(t, libcamera, [''], 500);
+  const silent = supervise(t, libcamera, ['stall=2', ''], 3000);
+  const other = supervise(t, libcamera, [''], 3000);
   await silent.supervisor.start();
   await other.supervisor.start();
   await until(() => silent.supervisor.counters.frames >= 4, 'pictures of the second start');
