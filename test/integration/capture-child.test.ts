@@ -131,12 +131,14 @@ test('a signal that was aborted beforehand leaves nothing running', async () => 
 });
 
 test('a flood on stderr is logged about once a second, with how many lines it was', async () => {
+  const start = performance.now();
   const { child, log } = run(
     `const t = setInterval(() => process.stderr.write('trouble\\n'.repeat(100)), 1); setTimeout(() => clearInterval(t), 1500)`,
   );
   const end = await child;
   const said = log.lines.filter(({ msg }) => msg === 'node: trouble');
-  assert.ok(said.length >= 2 && said.length <= 4, `${said.length} lines`);
+  const most = (performance.now() - start) / 1000 + 2;
+  assert.ok(said.length >= 2 && said.length <= most, `${said.length} lines`);
   assert.ok(said.some(({ lines }) => typeof lines === 'number' && lines > 1000));
   assert.equal(end.lines.length, 20);
 });

@@ -146,10 +146,12 @@ for (const [what, behaviour] of [
 }
 
 test('libcamera video: a flood on stderr neither stops the pictures nor fills the log', async () => {
+  const start = performance.now();
   const { sink, log } = await capture({ ...libcamera, fps: 20 }, 'flood', 30);
   assert.ok(sink.pictures.length >= 30);
   const said = log.lines.filter(({ level, msg }) => level >= 40 && msg.startsWith('rpicam-vid:'));
-  assert.ok(said.length >= 1 && said.length <= 5, `${said.length} lines in about 1.5 s`);
+  const most = (performance.now() - start) / 1000 + 2;
+  assert.ok(said.length >= 1 && said.length <= most, `${said.length} lines`);
 });
 
 test('libcamera video: the camera recovers from a program that dies', async (t) => {
