@@ -110,9 +110,10 @@ function readable(colorize: boolean): (line: string) => string {
         event === undefined ? (paint ?? colors.dim)(name.toUpperCase().padEnd(5)) : colors.magenta('EVENT');
       const where = camera ?? part;
       const failure = describeFailure(err ?? error, String(msg ?? ''));
-      const fields = Object.entries(rest).map(
-        ([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
-      );
+      // What the message already says is not said again.
+      const fields = Object.entries(rest)
+        .filter(([, value]) => typeof value !== 'string' || !failure.text.includes(value))
+        .map(([key, value]) => `${key}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
       const words = [
         colors.dim(new Date(String(time)).toTimeString().slice(0, 8)),
         head,

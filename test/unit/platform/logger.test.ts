@@ -52,6 +52,12 @@ test('lines are short and readable on a terminal', () => {
   assert.equal(text(), 'INFO  driveway camera started size=640x480');
 });
 
+test('a field whose value the message already holds is not repeated', () => {
+  const { log, text } = collect({ terminal: true });
+  log.info({ provider: 'cuda', reason: 'no library' }, 'cuda is passed over: no library');
+  assert.equal(text(), 'INFO  cuda is passed over: no library');
+});
+
 test('the configured format wins over what standard output is', () => {
   const json = collect({ terminal: true, format: 'json' });
   json.log.info('x');
