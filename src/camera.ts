@@ -168,7 +168,9 @@ export class Camera implements Service {
   }
 
   #onStatus(status: CameraStatus, reason: string): void {
-    const level = status === 'online' || status === 'disabled' ? 'info' : 'warn';
+    const expected =
+      status === 'online' || status === 'disabled' || reason === 'stopped' || reason === 'ended';
+    const level = expected ? 'info' : 'warn';
     this.#log[level](`camera is ${status}${reason ? `: ${reason}` : ''}`);
     this.#parts.publisher.setCameraStatus(this.name, status);
   }

@@ -4,7 +4,7 @@ export interface Clock {
   now(): number;
   /** Milliseconds on a clock that never jumps; its zero means nothing. */
   monotonic(): number;
-  /** Calls back once after `ms`; the returned function cancels. The timer alone does not keep the process alive. */
+  /** Calls back once after `ms`, at once if it is negative; the returned function cancels. The timer alone does not keep the process alive. */
   after(ms: number, callback: () => void): () => void;
   /** Calls back every `ms` until cancelled. */
   every(ms: number, callback: () => void): () => void;
@@ -14,7 +14,7 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(ms, callback) {
-    const timer = setTimeout(callback, ms).unref();
+    const timer = setTimeout(callback, Math.max(0, ms)).unref();
     return () => clearTimeout(timer);
   },
   every(ms, callback) {

@@ -38,6 +38,8 @@ for (const version of [4, 5]) {
       const { code } = await daemon.exited;
       assert.equal(code, 0, 'a replay that has ended ends the daemon');
 
+      const wal = join(folder, 'data', 'lookout.db-wal');
+      assert.ok(!existsSync(wal), 'the database is closed cleanly');
       // bird.jpg; three pictures of one cat; owl.jpg (a grouse to the model) and parrot.jpg; pets.jpg.
       const rows = readEvents(join(folder, 'data', 'lookout.db'));
       assert.deepEqual(
@@ -67,7 +69,6 @@ for (const version of [4, 5]) {
         assert.equal(recorder.last(`lookout/dut/album/${label}`), 'OFF');
       }
       assert.ok(recorder.texts('lookout/dut/album/cat').includes('ON'));
-      assert.ok(!existsSync(join(folder, 'data', 'lookout.db-wal')), 'the database is closed cleanly');
     } finally {
       daemon.child.kill('SIGKILL');
       await recorder.end();

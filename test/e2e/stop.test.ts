@@ -6,6 +6,7 @@ import { busyCamera, eventMessages, readEvents } from '../support/log.ts';
 import { Mosquitto } from '../support/mosquitto.ts';
 import { Recorder } from '../support/recorder.ts';
 import { requires } from '../support/requires.ts';
+import { until } from '../support/until.ts';
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   test(`${signal} with an open event ends, commits and publishes it, and exits with 0 in under 2 s`, {
@@ -68,8 +69,7 @@ test('SIGTERM ends in under 2 s also when the broker is not there, and the next 
     await recorder.sees('lookout/dut/status', 'online');
     const [event] = readEvents(join(folder, 'data', 'lookout.db'));
     const told = () => eventMessages(recorder, 'dut', 'door').filter(({ id }) => id === event?.id);
-    while (!told().some(({ type }) => type === 'end'))
-      await new Promise((resolve) => setTimeout(resolve, 20));
+    await until('the end of the event', () => told().some(({ type }) => type === 'end'));
     assert.ok(told().every(({ replayed }) => replayed));
     assert.equal(told()[0]?.type, 'start');
   } finally {

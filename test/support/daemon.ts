@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -23,9 +23,11 @@ export interface LogLine {
   [key: string]: unknown;
 }
 
-/** A folder of its own for one test. */
+/** A folder of its own for one test, deleted when the test process ends. */
 export function tempFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'lookout-test-'));
+  const folder = mkdtempSync(join(tmpdir(), 'lookout-test-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  return folder;
 }
 
 /** A real daemon in a process of its own, with its log read line by line. */
