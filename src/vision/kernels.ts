@@ -101,7 +101,8 @@ const filterRow = new Kernel(6, (kernel, source, starts, weights, blocks, target
 const yuvToRgb = new Kernel(8, (kernel, y, u, v, matrix, red, green, blue, count) => {
   const [luma, uLevel, vLevel] = [kernel.local('v128'), kernel.local('v128'), kernel.local('v128')];
   const end = kernel.local('i32');
-  const gain = (index: number) => v128.load16Splat(matrix.get, index * 2);
+  const constants = [0, 1, 2, 3, 4, 5].map(() => kernel.local('v128'));
+  const gain = (index: number) => constants[index]!.get;
   const middle = i16x8.splat(i32.const(128 * LEVEL));
   const put = (target: Code, sixteenths: Code) => {
     const levels = i16x8.shiftRight(sixteenths, i32.const(4));
@@ -115,6 +116,7 @@ const yuvToRgb = new Kernel(8, (kernel, y, u, v, matrix, red, green, blue, count
   );
   return [
     end.set(i32.add(red.get, count.get)),
+    ...constants.map((constant, index) => constant.set(v128.load16Splat(matrix.get, index * 2))),
     repeatWhile(i32.less(red.get, end.get), [
       luma.set(i16x8.multiplyQ15(i16x8.sub(v128.load(y.get), gain(0)), gain(1))),
       luma.set(i16x8.add(luma.get, i16x8.splat(i32.const(8)))),

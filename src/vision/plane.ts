@@ -42,64 +42,55 @@ export class Layout {
 
 /** Filters planes of one size, one output line at a time: `columns`, then `row` for each of the line's channels. */
 export class PlaneFilter {
+  /** Output samples in a line, rounded up to a whole PIXEL_BLOCK. */
+  readonly count: number;
+  /** Bytes from line to line of the plane, first byte of a line that is needed, and how many are. */
   readonly #stride: number;
   readonly #first: number;
   readonly #width: number;
-  readonly #lines: { start: number; taps: number; weights: number }[];
+  readonly #down: Taps;
+  /** Addresses: weights down, the filtered line, tables of the way across. */
+  readonly #downWeights: number;
   readonly #line: number;
   readonly #starts: number;
   readonly #weights: number;
-  readonly #blocks: number;
-  readonly #count: number;
+  /** Bytes of weights for one ROW_BLOCK of output samples. */
+  readonly #blockBytes: number;
 
   /**
    * @param plane its samples in a line, and bytes from one sample to the next (3: interleaved channels)
    * @param across weights of the samples of each output line
    * @param down weights of the lines
    */
-  constructor(layout: Layout, plane: { width: number; step: number }, across: Taps[], down: Taps[]) {
+  constructor(layout: Layout, plane: { width: number; step: number }, across: Taps, down: Taps) {
     const { width, step } = plane;
-    const first = Math.min(...across.map(({ start }) => start));
-    const end = Math.max(...across.map(({ start, weights }) => start + weights.length));
+    const first = across.starts[0]!;
+    const end = across.starts.at(-1)! + across.lengths.at(-1)!;
     const tables = rowTables(across, first, step);
-    let weights = layout.constant(columnWeights(down));
+    this.count = tables.starts.length;
     this.#stride = width * step;
     this.#first = first * step;
     this.#width = (end - first) * step;
-    this.#lines = down.map((taps) => {
-      const line = { start: taps.start * this.#stride, taps: taps.weights.length, weights };
-      weights += 2 * line.taps;
-      return line;
-    });
+    this.#down = down;
+    this.#downWeights = layout.constant(columnWeights(down));
     const columns = Math.ceil(this.#width / COLUMN_BLOCK) * COLUMN_BLOCK;
     this.#line = layout.area((columns + step + tables.length) * 2);
     this.#starts = layout.constant(tables.starts);
     this.#weights = layout.constant(tables.weights);
-    this.#blocks = tables.length * ROW_BLOCK * 2;
-    this.#count = tables.starts.length;
-  }
-
-  /** Output samples in a line, rounded up to a whole PIXEL_BLOCK. */
-  get count(): number {
-    return this.#count;
+    this.#blockBytes = tables.length * ROW_BLOCK * 2;
   }
 
   /** Filters downwards: all source samples of output line `index` of the plane that begins at `plane`. */
   columns(kernels: Kernels, plane: number, index: number): void {
-    const { start, taps, weights } = this.#lines[index]!;
-    const source = plane + start + this.#first;
-    kernels.filterColumns(source, this.#stride, taps, weights, this.#line, this.#width);
+    const { starts, lengths, reach } = this.#down;
+    const source = plane + starts[index]! * this.#stride + this.#first;
+    const weights = this.#downWeights + index * reach * 2;
+    kernels.filterColumns(source, this.#stride, lengths[index]!, weights, this.#line, this.#width);
   }
 
   /** Filters along the line that `columns` made, to `count` 16-bit samples of 1/64 level. */
   row(kernels: Kernels, channel: number, target: number): void {
-    kernels.filterRow(
-      this.#line + channel * 2,
-      this.#starts,
-      this.#weights,
-      this.#blocks,
-      target,
-      this.#count,
-    );
+    const source = this.#line + channel * 2;
+    kernels.filterRow(source, this.#starts, this.#weights, this.#blockBytes, target, this.count);
   }
 }
