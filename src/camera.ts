@@ -168,9 +168,8 @@ export class Camera implements Service {
   }
 
   #onStatus(status: CameraStatus, reason: string): void {
-    const expected =
-      status === 'online' || status === 'disabled' || reason === 'stopped' || reason === 'ended';
-    const level = expected ? 'info' : 'warn';
+    // What failed is said by the supervisor.
+    const level = status === 'stalled' ? 'warn' : 'info';
     this.#log[level](`camera is ${status}${reason ? `: ${reason}` : ''}`);
     this.#parts.publisher.setCameraStatus(this.name, status);
   }
