@@ -14,7 +14,7 @@ import { findProgram } from './programs.ts';
 import { orAborted } from './wait.ts';
 
 /** Time from SIGTERM to SIGKILL, and from the end of the output to SIGTERM. */
-const GRACE_MS = 2000;
+const GRACE_MS = 1200;
 /** ffmpeg leaves a read that gets nothing only at the second SIGTERM. */
 const SECOND_TERM_MS = 500;
 /** How long the last words of an ended program are waited for. */
@@ -53,7 +53,7 @@ export interface ChildEnd {
 
 /**
  * Starts a program and has `read` read its output, of which each piece is valid until the next. When `read` is done or throws, or the signal aborts, the program
- * is ended: SIGTERM, once more after half a second, and SIGKILL after 2 s.
+ * is ended: SIGTERM, once more after half a second, and SIGKILL after 1.2 s: the daemon is to stop within 2 s.
  * @throws whatever `read` throws; LookoutError CAPTURE_PROGRAM_FAILED when the program cannot be started
  */
 export async function runChild(
