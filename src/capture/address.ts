@@ -1,6 +1,6 @@
 /** Addresses of streams, which may hold a password: read from file, never logged, never on a command line. */
 import { readFile } from 'node:fs/promises';
-import type { SourceConfig } from '../config/schema.ts';
+import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 
 export type AddressConfig = Extract<SourceConfig, { kind: 'rtsp' | 'http' }>;

@@ -1,4 +1,4 @@
-import type { SourceConfig } from '../config/schema.ts';
+import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError } from '../errors.ts';
 import type { SourceContext } from './context.ts';
 import { type FoundCamera, surveyCameras } from './discover.ts';

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type SourceConfig, sourceSchema } from '../config/schema.ts';
+import { type SourceConfig, sourceSchema } from '../config/sources.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { SourceContext } from './context.ts';
 import type { Source } from './source.ts';

@@ -1,4 +1,4 @@
-import type { SourceConfig } from '../config/schema.ts';
+import type { SourceConfig } from '../config/sources.ts';
 import type { Clock } from '../platform/clock.ts';
 import { Scene } from './demo/scene.ts';
 import type { FrameSink, Source } from './source.ts';

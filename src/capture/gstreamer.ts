@@ -1,5 +1,5 @@
 /** GStreamer pipelines: the camera connector of a Jetson, or anything else that ends in raw frames. */
-import type { SourceConfig } from '../config/schema.ts';
+import type { SourceConfig } from '../config/sources.ts';
 import type { PictureFormat } from '../types.ts';
 import { endError } from './child.ts';
 import type { SourceContext } from './context.ts';

@@ -1,4 +1,4 @@
-import type { SourceConfig } from '../config/schema.ts';
+import type { SourceConfig } from '../config/sources.ts';
 import { publicAddress, readAddress } from './address.ts';
 import { addressInput } from './concat.ts';
 import type { SourceContext } from './context.ts';

@@ -1,7 +1,7 @@
 /** Raspberry Pi cameras through rpicam-vid (bookworm and later) or libcamera-vid (bullseye), without a pause. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SourceConfig } from '../config/schema.ts';
+import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError } from '../errors.ts';
 import type { PictureFormat } from '../types.ts';
 import { endError } from './child.ts';

@@ -1,7 +1,7 @@
 /** Plays recorded pictures: a folder of JPEG and PNG files, or a video. */
 import { open, readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import type { SourceConfig } from '../config/schema.ts';
+import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { SourceContext } from './context.ts';
 import { runFfmpeg } from './ffmpeg.ts';

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import type { SourceConfig } from '../config/schema.ts';
+import type { SourceConfig } from '../config/sources.ts';
 import { publicAddress, readAddress } from './address.ts';
 import { addressInput } from './concat.ts';
 import type { SourceContext } from './context.ts';

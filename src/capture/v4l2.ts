@@ -1,5 +1,5 @@
 import { access, constants } from 'node:fs/promises';
-import type { SourceConfig } from '../config/schema.ts';
+import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { SourceContext } from './context.ts';
 import { FfmpegSource } from './ffmpeg.ts';

@@ -3,6 +3,8 @@
  * docs/configuration.md are held to this by a test.
  */
 import { z } from 'zod';
+import { sourceSchema } from './sources.ts';
+import { fraction, path, seconds } from './values.ts';
 
 /** Names of devices, cameras and zones: they become parts of topics and of paths. */
 export const NAME = {
@@ -10,147 +12,7 @@ export const NAME = {
   rule: 'lower-case letters, digits, - and _, at most 40, starting with a letter or digit',
 };
 
-/** A file or folder. Relative paths start at the config file's folder; `credential:NAME` is systemd's credential. */
-const path = z.string().min(1);
-
-const seconds = (min: number, max: number) => z.number().min(min).max(max);
-const fraction = z.number().min(0).max(1);
 const point = z.tuple([fraction, fraction]);
-
-const size = {
-  width: z
-    .number()
-    .int()
-    .min(64)
-    .max(4096)
-    .multipleOf(2)
-    .default(640)
-    .describe('Picture width in pixels, even.'),
-  height: z
-    .number()
-    .int()
-    .min(64)
-    .max(4096)
-    .multipleOf(2)
-    .default(480)
-    .describe('Picture height in pixels, even.'),
-};
-const fps = z.number().min(0.01).max(120);
-const hwaccel = z
-  .enum(['none', 'auto', 'drm', 'v4l2m2m', 'vaapi', 'cuda', 'nvv4l2'])
-  .default('none')
-  .describe('Hardware video decoder that ffmpeg should use.');
-
-const libcamera = z.strictObject({
-  kind: z.literal('libcamera'),
-  camera: z
-    .number()
-    .int()
-    .min(0)
-    .max(7)
-    .default(0)
-    .describe('Which camera, as numbered by `rpicam-hello --list-cameras`.'),
-  mode: z
-    .enum(['video', 'still'])
-    .default('video')
-    .describe(
-      '`video` streams without a pause; `still` starts the camera for each picture and turns it off in between.',
-    ),
-  ...size,
-  fps: fps.default(10).describe('Pictures per second in `video` mode.'),
-  interval: seconds(2, 86400).default(60).describe('Seconds between pictures in `still` mode.'),
-});
-
-const v4l2 = z.strictObject({
-  kind: z.literal('v4l2'),
-  device: z
-    .string()
-    .regex(/^\/dev\/[\w/.:-]+$/, 'a device such as /dev/video0')
-    .default('/dev/video0')
-    .describe('Video device; a name under /dev/v4l/by-id stays the same across restarts.'),
-  format: z
-    .enum(['auto', 'mjpeg', 'yuyv422', 'h264'])
-    .default('auto')
-    .describe('What to ask the camera for.'),
-  ...size,
-  fps: fps.default(10).describe('Pictures per second.'),
-  hwaccel,
-});
-
-const urls = {
-  url: z
-    .string()
-    .optional()
-    .describe('Address of the stream. Put one with a password into `url_file` instead.'),
-  url_file: path.optional().describe('File that holds the address, for addresses with a password in them.'),
-  ...size,
-  fps: fps.default(5).describe('Pictures per second taken from the stream.'),
-  hwaccel,
-};
-const rtsp = z.strictObject({
-  kind: z.literal('rtsp'),
-  ...urls,
-  transport: z.enum(['tcp', 'udp']).default('tcp').describe('How the stream travels.'),
-});
-const http = z.strictObject({ kind: z.literal('http'), ...urls });
-
-const gstreamer = z.strictObject({
-  kind: z.literal('gstreamer'),
-  sensor: z
-    .number()
-    .int()
-    .min(0)
-    .max(7)
-    .default(0)
-    .describe('Jetson CSI sensor number for the default pipeline.'),
-  pipeline: z
-    .array(z.string().min(1))
-    .min(1)
-    .optional()
-    .describe(
-      'Custom pipeline as gst-launch-1.0 arguments, ending in I420 frames of the given size on fdsink fd=1.',
-    ),
-  ...size,
-  fps: fps.default(10).describe('Pictures per second.'),
-});
-
-const replay = z.strictObject({
-  kind: z.literal('replay'),
-  path: path.describe('A folder of JPEG/PNG pictures, or a video file (video needs ffmpeg).'),
-  pace: z
-    .enum(['real', 'consumed'])
-    .default('real')
-    .describe(
-      '`real` plays at `fps`; `consumed` gives the next picture when the last was analysed, dropping none.',
-    ),
-  loop: z.boolean().default(true).describe('Start again at the end.'),
-  ...size,
-  fps: fps.default(5).describe('Pictures per second: pacing, and for a video also the sampling.'),
-});
-
-const demo = z.strictObject({
-  kind: z.literal('demo'),
-  ...size,
-  fps: fps.default(5).describe('Pictures per second.'),
-  seed: z.number().int().min(0).default(1).describe('Which of the endless days in the driveway to play.'),
-});
-
-const auto = z.strictObject({
-  kind: z.literal('auto'),
-  ...size,
-  fps: fps.default(10).describe('Pictures per second.'),
-});
-
-export const sourceSchema = z.discriminatedUnion('kind', [
-  libcamera,
-  v4l2,
-  rtsp,
-  http,
-  gstreamer,
-  replay,
-  demo,
-  auto,
-]);
 
 const labelFields = {
   on: fraction.describe('Score at which a frame counts for this label, 0…1.'),
@@ -400,7 +262,6 @@ export const configSchema = z.strictObject({
 
 export type Config = z.infer<typeof configSchema>;
 export type CameraConfig = Config['cameras'][string];
-export type SourceConfig = z.infer<typeof sourceSchema>;
 export type LabelConfig = z.infer<typeof label>;
 export type MotionConfig = z.infer<typeof motion>;
 export type ModelConfig = Config['model'];

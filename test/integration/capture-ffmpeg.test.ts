@@ -11,7 +11,7 @@ import sharp from 'sharp';
 import { createSource } from '../../src/capture/create.ts';
 import { FramePool } from '../../src/capture/pool.ts';
 import { CameraSupervisor } from '../../src/capture/supervisor.ts';
-import { sourceSchema } from '../../src/config/schema.ts';
+import { sourceSchema } from '../../src/config/sources.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { startRtspServer } from '../fakes/rtsp-server.ts';

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { createSource } from '../../src/capture/create.ts';
 import { FramePool } from '../../src/capture/pool.ts';
 import { CameraSupervisor } from '../../src/capture/supervisor.ts';
-import { type SourceConfig, sourceSchema } from '../../src/config/schema.ts';
+import { type SourceConfig, sourceSchema } from '../../src/config/sources.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { FakeSink, plane } from '../fakes/sink.ts';

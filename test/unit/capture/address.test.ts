@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { publicAddress, readAddress, redactor } from '../../../src/capture/address.ts';
 import { addressInput } from '../../../src/capture/concat.ts';
 import { httpSource } from '../../../src/capture/http.ts';
-import { sourceSchema } from '../../../src/config/schema.ts';
+import { sourceSchema } from '../../../src/config/sources.ts';
 import { fakeContext, temporaryFolder } from '../../support/programs.ts';
 
 const rtsp = (fields: object) =>

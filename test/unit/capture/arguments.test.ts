@@ -10,7 +10,7 @@ import {
 import { type LibcameraConfig, rowStrides, videoArguments } from '../../../src/capture/libcamera.ts';
 import { stillOptions } from '../../../src/capture/still.ts';
 import { type V4l2Config, v4l2Arguments, v4l2Source } from '../../../src/capture/v4l2.ts';
-import { sourceSchema } from '../../../src/config/schema.ts';
+import { sourceSchema } from '../../../src/config/sources.ts';
 import { fakeContext } from '../../support/programs.ts';
 
 const libcamera = (fields: object = {}) =>

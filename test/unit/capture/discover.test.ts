@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { AutoSource } from '../../../src/capture/auto.ts';
 import { type FoundCamera, parseCameraList, surveyCameras } from '../../../src/capture/discover.ts';
-import { sourceSchema } from '../../../src/config/schema.ts';
+import { sourceSchema } from '../../../src/config/sources.ts';
 import { FakeSink } from '../../fakes/sink.ts';
 import { fakeContext, fakeEnv, programFolder, temporaryFolder } from '../../support/programs.ts';
 

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import sharp from 'sharp';
 import { createSource } from '../../../src/capture/create.ts';
 import type { Picture } from '../../../src/capture/source.ts';
-import { sourceSchema } from '../../../src/config/schema.ts';
+import { sourceSchema } from '../../../src/config/sources.ts';
 import { FakeSink } from '../../fakes/sink.ts';
 import { fakeContext, temporaryFolder } from '../../support/programs.ts';
 
