@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { Survey } from '../capture/discover.ts';
 
 /** `lookout cameras`: what this machine has, and what `kind: auto` would take. */
 export function cameraCommand(program: Command): void {
@@ -8,18 +9,23 @@ export function cameraCommand(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ lookout cameras --json')
     .action(async (options: { json?: true }) => {
-      const { discoverCameras } = await import('../capture/discover.ts');
-      const found = await discoverCameras();
-      if (options.json) process.stdout.write(`${JSON.stringify(found)}\n`);
-      else if (found.length === 0) {
-        process.stdout.write(
-          'No camera found. Network cameras are not searched for: give their address in the config.\n',
-        );
-      } else {
-        for (const [i, camera] of found.entries()) {
-          process.stdout.write(`${i === 0 ? '* ' : '  '}${camera.description}\n`);
-        }
-        process.stdout.write('\n* is what `kind: auto` takes.\n');
-      }
+      const { surveyCameras } = await import('../capture/discover.ts');
+      const survey = await surveyCameras();
+      process.stdout.write(options.json ? `${JSON.stringify(survey.found)}\n` : describe(survey));
     });
+}
+
+function describe({ found, missing }: Survey): string {
+  if (found.length === 0) {
+    return [
+      'No camera found on this machine.',
+      ...missing.map((line) => `  ${line}`),
+      'Network cameras are not searched for: give their address as `source: { kind: rtsp, url: … }`.',
+      '',
+    ].join('\n');
+  }
+  const lines = found.map(({ description, reason }, i) => {
+    return i === 0 ? `* ${description}\n    \`kind: auto\` takes this one: ${reason}` : `  ${description}`;
+  });
+  return `${lines.join('\n')}\n`;
 }
