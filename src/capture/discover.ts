@@ -35,12 +35,7 @@ export interface SurveyOptions {
 
 const LISTING_TIMEOUT_MS = 10_000;
 
-/** The cameras of this machine, the one that `kind: auto` takes first. */
-export async function discoverCameras(options: SurveyOptions = {}): Promise<FoundCamera[]> {
-  return (await surveyCameras(options)).found;
-}
-
-/** Looks for cameras. Never throws: what cannot be looked at is named in `missing`. */
+/** Looks for the cameras of this machine. Never throws: what cannot be looked at is named in `missing`. */
 export async function surveyCameras({
   env = process.env,
   root = '/',
