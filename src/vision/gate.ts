@@ -81,14 +81,14 @@ export class Gatekeeper {
       const found = this.#config.classify === 'motion' ? this.#moved(moving) : [];
       return { gate: 'always', regions: this.#withOpen(found.length > 0 ? found : this.#everything()) };
     }
-    if (lightSwitch) return { gate: 'light-switch', regions: [] };
-    if (now - this.#movedAt <= motion.linger * 1000) {
+    if (!lightSwitch && now - this.#movedAt <= motion.linger * 1000) {
       const moved = this.#moved(this.#moving);
       if (moved.length > 0) return { gate: 'motion', regions: this.#withOpen(moved) };
     }
     if (this.#open.length > 0 && now - this.#openSeenAt >= EVENT_INTERVAL_MS) {
       return { gate: 'event', regions: this.#withOpen([]) };
     }
+    if (lightSwitch) return { gate: 'light-switch', regions: [] };
     if (interval > 0 && now - this.#analysedAt >= interval * 1000) {
       return { gate: 'interval', regions: this.#everything() };
     }

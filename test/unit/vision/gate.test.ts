@@ -111,10 +111,12 @@ test('a still camera is looked at once in each interval, counted from the last a
   assert.equal(gateAt(5000), 'interval');
 });
 
-test('a lamp closes the gate, lingering motion or not', () => {
+test('a lamp closes the gate, lingering motion or not, but open events are still looked at', () => {
   const keeper = new Gatekeeper(camera({ interval: 0 }));
   keeper.judge(moving([0.5, 0.5]), 0);
   assert.deepEqual(keeper.judge(DARK, 200), { gate: 'light-switch', regions: [] });
+  keeper.setOpen([{ box: WHOLE, zone: null }]);
+  assert.equal(keeper.judge(DARK, 1200).gate, 'event');
 });
 
 test('the region of an open event is seen with every motion, else once a second', () => {
