@@ -131,7 +131,7 @@ export class Daemon implements Service {
       idle: () => monitor.pending === 0,
     });
     await this.#start('watchdog', watchdog);
-    await notify('READY=1', `STATUS=watching ${this.#cameras.size} cameras`);
+    await notify('READY=1', `STATUS=watching ${[...this.#cameras.keys()].join(', ')}`);
   }
 
   /**

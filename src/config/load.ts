@@ -6,7 +6,7 @@ import { isMap, LineCounter, type Node, parseDocument, parse as parseYaml } from
 import type { z } from 'zod';
 import { LookoutError, messageOf } from '../errors.ts';
 import { checkConsistency, checkNames } from './consistency.ts';
-import { describeIssue, type Problem, removeFaults } from './problems.ts';
+import { describeIssue, type Problem, removeFaults, show } from './problems.ts';
 import { type Config, configSchema } from './schema.ts';
 
 const PREFIX = 'LOOKOUT__';
@@ -179,15 +179,14 @@ function resolvePaths(
   const absolute = (path: string, from = baseDir): string => {
     if (!path.startsWith(CREDENTIAL)) return isAbsolute(path) ? path : resolve(from, path);
     const name = path.slice(CREDENTIAL.length);
-    if (!credentials || !/^[\w.-]+$/.test(name)) {
+    if (!/^[\w-][\w.-]*$/.test(name)) {
       throw new LookoutError(
         'CONFIG_INVALID',
-        `${path}: expected a credential passed by systemd, found none`,
-        {
-          hint: 'Add `LoadCredential=` to the unit, or give a file path instead.',
-        },
+        `${path}: expected the name of a credential, found ${show(name)}`,
       );
     }
+    // Outside of the service there are none; whoever needs one says so when it reads it.
+    if (!credentials) return path;
     return resolve(credentials, name);
   };
   const { model, store, mqtt } = config;

@@ -55,7 +55,9 @@ async function read(config: MqttConfig, setting: FileSetting): Promise<string | 
       `mqtt.${setting}: ${path} cannot be read: ${messageOf(error)}`,
       {
         cause: error,
-        hint: 'Check the path, and that the user that runs Lookout may read the file.',
+        hint: path.startsWith('credential:')
+          ? 'The service gets it with `LoadCredential=`; outside of the service name a file instead.'
+          : 'Check the path, and that the user that runs Lookout may read the file.',
       },
     );
   }
