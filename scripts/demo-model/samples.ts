@@ -3,7 +3,7 @@ import { Scene, type Seen } from '../../src/capture/demo/scene.ts';
 import { Random } from '../../src/platform/random.ts';
 import type { Box } from '../../src/types.ts';
 import { PixelMemory } from '../../src/vision/kernels.ts';
-import { Resizer } from '../../src/vision/resize.ts';
+import { type OutputFormat, Resizer } from '../../src/vision/resize.ts';
 import { orientationOf, WHOLE } from '../../src/vision/transform.ts';
 
 export const LABELS = ['nothing', 'person', 'car', 'cat'] as const;
@@ -14,7 +14,20 @@ export interface Sample {
   /** side × side × 3 bytes, RGB. */
   pixels: Uint8Array;
   /** What kind of crop it is, for reports. */
-  kind: 'crop' | 'frame' | 'empty crop' | 'empty frame';
+  kind: 'crop' | 'frame' | 'empty crop' | 'empty frame' | 'motion';
+}
+
+/** What the model is fed. */
+export function inputOf(side: number): OutputFormat {
+  return {
+    width: side,
+    height: side,
+    layout: 'nhwc',
+    type: 'uint8',
+    order: 'rgb',
+    mean: [0, 0, 0],
+    scale: [1, 1, 1],
+  };
 }
 
 const UPRIGHT = orientationOf({ rotate: 0, mirror: 'none' });
@@ -37,21 +50,13 @@ export function* samplesOf(seed: number, side: number, count: number): Generator
   const [width, height] = random.pick(SIZES);
   const scene = new Scene(width, height, seed, random.range(0.5, 3));
   const memory = new PixelMemory();
-  const resizer = new Resizer(memory, {
-    width: side,
-    height: side,
-    layout: 'nhwc',
-    type: 'uint8',
-    order: 'rgb',
-    mean: [0, 0, 0],
-    scale: [1, 1, 1],
-  });
+  const resizer = new Resizer(memory, inputOf(side));
   const format = { width, height, pixels: 'i420', colour: 'bt601' } as const;
   let past: Box = { x: 0.4, y: 0.4, w: 0.2, h: 0.2 };
   for (let made = 0; made < count; ) {
     const picture = memory.bytes(scene.bytes).subarray(0, scene.bytes);
     const seen = scene.render(random.range(0, WATCH), picture);
-    const chosen = choose(seen, past, random);
+    const chosen = choose(seen, past, width / height, random);
     if (seen[0]) past = seen[0].box;
     if (!chosen) continue;
     const pixels = new Uint8Array(side * side * 3);
@@ -65,38 +70,47 @@ export function* samplesOf(seed: number, side: number, count: number): Generator
 function choose(
   seen: Seen[],
   past: Box,
+  aspect: number,
   random: Random,
 ): { box: Box; label: (typeof LABELS)[number]; kind: Sample['kind'] } | null {
   const turn = random.next();
   if (seen.length === 0 || turn < 0.12) {
     const whole = random.chance(0.2);
     if (whole && seen.length === 0) return { box: WHOLE, label: 'nothing', kind: 'empty frame' };
-    const box = random.chance(0.5) ? loosely(past, random) : anywhere(random);
+    const box = random.chance(0.5) ? loosely(past, aspect, random) : anywhere(random);
     return seen.some((other) => common(other.box, box) > 0)
       ? null
       : { box, label: 'nothing', kind: 'empty crop' };
   }
   const target = random.pick(seen);
   const others = seen.filter((other) => other !== target && other.label !== target.label);
-  if (turn > 0.9) {
+  if (turn > 0.95) {
     const large = target.visible > 0.6 && target.box.h > 0.12;
     return large && others.length === 0 ? { box: WHOLE, label: target.label, kind: 'frame' } : null;
   }
-  const box = loosely(target.box, random);
+  const box = loosely(target.box, aspect, random);
   const covered = common(target.box, box) / (target.box.w * target.box.h);
-  if (target.visible < 0.4 || covered < 0.6) return null;
+  if (target.visible < 0.2 || covered < 0.5) return null;
   if (others.some((other) => common(other.box, box) > 0.2 * common(target.box, box))) return null;
   return { box, label: target.label, kind: 'crop' };
 }
 
-/** A box around another, larger or shifted by chance; half of them about square on the screen. */
-function loosely(box: Box, random: Random): Box {
-  const side = random.chance(0.5) ? Math.max(box.w, box.h * 0.75) : 0;
-  const w = Math.max(side, box.w) * random.range(0.95, 1.7);
-  const h = Math.max(side / 0.75, box.h) * random.range(0.95, 1.6);
-  const x = box.x + box.w / 2 + random.range(-0.5, 0.5) * Math.max(0.1 * w, w - box.w) - w / 2;
-  const y = box.y + box.h / 2 + random.range(-0.5, 0.5) * Math.max(0.1 * h, h - box.h) - h / 2;
-  return inside({ x, y, w, h });
+/** A box around another, by chance larger, smaller or shifted; most are squares as motion detection makes them. */
+function loosely(box: Box, aspect: number, random: Random): Box {
+  const w = box.w * random.range(0.9, 1.15);
+  const h = box.h * random.range(0.9, 1.15);
+  const least = 0.25 * random.range(0.7, 1.3);
+  const side = Math.max(least, Math.max(w * aspect, h) * random.range(1.1, 1.6));
+  const square = random.chance(0.7);
+  const wide = square ? side / aspect : w * random.range(1, 1.6);
+  const high = square ? side : h * random.range(1, 1.6);
+  const shift = (size: number, room: number) => random.range(-0.5, 0.5) * Math.max(0.12 * size, room - size);
+  return inside({
+    x: box.x + box.w / 2 + shift(box.w, wide) * 0.5 - wide / 2,
+    y: box.y + box.h / 2 + shift(box.h, high) * 0.5 - high / 2,
+    w: wide,
+    h: high,
+  });
 }
 
 function anywhere(random: Random): Box {
@@ -116,7 +130,8 @@ function inside({ x, y, w, h }: Box): Box {
   };
 }
 
-function common(a: Box, b: Box): number {
+/** Area that two boxes share. */
+export function common(a: Box, b: Box): number {
   const w = Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x);
   const h = Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y);
   return Math.max(0, w) * Math.max(0, h);

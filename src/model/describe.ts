@@ -12,7 +12,7 @@ export interface WrittenDescription {
 
 export interface LabelSources {
   /** From `model.labels`: replaces every other. */
-  configured: string[] | undefined;
+  configured?: string[] | undefined;
   /** The labels files beside the model; the only one of the right length is used when there is nothing else. */
   beside: string[][];
 }
@@ -59,6 +59,8 @@ export function describeModel(
     events: content.events,
     warning: [content.warning, labels.warning].filter(Boolean).join(' ') || null,
     licence: content.licence,
+    ...(content.embedding && { embedding: content.embedding }),
+    ...(content.source && { source: content.source }),
   };
   checkNames(description, source);
   if (!configured) return description;

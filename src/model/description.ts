@@ -16,6 +16,8 @@ export interface ModelDescription {
     scale: [number, number, number];
   };
   output: { name: string; kind: 'probabilities' | 'logits' };
+  /** A second output with the pooled features, for comparing pictures; most models have none. */
+  embedding?: { name: string; size: number } | null;
   /** One per class, in the order of the output. */
   labels: string[];
   /** Labels that stand for "nothing to see"; never proposed as events. */
@@ -27,6 +29,8 @@ export interface ModelDescription {
   /** Something that people must know before they trust it; said at every start. */
   warning: string | null;
   licence: string | null;
+  /** The file that the model was made from. */
+  source?: { file: string; sha256: string } | null;
 }
 
 const triple = z.tuple([z.number(), z.number(), z.number()]);
@@ -54,12 +58,17 @@ export const descriptionFile = z.strictObject({
   output: z
     .strictObject({ name: z.string().optional(), kind: z.enum(['probabilities', 'logits']).optional() })
     .prefault({}),
+  embedding: z
+    .strictObject({ name: labelName, size: z.number().int().min(1) })
+    .nullable()
+    .default(null),
   labels: z.array(labelName).min(1).optional(),
   background: z.array(labelName).default([]),
   groups: z.record(labelName, z.array(labelName).min(1)).default({}),
   events: z.record(labelName, labelOverride).default({}),
   warning: z.string().nullable().default(null),
   licence: z.string().nullable().default(null),
+  source: z.strictObject({ file: z.string(), sha256: z.string() }).nullable().default(null),
 });
 
 export type DescriptionFile = z.infer<typeof descriptionFile>;

@@ -84,8 +84,9 @@ export class GraphBuilder {
   }
 
   /**
-   * A constant of int8 weights or int32 biases (zero point 0) as reals.
+   * A constant of whole numbers as reals.
    * @param scales one for each channel along `axis`, or a single one for all
+   * @param zeroPoint the same for all channels
    * @returns the name of the reals
    */
   dequantizedConstant(
@@ -93,18 +94,17 @@ export class GraphBuilder {
     data: Int8Array | Uint8Array | Int32Array,
     dims: readonly number[],
     scales: Float32Array,
-    axis = 0,
+    { axis = 0, zeroPoint = 0 } = {},
   ): string {
-    const whole = this.constant(name, data, dims);
     const perChannel = scales.length > 1;
     const shape = perChannel ? [scales.length] : [];
-    const zeros = new (data.constructor as new (length: number) => typeof data)(scales.length);
-    return this.node(
-      'DequantizeLinear',
-      [whole, this.constant(`${name}_scale`, scales, shape), this.constant(`${name}_zero`, zeros, shape)],
-      perChannel ? { axis } : {},
-      `${name}_f`,
-    );
+    const Whole = data.constructor as new (length: number) => typeof data;
+    const inputs = [
+      this.constant(name, data, dims),
+      this.constant(`${name}_scale`, scales, shape),
+      this.constant(`${name}_zero`, new Whole(scales.length).fill(zeroPoint), shape),
+    ];
+    return this.node('DequantizeLinear', inputs, perChannel ? { axis } : {}, `${name}_f`);
   }
 
   /** Keeps a name for something that is added to the model elsewhere. @returns the name */

@@ -1,3 +1,6 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
 /** Reads a labels file: one label a line, UTF-8; a leading class number ("0  tench") on every line is dropped. */
 export function parseLabels(text: string): string[] {
   const lines = text
@@ -8,4 +11,12 @@ export function parseLabels(text: string): string[] {
   const numbered = lines.map((line) => /^(\d+)[\s:,]+(.+)$/.exec(line));
   const inOrder = numbered.every((match, index) => match && Number(match[1]) === index);
   return inOrder ? numbered.map((match) => match![2]!) : lines;
+}
+
+/** The labels of every `*labels*.txt` in the folder of a model. */
+export async function labelsBeside(file: string): Promise<string[][]> {
+  const folder = dirname(file);
+  const names = (await readdir(folder)).filter((name) => /labels.*\.txt$/i.test(name));
+  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8').catch(() => '')));
+  return texts.map(parseLabels);
 }

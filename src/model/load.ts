@@ -3,14 +3,14 @@
  * without starting ONNX Runtime.
  */
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { ModelConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import { describeModel, type WrittenDescription } from './describe.ts';
 import { descriptionFile, type ModelDescription } from './description.ts';
-import { parseLabels } from './labels.ts';
+import { labelsBeside, parseLabels } from './labels.ts';
 import { decodeModel, metadata, type OnnxModel } from './onnx.ts';
 import { tensorProblem } from './tensor.ts';
 
@@ -106,12 +106,6 @@ function parseDescription(text: string, source: string): WrittenDescription {
   const result = descriptionFile.safeParse(json);
   if (!result.success) throw refuse(z.prettifyError(result.error));
   return { source, content: result.data };
-}
-
-async function labelsBeside(file: string): Promise<string[][]> {
-  const folder = dirname(file);
-  const names = (await readdir(folder)).filter((name) => /labels.*\.txt$/i.test(name));
-  return Promise.all(names.map(async (name) => parseLabels(await readFile(join(folder, name), 'utf8'))));
 }
 
 const stem = (file: string) => basename(file, extname(file));

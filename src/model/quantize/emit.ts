@@ -100,7 +100,7 @@ class Emitter {
     const { whole, scales } = quantizeWeights(data, dims, axis);
     const inputs = [
       this.#dequantized(input),
-      this.#graph.dequantizedConstant(weightName, whole, dims, scales, axis),
+      this.#graph.dequantizedConstant(weightName, whole, dims, scales, { axis }),
     ];
     if (biasName) {
       const bias = this.#source.constants.get(biasName)!.data as Float32Array;

@@ -1,0 +1,100 @@
+/** Brings a TensorFlow Lite classifier in: one .tflite file becomes one .onnx file that says everything itself. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { LookoutError, messageOf } from '../errors.ts';
+import { describeModel } from './describe.ts';
+import { descriptionFile, type ModelDescription } from './description.ts';
+import { labelsBeside, parseLabels } from './labels.ts';
+import { DESCRIPTION_KEY } from './load.ts';
+import { encodeModel, setMetadata } from './onnx.ts';
+import { type Converted, convertTflite } from './tflite/convert.ts';
+import { readMetadata } from './tflite/metadata.ts';
+import { readTflite, type TfliteModel } from './tflite/read.ts';
+import { type Trial, tryModel } from './trial.ts';
+import { writeWhole } from './write.ts';
+
+export interface ImportOptions {
+  file: string;
+  /** Where to write; by default beside `file`, as .onnx. */
+  out?: string | undefined;
+  /** Labels file; by default those inside the file, or the one beside it that fits. */
+  labels?: string | undefined;
+  /** Also give out the pooled features. */
+  embedding?: boolean | undefined;
+}
+
+export interface ImportReport {
+  out: string;
+  bytes: number;
+  description: ModelDescription;
+  /** Operators of the source by name. */
+  operators: Record<string, number>;
+  trial: Trial;
+}
+
+/**
+ * Converts, tries and writes a model. Either a complete file is written or none.
+ * @throws LookoutError MODEL_*
+ */
+export async function importTflite(options: ImportOptions): Promise<ImportReport> {
+  const { file } = options;
+  const bytes = await read(file);
+  const source = parse(bytes, file);
+  const converted = convertTflite(source, file, { embedding: options.embedding ?? false });
+  const description = await describe(bytes, source, converted, options);
+  setMetadata(converted.model, DESCRIPTION_KEY, JSON.stringify(description));
+  const encoded = encodeModel(converted.model);
+  const trial = await tryModel(encoded, description);
+  const out = options.out ?? join(dirname(file), `${basename(file, extname(file))}.onnx`);
+  await writeWhole(out, encoded);
+  const operators: Record<string, number> = {};
+  for (const { name } of source.operators) operators[name] = (operators[name] ?? 0) + 1;
+  return { out, bytes: encoded.length, description, operators, trial };
+}
+
+async function read(file: string): Promise<Buffer> {
+  try {
+    return await readFile(file);
+  } catch (cause) {
+    throw new LookoutError('MODEL_MISSING', `${file} cannot be read: ${messageOf(cause)}`, { cause });
+  }
+}
+
+function parse(bytes: Buffer, file: string): TfliteModel {
+  try {
+    return readTflite(bytes);
+  } catch (cause) {
+    const packed = bytes.subarray(0, 2).toString('latin1') === 'PK';
+    throw new LookoutError(
+      'MODEL_CORRUPT',
+      `${file} is no sound TensorFlow Lite model: ${messageOf(cause)}`,
+      {
+        cause,
+        ...(packed && { hint: 'It is a ZIP archive: unpack it and import the .tflite file inside.' }),
+      },
+    );
+  }
+}
+
+async function describe(
+  bytes: Buffer,
+  source: TfliteModel,
+  converted: Converted,
+  { file, labels: named }: ImportOptions,
+): Promise<ModelDescription> {
+  const metadata = readMetadata(bytes, source);
+  const labels = named ? parseLabels((await read(named)).toString()) : (metadata.labels ?? undefined);
+  const name = basename(file, extname(file));
+  const content = descriptionFile.parse({
+    output: converted.output,
+    embedding: converted.embedding,
+    labels,
+    licence: metadata.licence,
+    source: { file: basename(file), sha256: createHash('sha256').update(bytes).digest('hex') },
+  });
+  const beside = labels ? [] : await labelsBeside(file);
+  const written = { source: file, content };
+  const description = describeModel(converted.model.graph, name, file, written, { beside });
+  return { ...description, background: description.labels.filter((label) => label === 'background') };
+}

@@ -1,0 +1,110 @@
+/**
+ * From TensorFlow Lite's integer graph to ONNX's QDQ form with the same numbers.
+ *
+ * Activations become uint8 (int8 ones are shifted by 128 together with their zero points) and weights int8 (uint8
+ * ones are shifted by −128): real = (whole − zeroPoint) × scale stays the same for each of them, and ONNX Runtime
+ * has its fastest kernels for this pair. Pictures and features become planes, N×C×H×W.
+ */
+import { LookoutError } from '../../errors.ts';
+import type { OnnxModel } from '../onnx.ts';
+import { checkOperators, neededOperators } from './check.ts';
+import { activation, Conversion, makeValue } from './conversion.ts';
+import { LAYERS } from './layers.ts';
+import type { TfliteModel, TfliteOperator, TfliteTensor } from './read.ts';
+
+export interface Converted {
+  model: OnnxModel;
+  width: number;
+  height: number;
+  classes: number;
+  output: { name: string; kind: 'probabilities' | 'logits' };
+  /** Length of the pooled features, when they were asked for. */
+  embedding: { name: string; size: number } | null;
+}
+
+/** Operators that change how numbers lie or are written, not what they mean. */
+const FORMAL = new Set(['RESHAPE', 'SQUEEZE', 'QUANTIZE', 'DEQUANTIZE']);
+const POOLS = new Set(['AVERAGE_POOL_2D', 'MEAN']);
+
+/**
+ * @param file named in errors
+ * @param embedding also make the pooled features an output
+ * @throws LookoutError MODEL_OPERATOR_UNSUPPORTED, MODEL_NOT_QUANTIZED, MODEL_QUANTIZATION_INVALID,
+ *   MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED, MODEL_CORRUPT
+ */
+export function convertTflite(model: TfliteModel, file: string, { embedding = false } = {}): Converted {
+  const operators = neededOperators(model);
+  checkOperators(operators, file);
+  const conversion = new Conversion(file);
+  const { width, height } = addInput(conversion, model, operators, file);
+  for (const operator of operators) {
+    const [output] = operator.outputs;
+    // The picture itself may be what a QUANTIZE makes.
+    if (output && !conversion.has(output)) {
+      conversion.set(output, LAYERS[operator.name]!(conversion, operator, output));
+    }
+  }
+  const last = operators.findLast(({ name }) => !FORMAL.has(name))?.name;
+  const classes = addOutput(conversion, model, file);
+  const pooled = operators.findLast(({ name }) => POOLS.has(name))?.outputs[0];
+  return {
+    ...{ width, height, classes },
+    output: { name: 'scores', kind: last === 'SOFTMAX' || last === 'LOGISTIC' ? 'probabilities' : 'logits' },
+    embedding: embedding ? addEmbedding(conversion, pooled, file) : null,
+    model: conversion.graph.build(),
+  };
+}
+
+/** The picture: uint8 1×H×W×3, whatever the file takes. */
+function addInput(
+  conversion: Conversion,
+  model: TfliteModel,
+  operators: readonly TfliteOperator[],
+  file: string,
+): { width: number; height: number } {
+  const refuse = (message: string) => new LookoutError('MODEL_INPUT_UNSUPPORTED', `${file}: ${message}`);
+  const [input] = model.inputs;
+  if (!input || model.inputs.length > 1) throw refuse(`expected one input, found ${model.inputs.length}`);
+  // A float input that is quantised first thing stands for pixels as well.
+  const first = operators.find(({ inputs }) => inputs.includes(input));
+  const source = input.type === 'float32' && first?.name === 'QUANTIZE' ? first.outputs[0]! : input;
+  const [batch, height = 0, width = 0, channels] = input.shape;
+  if (input.shape.length !== 4 || batch !== 1 || channels !== 3 || height < 1 || width < 1) {
+    throw refuse(`expected a colour picture, 1×H×W×3, found ${input.shape.join('×')}`);
+  }
+  const quantization = activation(source);
+  if (!quantization) throw refuse(`expected pixels of 8 bits, found ${source.type}`);
+  const image = conversion.graph.input('image', 'uint8', input.shape);
+  const planes = conversion.graph.node('Transpose', [image], { perm: [0, 3, 1, 2] }, 'planes');
+  conversion.set(source, makeValue(input.shape, { name: planes, quantization }, true));
+  return { width, height };
+}
+
+/** One float vector of scores. @returns its length */
+function addOutput(conversion: Conversion, model: TfliteModel, file: string): number {
+  const refuse = (message: string) => new LookoutError('MODEL_OUTPUT_UNSUPPORTED', `${file}: ${message}`);
+  const [output] = model.outputs;
+  if (!output || model.outputs.length > 1) throw refuse(`expected one output, found ${model.outputs.length}`);
+  const classes = output.shape.at(-1) ?? 0;
+  if (classes < 1 || output.shape.slice(0, -1).some((size) => size !== 1)) {
+    throw refuse(`expected scores, 1×N, found ${output.shape.join('×')}`);
+  }
+  const scores = conversion.real(conversion.asVector(conversion.value(output), classes));
+  conversion.graph.alias(scores, 'scores');
+  conversion.graph.output('scores', [1, classes]);
+  return classes;
+}
+
+function addEmbedding(
+  conversion: Conversion,
+  pooled: TfliteTensor | undefined,
+  file: string,
+): { name: string; size: number } {
+  const size = pooled?.shape.at(-1) ?? 0;
+  if (!pooled) {
+    throw new LookoutError('MODEL_OUTPUT_UNSUPPORTED', `${file} has no pooled features to give out`);
+  }
+  conversion.graph.alias(conversion.real(conversion.asVector(conversion.value(pooled), size)), 'embedding');
+  conversion.graph.output('embedding', [1, size]);
+  return { name: 'embedding', size };
+}

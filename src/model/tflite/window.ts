@@ -1,0 +1,79 @@
+/** What convolutions and pools have in common: windows, padding, fused activations. */
+import type { Quantization } from '../graph.ts';
+import { activation, type Conversion, type Value } from './conversion.ts';
+import type { TfliteOperator, TfliteTensor } from './read.ts';
+
+/** ActivationFunctionType */
+export const RELU = 1;
+const RELU_N1_TO_1 = 2;
+export const RELU6 = 3;
+export const BOUNDS: Record<number, [low: number, high: number]> = {
+  [RELU]: [0, Infinity],
+  [RELU_N1_TO_1]: [-1, 1],
+  [RELU6]: [0, 6],
+};
+
+/** Padding */
+export const VALID = 1;
+
+export interface Window {
+  kernel: [rows: number, columns: number];
+  stride: [rows: number, columns: number];
+  dilation: [rows: number, columns: number];
+  valid: boolean;
+}
+
+/**
+ * Applies an operator's fused activation. Where the output's own limits, 0 and 255, do the same, nothing is
+ * added.
+ */
+export function fusedActivation(
+  conversion: Conversion,
+  operator: TfliteOperator,
+  kind: number,
+  real: string,
+  output: TfliteTensor,
+): string {
+  if (kind === 0) return real;
+  const bounds = BOUNDS[kind];
+  if (!bounds) conversion.refuse(operator, `ends in activation ${kind}`);
+  return clamp(conversion, real, bounds, activation(output));
+}
+
+export function clamp(
+  { graph }: Conversion,
+  real: string,
+  [low, high]: [number, number],
+  quantization: Quantization | null,
+): string {
+  const nearest = (bound: number) =>
+    quantization ? Math.round(bound / quantization.scale) + quantization.zeroPoint : Number.NaN;
+  const needsLow = !(nearest(low) <= 0);
+  const needsHigh = high !== Infinity && !(nearest(high) >= 255);
+  if (!needsLow && !needsHigh) return real;
+  const inputs = [real, graph.constant('low', Float32Array.of(low))];
+  if (high !== Infinity) inputs.push(graph.constant('high', Float32Array.of(high)));
+  return graph.node('Clip', inputs);
+}
+
+/** ONNX's pads (top, left, bottom, right) for a window over `rows` × `columns`: "same" puts the odd one last. */
+export function padsOf(window: Window, rows: number, columns: number, pending: Value['padding']): number[] {
+  if (pending) return [pending.top, pending.left, pending.bottom, pending.right];
+  if (window.valid) return [0, 0, 0, 0];
+  const along = (size: number, axis: 0 | 1): [number, number] => {
+    const reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+    const steps = Math.ceil(size / window.stride[axis]);
+    const missing = Math.max(0, (steps - 1) * window.stride[axis] + reach - size);
+    return [missing >> 1, missing - (missing >> 1)];
+  };
+  const [top, bottom] = along(rows, 0);
+  const [left, right] = along(columns, 1);
+  return [top, left, bottom, right];
+}
+
+/** Sizes that a real layer has: anything else is a damaged file. */
+export function checkWindow(conversion: Conversion, operator: TfliteOperator, window: Window): void {
+  const sizes = [...window.kernel, ...window.stride, ...window.dilation];
+  if (sizes.some((size) => size < 1 || size > 1024))
+    conversion.refuse(operator, 'has a window of no sensible size');
+}

@@ -1,0 +1,44 @@
+/**
+ * Files that are packed behind a model: TensorFlow Lite appends them as a ZIP archive
+ * (APPNOTE.TXT 6.3, without encryption and ZIP64).
+ */
+import { inflateRawSync } from 'node:zlib';
+
+const END_OF_DIRECTORY = 0x06054b50;
+const DIRECTORY_ENTRY = 0x02014b50;
+const END_BYTES = 22;
+const MOST_FILES = 64;
+/** Labels and notes are small; nothing larger is unpacked. */
+const MOST_BYTES = 4 << 20;
+
+/** Files by name; empty when there is no archive. @throws Error for a broken one */
+export function packedFiles(bytes: Uint8Array): Map<string, Buffer> {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const files = new Map<string, Buffer>();
+  const end = findEnd(buffer);
+  if (end === null) return files;
+  const count = Math.min(MOST_FILES, buffer.readUInt16LE(end + 10));
+  let at = buffer.readUInt32LE(end + 16);
+  for (let i = 0; i < count; i++) {
+    if (buffer.readUInt32LE(at) !== DIRECTORY_ENTRY) throw new Error('the packed files are damaged');
+    const method = buffer.readUInt16LE(at + 10);
+    const size = buffer.readUInt32LE(at + 20);
+    const nameLength = buffer.readUInt16LE(at + 28);
+    const name = buffer.toString('utf8', at + 46, at + 46 + nameLength);
+    const local = buffer.readUInt32LE(at + 42);
+    const start = local + 30 + buffer.readUInt16LE(local + 26) + buffer.readUInt16LE(local + 28);
+    const packed = buffer.subarray(start, start + size);
+    files.set(name, method === 0 ? packed : inflateRawSync(packed, { maxOutputLength: MOST_BYTES }));
+    at += 46 + nameLength + buffer.readUInt16LE(at + 30) + buffer.readUInt16LE(at + 32);
+  }
+  return files;
+}
+
+/** The archive's last record is the last thing in the file, but for a comment of at most 64 KiB. */
+function findEnd(buffer: Buffer): number | null {
+  const last = buffer.length - END_BYTES;
+  for (let at = last; at >= Math.max(0, last - 0xffff); at--) {
+    if (buffer.readUInt32LE(at) === END_OF_DIRECTORY) return at;
+  }
+  return null;
+}

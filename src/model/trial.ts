@@ -1,0 +1,64 @@
+/** Runs a model once, to see that it works and what ONNX Runtime makes of it. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { LookoutError, messageOf } from '../errors.ts';
+import type { ModelDescription } from './description.ts';
+import { decodeModel } from './onnx.ts';
+
+export interface Trial {
+  /** Nodes that the CPU provider is left with after fusing, by operator. */
+  fused: Record<string, number>;
+  /** Milliseconds of one inference with one thread, the median of several. */
+  milliseconds: number;
+}
+
+const RUNS = 9;
+/** ONNX Runtime's log level: errors only. */
+const ERRORS = 3;
+
+/**
+ * Shows the model a grey picture.
+ * @throws LookoutError MODEL_UNUSABLE when ONNX Runtime refuses it or the scores are no numbers
+ */
+export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescription): Promise<Trial> {
+  const folder = await mkdtemp(join(tmpdir(), 'lookout-model-'));
+  try {
+    const optimised = join(folder, 'optimised.onnx');
+    const session = await InferenceSession.create(bytes, {
+      executionProviders: ['cpu'],
+      intraOpNumThreads: 1,
+      logSeverityLevel: ERRORS,
+      optimizedModelFilePath: optimised,
+    });
+    const times: number[] = [];
+    const dims =
+      input.layout === 'nhwc' ? [1, input.height, input.width, 3] : [1, 3, input.height, input.width];
+    const length = input.width * input.height * 3;
+    const grey = {
+      uint8: () => new Tensor('uint8', new Uint8Array(length).fill(128), dims),
+      int8: () => new Tensor('int8', new Int8Array(length), dims),
+      float32: () => new Tensor('float32', new Float32Array(length), dims),
+    }[input.type]();
+    for (let run = 0; run < RUNS; run++) {
+      const started = performance.now();
+      const results = await session.run({ [input.name]: grey });
+      times.push(performance.now() - started);
+      const scores = results[output.name]?.data as Float32Array | undefined;
+      if (!scores?.every(Number.isFinite)) throw new Error(`the output ${output.name} holds no numbers`);
+    }
+    await session.release();
+    const fused: Record<string, number> = {};
+    for (const { opType } of decodeModel(await readFile(optimised)).graph.node) {
+      fused[opType] = (fused[opType] ?? 0) + 1;
+    }
+    return { fused, milliseconds: times.sort((a, b) => a - b)[RUNS >> 1]! };
+  } catch (cause) {
+    throw new LookoutError('MODEL_UNUSABLE', `ONNX Runtime cannot run the model: ${messageOf(cause)}`, {
+      cause,
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
