@@ -91,7 +91,7 @@ function listenError(host: string, port: number, error: unknown): LookoutError {
       `mqtt.embedded_port: expected a free port, found ${port} on ${host} taken, perhaps by another broker or another Lookout`,
       {
         cause: error,
-        hint: `To use the broker that runs there, set mqtt.url to mqtt://${host}:${port}; else set mqtt.embedded_port to another port (0: any free one).`,
+        hint: `To use the broker that runs there, set mqtt.url to mqtt://${host}:${port}; else set mqtt.embedded_port to another port (0: any free one), or LOOKOUT__mqtt__embedded_port in the environment.`,
       },
     );
   }

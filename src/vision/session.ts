@@ -70,7 +70,7 @@ export class ModelSession {
             { cause },
           );
         }
-        passedOver.push({ provider, reason: messageOf(cause) });
+        passedOver.push({ provider, reason: reasonOf(cause) });
       }
     }
     const reasons = passedOver.map(({ provider, reason }) => `${provider}: ${reason}`).join('; ');
@@ -102,6 +102,12 @@ export class ModelSession {
   async release(): Promise<void> {
     await this.#session.release();
   }
+}
+
+/** Why a provider does not work, without the names of ONNX Runtime's functions. */
+function reasonOf(cause: unknown): string {
+  const message = messageOf(cause);
+  return message.includes('Failed to load shared library') ? 'its libraries are not installed' : message;
 }
 
 function inputShape({ layout, width, height }: ModelDescription['input']): number[] {
