@@ -40,8 +40,10 @@ export interface ImportReport {
 export async function importTflite(options: ImportOptions): Promise<ImportReport> {
   const { file } = options;
   const bytes = await read(file);
-  const source = parse(bytes, file);
-  const converted = convertTflite(source, file, { embedding: options.embedding ?? false });
+  const source = soundly(bytes, file, () => readTflite(bytes));
+  const converted = soundly(bytes, file, () => {
+    return convertTflite(source, file, { embedding: options.embedding ?? false });
+  });
   const description = await describe(bytes, source, converted, options);
   setMetadata(converted.model, DESCRIPTION_KEY, JSON.stringify(description));
   const encoded = encodeModel(converted.model);
@@ -61,10 +63,12 @@ async function read(file: string): Promise<Buffer> {
   }
 }
 
-function parse(bytes: Buffer, file: string): TfliteModel {
+/** Whatever stumbles over damaged bytes, the answer is that they are damaged. */
+function soundly<T>(bytes: Buffer, file: string, step: () => T): T {
   try {
-    return readTflite(bytes);
+    return step();
   } catch (cause) {
+    if (cause instanceof LookoutError) throw cause;
     const packed = bytes.subarray(0, 2).toString('latin1') === 'PK';
     throw new LookoutError(
       'MODEL_CORRUPT',

@@ -64,6 +64,8 @@ const KERNELS: Record<string, KernelFunction> = {
   RELU: requantize,
   RELU6: requantize,
   SOFTMAX: softmax,
+  DEQUANTIZE: ({ inputs: [tensor] }, [x]) =>
+    Float32Array.from(x!, (value) => (value - zero(tensor)) * scale(tensor)),
 };
 
 const zero = (tensor: TfliteTensor | null | undefined) => tensor?.zeroPoints[0] ?? 0;

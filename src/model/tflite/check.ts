@@ -166,5 +166,5 @@ function nameOf(tensor: TfliteTensor | null | undefined): string {
 
 /** Names of fused layers are lists; the first entry says enough. */
 export function shortName(name: string): string {
-  return name.split(';')[0]!;
+  return name.split(';')[0] || name;
 }

@@ -24,6 +24,8 @@ export interface Converted {
 
 /** Operators that change how numbers lie or are written, not what they mean. */
 const FORMAL = new Set(['RESHAPE', 'SQUEEZE', 'QUANTIZE', 'DEQUANTIZE']);
+/** Larger pictures are a damaged file. */
+const LARGEST_SIDE = 2048;
 const POOLS = new Set(['AVERAGE_POOL_2D', 'MEAN']);
 
 /**
@@ -69,7 +71,8 @@ function addInput(
   const first = operators.find(({ inputs }) => inputs.includes(input));
   const source = input.type === 'float32' && first?.name === 'QUANTIZE' ? first.outputs[0]! : input;
   const [batch, height = 0, width = 0, channels] = input.shape;
-  if (input.shape.length !== 4 || batch !== 1 || channels !== 3 || height < 1 || width < 1) {
+  const sensible = (side: number) => side >= 1 && side <= LARGEST_SIDE;
+  if (input.shape.length !== 4 || batch !== 1 || channels !== 3 || !sensible(height) || !sensible(width)) {
     throw refuse(`expected a colour picture, 1×H×W×3, found ${input.shape.join('×')}`);
   }
   const quantization = activation(source);

@@ -46,9 +46,10 @@ export const LAYERS: Record<string, Layer> = {
 
 function elementwise(op: string): Layer {
   return (conversion, operator, output) => {
-    const [a, b] = operator.inputs.map((tensor) => operand(conversion, operator, tensor));
+    const [first = null, second = null] = operator.inputs;
+    const operands = [operand(conversion, operator, first), operand(conversion, operator, second)];
     const planes = output.shape.length === 4;
-    const result = conversion.graph.node(op, [a!, b!]);
+    const result = conversion.graph.node(op, operands);
     const kind = operator.options?.int8(0) ?? 0;
     return conversion.quantized(fusedActivation(conversion, operator, kind, result, output), output, planes);
   };

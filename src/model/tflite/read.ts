@@ -108,7 +108,7 @@ function readTensor(table: Table, index: number, buffers: (Uint8Array | null)[])
   const quantization = table.table(4);
   const type = TENSOR_TYPES[table.int8(1)] ?? 'other';
   const shape = table.int32s(0);
-  const name = table.text(3) ?? `tensor ${index}`;
+  const name = table.text(3) || `tensor ${index}`;
   const data = buffers[table.uint32(2)] ?? null;
   const elements = shape.reduce((product, size) => product * size, 1);
   if (data?.length && data.length !== elements * ELEMENT_BYTES[type]) {

@@ -1,0 +1,176 @@
+/** Writes TensorFlow Lite files with the reference FlatBuffers library. */
+import { Builder, type Offset } from 'flatbuffers';
+
+export interface WrittenTensor {
+  name: string;
+  shape: number[];
+  type: keyof typeof TYPES;
+  scales?: number[];
+  zeroPoints?: number[];
+  axis?: number;
+  data?: Uint8Array | Int8Array | Int32Array | Float32Array;
+}
+
+/** A field of an options table: its number, its kind and its value. */
+export type Option = [field: number, kind: 'int8' | 'int32' | 'float32', value: number];
+
+export interface WrittenOperator {
+  code: keyof typeof CODES | number;
+  /** Indices of tensors; −1 for an input that is left out. */
+  inputs: number[];
+  outputs: number[];
+  options?: Option[];
+}
+
+export interface WrittenModel {
+  tensors: WrittenTensor[];
+  operators: WrittenOperator[];
+  inputs: number[];
+  outputs: number[];
+}
+
+const TYPES = { float32: 0, float16: 1, int32: 2, uint8: 3, int16: 7, int8: 9 } as const;
+
+const CODES = {
+  ADD: 0,
+  AVERAGE_POOL_2D: 1,
+  CONV_2D: 3,
+  DEPTHWISE_CONV_2D: 4,
+  DEQUANTIZE: 6,
+  FULLY_CONNECTED: 9,
+  LOGISTIC: 14,
+  MAX_POOL_2D: 17,
+  MUL: 18,
+  RELU: 19,
+  RELU6: 21,
+  RESHAPE: 22,
+  SOFTMAX: 25,
+  PAD: 34,
+  MEAN: 40,
+  SUB: 41,
+  SQUEEZE: 43,
+  SHAPE: 77,
+  QUANTIZE: 114,
+} as const;
+
+const CONV_OPTIONS = 1;
+
+export function writeTflite(model: WrittenModel): Uint8Array {
+  const b = new Builder(1024);
+  const buffers = [
+    emptyTable(b),
+    ...model.tensors.filter(({ data }) => data).map(({ data }) => buffer(b, data!)),
+  ];
+  let next = 1;
+  const tensors = model.tensors.map((tensor) => writeTensor(b, tensor, tensor.data ? next++ : 0));
+  const codes = model.operators.map(({ code }) => {
+    const number = typeof code === 'number' ? code : CODES[code];
+    b.startObject(4);
+    b.addFieldInt8(0, Math.min(127, number), 0);
+    b.addFieldInt32(3, number, 0);
+    return b.endObject();
+  });
+  const operators = model.operators.map((operator, index) => writeOperator(b, operator, index));
+  const vectors = [
+    offsets(b, tensors),
+    int32s(b, model.inputs),
+    int32s(b, model.outputs),
+    offsets(b, operators),
+  ];
+  b.startObject(5);
+  vectors.forEach((vector, field) => {
+    b.addFieldOffset(field, vector, 0);
+  });
+  const subgraphs = offsets(b, [b.endObject()]);
+  const codeVector = offsets(b, codes);
+  const bufferVector = offsets(b, buffers);
+  const description = b.createString('made for a test');
+  b.startObject(8);
+  b.addFieldInt32(0, 3, 0);
+  b.addFieldOffset(1, codeVector, 0);
+  b.addFieldOffset(2, subgraphs, 0);
+  b.addFieldOffset(3, description, 0);
+  b.addFieldOffset(4, bufferVector, 0);
+  b.finish(b.endObject(), 'TFL3');
+  return b.asUint8Array().slice();
+}
+
+function writeTensor(b: Builder, tensor: WrittenTensor, bufferIndex: number): Offset {
+  const name = b.createString(tensor.name);
+  const shape = int32s(b, tensor.shape);
+  const scales = tensor.scales?.length ? float32s(b, tensor.scales) : 0;
+  const zeroPoints = tensor.zeroPoints?.length ? int64s(b, tensor.zeroPoints) : 0;
+  let quantization = 0;
+  if (scales) {
+    b.startObject(7);
+    b.addFieldOffset(2, scales, 0);
+    b.addFieldOffset(3, zeroPoints, 0);
+    b.addFieldInt32(6, tensor.axis ?? 0, 0);
+    quantization = b.endObject();
+  }
+  b.startObject(6);
+  b.addFieldOffset(0, shape, 0);
+  b.addFieldInt8(1, TYPES[tensor.type], 0);
+  b.addFieldInt32(2, bufferIndex, 0);
+  b.addFieldOffset(3, name, 0);
+  b.addFieldOffset(4, quantization, 0);
+  return b.endObject();
+}
+
+function writeOperator(b: Builder, { inputs, outputs, options }: WrittenOperator, code: number): Offset {
+  const inputVector = int32s(b, inputs);
+  const outputVector = int32s(b, outputs);
+  let table = 0;
+  if (options) {
+    b.startObject(8);
+    for (const [field, kind, value] of options) {
+      if (kind === 'int8') b.addFieldInt8(field, value, 0);
+      else if (kind === 'int32') b.addFieldInt32(field, value, 0);
+      else b.addFieldFloat32(field, value, 0);
+    }
+    table = b.endObject();
+  }
+  b.startObject(5);
+  b.addFieldInt32(0, code, 0);
+  b.addFieldOffset(1, inputVector, 0);
+  b.addFieldOffset(2, outputVector, 0);
+  b.addFieldInt8(3, table ? CONV_OPTIONS : 0, 0);
+  b.addFieldOffset(4, table, 0);
+  return b.endObject();
+}
+
+function buffer(b: Builder, data: NonNullable<WrittenTensor['data']>): Offset {
+  const vector = b.createByteVector(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  b.startObject(1);
+  b.addFieldOffset(0, vector, 0);
+  return b.endObject();
+}
+
+function emptyTable(b: Builder): Offset {
+  b.startObject(1);
+  return b.endObject();
+}
+
+function int32s(b: Builder, values: number[]): Offset {
+  b.startVector(4, values.length, 4);
+  for (const value of values.toReversed()) b.addInt32(value);
+  return b.endVector();
+}
+
+function float32s(b: Builder, values: number[]): Offset {
+  b.startVector(4, values.length, 4);
+  for (const value of values.toReversed()) b.addFloat32(value);
+  return b.endVector();
+}
+
+function int64s(b: Builder, values: number[]): Offset {
+  b.startVector(8, values.length, 8);
+  for (const value of values.toReversed()) b.addInt64(BigInt(value));
+  return b.endVector();
+}
+
+function offsets(b: Builder, values: Offset[]): Offset {
+  b.startVector(4, values.length, 4);
+  for (const value of values.toReversed()) b.addOffset(value);
+  return b.endVector();
+}
