@@ -60,6 +60,7 @@ export class Camera implements Service {
   readonly #best = new Map<string, BestFrame>();
   readonly #pending = new Set<Promise<void>>();
   #snapshotWanted = false;
+  #ended = false;
   #cancelTick = () => {};
 
   constructor(name: string, prepared: PreparedCamera, parts: CameraParts) {
@@ -91,20 +92,16 @@ export class Camera implements Service {
       },
       consumed: () => parts.vision.consumed(name),
       onStatus: (status, reason) => this.#onStatus(status, reason),
-      onEnd: parts.onEnd,
+      onEnd: () => {
+        this.#ended = true;
+        parts.onEnd();
+      },
     });
   }
 
-  get status(): CameraStatus {
-    return this.#supervisor.status;
-  }
-
-  get counters(): CameraSupervisor['counters'] {
-    return this.#supervisor.counters;
-  }
-
-  get openEvents(): readonly Event[] {
-    return this.#decider.open;
+  /** Nothing more will come: its source has ended, or it is turned off. */
+  get idle(): boolean {
+    return this.#ended || this.#supervisor.status === 'disabled';
   }
 
   async start(): Promise<void> {

@@ -118,7 +118,11 @@ export class Daemon implements Service {
       provider: vision.info.provider,
       cameras: [...this.#cameras.keys()],
     });
-    for (const camera of this.#cameras.values()) await this.#start(camera.name, camera);
+    const cameras = [...this.#cameras.values()];
+    await this.#start('cameras', {
+      start: async () => void (await Promise.all(cameras.map((camera) => camera.start()))),
+      stop: async () => void (await Promise.all(cameras.map((camera) => camera.stop()))),
+    });
 
     const cancelHealth = clock.every(config.health_interval * 1000, () => {
       void this.#reportHealth(monitor, store, publisher);
@@ -146,7 +150,9 @@ export class Daemon implements Service {
       } catch (err) {
         this.#log.error({ err }, `${part.name} did not stop cleanly`);
       }
-      if (part.name === 'vision') for (const camera of this.#cameras.values()) await camera.close();
+      if (part.name === 'vision') {
+        await Promise.all([...this.#cameras.values()].map((camera) => camera.close()));
+      }
     }
     this.#log.info('stopped');
     this.#log.flush();
@@ -181,17 +187,15 @@ export class Daemon implements Service {
 
   /** A replay has come to its end: when no camera has anything left to show, neither has the daemon. */
   #onEnd(): void {
-    const done = [...this.#cameras.values()].every(
-      ({ status }) => status === 'offline' || status === 'disabled',
-    );
+    const done = [...this.#cameras.values()].every(({ idle }) => idle);
     if (done) this.#end('every replay has come to its end');
   }
 
   /** Ends the events that a crash or a power cut left open, at their last sign of life. */
   async #endLeftOpen(store: Store, publisher: Publisher): Promise<void> {
-    const open = await store.openEvents();
-    for (const event of open) {
-      const change = { type: 'end' as const, event: { ...event, endedAt: event.endedAt ?? event.startedAt } };
+    const open = await store.leftOpen();
+    for (const { event, lastSeenAt } of open) {
+      const change = { type: 'end' as const, event: { ...event, endedAt: lastSeenAt } };
       await store.recordEvent(change, publisher.eventMessages(change));
     }
     if (open.length > 0) this.#log.warn(`ended ${open.length} events that the last run left open`);

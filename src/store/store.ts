@@ -8,12 +8,13 @@ import { LookoutError, messageOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
 import { startWorker } from '../platform/worker.ts';
-import type { Detection, Event, EventChange, Service } from '../types.ts';
+import type { Detection, EventChange, Service } from '../types.ts';
 import { WriteQueue } from './queue.ts';
 import { Caller } from './rpc.ts';
 import type {
   Batch,
   CommitResult,
+  LeftOpen,
   Notice,
   OutboxMessage,
   OutboxRow,
@@ -123,10 +124,10 @@ export class Store implements Service {
     return { jpeg, data, written: fault === null };
   }
 
-  /** Events that are not ended, oldest first: after a crash, those that it left open. */
-  async openEvents(): Promise<Event[]> {
+  /** Events that are not ended, oldest first: at the start, those that a crash left open. */
+  async leftOpen(): Promise<LeftOpen[]> {
     const { caller } = await this.#running();
-    return caller.call('openEvents', []);
+    return caller.call('leftOpen', []);
   }
 
   /** Waiting messages with a greater id, oldest first; none while the database cannot be read. */

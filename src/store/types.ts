@@ -76,6 +76,12 @@ export interface CommitResult {
   overSize: boolean;
 }
 
+/** An event without an end, and when its label was last detected (its start, if no detection was logged). */
+export interface LeftOpen {
+  event: Event;
+  lastSeenAt: number;
+}
+
 /** What the worker counts. */
 export interface WorkerStats {
   outboxDepth: number;
@@ -118,7 +124,7 @@ export interface RetentionResult {
 export interface WorkerApi {
   open(): void;
   commit(batch: Batch): CommitResult;
-  openEvents(): Event[];
+  leftOpen(): LeftOpen[];
   outbox(afterId: number, limit: number): OutboxRow[];
   snapshot(request: SnapshotRequest): {
     jpeg: SavedSnapshot['jpeg'];

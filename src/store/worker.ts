@@ -8,7 +8,6 @@ import type { Database } from 'better-sqlite3';
 import type { StoreConfig } from '../config/schema.ts';
 import { messageOf } from '../errors.ts';
 import { systemClock } from '../platform/clock.ts';
-import type { Event } from '../types.ts';
 import { codeOf, isDamage, lockForWriting, openForWriting, quarantine } from './connection.ts';
 import { enforceRetention, isOverSize } from './retention.ts';
 import { type Handlers, Handover, serve } from './rpc.ts';
@@ -16,6 +15,7 @@ import { Snapshots } from './snapshots.ts';
 import type {
   Batch,
   CommitResult,
+  LeftOpen,
   Notice,
   OutboxRow,
   RetentionResult,
@@ -81,7 +81,7 @@ class StoreThread implements Handlers<WorkerApi> {
       return { rejected, overSize: isOverSize(db, this.#options.config) };
     });
 
-  openEvents = (): Event[] => this.#guard(() => this.#connected().writer.openEvents());
+  leftOpen = (): LeftOpen[] => this.#guard(() => this.#connected().writer.leftOpen());
 
   outbox = (afterId: number, limit: number): OutboxRow[] =>
     this.#guard(() => this.#connected().writer.outbox(afterId, limit));

@@ -1,7 +1,6 @@
 /** What is written, and how: one transaction for each batch. */
 import type { Database, Statement } from 'better-sqlite3';
 import { messageOf } from '../errors.ts';
-import type { Event } from '../types.ts';
 import { codeOf } from './connection.ts';
 import {
   DETECTION_COLUMNS,
@@ -16,7 +15,7 @@ import {
   toEvent,
   toOutboxRow,
 } from './rows.ts';
-import type { Batch, EventEntry, OutboxRow, Rejection } from './types.ts';
+import type { Batch, EventEntry, LeftOpen, OutboxRow, Rejection } from './types.ts';
 
 export class Writer {
   readonly #db: Database;
@@ -152,9 +151,16 @@ export class Writer {
   }
 
   /** Events that are not ended, oldest first. */
-  openEvents(): Event[] {
-    const rows = this.#db.prepare<[], EventRow>('SELECT * FROM events WHERE ended_at IS NULL ORDER BY seq');
-    return rows.all().map(toEvent);
+  leftOpen(): LeftOpen[] {
+    const rows = this.#db.prepare<[], EventRow & { last_seen_at: number }>(`
+      SELECT *, coalesce(
+        (SELECT max(captured_at) FROM detections AS seen
+          WHERE seen.captured_at >= events.started_at AND seen.camera = events.camera
+            AND seen.zone IS events.zone AND seen.label = events.label),
+        started_at
+      ) AS last_seen_at
+      FROM events WHERE ended_at IS NULL ORDER BY seq`);
+    return rows.all().map((row) => ({ event: toEvent(row), lastSeenAt: row.last_seen_at }));
   }
 
   /** Waiting messages with a greater id, oldest first. */

@@ -85,7 +85,8 @@ test('what is recorded is in the file, and what the broker has taken is gone fro
     (await store.outbox(1, 1)).map(({ id }) => id),
     [2],
   );
-  assert.deepEqual(await store.openEvents(), [eventChange({ id: 'b' }).event]);
+  const { event } = eventChange({ id: 'b' });
+  assert.deepEqual(await store.leftOpen(), [{ event, lastSeenAt: event.startedAt }]);
   store.recordDetections([detection(), detection()]);
   store.recordSample(healthSample());
   store.published(2);
@@ -103,7 +104,7 @@ test('the next run finds the events that a crash left open', async (t) => {
   await store.stop();
   const next = await open(t, path);
   assert.deepEqual(
-    (await next.store.openEvents()).map(({ id }) => id),
+    (await next.store.leftOpen()).map(({ event: { id } }) => id),
     ['left-open'],
   );
 });

@@ -25,10 +25,18 @@ test('an event is one row from its start to its end, and every step leaves its m
   const db = freshDatabase(t);
   const writer = new Writer(db, MANY);
   writer.commit(batch({ events: [entry({ score: 0.6, snapshot: null })] }));
-  assert.deepEqual(writer.openEvents(), [eventChange({ score: 0.6, snapshot: null }).event]);
+  const { event } = eventChange({ score: 0.6, snapshot: null });
+  assert.deepEqual(writer.leftOpen(), [{ event, lastSeenAt: event.startedAt }]);
+
+  const { camera, zone, label, startedAt } = event;
+  const seen = (after: number, other = {}) =>
+    detection({ camera, zone, label, capturedAt: startedAt + after, ...other });
+  const others = [seen(9000, { zone: null }), seen(9000, { label: 'cat' }), seen(9000, { camera: 'door' })];
+  writer.commit(batch({ detections: [seen(-1000), seen(2000), seen(3000), ...others] }));
+  assert.deepEqual(writer.leftOpen(), [{ event, lastSeenAt: startedAt + 3000 }]);
 
   writer.commit(batch({ events: [entry({ score: 0.7 }, 'update'), entry({ topScore: 0.95 }, 'end')] }));
-  assert.deepEqual(writer.openEvents(), []);
+  assert.deepEqual(writer.leftOpen(), []);
   assert.equal(rowsIn(db, 'events'), 1);
   assert.deepEqual(
     writer.outbox(0, 10).map(({ payload }) => payload.split(' ')[0]),
@@ -228,7 +236,7 @@ test('whatever happens, the database holds what a plain model of it holds', () =
       assert.equal(writer.outboxDepth, outbox.length);
       assert.equal(writer.outboxDropped, dropped);
       assert.deepEqual(
-        writer.openEvents(),
+        writer.leftOpen().map(({ event }) => event),
         [...events.values()].filter((event) => event.endedAt === null),
       );
     }
