@@ -33,12 +33,11 @@ async function importModel(
 ): Promise<void> {
   const { importTflite } = await import('../model/import.ts');
   const { out, bytes, description, operators, trial } = await importTflite({ file, ...options });
-  const nodes = Object.values(trial.fused).reduce((sum, count) => sum + count, 0);
   print([
     ['written', `${out}, ${bytes} bytes`],
     ...summary(description),
     ['operators', counted(operators)],
-    ['cpu', `${nodes} nodes after fusing: ${counted(trial.fused)}`],
+    ['cpu', trial.fused && `${total(trial.fused)} nodes after fusing: ${counted(trial.fused)}`],
     ['tried', `runs, ${trial.milliseconds.toFixed(1)} ms with one thread`],
   ]);
 }
@@ -84,6 +83,10 @@ function summary({ name, input, output, labels, ...rest }: ModelDescription): Ro
 
 function perChannel(values: readonly number[]): string {
   return values.every((value) => value === values[0]) ? String(values[0]) : values.join(' / ');
+}
+
+function total(counts: Record<string, number>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
 function counted(counts: Record<string, number>): string {

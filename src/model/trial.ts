@@ -8,15 +8,19 @@ import type { ModelDescription } from './description.ts';
 import { decodeModel } from './onnx.ts';
 
 export interface Trial {
-  /** Nodes that the CPU provider is left with after fusing, by operator. */
-  fused: Record<string, number>;
+  /** Nodes that the CPU provider is left with after fusing, by operator; null when there is no room to write them. */
+  fused: Record<string, number> | null;
   /** Milliseconds of one inference with one thread, the median of several. */
   milliseconds: number;
 }
 
 const RUNS = 9;
-/** ONNX Runtime's log level: errors only. */
-const ERRORS = 3;
+const OPTIONS: InferenceSession.SessionOptions = {
+  executionProviders: ['cpu'],
+  intraOpNumThreads: 1,
+  // Errors only.
+  logSeverityLevel: 3,
+};
 
 /**
  * Shows the model a grey picture.
@@ -25,13 +29,8 @@ const ERRORS = 3;
 export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescription): Promise<Trial> {
   const folder = await mkdtemp(join(tmpdir(), 'lookout-model-'));
   try {
-    const optimised = join(folder, 'optimised.onnx');
-    const session = await InferenceSession.create(bytes, {
-      executionProviders: ['cpu'],
-      intraOpNumThreads: 1,
-      logSeverityLevel: ERRORS,
-      optimizedModelFilePath: optimised,
-    });
+    const fused = await fusedOperators(bytes, join(folder, 'optimised.onnx'));
+    const session = await InferenceSession.create(bytes, OPTIONS);
     const times: number[] = [];
     const dims =
       input.layout === 'nhwc' ? [1, input.height, input.width, 3] : [1, 3, input.height, input.width];
@@ -49,10 +48,6 @@ export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescri
       if (!scores?.every(Number.isFinite)) throw new Error(`the output ${output.name} holds no numbers`);
     }
     await session.release();
-    const fused: Record<string, number> = {};
-    for (const { opType } of decodeModel(await readFile(optimised)).graph.node) {
-      fused[opType] = (fused[opType] ?? 0) + 1;
-    }
     return { fused, milliseconds: times.sort((a, b) => a - b)[RUNS >> 1]! };
   } catch (cause) {
     throw new LookoutError('MODEL_UNUSABLE', `ONNX Runtime cannot run the model: ${messageOf(cause)}`, {
@@ -60,5 +55,20 @@ export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescri
     });
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Lets ONNX Runtime write down what it made of the model. */
+async function fusedOperators(bytes: Uint8Array, file: string): Promise<Record<string, number> | null> {
+  try {
+    const session = await InferenceSession.create(bytes, { ...OPTIONS, optimizedModelFilePath: file });
+    await session.release();
+    const fused: Record<string, number> = {};
+    for (const { opType } of decodeModel(await readFile(file)).graph.node) {
+      fused[opType] = (fused[opType] ?? 0) + 1;
+    }
+    return fused;
+  } catch {
+    return null;
   }
 }
