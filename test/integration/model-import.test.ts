@@ -18,7 +18,9 @@ const FILES = [
   'models/mobilenet_v2_1.0_224_quant.tflite',
   'models/mobilenet_v2_1.0_224_inat_bird_quant.tflite',
 ];
-const skip = requiresShared(...FILES, 'data/photos/photos.csv');
+/** The second one, converted by others, its zero points as they are. */
+const PLAIN = 'models/mobilenet_v2_1.0_224_int8.onnx';
+const skip = requiresShared(...FILES, PLAIN, 'data/photos/photos.csv');
 const folder = mkdtempSync(join(tmpdir(), 'lookout-import-'));
 after(() => rmSync(folder, { recursive: true }));
 
@@ -95,29 +97,31 @@ describe('a TensorFlow Lite classifier that was imported', { skip }, () => {
     });
   }
 
-  test('is faster than with its weights left as uint8', async () => {
+  test('is at least 1.3 times as fast as with its weights left as uint8', async () => {
     const source = readTflite(readFileSync(shared(FILES[1]!)));
     const { model } = convertTflite(source, 'm');
+    const plain = decodeModel(readFileSync(shared(PLAIN)));
     const options = { intraOpNumThreads: 1, interOpNumThreads: 1 };
     const int8 = await InferenceSession.create(encodeModel(model), options);
-    const uint8 = await InferenceSession.create(encodeModel(withUnsignedWeights(model)), options);
+    const uint8 = await InferenceSession.create(encodeModel(withUnsignedWeights(plain)), options);
     const image = new Tensor('uint8', await pixels('parrot.jpg', 224), [1, 224, 224, 3]);
-    const a = await int8.run({ image });
-    const b = await uint8.run({ image });
-    assert.deepEqual(a.scores!.data, b.scores!.data, 'they are the same numbers');
-    const ratios: number[] = [];
-    for (let round = 0; round < 15; round++) {
-      ratios.push((await timed(uint8, image)) / (await timed(int8, image)));
+    const [ours] = Object.values(await int8.run({ image }));
+    const [theirs] = Object.values(await uint8.run({ image }));
+    assert.equal(indexOfMost(ours!.data as Float32Array), indexOfMost(theirs!.data as Float32Array));
+    // Whatever else runs on this machine only ever makes a run slower.
+    let [a, b] = [Infinity, Infinity];
+    for (let round = 0; round < 60; round++) {
+      a = Math.min(a, await timed(int8, image));
+      b = Math.min(b, await timed(uint8, image));
     }
-    const ratio = ratios.sort((x, y) => x - y)[7]!;
     await Promise.all([int8.release(), uint8.release()]);
-    assert.ok(ratio >= 1.3, `only ${ratio.toFixed(2)} times as fast`);
+    assert.ok(b / a >= 1.3, `only ${(b / a).toFixed(2)} times as fast: ${a} ms and ${b} ms`);
   });
 });
 
 async function timed(session: InferenceSession, image: Tensor): Promise<number> {
   const started = performance.now();
-  for (let run = 0; run < 3; run++) await session.run({ image });
+  await session.run({ image });
   return performance.now() - started;
 }
 
@@ -141,7 +145,7 @@ async function layers(
   const values = new Map<TfliteTensor, Int32Array>([[source.inputs[0]!, Int32Array.from(picture)]]);
   for (const [index, tensor] of made.entries()) {
     const { data, dims } = results[names[index]!]!;
-    values.set(tensor, channelsLast(data as Uint8Array, dims));
+    values.set(tensor, channelsLast(data as Uint8Array, dims, tensor.shape.at(-1)!));
   }
   // A RESHAPE passes its input on.
   for (const {
@@ -155,9 +159,17 @@ async function layers(
   return values;
 }
 
-function channelsLast(data: Uint8Array, [, channels, rows, columns]: readonly number[]): Int32Array {
-  const pixelCount = rows! * columns!;
-  return Int32Array.from(data, (_, i) => data[(i % channels!) * pixelCount + Math.floor(i / channels!)]!);
+/** Only the first `channels`: what follows are copies. */
+function channelsLast(
+  data: Uint8Array,
+  [, , rows, columns]: readonly number[],
+  channels: number,
+): Int32Array {
+  const area = rows! * columns!;
+  return Int32Array.from(
+    { length: area * channels },
+    (_, i) => data[(i % channels) * area + Math.floor(i / channels)]!,
+  );
 }
 
 /** The same model with every weight and its zero point moved up by 128. */

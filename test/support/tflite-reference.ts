@@ -86,33 +86,22 @@ function quantizeMultiplier(real: number): [multiplier: number, shift: number] {
 
 /** MultiplyByQuantizedMultiplier: x × multiplier / 2^31 × 2^shift, rounded. */
 function multiplyFixed(x: number, multiplier: number, shift: number): number {
-  if (rounding === 'single') return multiplyRoundedOnce(x, multiplier, shift);
-  const high = doublingHighMultiply(shift > 0 ? x * 2 ** shift : x, multiplier);
-  return shift < 0 ? roundingShift(high, -shift) : high;
+  if (rounding === 'single') return shifted(x, multiplier, 31 - shift, 2 ** (30 - shift));
+  // A saturating rounding doubling high multiplication, halves away from zero, then a rounding shift.
+  const size = Math.abs(shift > 0 ? x * 2 ** shift : x);
+  const high = shifted(size, multiplier, 31, x >= 0 ? 2 ** 30 : 2 ** 30 - 1);
+  const signed = x >= 0 ? high : -high;
+  return shift < 0 ? roundingShift(signed, -shift) : signed;
 }
 
-/** A product of up to 2^62 as whole × 2^31 + rest, exactly; multiplier is positive. */
-function product(x: number, multiplier: number): { whole: number; rest: number } {
-  const size = Math.abs(x);
-  const upper = Math.floor(size / 32768) * multiplier;
-  const low = (upper % 65536) * 32768 + (size % 32768) * multiplier;
-  const whole = Math.floor(upper / 65536) + Math.floor(low / 2 ** 31);
-  const rest = low % 2 ** 31;
-  if (x >= 0) return { whole, rest };
-  return rest === 0 ? { whole: -whole, rest } : { whole: -whole - 1, rest: 2 ** 31 - rest };
-}
-
-function multiplyRoundedOnce(x: number, multiplier: number, shift: number): number {
-  const { whole, rest } = product(x, multiplier);
-  if (shift < 0) return Math.floor((whole + 2 ** (-shift - 1)) / 2 ** -shift);
-  return whole * 2 ** shift + Math.floor((rest + 2 ** (30 - shift)) / 2 ** (31 - shift));
-}
-
-/** (x × multiplier × 2 + rounding) >> 32, halves away from zero. */
-function doublingHighMultiply(x: number, multiplier: number): number {
-  const { whole, rest } = product(Math.abs(x), multiplier);
-  const rounded = whole + (rest >= (x >= 0 ? 2 ** 30 : 2 ** 30 + 1) ? 1 : 0);
-  return x >= 0 ? rounded : -rounded;
+/** floor((x × y + add) / 2^bits) for products of up to 2^62, exactly; y is positive. */
+function shifted(x: number, y: number, bits: number, add: number): number {
+  const upper = Math.floor(x / 65536);
+  const high = upper * y;
+  const low = (x - upper * 65536) * y + add;
+  const whole = Math.floor(high / 2 ** (bits - 16));
+  const rest = high - whole * 2 ** (bits - 16);
+  return whole + Math.floor((rest * 65536 + low) / 2 ** bits);
 }
 
 function roundingShift(x: number, exponent: number): number {

@@ -2,11 +2,12 @@
 import { LookoutError } from '../../errors.ts';
 import { GraphBuilder, type Quantization } from '../graph.ts';
 import { shortName } from './check.ts';
+import type { Copies } from './copies.ts';
 import type { TfliteOperator, TfliteTensor } from './read.ts';
 
 /** A value of the graph under construction. */
 export interface Value {
-  /** Shape as in the TensorFlow Lite file: batch, rows, columns, channels. */
+  /** Shape as in the TensorFlow Lite file, without copies: batch, rows, columns, channels. */
   shape: readonly number[];
   /** Whole numbers, uint8, or null. */
   whole: { name: string; quantization: Quantization } | null;
@@ -23,9 +24,19 @@ export class Conversion {
   readonly #file: string;
   readonly #values = new Map<TfliteTensor, Value>();
 
-  /** @param file named in errors */
-  constructor(file: string) {
+  readonly #copies: Copies;
+
+  /**
+   * @param file named in errors
+   * @param copies channels that values have a second time
+   */
+  constructor(file: string, copies: Copies) {
     this.#file = file;
+    this.#copies = copies;
+  }
+
+  copiesOf(tensor: TfliteTensor | null | undefined): readonly number[] {
+    return (tensor && this.#copies.get(tensor)) ?? [];
   }
 
   /** The value of a tensor that was computed, or of a constant. */

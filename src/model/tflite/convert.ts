@@ -9,6 +9,7 @@ import { LookoutError } from '../../errors.ts';
 import type { OnnxModel } from '../onnx.ts';
 import { checkOperators, neededOperators } from './check.ts';
 import { activation, Conversion, makeValue } from './conversion.ts';
+import { planCopies } from './copies.ts';
 import { LAYERS } from './layers.ts';
 import type { TfliteModel, TfliteOperator, TfliteTensor } from './read.ts';
 
@@ -37,7 +38,9 @@ const POOLS = new Set(['AVERAGE_POOL_2D', 'MEAN']);
 export function convertTflite(model: TfliteModel, file: string, { embedding = false } = {}): Converted {
   const operators = neededOperators(model);
   checkOperators(operators, file);
-  const conversion = new Conversion(file);
+  const pooled = operators.findLast(({ name }) => POOLS.has(name))?.outputs[0];
+  const fixed = [...model.inputs, ...model.outputs, ...(embedding && pooled ? [pooled] : [])];
+  const conversion = new Conversion(file, planCopies(operators, new Set(fixed)));
   const { width, height } = addInput(conversion, model, operators, file);
   for (const operator of operators) {
     const [output] = operator.outputs;
@@ -48,7 +51,6 @@ export function convertTflite(model: TfliteModel, file: string, { embedding = fa
   }
   const last = operators.findLast(({ name }) => !FORMAL.has(name))?.name;
   const classes = addOutput(conversion, model, file);
-  const pooled = operators.findLast(({ name }) => POOLS.has(name))?.outputs[0];
   return {
     ...{ width, height, classes },
     output: { name: 'scores', kind: last === 'SOFTMAX' || last === 'LOGISTIC' ? 'probabilities' : 'logits' },

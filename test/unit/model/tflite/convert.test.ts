@@ -86,6 +86,39 @@ describe('the conversion agrees with the integer reference for', () => {
   });
 });
 
+test('weights too large for int8 around zero are split between a channel and its copy', async () => {
+  const net = new TinyNet(9, 'uint8', SIDE)
+    .conv(16, 3, 2)
+    .conv(24, 1, 1)
+    .depthwise(1)
+    .conv(16, 1, 1, { activation: 0 });
+  const shortcut = net.at;
+  net.conv(24, 1, 1).depthwise(1).conv(16, 1, 1, { activation: 0 }).add(shortcut);
+  net.conv(32, 1, 1).pool('AVERAGE_POOL_2D', 9, 9, true).dense(5);
+  for (const { shape, data, zeroPoints, name } of net.tensors) {
+    if (name !== 'weights' || !data) continue;
+    zeroPoints![0] = 120;
+    // 255 is 135 steps from zero.
+    if (shape[1] === 1) data.set([255, 3, 7], shape[3]! + 1);
+  }
+  await agrees(net, net.at.scale);
+  const { graph } = convertTflite(readTflite(net.write()), 'net.tflite').model;
+  const layers = graph.node.filter(({ opType }) => opType === 'Conv').map(({ input }) => input[1]!);
+  const zeros = layers.map((name) => {
+    const dequantize = graph.node.find(({ output }) => output[0] === name)!;
+    return new Int8Array(graph.initializer.find((tensor) => tensor.name === dequantize.input[2])!.rawData)[0];
+  });
+  const pointwise = [1, 3, 4, 6, 7];
+  assert.deepEqual(
+    pointwise.map((index) => zeros[index]),
+    [0, 0, 0, 0, 0],
+  );
+  assert.deepEqual(
+    graph.initializer.find(({ name }) => name.startsWith('CONV_2D_1_w'))!.dims,
+    [32, 24, 1, 1],
+  );
+});
+
 test('the scores of a logistic output are probabilities', async () => {
   const net = new TinyNet(6, 'int8', SIDE).conv(6, 3, 2).mean().dense(3).logistic();
   const { model, output, classes } = convertTflite(readTflite(net.write()), 'net.tflite');
