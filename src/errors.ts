@@ -23,10 +23,15 @@ export const ERROR_CODES = {
   IMAGE_UNREADABLE: EXIT.noInput,
   INTERNAL: EXIT.internal,
   LABEL_UNKNOWN: EXIT.config,
+  MODEL_CHECKSUM: EXIT.config,
+  MODEL_CHECKSUM_UNKNOWN: EXIT.config,
   MODEL_CORRUPT: EXIT.config,
   MODEL_DESCRIPTION_INVALID: EXIT.config,
   MODEL_DESCRIPTION_MISSING: EXIT.config,
+  MODEL_DOWNLOAD_FAILED: EXIT.internal,
+  MODEL_EXISTS: EXIT.config,
   MODEL_INPUT_UNSUPPORTED: EXIT.config,
+  MODEL_IN_USE: EXIT.config,
   MODEL_LABELS_MISMATCH: EXIT.config,
   MODEL_MISSING: EXIT.config,
   MODEL_NOT_QUANTIZED: EXIT.config,
@@ -34,6 +39,7 @@ export const ERROR_CODES = {
   MODEL_OUTPUT_UNSUPPORTED: EXIT.config,
   MODEL_PROVIDER_MISSING: EXIT.config,
   MODEL_QUANTIZATION_INVALID: EXIT.config,
+  MODEL_UNKNOWN: EXIT.config,
   MODEL_UNUSABLE: EXIT.config,
   MODEL_WRITE_FAILED: EXIT.config,
   MQTT_CREDENTIALS_INVALID: EXIT.config,
@@ -67,7 +73,11 @@ export class LookoutError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
 
-  constructor(code: ErrorCode, message: string, options: { cause?: unknown; hint?: string | undefined } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { cause?: unknown; hint?: string | undefined } = {},
+  ) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.code = code;
     this.hint = options.hint;

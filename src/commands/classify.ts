@@ -18,7 +18,7 @@ export function classifyCommand(program: Command): void {
     .description('say what is in pictures, with the same resize and model as the daemon')
     .argument('<image...>', 'JPEG, PNG or WebP files')
     .option('-c, --config <file>', 'configuration whose model is used')
-    .option('-m, --model <file>', '`builtin`, or an .onnx file')
+    .option('-m, --model <file>', '`builtin`, an added model, or an .onnx file')
     .option('--labels <file>', 'label file for a model that carries none, one label a line')
     .option('--description <file>', 'description (.json) for a model that carries none')
     .option('-k, --top <count>', 'how many labels', count, 5)
@@ -33,6 +33,7 @@ export function classifyCommand(program: Command): void {
 async function classify(files: string[], options: Options): Promise<void> {
   const { loadConfig } = await import('../config/load.ts');
   const { loadModel } = await import('../model/load.ts');
+  const { modelFile } = await import('../model/names.ts');
   const { Classifier } = await import('../vision/classify.ts');
   const { default: sharp } = await import('sharp');
   const { resolve } = await import('node:path');
@@ -41,7 +42,7 @@ async function classify(files: string[], options: Options): Promise<void> {
   const from = process.cwd();
   const settings = {
     ...config.model,
-    ...(options.model && { file: options.model === 'builtin' ? 'builtin' : resolve(from, options.model) }),
+    ...(options.model && { file: modelFile(options.model, from, config.data_dir) }),
     ...(options.labels && { labels: resolve(from, options.labels) }),
     ...(options.description && { description: resolve(from, options.description) }),
   };

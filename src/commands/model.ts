@@ -1,13 +1,19 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { BuildOptions } from '../model/build.ts';
 import type { ModelDescription } from '../model/description.ts';
+import type { Trial } from '../model/trial.ts';
+import { modelLibraryCommands } from './model-library.ts';
+import { configFile } from './options.ts';
 
 /** `lookout model …`: brings models in, makes them and looks into them. */
 export function modelCommand(program: Command): void {
-  const model = program.command('model').description('bring models in and look into them');
+  const model = program.command('model').description('bring models in, make them and look into them');
+  modelLibraryCommands(model);
   model
     .command('inspect')
     .description('show what a model wants, answers and consists of')
-    .argument('[file]', '`builtin`, or an .onnx file', 'builtin')
+    .argument('[file]', '`builtin`, an added model, or an .onnx file', 'builtin')
+    .option('-c, --config <file>', 'configuration in whose `data_dir` added models are')
     .option('--labels <file>', 'label file for a model that carries none, one label a line')
     .option('--description <file>', 'description (.json) for a model that carries none')
     .option('--json', 'print everything as one JSON object')
@@ -25,6 +31,67 @@ export function modelCommand(program: Command): void {
       '\nExample:\n  $ lookout model import mobilenet_v2_1.0_224_quant.tflite --out birds.onnx',
     )
     .action(importModel);
+  model
+    .command('build')
+    .description('make a MobileNet with random weights, to measure how fast one would be here')
+    .addOption(new Option('--family <name>', 'MobileNet version').choices(['v1', 'v2']).default('v2'))
+    .option('--width <multiplier>', 'channels as a share of the full model’s, 0.1…2', number(0.1, 2), 1)
+    .option('--resolution <pixels>', 'side of the picture, 32…512', whole(32, 512), 224)
+    .option('--classes <count>', 'answers, 2…100000', whole(2, 100_000), 1000)
+    .option('--expansion <factor>', 'how much wider the inside of a block is (v2), 1…12', whole(1, 12), 6)
+    .addOption(
+      new Option('--precision <type>', 'of weights and activations')
+        .choices(['int8', 'fp32'])
+        .default('int8'),
+    )
+    .option('--seed <number>', 'of the weights', whole(0, 2 ** 31), 1)
+    .option('--embedding', 'also give out the pooled features as the output `embedding`')
+    .option('-o, --out <file>', 'where to write; by default here, named after what it is')
+    .addHelpText('after', '\nExample:\n  $ lookout model build --width 0.35 --resolution 96 --classes 4')
+    .action(build);
+}
+
+async function build({ out, ...options }: Omit<BuildOptions, 'out'> & { out?: string }): Promise<void> {
+  const { buildModel } = await import('../model/build.ts');
+  const { family, width, resolution, precision } = options;
+  const file = out ?? `mobilenet_${family}_${width}_${resolution}_${precision}_random.onnx`;
+  const { bytes, description, parameters, multiplyAdds, published, trial } = await buildModel({
+    ...options,
+    out: file,
+  });
+  const millions = (count: number) => `${(count / 1e6).toFixed(2)} M`;
+  const beside = (value: number | undefined) => (published ? ` (${published.where}: ${value} M)` : '');
+  print([
+    ['written', `${file}, ${bytes} bytes`],
+    ...summary(description),
+    ['parameters', `${millions(parameters)}${beside(published?.parameters)}`],
+    ['mult-adds', `${millions(multiplyAdds)}${beside(published?.multiplyAdds)}`],
+    ...trialRows(trial),
+  ]);
+}
+
+function trialRows({ fused, milliseconds }: Trial): Row[] {
+  return [
+    ['cpu', fused && `${total(fused)} nodes after fusing: ${counted(fused)}`],
+    ['tried', `runs, ${milliseconds.toFixed(1)} ms with one thread`],
+  ];
+}
+
+function number(low: number, high: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== '' && value >= low && value <= high) return value;
+    throw new InvalidArgumentError(`expected a number from ${low} to ${high}.`);
+  };
+}
+
+function whole(low: number, high: number): (text: string) => number {
+  const parse = number(low, high);
+  return (text) => {
+    const value = parse(text);
+    if (Number.isInteger(value)) return value;
+    throw new InvalidArgumentError(`expected a whole number from ${low} to ${high}.`);
+  };
 }
 
 async function importModel(
@@ -37,17 +104,20 @@ async function importModel(
     ['written', `${out}, ${bytes} bytes`],
     ...summary(description),
     ['operators', counted(operators)],
-    ['cpu', trial.fused && `${total(trial.fused)} nodes after fusing: ${counted(trial.fused)}`],
-    ['tried', `runs, ${trial.milliseconds.toFixed(1)} ms with one thread`],
+    ...trialRows(trial),
   ]);
 }
 
 async function inspect(
   file: string,
-  { json, ...files }: { labels?: string; description?: string; json?: true },
+  { json, config: named, ...files }: { config?: string; labels?: string; description?: string; json?: true },
 ): Promise<void> {
+  const { loadConfig } = await import('../config/load.ts');
+  const { modelFile } = await import('../model/names.ts');
   const { inspectModel } = await import('../model/inspect.ts');
-  const found = await inspectModel({ file, ...files }, process.cwd());
+  const { config } = loadConfig({ file: configFile(named) });
+  const from = process.cwd();
+  const found = await inspectModel({ ...files, file: modelFile(file, from, config.data_dir) }, from);
   if (json) {
     process.stdout.write(`${JSON.stringify(found)}\n`);
     return;

@@ -5,6 +5,7 @@ import { dirname, isAbsolute, resolve } from 'node:path';
 import { isMap, LineCounter, type Node, parseDocument, parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
 import { LookoutError, messageOf } from '../errors.ts';
+import { isModelName, modelFile } from '../model/names.ts';
 import { checkConsistency, checkNames } from './consistency.ts';
 import { describeIssue, type Problem, removeFaults, show } from './problems.ts';
 import { type Config, configSchema } from './schema.ts';
@@ -193,7 +194,8 @@ function resolvePaths(
   config.data_dir = absolute(config.data_dir);
   store.file = absolute(store.file, config.data_dir);
   store.snapshots = absolute(store.snapshots, config.data_dir);
-  if (model.file !== 'builtin') model.file = absolute(model.file);
+  if (isModelName(model.file)) model.file = modelFile(model.file, baseDir, config.data_dir);
+  else if (model.file !== 'builtin') model.file = absolute(model.file);
   if (model.labels) model.labels = absolute(model.labels);
   if (model.description) model.description = absolute(model.description);
   for (const key of ['username_file', 'password_file', 'ca_file', 'cert_file', 'key_file'] as const) {

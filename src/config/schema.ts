@@ -108,7 +108,9 @@ const camera = z.strictObject({
 const model = z.strictObject({
   file: path
     .default('builtin')
-    .describe('`builtin`, or an .onnx file, with its description inside or beside it (.json).'),
+    .describe(
+      '`builtin`, the name of an added model (`lookout model list`), or an .onnx file, with its description inside or beside it (.json).',
+    ),
   description: path
     .optional()
     .describe('The model’s description (.json), if neither inside the model nor beside it.'),

@@ -65,6 +65,10 @@ async function read(file: string, setting: string): Promise<Buffer> {
   } catch (cause) {
     throw new LookoutError('MODEL_MISSING', `${setting}: ${file} cannot be read: ${messageOf(cause)}`, {
       cause,
+      hint:
+        setting === 'model.file'
+          ? '`lookout model list` shows the models that were added here and those that could be.'
+          : undefined,
     });
   }
 }

@@ -1,0 +1,208 @@
+/** Fetches one file, going on where an earlier attempt ended. */
+import { open, readFile, rm, stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LookoutError, messageOf } from '../errors.ts';
+import { type Answer, get, Interrupted } from './http.ts';
+
+export interface DownloadLimits {
+  /** Size that was published; null if none was. */
+  bytes: number | null;
+  /** Most bytes that are taken. */
+  most: number;
+}
+
+export interface DownloadOptions {
+  /** Called as bytes arrive, those of earlier attempts included; `total` is null while unknown. */
+  onProgress?: (received: number, total: number | null) => void;
+  /** Called before each new try. */
+  onRetry?: (reason: string, waitMs: number) => void;
+  /** Milliseconds without a sign of life after which a connection is cut. */
+  idleMs?: number;
+  /** Between tries. */
+  wait?: (ms: number) => Promise<unknown>;
+}
+
+const TRIES = 6;
+const FIRST_PAUSE_MS = 1000;
+const IDLE_MS = 30_000;
+
+/** What is known about the bytes that lie in a partial file. */
+interface Partial {
+  url: string;
+  /** A strong validator (RFC 9110, 8.8.3): with it a server can say whether its file is still the same. */
+  etag: string;
+}
+
+const noteOf = (file: string) => `${file}.json`;
+
+/**
+ * Downloads into `to`. When the network fails, what has arrived stays in `to` (with a note beside it) for the next
+ * call; after every other error nothing is left.
+ * @throws LookoutError MODEL_DOWNLOAD_FAILED, MODEL_CHECKSUM (another size than was published), MODEL_WRITE_FAILED
+ */
+export async function download(
+  url: string,
+  to: string,
+  limits: DownloadLimits,
+  options: DownloadOptions = {},
+): Promise<void> {
+  const { wait = sleep, onRetry } = options;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await fetchRest(url, to, limits, options);
+      await rm(noteOf(to), { force: true });
+      return;
+    } catch (error) {
+      if (!(error instanceof Interrupted)) {
+        await discard(to);
+        throw error;
+      }
+      if (error.lasting || attempt === TRIES) throw await givenUp(url, to, error);
+      const pause = Math.max(
+        error.retryAfterMs,
+        FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.75 + Math.random() / 2),
+      );
+      onRetry?.(error.message, pause);
+      await wait(pause);
+    }
+  }
+}
+
+async function givenUp(url: string, to: string, cause: Interrupted): Promise<LookoutError> {
+  const kept = await readPartial(url, to);
+  if (!kept) await discard(to);
+  return new LookoutError('MODEL_DOWNLOAD_FAILED', `${url}: ${cause.message}`, {
+    cause,
+    hint: kept
+      ? `The first ${kept.size} bytes are kept: the same command goes on from there.`
+      : 'Behind a proxy set HTTPS_PROXY; without a network fetch the file elsewhere and use --from FILE.',
+  });
+}
+
+/** Deletes what a download has left behind. */
+export async function discard(file: string): Promise<void> {
+  await rm(file, { force: true });
+  await rm(noteOf(file), { force: true });
+}
+
+async function fetchRest(
+  url: string,
+  to: string,
+  limits: DownloadLimits,
+  { onProgress, idleMs = IDLE_MS }: DownloadOptions,
+): Promise<void> {
+  const partial = await readPartial(url, to);
+  const range = partial && { range: `bytes=${partial.size}-`, 'if-range': partial.etag };
+  const answer = await get(url, { ...range }, idleMs);
+  const { response, status } = answer;
+  try {
+    const start = status === 206 ? startOf(answer, partial?.size ?? 0) : 0;
+    if (status === 416 || start === null) {
+      // The partial file does not fit what the server has now.
+      await discard(to);
+      throw new Interrupted('the server could not go on where the last download ended');
+    }
+    if (response.headers['content-encoding'] && response.headers['content-encoding'] !== 'identity') {
+      throw new LookoutError('MODEL_DOWNLOAD_FAILED', `${url}: the server sends the file compressed`);
+    }
+    const length = response.headers['content-length'];
+    const total = length === undefined ? null : start + Number(length);
+    checkSize(url, total ?? 0, total !== null, limits);
+    await receive(answer, { url, to, start, total, limits, onProgress });
+  } finally {
+    response.destroy();
+    answer.done();
+  }
+}
+
+async function readPartial(url: string, to: string): Promise<(Partial & { size: number }) | null> {
+  try {
+    const note = JSON.parse(await readFile(noteOf(to), 'utf8')) as Partial;
+    const { size } = await stat(to);
+    return note.url === url && typeof note.etag === 'string' && size > 0 ? { ...note, size } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Where the bytes of a partial answer start; null if not where they were asked to. */
+function startOf({ response }: Answer, asked: number): number | null {
+  const [, start] = /^bytes (\d+)-/.exec(response.headers['content-range'] ?? '') ?? [];
+  return Number(start) === asked ? asked : null;
+}
+
+function checkSize(url: string, size: number, complete: boolean, { bytes, most }: DownloadLimits): void {
+  if (bytes !== null && (size > bytes || (complete && size !== bytes))) {
+    throw new LookoutError(
+      'MODEL_CHECKSUM',
+      `${url}: expected ${bytes} bytes, the server has ${complete ? size : 'more'}: this is not the published file`,
+    );
+  }
+  if (size > most) {
+    throw new LookoutError(
+      'MODEL_DOWNLOAD_FAILED',
+      `${url} is larger than ${most} bytes, the most that is taken`,
+    );
+  }
+}
+
+interface Target {
+  url: string;
+  to: string;
+  start: number;
+  total: number | null;
+  limits: DownloadLimits;
+  onProgress: DownloadOptions['onProgress'];
+}
+
+async function receive(answer: Answer, { url, to, start, total, limits, onProgress }: Target): Promise<void> {
+  const { response, alive, cutReason } = answer;
+  const file = await writing(to, async () => {
+    if (start > 0) return open(to, 'a');
+    await discard(to);
+    const fresh = await open(to, 'w');
+    const { etag } = response.headers;
+    if (etag?.startsWith('"')) {
+      const note = await open(noteOf(to), 'w');
+      await note.writeFile(JSON.stringify({ url, etag } satisfies Partial)).finally(() => note.close());
+    }
+    return fresh;
+  });
+  let received = start;
+  try {
+    onProgress?.(received, total);
+    for await (const chunk of interruptible(response, cutReason)) {
+      alive();
+      received += chunk.length;
+      checkSize(url, received, false, limits);
+      await writing(to, () => file.writeFile(chunk));
+      onProgress?.(received, total);
+    }
+    if (total !== null && received !== total) {
+      throw new Interrupted(`the connection ended after ${received} of ${total} bytes`);
+    }
+    checkSize(url, received, true, limits);
+    await writing(to, () => file.sync());
+  } finally {
+    await file.close();
+  }
+}
+
+async function* interruptible(
+  response: AsyncIterable<Buffer>,
+  cutReason: () => string | null,
+): AsyncGenerator<Buffer> {
+  try {
+    yield* response;
+  } catch (error) {
+    throw new Interrupted(cutReason() ?? `the connection broke: ${messageOf(error)}`);
+  }
+}
+
+async function writing<T>(file: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (cause) {
+    throw new LookoutError('MODEL_WRITE_FAILED', `${file} cannot be written: ${messageOf(cause)}`, { cause });
+  }
+}
