@@ -19,6 +19,8 @@ export interface FamilyOptions {
   /** Expansion factor of the inverted residuals (V2 only). */
   expansion: number;
   seed: number;
+  /** Also give out the pooled features, as `embedding` 1×C. */
+  embedding?: boolean;
 }
 
 /** A convolution with its bias, and what follows it. Names are those of the graph's tensors. */
@@ -34,8 +36,8 @@ export interface Family {
   model: OnnxModel;
   /** In the order in which data meets them; the last one is the classifier. */
   layers: Layer[];
-  /** Name of the pooled features, float32 1×C×1×1. */
-  features: string;
+  /** How many pooled features go into the classifier. */
+  features: number;
   /** Weights and the classifier's biases, as papers count them (without batch normalisation). */
   parameters: number;
   /** Multiplications with addition for one picture. */
@@ -116,14 +118,19 @@ function assemble(options: FamilyOptions, initialiser: Initialiser): Family {
 
   const { channels } = net.at;
   net.at = { name: graph.node('GlobalAveragePool', [net.at.name], {}, 'features'), channels, side: 1 };
+  if (options.embedding) {
+    const vector = graph.constant('embedding_shape', BigInt64Array.of(1n, BigInt(channels)), [2]);
+    graph.node('Reshape', [net.at.name, vector], {}, 'embedding');
+  }
   net.convolve('classifier', { to: classes, kernel: 1, stride: 1, groups: 1, relu6: false });
   net.parameters += classes;
   const shape = graph.constant('vector', BigInt64Array.of(1n, BigInt(classes)), [2]);
   const logits = graph.node('Reshape', [net.at.name, shape], {}, 'logits');
   graph.node('Softmax', [logits], { axis: -1 }, 'probabilities');
   graph.output('probabilities', [1, classes]);
+  if (options.embedding) graph.output('embedding', [1, channels]);
   const { layers, parameters, multiplyAdds } = net;
-  return { model: graph.build(), layers, features: 'features', parameters, multiplyAdds };
+  return { model: graph.build(), layers, features: channels, parameters, multiplyAdds };
 }
 
 function stackV1(net: Net, width: number): void {

@@ -47,3 +47,28 @@ test('lookout model import leaves nothing behind when the disk is full', () => {
   assert.match(stderr, /^MODEL_WRITE_FAILED: .*full\.onnx cannot be written/);
   assert.deepEqual(readdirSync(folder), before);
 });
+
+test('lookout model build makes a member of the family and says what it costs', () => {
+  const out = join(folder, 'built.onnx');
+  const args = ['--width', '0.35', '--resolution', '96', '--classes', '1000', '--embedding', '--out', out];
+  const { status, stdout, stderr } = lookout(['build', ...args]);
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /^warning +Random weights/m);
+  assert.match(stdout, /^parameters 1\.66 M$/m);
+  assert.match(stdout, /^mult-adds +11\.93 M$/m);
+  assert.match(stdout, /^cpu .*53 QLinearConv/m);
+  assert.match(lookout(['inspect', out]).stdout, /^embedding +embedding: 1280 numbers$/m);
+});
+
+test('lookout model build sets the paper’s figures beside its own', () => {
+  const args = ['--precision', 'fp32', '--out', join(folder, 'full.onnx')];
+  const { stdout } = lookout(['build', ...args]);
+  assert.match(stdout, /^parameters 3\.47 M \(Sandler et al\. 2018: 3\.4 M\)$/m);
+  assert.match(stdout, /^mult-adds +300\.77 M \(Sandler et al\. 2018: 300 M\)$/m);
+});
+
+test('lookout model build refuses what no member has', () => {
+  const { status, stderr } = lookout(['build', '--width', '7']);
+  assert.equal(status, 64);
+  assert.match(stderr, /--width.*from 0\.1 to 2/);
+});

@@ -1,0 +1,98 @@
+/** Members of the MobileNet families with seeded weights: for measuring speed, not for seeing anything. */
+import { Scene } from '../capture/demo/scene.ts';
+import { PixelMemory } from '../vision/kernels.ts';
+import { Resizer } from '../vision/resize.ts';
+import { orientationOf, WHOLE } from '../vision/transform.ts';
+import { describeModel } from './describe.ts';
+import { descriptionFile, type ModelDescription } from './description.ts';
+import { DESCRIPTION_KEY } from './load.ts';
+import { buildFamily, type FamilyOptions } from './mobilenet.ts';
+import { encodeModel, setMetadata } from './onnx.ts';
+import { quantize } from './quantize/quantize.ts';
+import { type Trial, tryModel } from './trial.ts';
+import { writeWhole } from './write.ts';
+
+export interface BuildOptions extends FamilyOptions {
+  precision: 'int8' | 'fp32';
+  out: string;
+}
+
+export interface BuildReport {
+  bytes: number;
+  description: ModelDescription;
+  parameters: number;
+  multiplyAdds: number;
+  published: Published | null;
+  trial: Trial;
+}
+
+/** What is printed about a member elsewhere, in millions of parameters and multiply-adds. */
+export interface Published {
+  parameters: number;
+  multiplyAdds: number;
+  where: string;
+}
+
+/**
+ * Howard et al. 2017, table 8, and Sandler et al. 2018, table 4. The latter prints 6.9 M and 585 M for width 1.4;
+ * the authors' own list of released models says 6.06 M and 582 M, which is what their table 2 adds up to.
+ */
+const PUBLISHED: Record<string, Published> = {
+  'v1 1 224': { parameters: 4.2, multiplyAdds: 569, where: 'Howard et al. 2017' },
+  'v2 1 224': { parameters: 3.4, multiplyAdds: 300, where: 'Sandler et al. 2018' },
+  'v2 1.4 224': { parameters: 6.9, multiplyAdds: 585, where: 'Sandler et al. 2018' },
+};
+
+const CALIBRATION_PICTURES = 16;
+
+/**
+ * Builds, quantises on pictures of the demo scene, tries and writes a member.
+ * @throws LookoutError MODEL_WRITE_FAILED
+ */
+export async function buildModel(options: BuildOptions): Promise<BuildReport> {
+  const { family, width, resolution, classes, expansion, precision } = options;
+  const built = buildFamily(options);
+  const model = precision === 'fp32' ? built.model : await quantize(built.model, pictures(resolution));
+  const name = `mobilenet_${family}_${width}_${resolution}_${precision}_random`;
+  const content = descriptionFile.parse({
+    name,
+    output: { name: 'probabilities' },
+    embedding: options.embedding ? { name: 'embedding', size: built.features } : null,
+    labels: Array.from({ length: classes }, (_, index) => `class ${index}`),
+    warning: 'Random weights: this model is for measuring speed; its answers mean nothing.',
+    licence: 'Apache-2.0',
+  });
+  const description = describeModel(model.graph, name, name, { source: name, content }, { beside: [] });
+  setMetadata(model, DESCRIPTION_KEY, JSON.stringify(description));
+  const bytes = encodeModel(model);
+  const trial = await tryModel(bytes, description);
+  await writeWhole(options.out, bytes);
+  const { parameters, multiplyAdds } = built;
+  const asPublished = family === 'v1' || expansion === 6;
+  const published =
+    (asPublished && classes === 1000 && PUBLISHED[`${family} ${width} ${resolution}`]) || null;
+  return { bytes: bytes.length, description, parameters, multiplyAdds, published, trial };
+}
+
+/** Some pictures, so that activations have ranges. */
+function pictures(resolution: number): Uint8Array[] {
+  const [width, height] = [320, 240];
+  const scene = new Scene(width, height, 1);
+  const memory = new PixelMemory();
+  const resizer = new Resizer(memory, {
+    width: resolution,
+    height: resolution,
+    layout: 'nhwc',
+    type: 'uint8',
+    order: 'rgb',
+    mean: [0, 0, 0],
+    scale: [1, 1, 1],
+  });
+  const format = { width, height, pixels: 'i420', colour: 'bt601' } as const;
+  return Array.from({ length: CALIBRATION_PICTURES }, (_, index) => {
+    scene.render(index * 4000, memory.bytes(scene.bytes).subarray(0, scene.bytes));
+    const pixels = new Uint8Array(resolution * resolution * 3);
+    resizer.resize(format, WHOLE, orientationOf({ rotate: 0, mirror: 'none' }), pixels);
+    return pixels;
+  });
+}
