@@ -25,6 +25,7 @@ function play(
   return new Promise((resolve, reject) => {
     if (signal.aborted) return resolve();
     let cancel = () => {};
+    let number = 0;
     const stop = () => {
       cancel();
       resolve();
@@ -39,8 +40,9 @@ function play(
         signal.removeEventListener('abort', stop);
         return reject(error);
       }
-      const next = (Math.floor(time / period) + 1) * period;
-      if (!signal.aborted) cancel = clock.after(next - (clock.monotonic() - start), tick);
+      // A timer may fire a fraction of a millisecond early: the time alone would have the same picture rendered again.
+      number = Math.max(number, Math.floor(time / period)) + 1;
+      if (!signal.aborted) cancel = clock.after(number * period - (clock.monotonic() - start), tick);
     };
     signal.addEventListener('abort', stop, { once: true });
     tick();

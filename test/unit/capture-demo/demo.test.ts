@@ -33,6 +33,19 @@ test('the demo camera gives pictures at its rate until it is stopped', async () 
   assert.equal(pictures.length, 6);
 });
 
+test('timers that fire a little early give no picture twice', async () => {
+  const clock = new FakeClock();
+  const { after } = clock;
+  clock.after = (ms, callback) => after.call(clock, Math.max(1, ms - 0.7), callback);
+  const { pictures, sink } = collector();
+  const controller = new AbortController();
+  const running = demoSource(config, clock).run(sink, controller.signal);
+  clock.advance(1000);
+  assert.equal(pictures.length, 6);
+  controller.abort();
+  await running;
+});
+
 test('a demo camera that is stopped before it starts gives nothing', async () => {
   const { pictures, sink } = collector();
   await demoSource(config, new FakeClock()).run(sink, AbortSignal.abort());
