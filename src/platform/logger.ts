@@ -27,8 +27,7 @@ export function createLogger(options: LoggerOptions = {}): Logger {
   const { level = 'info', format = 'auto', fd = 1, env = process.env } = options;
   const terminal = options.terminal ?? isatty(fd);
   const pretty = format === 'pretty' || (format === 'auto' && terminal);
-  const out =
-    options.destination ?? pino.destination({ dest: fd, sync: false, minLength: 0, maxLength: MAX_WAITING });
+  const out = options.destination ?? openDestination(fd);
   const render = pretty ? readable(terminal && !env.NO_COLOR) : journalPriority(fd, env);
   return pino(
     {
@@ -44,6 +43,27 @@ export function createLogger(options: LoggerOptions = {}): Logger {
     },
     { write: (line: string) => out.write(render(redactUrl(line))) },
   );
+}
+
+/**
+ * Where lines go. An output that takes none (a full disk, a terminal that was closed) is no reason to stop watching:
+ * up to `MAX_WAITING` wait and are tried again with the next line, and the end of the process does not wait for them.
+ */
+function openDestination(fd: number): DestinationStream {
+  const out = pino.destination({ dest: fd, sync: false, minLength: 0, maxLength: MAX_WAITING });
+  let failing = false;
+  out.on('error', () => {
+    failing = true;
+  });
+  out.on('write', () => {
+    failing = false;
+  });
+  // By itself it would try for ever, in a loop that nothing interrupts.
+  const flushSync = out.flushSync.bind(out);
+  out.flushSync = () => {
+    if (!failing) flushSync();
+  };
+  return out;
 }
 
 const HIDDEN = '***';

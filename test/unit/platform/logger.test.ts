@@ -226,3 +226,18 @@ test('a log to a file is complete after an uncaught exception', () => {
     rmSync(folder, { recursive: true });
   });
 });
+
+test('an output that takes no more lines neither ends nor holds up the process', async () => {
+  const again = `${writer}; setTimeout(() => log.info('later'), 50); setTimeout(() => process.stderr.write('end'), 100);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', again], {
+    stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'],
+    timeout: 20_000,
+  });
+  let said = '';
+  child.stderr!.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  const [code] = await once(child, 'close');
+  assert.equal(code, 0);
+  assert.match(said, /^[\d.]+end$/);
+});
