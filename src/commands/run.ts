@@ -1,3 +1,4 @@
+import { isatty } from 'node:tty';
 import type { Command } from 'commander';
 import { EXIT } from '../errors.ts';
 import { configFile } from './options.ts';
@@ -26,7 +27,11 @@ async function run(named: string | undefined): Promise<void> {
   // The one owner of signals and of what nobody caught.
   const stopRequested = new Promise<string>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
-    process.on('SIGHUP', () => log.warn('SIGHUP: settings are read at start only; restart to apply changes'));
+    const inTerminal = isatty(0) || isatty(1);
+    process.on('SIGHUP', () => {
+      if (inTerminal) resolve('the terminal was closed');
+      else log.warn('SIGHUP: settings are read at start only; restart to apply changes');
+    });
     const broken = (error: unknown) => {
       process.exitCode = EXIT.internal;
       log.fatal({ err: error }, 'internal error, stopping');

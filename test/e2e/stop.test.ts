@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { stringify } from 'yaml';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
 import { busyCamera, eventMessages, readEvents } from '../support/log.ts';
 import { Mosquitto } from '../support/mosquitto.ts';
 import { Recorder } from '../support/recorder.ts';
 import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
+
+const cli = new URL('../../src/cli.ts', import.meta.url).pathname;
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   test(`${signal} with an open event ends, commits and publishes it, and exits with 0 in under 2 s`, {
@@ -76,5 +81,33 @@ test('SIGTERM ends in under 2 s also when the broker is not there, and the next 
     await second.stop();
     await recorder.end();
     await broker.remove();
+  }
+});
+
+test('closing the terminal that it runs in ends it like SIGTERM', { skip: requires('script') }, async () => {
+  const folder = tempFolder();
+  const file = join(folder, 'lookout.yaml');
+  const { camera, labels } = busyCamera(3600, ['person']);
+  writeFileSync(file, stringify({ cameras: { door: camera }, labels, mqtt: { enabled: false } }));
+  const terminal = spawn(
+    'script',
+    ['-qec', `echo $$; exec '${process.execPath}' '${cli}' run -c '${file}'`, '/dev/null'],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  let text = '';
+  terminal.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  const daemon = () => Number(/^\d+/.exec(text)?.[0]);
+  try {
+    await until('an event', () => text.includes('person seen'), 30_000);
+    terminal.kill('SIGKILL');
+    await until('its end', () => !existsSync(`/proc/${daemon()}`));
+    assert.ok(readEvents(join(folder, 'data', 'lookout.db'))[0]?.ended_at);
+  } finally {
+    terminal.kill('SIGKILL');
+    if (existsSync(`/proc/${daemon()}`)) process.kill(daemon(), 'SIGKILL');
   }
 });

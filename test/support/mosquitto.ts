@@ -81,7 +81,10 @@ export class Mosquitto {
     const exited = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGCONT');
     child.kill(signal);
+    // Mosquitto 2.0 forgets a signal that comes just when it says that it runs.
+    const again = setInterval(() => child.kill(signal), 500);
     await exited;
+    clearInterval(again);
   }
 
   /** Stops and goes on: connections stay open, nothing is answered in between. */
