@@ -126,9 +126,10 @@ export class Camera implements Service {
     await this.#supervisor.stop();
   }
 
-  /** Ends every open event and waits until all of it is committed. */
+  /** Ends every open event and waits until all of it is committed, as far as the disk takes it. */
   async close(): Promise<void> {
     this.#apply(this.#decider.close(this.#parts.clock.now()));
+    await this.#parts.store.flush();
     while (this.#pending.size > 0) await Promise.all(this.#pending);
   }
 
@@ -178,7 +179,7 @@ export class Camera implements Service {
       change.event.snapshot ??= snapshotPath(change.event);
       logEvent(this.#log, change);
       const messages = publisher.eventMessages(change);
-      this.#watch(store.recordEvent(change, messages).then((committed) => committed && publisher.wake()));
+      void store.recordEvent(change, messages).then((committed) => committed && publisher.wake());
       if (change.type !== 'update') this.#saveBest(change);
     }
     const open = this.#decider.open;

@@ -11,6 +11,7 @@ import { messageOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
 import type { Detection } from '../types.ts';
+import { RemoteError } from './rpc.ts';
 import type { Batch, CommitResult, EventEntry } from './types.ts';
 
 /** Most entries that wait in memory. Detections are the cheaper loss and have no claim on the room of events. */
@@ -171,10 +172,16 @@ export class WriteQueue {
 
   #failed(error: unknown): void {
     const { clock, log } = this.#options;
-    if (this.#error === null)
-      log.error({ err: error }, 'database cannot be written; keeping events in memory');
+    if (this.#error === null) {
+      const reason = foreseen(error);
+      log.error(
+        reason === null ? { err: error } : { code: 'STORE_UNWRITABLE', reason },
+        'database cannot be written; keeping events in memory',
+      );
+    }
     this.#error = messageOf(error);
     this.#retryMs = Math.min(LAST_RETRY_MS, this.#retryMs * 2 || FIRST_RETRY_MS);
+    this.#cancelRetry();
     if (!this.#closed) this.#cancelRetry = clock.after(this.#retryMs, () => void this.flush());
   }
 
@@ -204,4 +211,11 @@ export class WriteQueue {
     this.#lost.detections += detections.length;
     return { events: events.length, detections: detections.length };
   }
+}
+
+/** What the file or the disk says against being written; null for any other fault, which needs its stack. */
+function foreseen(error: unknown): string | null {
+  return error instanceof RemoteError && error.code?.startsWith('SQLITE_')
+    ? `${error.message} (${error.code})`
+    : null;
 }

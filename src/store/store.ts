@@ -104,6 +104,11 @@ export class Store implements Service {
     return this.#queue.addEvent({ change, messages, recordedAt: this.#options.clock.now() });
   }
 
+  /** Writes everything that waits; resolves when it is on the disk, or cannot be written just now. */
+  flush(): Promise<void> {
+    return this.#queue.flush();
+  }
+
   recordDetections(detections: readonly Detection[]): void {
     this.#queue.addDetections(detections);
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
@@ -81,6 +81,31 @@ test('SIGTERM ends in under 2 s also when the broker is not there, and the next 
     await second.stop();
     await recorder.end();
     await broker.remove();
+  }
+});
+
+test('SIGTERM ends in under 2 s also when the disk is full', async (t) => {
+  const folder = tempFolder();
+  const data = join(folder, 'data');
+  mkdirSync(data);
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', data]).status !== 0) {
+    t.skip('needs the right to mount a small file system');
+    return;
+  }
+  const { camera, labels } = busyCamera(3600, ['person']);
+  const daemon = new DaemonProcess({ cameras: { door: camera }, labels, mqtt: { enabled: false } }, folder);
+  try {
+    await daemon.line(({ msg }) => msg.startsWith('database'));
+    assert.throws(() => writeFileSync(join(data, 'filler'), Buffer.alloc(4_000_000)), { code: 'ENOSPC' });
+    await daemon.line(({ msg }) => msg.startsWith('database cannot be written'));
+    const exit = await daemon.stop();
+    assert.deepEqual([exit.code, exit.signal], [0, null], daemon.stderr.join('\n'));
+    assert.ok(exit.after < 2000, `took ${exit.after} ms`);
+    await daemon.line(({ msg }) => msg === 'stopped before everything could be written');
+  } finally {
+    daemon.child.kill('SIGKILL');
+    await daemon.exited;
+    spawnSync('umount', [data]);
   }
 });
 

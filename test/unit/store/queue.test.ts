@@ -184,3 +184,21 @@ test('stopping while nothing can be written gives up after one more try, and say
   assert.equal(await written, false);
   assert.match(log.lines.at(-1)!.msg, /stopped before everything could be written/);
 });
+
+test('a flush waits for one try, not for the disk, and the next try is made only once', async () => {
+  const { queue, clock, disk, batches } = setup(fail);
+  const written = queue.addEvent(entry({ id: 'a' }));
+  await settle();
+  await queue.flush();
+  let tries = 0;
+  disk.answer = () => {
+    tries++;
+    return fail();
+  };
+  await clock.advanceAsync(2000);
+  assert.equal(tries, 1);
+  disk.answer = () => DONE;
+  await clock.advanceAsync(4000);
+  assert.equal(await written, true);
+  assert.deepEqual(batches.map(ids), [['a']]);
+});
