@@ -153,8 +153,8 @@ async function pipeline(config: string): Promise<{ fps: number; loopDelay: numbe
 
 /** Runs the daemon by itself, as a user does, and looks at its memory from outside. */
 async function separateDaemon(config: string): Promise<{ rssMb: number; stopMs: number; code: number }> {
-  const cli = new URL('../src/cli.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, [cli, 'run', '--config', config], { stdio: 'ignore' });
+  const launcher = new URL('daemon', import.meta.url).pathname;
+  const child = spawn(launcher, ['run', '--config', config], { stdio: 'ignore' });
   const exited = once(child, 'exit') as Promise<[number | null]>;
   await delay(1000 + milliseconds * 2);
   const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');

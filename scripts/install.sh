@@ -91,9 +91,10 @@ stage() {
   mkdir -p "$target/bin"
   cp "$node" "$target/bin/node"
   cp "$source/systemd/lookout.sh" "$target/bin/lookout"
+  cp "$source/scripts/daemon" "$target/bin/daemon"
   (cd "$source" && cp -r config docs models systemd ./*.md LICENSE package.json package-lock.json "$target/")
   mkdir "$target/scripts"
-  cp "$source/scripts/install.sh" "$target/scripts/"
+  cp "$source/scripts/install.sh" "$source/scripts/daemon" "$target/scripts/"
   if [ -d "$source/node_modules/typescript" ]; then
     "$node" "$source/node_modules/typescript/bin/tsc" --project "$source/tsconfig.build.json" --noCheck \
       --outDir "$target/dist"
@@ -113,7 +114,7 @@ stage() {
       --exclude='napi-v*/darwin' --exclude='napi-v*/win32' --exclude="napi-v*/linux/$other" --files-from=-) |
     tar --extract --no-same-owner --directory="$target"
   chmod -R u=rwX,go=rX "$target"
-  chmod 755 "$target/bin/lookout" "$target/bin/node" "$target/scripts/install.sh"
+  chmod 755 "$target"/bin/* "$target"/scripts/*
 }
 
 install_lookout() {
