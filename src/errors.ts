@@ -59,6 +59,7 @@ export const ERROR_CODES = {
   STORE_TOO_OLD: EXIT.config,
   STORE_UNREADABLE: EXIT.config,
   STORE_UNWRITABLE: EXIT.config,
+  SYSTEM_UNSUPPORTED: EXIT.config,
   USAGE: EXIT.usage,
 } as const;
 

@@ -10,8 +10,8 @@ export function versionCommand(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ lookout version --json')
     .action(async (options: { json?: true }) => {
       const { env } = await import('onnxruntime-node');
-      const { default: Database } = await import('better-sqlite3');
-      const db = new Database(':memory:');
+      const { openDatabase } = await import('../store/sqlite.ts');
+      const db = openDatabase(':memory:');
       const sqlite = db.prepare('SELECT sqlite_version()').pluck().get();
       db.close();
       const versions = {

@@ -1,9 +1,10 @@
 /** Opening the database for writing: the only place that knows pragmas, locks and what to do with a damaged file. */
 import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import Database from 'better-sqlite3';
+import type { Database } from 'better-sqlite3';
 import { LookoutError, messageOf } from '../errors.ts';
 import { migrate } from './migrations.ts';
+import { openDatabase } from './sqlite.ts';
 
 /** How long a statement waits for a reader that holds a lock, in ms. */
 export const BUSY_TIMEOUT_MS = 5000;
@@ -13,13 +14,13 @@ const QUARANTINED_FILES = 3;
 
 /**
  * Opens or creates the database, brings it up to date and checks that it can be written.
- * @throws LookoutError STORE_TOO_NEW or STORE_UNWRITABLE; SqliteError if the file is damaged (see `isDamage`)
+ * @throws LookoutError STORE_TOO_NEW, STORE_UNWRITABLE or SYSTEM_UNSUPPORTED; SqliteError if the file is damaged (see `isDamage`)
  */
-export function openForWriting(file: string): Database.Database {
-  let db: Database.Database | undefined;
+export function openForWriting(file: string): Database {
+  let db: Database | undefined;
   try {
     mkdirSync(dirname(file), { recursive: true });
-    db = new Database(file, { timeout: BUSY_TIMEOUT_MS });
+    db = openDatabase(file, { timeout: BUSY_TIMEOUT_MS });
     // First of all: it is fixed once the file has content.
     db.pragma('auto_vacuum = INCREMENTAL');
     db.pragma('journal_mode = WAL');
@@ -63,18 +64,19 @@ export function isDamage(error: unknown): boolean {
  * Makes sure that one process alone writes: an exclusive lock on an empty file beside the database. The kernel
  * drops it when the process ends, however it ends.
  * @returns what gives the lock back
- * @throws LookoutError STORE_LOCKED or STORE_UNWRITABLE
+ * @throws LookoutError STORE_LOCKED, STORE_UNWRITABLE or SYSTEM_UNSUPPORTED
  */
 export function lockForWriting(file: string): () => void {
   const lockFile = `${file}.lock`;
-  let lock: Database.Database | undefined;
+  let lock: Database | undefined;
   try {
     mkdirSync(dirname(file), { recursive: true });
-    lock = new Database(lockFile, { timeout: 0 });
+    lock = openDatabase(lockFile, { timeout: 0 });
     lock.exec('BEGIN EXCLUSIVE');
     return () => lock?.close();
   } catch (error) {
     lock?.close();
+    if (error instanceof LookoutError) throw error;
     if (codeOf(error).startsWith('SQLITE_BUSY')) {
       throw new LookoutError('STORE_LOCKED', `database ${file}: another Lookout is writing to it`, {
         cause: error,

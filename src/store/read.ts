@@ -1,11 +1,12 @@
 /** Reading the log from another process while the daemon writes it. */
 import { statSync } from 'node:fs';
-import Database from 'better-sqlite3';
+import type { Database } from 'better-sqlite3';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { Event } from '../types.ts';
 import { BUSY_TIMEOUT_MS, codeOf, isDamage } from './connection.ts';
 import { SCHEMA_VERSION, schemaVersion, tooNew } from './migrations.ts';
 import { type EventRow, toEvent } from './rows.ts';
+import { openDatabase } from './sqlite.ts';
 
 export interface EventFilter {
   /** Started at this time or later; wall-clock milliseconds. */
@@ -29,16 +30,16 @@ const KEYS = {
 
 export class Reader {
   readonly #file: string;
-  readonly #db: Database.Database;
+  readonly #db: Database;
   readonly #inode: number;
 
-  /** @throws LookoutError STORE_MISSING, STORE_UNREADABLE, STORE_TOO_NEW, STORE_TOO_OLD or STORE_CORRUPT */
+  /** @throws LookoutError STORE_MISSING, STORE_UNREADABLE, STORE_TOO_NEW, STORE_TOO_OLD, STORE_CORRUPT, SYSTEM_UNSUPPORTED */
   constructor(file: string) {
     this.#file = file;
-    let db: Database.Database | undefined;
+    let db: Database | undefined;
     try {
       this.#inode = statSync(file).ino;
-      db = new Database(file, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+      db = openDatabase(file, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
       const found = schemaVersion(db);
       if (found > SCHEMA_VERSION) throw tooNew(file, found, SCHEMA_VERSION);
       if (found < SCHEMA_VERSION) throw tooOld(file, found);

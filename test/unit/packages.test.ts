@@ -21,6 +21,23 @@ test('the lock file has the optional packages of every platform, without which n
   assert.deepEqual(missing, [], 'npm leaves out what its registry could not give; take the entries from git');
 });
 
+test('the binaries for both processors load with the C library that docs/install.md asks for', () => {
+  const file = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'latin1');
+  const promised = /glibc\s+2\.(\d+) or later/.exec(file('docs/install.md'))?.[1];
+  for (const processor of ['x64', 'arm64']) {
+    const onnxRuntime = `node_modules/onnxruntime-node/bin/napi-v6/linux/${processor}`;
+    for (const binary of [
+      `node_modules/better-sqlite3/prebuilds/linux-${processor}.node`,
+      `${onnxRuntime}/onnxruntime_binding.node`,
+      `${onnxRuntime}/libonnxruntime.so.1`,
+    ]) {
+      const needed = [...file(binary).matchAll(/GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor));
+      assert.ok(needed.length > 0, binary);
+      assert.ok(Math.max(...needed) <= Number(promised), `${binary} needs 2.${Math.max(...needed)}`);
+    }
+  }
+});
+
 test('every direct dependency has an exact version', () => {
   for (const [name, version] of Object.entries({ ...manifest.dependencies, ...manifest.devDependencies })) {
     assert.match(version, /^\d+\.\d+\.\d+$/, name);
