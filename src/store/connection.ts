@@ -14,7 +14,8 @@ const QUARANTINED_FILES = 3;
 
 /**
  * Opens or creates the database, brings it up to date and checks that it can be written.
- * @throws LookoutError STORE_TOO_NEW, STORE_UNWRITABLE or SYSTEM_UNSUPPORTED; SqliteError if the file is damaged (see `isDamage`)
+ * @throws LookoutError STORE_TOO_NEW, STORE_UNWRITABLE or SYSTEM_UNSUPPORTED; SqliteError if the file is damaged
+ * (see `isDamage`)
  */
 export function openForWriting(file: string): Database {
   let db: Database | undefined;

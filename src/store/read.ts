@@ -33,7 +33,10 @@ export class Reader {
   readonly #db: Database;
   readonly #inode: number;
 
-  /** @throws LookoutError STORE_MISSING, STORE_UNREADABLE, STORE_TOO_NEW, STORE_TOO_OLD, STORE_CORRUPT, SYSTEM_UNSUPPORTED */
+  /**
+   * @throws LookoutError STORE_MISSING, STORE_UNREADABLE, STORE_TOO_NEW, STORE_TOO_OLD, STORE_CORRUPT or
+   * SYSTEM_UNSUPPORTED
+   */
   constructor(file: string) {
     this.#file = file;
     let db: Database | undefined;
