@@ -1,7 +1,8 @@
 /** Fetches one file, going on where an earlier attempt ended. */
-import { open, readFile, rm, stat } from 'node:fs/promises';
+import { closeSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LookoutError, messageOf } from '../errors.ts';
+import { LookoutError } from '../errors.ts';
 import { type Answer, get, Interrupted } from './http.ts';
 
 export interface DownloadLimits {
@@ -55,7 +56,7 @@ export async function download(
     } catch (error) {
       if (!(error instanceof Interrupted)) {
         await discard(to);
-        throw error;
+        throw isSystemError(error) ? unwritable(to, error) : error;
       }
       if (error.lasting || attempt === TRIES) throw await givenUp(url, to, error);
       const pause = Math.max(
@@ -66,6 +67,14 @@ export async function download(
       await wait(pause);
     }
   }
+}
+
+function isSystemError(error: unknown): error is Error {
+  return error instanceof Error && 'syscall' in error;
+}
+
+function unwritable(file: string, cause: Error): LookoutError {
+  return new LookoutError('MODEL_WRITE_FAILED', `${file} cannot be written: ${cause.message}`, { cause });
 }
 
 async function givenUp(url: string, to: string, cause: Interrupted): Promise<LookoutError> {
@@ -155,54 +164,44 @@ interface Target {
   onProgress: DownloadOptions['onProgress'];
 }
 
+/** Everything here is synchronous up to the listeners: what happens to a response before them is lost. */
 async function receive(answer: Answer, { url, to, start, total, limits, onProgress }: Target): Promise<void> {
   const { response, alive, cutReason } = answer;
-  const file = await writing(to, async () => {
-    if (start > 0) return open(to, 'a');
-    await discard(to);
-    const fresh = await open(to, 'w');
-    const { etag } = response.headers;
-    if (etag?.startsWith('"')) {
-      const note = await open(noteOf(to), 'w');
-      await note.writeFile(JSON.stringify({ url, etag } satisfies Partial)).finally(() => note.close());
-    }
-    return fresh;
-  });
-  let received = start;
+  const file = openPartial(url, to, start, response.headers.etag);
   try {
+    let received = start;
     onProgress?.(received, total);
-    for await (const chunk of interruptible(response, cutReason)) {
-      alive();
-      received += chunk.length;
-      checkSize(url, received, false, limits);
-      await writing(to, () => file.writeFile(chunk));
-      onProgress?.(received, total);
-    }
-    if (total !== null && received !== total) {
-      throw new Interrupted(`the connection ended after ${received} of ${total} bytes`);
-    }
+    await new Promise<void>((resolve, reject) => {
+      const broken = (reason: string) => reject(new Interrupted(cutReason() ?? reason));
+      response.on('end', resolve);
+      response.on('error', (error) => broken(`the connection broke: ${error.message}`));
+      response.on('close', () => broken('the connection was closed'));
+      // Written at once, not through a queue: what a broken stream still holds would be lost.
+      response.on('data', (chunk: Buffer) => {
+        try {
+          alive();
+          received += chunk.length;
+          checkSize(url, received, false, limits);
+          writeFileSync(file, chunk);
+          onProgress?.(received, total);
+        } catch (error) {
+          reject(error);
+          response.destroy();
+        }
+      });
+    });
     checkSize(url, received, true, limits);
-    await writing(to, () => file.sync());
+    fsyncSync(file);
   } finally {
-    await file.close();
+    closeSync(file);
   }
 }
 
-async function* interruptible(
-  response: AsyncIterable<Buffer>,
-  cutReason: () => string | null,
-): AsyncGenerator<Buffer> {
-  try {
-    yield* response;
-  } catch (error) {
-    throw new Interrupted(cutReason() ?? `the connection broke: ${messageOf(error)}`);
-  }
-}
-
-async function writing<T>(file: string, step: () => Promise<T>): Promise<T> {
-  try {
-    return await step();
-  } catch (cause) {
-    throw new LookoutError('MODEL_WRITE_FAILED', `${file} cannot be written: ${messageOf(cause)}`, { cause });
-  }
+/** Opens the file for the bytes from `start` on, and notes beside it which file on the server they belong to. */
+function openPartial(url: string, to: string, start: number, etag: string | undefined): number {
+  if (start > 0) return openSync(to, 'a');
+  rmSync(noteOf(to), { force: true });
+  const file = openSync(to, 'w');
+  if (etag?.startsWith('"')) writeFileSync(noteOf(to), JSON.stringify({ url, etag } satisfies Partial));
+  return file;
 }
