@@ -196,8 +196,10 @@ export class Daemon implements Service {
     const open = await store.leftOpen();
     for (const { event, lastSeenAt } of open) {
       const change = { type: 'end' as const, event: { ...event, endedAt: lastSeenAt } };
-      await store.recordEvent(change, publisher.eventMessages(change));
+      void store.recordEvent(change, publisher.eventMessages(change));
     }
+    // A disk that has become full must not hold up the start: what it does not take now waits in the queue.
+    await store.flush();
     if (open.length > 0) this.#log.warn(`ended ${open.length} events that the last run left open`);
     publisher.wake();
   }
