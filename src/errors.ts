@@ -53,6 +53,7 @@ export const ERROR_CODES = {
   MQTT_UNREACHABLE: EXIT.internal,
   MQTT_VERSION: EXIT.config,
   STORE_CORRUPT: EXIT.config,
+  STORE_FULL: EXIT.internal,
   STORE_LOCKED: EXIT.config,
   STORE_MISSING: EXIT.config,
   STORE_TOO_NEW: EXIT.config,

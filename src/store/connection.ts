@@ -14,7 +14,7 @@ const QUARANTINED_FILES = 3;
 
 /**
  * Opens or creates the database, brings it up to date and checks that it can be written.
- * @throws LookoutError STORE_TOO_NEW, STORE_UNWRITABLE or SYSTEM_UNSUPPORTED; SqliteError if the file is damaged
+ * @throws LookoutError STORE_TOO_NEW, STORE_FULL, STORE_UNWRITABLE or SYSTEM_UNSUPPORTED; SqliteError if the file is damaged
  * (see `isDamage`)
  */
 export function openForWriting(file: string): Database {
@@ -41,8 +41,18 @@ export function openForWriting(file: string): Database {
   }
 }
 
+/** Faults of the disk that may pass without anybody changing a setting. */
+const PASSING = /^(SQLITE_(FULL|IOERR)|ENOSPC|EDQUOT|EIO)/;
+
 /** A file or folder of the store that cannot be written, as an error that says why. */
 export function unwritable(what: string, path: string, cause: unknown): LookoutError {
+  if (PASSING.test(codeOf(cause))) {
+    return new LookoutError(
+      'STORE_FULL',
+      `${what} ${path}: no room, or a fault of the disk: ${messageOf(cause)} (${codeOf(cause)})`,
+      { cause, hint: 'Make room. The service tries again by itself.' },
+    );
+  }
   return new LookoutError(
     'STORE_UNWRITABLE',
     `${what} ${path}: cannot be written: ${messageOf(cause)} (${codeOf(cause)})`,

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { isDamage, lockForWriting, openForWriting, quarantine } from '../../../src/store/connection.ts';
+import {
+  isDamage,
+  lockForWriting,
+  openForWriting,
+  quarantine,
+  unwritable,
+} from '../../../src/store/connection.ts';
 import { folder } from '../../support/store.ts';
 
 test('a database is opened so that a commit survives a power cut and space can be given back', () => {
@@ -29,6 +35,20 @@ test('a folder that cannot be created is named with the reason', () => {
     code: 'STORE_UNWRITABLE',
     message: /file\/sub\/lookout\.db: cannot be written: .*(ENOTDIR|EEXIST)/,
   });
+});
+
+test('what may pass by itself, such as a full disk, is told from what somebody must put right', () => {
+  for (const [code, expected] of [
+    ['SQLITE_FULL', 'STORE_FULL'],
+    ['SQLITE_IOERR_WRITE', 'STORE_FULL'],
+    ['ENOSPC', 'STORE_FULL'],
+    ['EACCES', 'STORE_UNWRITABLE'],
+    ['SQLITE_READONLY', 'STORE_UNWRITABLE'],
+  ] as const) {
+    const error = unwritable('database', '/data/lookout.db', Object.assign(new Error('no'), { code }));
+    assert.equal(error.code, expected, code);
+    assert.equal(error.exitCode, expected === 'STORE_FULL' ? 70 : 78);
+  }
 });
 
 test('a folder in place of the database is refused', () => {
