@@ -22,6 +22,7 @@ import {
   ORIGIN_FILE,
   type Origin,
   partialFile,
+  stageFolder,
 } from './library.ts';
 import { DESCRIPTION_KEY, loadModel } from './load.ts';
 import { addedFileIn } from './names.ts';
@@ -67,14 +68,14 @@ export async function addModel(
       hint: `\`lookout model remove ${name}\` first, or choose another name with --name.`,
     });
   }
-  const stage = join(folder, `.${name}.adding`);
+  const stage = stageFolder(folder, name);
   const source = join(stage, `${name}.tflite`);
+  const out = addedFileIn(stage, name);
   try {
     await rm(stage, { recursive: true, force: true });
     await mkdir(join(stage, name), { recursive: true });
     const published = await obtain(folder, source, wanted, options);
     const labels = await obtainLabels(stage, wanted, options);
-    const out = addedFileIn(stage, name);
     const made = (await isTflite(source, wanted.url))
       ? await importTflite({ file: source, out, labels })
       : await takeOnnx(source, out, labels, published, wanted);
@@ -92,7 +93,7 @@ export async function addModel(
     await rename(join(stage, name), join(folder, name));
     return { name, file: addedFileIn(folder, name), origin, description, trial };
   } catch (error) {
-    throw explained(error, folder, source, wanted.from ?? wanted.url);
+    throw explained(error, folder, [source, out], wanted.from ?? wanted.url);
   } finally {
     await rm(stage, { recursive: true, force: true }).catch(() => {});
   }
@@ -214,11 +215,12 @@ function withoutPassword(address: string): string {
   return url.href;
 }
 
-/** Names the file that the user knows instead of our working copy, and system errors by their code. */
-function explained(error: unknown, folder: string, working: string, known: string): unknown {
+/** Names the file that the user knows instead of our working copies, and gives system errors a code. */
+function explained(error: unknown, folder: string, working: string[], known: string): unknown {
   if (error instanceof LookoutError) {
     const { code, hint, cause } = error;
-    return new LookoutError(code, error.message.replaceAll(working, known), { hint, cause });
+    const message = working.reduce((text, path) => text.replaceAll(path, known), error.message);
+    return new LookoutError(code, message, { hint, cause });
   }
   if (!(error instanceof Error && 'syscall' in error)) return error;
   return new LookoutError('MODEL_WRITE_FAILED', `${folder} cannot be written: ${error.message}`, {

@@ -81,10 +81,16 @@ export function partialFile(folder: string, name: string): string {
   return join(folder, `${name}.part`);
 }
 
-/** Deletes a model and what an unfinished download of it has left. Says whether there was anything. */
+/** Where a model is made ready; only a killed `add` leaves it behind. */
+export function stageFolder(folder: string, name: string): string {
+  return join(folder, `.${name}.adding`);
+}
+
+/** Deletes a model and what an unfinished `add` of it has left. Says whether there was anything. */
 export async function removeModel(folder: string, name: string): Promise<boolean> {
   const partial = partialFile(folder, name);
-  const things = [join(folder, name), partial];
+  const folders = [join(folder, name), stageFolder(folder, name)];
+  const things = [...folders, partial];
   const there = await Promise.all(
     things.map((path) =>
       stat(path).then(
@@ -93,7 +99,7 @@ export async function removeModel(folder: string, name: string): Promise<boolean
       ),
     ),
   );
-  await rm(join(folder, name), { recursive: true, force: true });
+  for (const path of folders) await rm(path, { recursive: true, force: true });
   await discard(partial);
   return there.includes(true);
 }
