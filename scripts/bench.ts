@@ -16,6 +16,7 @@ import { pino } from 'pino';
 import { stringify } from 'yaml';
 import { Scene } from '../src/capture/demo/scene.ts';
 import { loadConfig } from '../src/config/load.ts';
+import { DEFAULT_MODEL } from '../src/config/schema.ts';
 import { Daemon } from '../src/daemon.ts';
 import { prepare } from '../src/prepare.ts';
 
@@ -44,7 +45,7 @@ interface Row {
 try {
   const config = writeConfig();
   const loaded = loadConfig({ file: config });
-  const { model } = await prepare(loaded);
+  const model = (await prepare(loaded)).models.get(DEFAULT_MODEL)!;
   process.stderr.write(`model ${model.description.name}, ${threads} inference thread(s), ${rounds} rounds\n`);
 
   const bare = new Worker(new URL('./bench/bare.ts', import.meta.url), {

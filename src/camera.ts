@@ -11,11 +11,10 @@ import type { Logger } from 'pino';
 import { createSource } from './capture/create.ts';
 import type { FramePool } from './capture/pool.ts';
 import { CameraSupervisor } from './capture/supervisor.ts';
-import { Decider } from './decide/decider.ts';
-import type { CompiledLabels } from './decide/groups.ts';
+import { type CameraModels, Decider } from './decide/decider.ts';
 import type { Clock } from './platform/clock.ts';
 import { logEvent } from './platform/logger.ts';
-import type { PreparedCamera } from './prepare.ts';
+import { labelsOf, type PreparedCamera } from './prepare.ts';
 import type { Command } from './publish/commands.ts';
 import type { Publisher } from './publish/publisher.ts';
 import { LATEST, snapshotPath } from './store/paths.ts';
@@ -29,8 +28,6 @@ export interface CameraParts {
   store: Store;
   publisher: Publisher;
   pool: FramePool;
-  compiled: CompiledLabels;
-  model: string;
   logThreshold: number;
   clock: Clock;
   log: Logger;
@@ -56,6 +53,9 @@ export class Camera implements Service {
   readonly #log: Logger;
   readonly #supervisor: CameraSupervisor;
   readonly #decider: Decider;
+  #models: CameraModels;
+  /** One threshold in place of all, by command. */
+  #threshold: number | null = null;
   #lookedAt = '[]';
   readonly #best = new Map<string, BestFrame>();
   readonly #pending = new Set<Promise<void>>();
@@ -67,14 +67,12 @@ export class Camera implements Service {
     const { config } = prepared;
     this.name = name;
     this.#prepared = prepared;
+    this.#models = prepared.models;
     this.#parts = parts;
     this.#log = parts.log.child({ camera: name });
     this.#decider = new Decider({
       camera: name,
-      labels: prepared.labels,
-      zones: config.zones,
-      compiled: parts.compiled,
-      model: parts.model,
+      models: prepared.models,
       logThreshold: parts.logThreshold,
       newId: parts.newId,
     });
@@ -105,12 +103,11 @@ export class Camera implements Service {
   }
 
   async start(): Promise<void> {
-    const { config, labels } = this.#prepared;
+    const { config } = this.#prepared;
     const { publisher, clock } = this.#parts;
-    for (const label of Object.keys(labels)) publisher.setLabel(this.name, label, false);
+    this.sayLabels();
     publisher.setSetting(this.name, 'enabled', config.enabled);
     publisher.setSetting(this.name, 'detect', config.detect);
-    publisher.setSetting(this.name, 'threshold', this.#threshold());
     this.#parts.vision.setDetect(this.name, config.detect);
     this.#cancelTick = clock.every(TICK_MS, () => {
       this.#apply(this.#decider.tick(clock.now(), clock.monotonic()));
@@ -133,6 +130,19 @@ export class Camera implements Service {
     while (this.#pending.size > 0) await Promise.all(this.#pending);
   }
 
+  /** Has other models or labels judged from now on; events that they end are told first. */
+  setModels(models: CameraModels): void {
+    this.#models = models;
+    this.#apply(this.#decider.setModels(models, this.#parts.clock.now()));
+    this.#lookAgain();
+  }
+
+  /** Says the state of all labels and of what depends on them. */
+  sayLabels(): void {
+    this.#sayLabels(Object.keys(labelsOf(this.#models)));
+    this.#parts.publisher.setSetting(this.name, 'threshold', this.#shownThreshold());
+  }
+
   /** Takes the analysis of a frame and its picture, whose buffer it passes on. */
   onAnalysis(analysis: Analysis, frame: Frame): void {
     const { detections, changes, best } = this.#decider.observe(analysis);
@@ -149,7 +159,7 @@ export class Camera implements Service {
   }
 
   /** Carries out a command from MQTT. */
-  onCommand([, setting, value]: Command): void {
+  onCommand([, setting, value]: Exclude<Command, [string, 'model', string]>): void {
     switch (setting) {
       case 'enabled':
         this.#watch(this.#supervisor.setEnabled(value));
@@ -158,6 +168,7 @@ export class Camera implements Service {
         this.#parts.vision.setDetect(this.name, value);
         break;
       case 'threshold':
+        this.#threshold = value;
         this.#decider.setThreshold(value);
         break;
       case 'snapshot':
@@ -182,14 +193,12 @@ export class Camera implements Service {
       void store.recordEvent(change, messages).then((committed) => committed && publisher.wake());
       if (change.type !== 'update') this.#saveBest(change);
     }
-    const open = this.#decider.open;
-    for (const label of new Set(changes.map(({ event }) => event.label))) {
-      publisher.setLabel(
-        this.name,
-        label,
-        open.some((event) => event.label === label),
-      );
-    }
+    this.#sayLabels(new Set(changes.map(({ event }) => event.label)));
+  }
+
+  #sayLabels(labels: Iterable<string>): void {
+    const open = new Set(this.#decider.open.map(({ label }) => label));
+    for (const label of labels) this.#parts.publisher.setLabel(this.name, label, open.has(label));
   }
 
   /** Tells vision where to look again, when that has changed. */
@@ -256,9 +265,9 @@ export class Camera implements Service {
     this.#pending.add(watched);
   }
 
-  /** The `on` threshold that MQTT shows: the lowest of the camera's labels. */
-  #threshold(): number {
-    return Math.min(1, ...Object.values(this.#prepared.labels).map(({ on }) => on));
+  /** The `on` threshold that MQTT shows: the commanded one, else the lowest of the camera's labels. */
+  #shownThreshold(): number {
+    return this.#threshold ?? Math.min(1, ...Object.values(labelsOf(this.#models)).map(({ on }) => on));
   }
 }
 

@@ -3,13 +3,15 @@ import { randomFillSync } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Camera, type CameraParts } from './camera.ts';
 import { FramePool } from './capture/pool.ts';
+import { Changes } from './changes.ts';
 import type { LoadedConfig } from './config/load.ts';
+import { DEFAULT_MODEL } from './config/schema.ts';
 import { readBoard } from './platform/board.ts';
 import { type Clock, systemClock } from './platform/clock.ts';
 import { HealthMonitor } from './platform/health.ts';
 import { createIdSource } from './platform/id.ts';
 import { notify, Watchdog } from './platform/systemd.ts';
-import { type Prepared, prepare } from './prepare.ts';
+import { labelsOf, modelsInUse, type Prepared, prepare } from './prepare.ts';
 import { Publisher } from './publish/publisher.ts';
 import { Store } from './store/store.ts';
 import type { Service } from './types.ts';
@@ -33,6 +35,9 @@ export class Daemon implements Service {
   readonly #running: { name: string; stop: () => Promise<void> }[] = [];
   readonly #cameras = new Map<string, Camera>();
   readonly #monitor: HealthMonitor;
+  /** Keys of the models that the log was told of since they are in use. */
+  #saidModels = new Set<string>();
+  #changes: Changes | null = null;
   #end: (reason: string) => void = () => {};
 
   /** Frames that went through the whole pipeline since the start. */
@@ -59,8 +64,7 @@ export class Daemon implements Service {
     log.info(`Lookout ${VERSION}, ${this.#loaded.file ?? 'embedded defaults (no configuration file)'}`);
 
     const prepared = await prepare(this.#loaded);
-    const { model, compiled } = prepared;
-    for (const warning of compiled.warnings) log.warn(warning);
+    this.#warn(prepared);
 
     const store = new Store({ ...config.store, config: config.store, clock, log });
     await this.#start('store', store);
@@ -71,13 +75,17 @@ export class Daemon implements Service {
       device: config.device,
       cameras: [...prepared.cameras].map(([name, camera]) => ({
         name,
-        labels: Object.keys(camera.labels),
+        labels: Object.keys(labelsOf(camera.models)),
       })),
+      models: [...prepared.models.keys()],
       outbox: store,
       clock,
       log,
       random: this.#random,
-      onCommand: (...command) => this.#cameras.get(command[0])?.onCommand(command),
+      onCommand: (...command) => {
+        if (command[1] === 'model') this.#changes?.select(command[0], command[2]);
+        else this.#cameras.get(command[0])?.onCommand(command);
+      },
     });
     await this.#start('mqtt', publisher);
     if (publisher.address) log.info(`MQTT ${publisher.address}, topics ${publisher.topic}/#`);
@@ -87,8 +95,10 @@ export class Daemon implements Service {
     const monitor = this.#monitor;
     await this.#start('health', monitor);
     const vision = new Vision({
-      model,
-      config: config.model,
+      ...modelsInUse(
+        prepared.models,
+        new Map([...prepared.cameras].map(([name, { models }]) => [name, models])),
+      ),
       cameras: config.cameras,
       clock,
       log,
@@ -102,21 +112,29 @@ export class Daemon implements Service {
       },
     });
     await this.#start('vision', vision);
-    log.info(
-      `model ${model.description.name}, ${model.description.input.width}×${model.description.input.height}, ` +
-        `on ${vision.info.provider} with ${vision.info.threads} ${vision.info.threads === 1 ? 'thread' : 'threads'}`,
-    );
-    if (model.description.warning) log.warn(model.description.warning);
-
     this.#buildCameras(prepared, { vision, store, publisher, pool, clock, log, monitor });
     const board = await readBoard();
-    publisher.setInfo({
-      version: VERSION,
-      board: board.model,
-      model: model.description.name,
-      model_sha256: model.sha256,
-      provider: vision.info.provider,
-      cameras: [...this.#cameras.keys()],
+    const sayInfo = (current: Prepared, configError: string | null) => {
+      this.#sayModels(current, vision);
+      const model = current.models.get(DEFAULT_MODEL)!;
+      const running = vision.infos.get(model.key) ?? [...vision.infos.values()][0]!;
+      publisher.setInfo({
+        version: VERSION,
+        board: board.model,
+        model: model.description.name,
+        model_sha256: model.sha256,
+        provider: running.provider,
+        cameras: [...this.#cameras.keys()],
+        models: Object.fromEntries(
+          [...current.models].map(([name, { description }]) => [name, description.name]),
+        ),
+        config_error: configError,
+      });
+    };
+    sayInfo(prepared, null);
+    this.#changes = new Changes({
+      ...{ loaded: this.#loaded, prepared, cameras: this.#cameras, vision, publisher, log },
+      onChange: sayInfo,
     });
     const cameras = [...this.#cameras.values()];
     await this.#start('cameras', {
@@ -138,12 +156,19 @@ export class Daemon implements Service {
     await notify('READY=1', `STATUS=watching ${[...this.#cameras.keys()].join(', ')}`);
   }
 
+  /** Reads the configuration anew and takes over what can change without a restart; see Changes. */
+  reload(read: () => LoadedConfig): void {
+    if (this.#changes) this.#changes.reload(read);
+    else this.#log.warn('the configuration is not read anew before the start is complete');
+  }
+
   /**
    * Stops in the order of the data, so that what was seen is still written and sent: cameras, vision, open events,
    * broker, database.
    */
   async stop(): Promise<void> {
     await notify('STOPPING=1');
+    this.#changes?.stop();
     for (let part = this.#running.pop(); part; part = this.#running.pop()) {
       try {
         await part.stop();
@@ -163,6 +188,26 @@ export class Daemon implements Service {
     await part.start();
   }
 
+  #warn({ models }: Prepared): void {
+    const said = new Set([...models.values()].flatMap(({ compiled }) => compiled.warnings));
+    for (const warning of said) this.#log.warn(warning);
+  }
+
+  /** Says what runs the models that are in use. */
+  #sayModels({ models }: Prepared, vision: Vision): void {
+    for (const { key, description } of new Map(
+      [...models.values()].map((model) => [model.key, model]),
+    ).values()) {
+      const info = vision.infos.get(key);
+      if (!info || this.#saidModels.has(key)) continue;
+      const { name, input, warning } = description;
+      const threads = `${info.threads} ${info.threads === 1 ? 'thread' : 'threads'}`;
+      this.#log.info(`model ${name}, ${input.width}×${input.height}, on ${info.provider} with ${threads}`);
+      if (warning) this.#log.warn(warning);
+    }
+    this.#saidModels = new Set(vision.infos.keys());
+  }
+
   #buildCameras(
     prepared: Prepared,
     parts: Pick<CameraParts, 'vision' | 'store' | 'publisher' | 'pool' | 'clock' | 'log'> & {
@@ -173,8 +218,6 @@ export class Daemon implements Service {
     for (const [name, camera] of prepared.cameras) {
       const built = new Camera(name, camera, {
         ...parts,
-        compiled: prepared.compiled,
-        model: prepared.model.description.name,
         logThreshold: this.#loaded.config.store.log_threshold,
         random: this.#random,
         newId,

@@ -1,32 +1,113 @@
 /** What is worked out from the configuration before anything starts, so that mistakes end here. */
+import { createHash } from 'node:crypto';
 import type { LoadedConfig } from './config/load.ts';
-import type { CameraConfig, LabelConfig } from './config/schema.ts';
-import type { CompiledLabels } from './decide/groups.ts';
-import { resolveLabels } from './decide/labels.ts';
+import { type CameraConfig, DEFAULT_MODEL, type ModelConfig } from './config/schema.ts';
+import type { CameraModels, ZoneModel } from './decide/decider.ts';
+import { modelOf, type ResolvedLabels, resolveLabels } from './decide/labels.ts';
+import { LookoutError } from './errors.ts';
 import { type LoadedModel, loadModel } from './model/load.ts';
+import type { ModelUse } from './vision/messages.ts';
+import type { Models } from './vision/vision.ts';
+
+/** A model that cameras may use. */
+export interface PreparedModel extends LoadedModel, ResolvedLabels {
+  config: ModelConfig;
+  /** Models with the same key have the same content and settings, so that one session serves them. */
+  key: string;
+}
 
 export interface PreparedCamera {
   config: CameraConfig;
-  /** The labels that make events on this camera, with every setting worked out. */
-  labels: Record<string, LabelConfig>;
+  /** The models that look at it, and the labels that make events, with every setting worked out. */
+  models: CameraModels;
 }
 
 export interface Prepared {
-  model: LoadedModel;
-  compiled: CompiledLabels;
-  cameras: Map<string, PreparedCamera>;
+  /** All that are configured, by name, the default one first. */
+  models: ReadonlyMap<string, PreparedModel>;
+  cameras: ReadonlyMap<string, PreparedCamera>;
 }
 
 /**
- * Loads the model and works out the labels of every camera.
+ * Reads the models and works out the labels of every camera.
  * @throws LookoutError MODEL_*, LABEL_UNKNOWN or CONFIG_INVALID
  */
-export async function prepare({ config, baseDir }: LoadedConfig): Promise<Prepared> {
-  const model = await loadModel(config.model, baseDir);
-  const { compiled, labels } = resolveLabels(model.description, config);
+export async function prepare({
+  config,
+  baseDir,
+}: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<Prepared> {
+  const configs = { [DEFAULT_MODEL]: config.model, ...config.models };
+  const loaded: Record<string, LoadedModel> = {};
+  for (const [name, settings] of Object.entries(configs)) loaded[name] = await loadModel(settings, baseDir);
+  const resolved = resolveLabels(
+    Object.fromEntries(Object.entries(loaded).map(([name, { description }]) => [name, description])),
+    config,
+  );
+  const models = new Map(
+    Object.entries(configs).map(([name, settings]) => {
+      const model = loaded[name]!;
+      return [name, { ...model, ...resolved[name]!, config: settings, key: keyOf(model, settings) }];
+    }),
+  );
   const cameras = new Map<string, PreparedCamera>();
   for (const [name, camera] of Object.entries(config.cameras)) {
-    cameras.set(name, { config: camera, labels: labels[name] ?? {} });
+    cameras.set(name, { config: camera, models: cameraModels(models, name, camera) });
   }
-  return { model, compiled, cameras };
+  return { models, cameras };
+}
+
+/**
+ * The models that look at a camera and its zones.
+ * @throws LookoutError CONFIG_INVALID if there is no such model
+ */
+export function cameraModels(
+  models: ReadonlyMap<string, PreparedModel>,
+  name: string,
+  camera: CameraConfig,
+): CameraModels {
+  const zoneModel = (zone: string | null): ZoneModel => {
+    const wanted = modelOf(camera, zone);
+    const model = models.get(wanted);
+    if (!model) {
+      throw new LookoutError('CONFIG_INVALID', `cameras.${name}: there is no model ${wanted} any more`);
+    }
+    const { key, description, compiled } = model;
+    const limit = zone === null ? undefined : camera.zones[zone]?.labels;
+    const labels = Object.entries(model.labels[name] ?? {}).filter(
+      ([label]) => limit?.includes(label) ?? true,
+    );
+    return { key, name: description.name, compiled, labels: Object.fromEntries(labels) };
+  };
+  const zones = Object.keys(camera.zones).map((zone) => [zone, zoneModel(zone)]);
+  return { camera: zoneModel(null), zones: Object.fromEntries(zones) };
+}
+
+/** What vision needs: each model that is used once, and what each looks at. */
+export function modelsInUse(
+  models: ReadonlyMap<string, PreparedModel>,
+  cameras: ReadonlyMap<string, CameraModels>,
+): Models {
+  const uses = [...cameras].map(([name, { camera, zones }]): [string, ModelUse] => {
+    const keys = Object.entries(zones).map(([zone, { key }]) => [zone, key]);
+    return [name, { camera: camera.key, zones: Object.fromEntries(keys) }];
+  });
+  const used = new Set(uses.flatMap(([, { camera, zones }]) => [camera, ...Object.values(zones)]));
+  const byKey = new Map([...models.values()].map((model) => [model.key, model]));
+  return {
+    models: [...byKey.values()].filter(({ key }) => used.has(key)),
+    uses: Object.fromEntries(uses),
+  };
+}
+
+/** All labels that make events on a camera, in any of its zones. */
+export function labelsOf({ camera, zones }: CameraModels): ZoneModel['labels'] {
+  return Object.assign({}, ...[camera, ...Object.values(zones)].map(({ labels }) => labels));
+}
+
+function keyOf(
+  { file, sha256, description }: LoadedModel,
+  { providers, threads, spinning }: ModelConfig,
+): string {
+  const identity = JSON.stringify({ file, sha256, description, providers, threads, spinning });
+  return createHash('sha256').update(identity).digest('hex').slice(0, 16);
 }

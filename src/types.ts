@@ -51,9 +51,11 @@ export interface Region {
 /** Why a frame was analysed, or why it was not. */
 export type Gate = 'always' | 'motion' | 'interval' | 'event' | 'snapshot' | 'still' | 'light-switch' | 'off';
 
-/** What the model said about one region: one probability per label of the model, summing to about 1. */
+/** What a model said about one region: one probability per label of the model, summing to about 1. */
 export interface Scores {
   region: Region;
+  /** Key of the model. */
+  model: string;
   probabilities: Float32Array;
 }
 

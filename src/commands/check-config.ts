@@ -10,18 +10,21 @@ export function checkConfigCommand(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ lookout check-config /etc/lookout/lookout.yaml')
     .action(async (file: string | undefined) => {
       const { loadConfig } = await import('../config/load.ts');
-      const { prepare } = await import('../prepare.ts');
+      const { labelsOf, prepare } = await import('../prepare.ts');
       const loaded = loadConfig({ file: configFile(file) });
-      const { model, cameras } = await prepare(loaded);
+      const { models, cameras } = await prepare(loaded);
       const lines = [
         `${loaded.file ?? 'embedded defaults'}: ok`,
         `device    ${loaded.config.device}`,
         `data      ${loaded.config.data_dir}`,
-        `model     ${model.description.name} (${model.description.labels.length} labels)`,
+        ...[...models].map(
+          ([name, { description }], i) =>
+            `model     ${i === 0 ? '' : `${name}: `}${description.name} (${description.labels.length} labels)`,
+        ),
         `mqtt      ${loaded.config.mqtt.enabled ? loaded.config.mqtt.url : 'off'}`,
         ...[...cameras].map(
           ([name, camera]) =>
-            `camera    ${name} (${camera.config.source.kind}): ${Object.keys(camera.labels).join(', ')}`,
+            `camera    ${name} (${camera.config.source.kind}): ${Object.keys(labelsOf(camera.models)).join(', ')}`,
         ),
       ];
       process.stdout.write(`${lines.join('\n')}\n`);

@@ -30,7 +30,7 @@ async function run(named: string | undefined): Promise<void> {
     const inTerminal = isatty(0) || isatty(1);
     process.on('SIGHUP', () => {
       if (inTerminal) resolve('the terminal was closed');
-      else log.warn('SIGHUP: settings are read at start only; restart to apply changes');
+      else daemon.reload(() => loadConfig({ file: configFile(named) }));
     });
     const broken = (error: unknown) => {
       process.exitCode = EXIT.internal;

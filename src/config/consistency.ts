@@ -1,7 +1,7 @@
 /** What no single setting can know: rules between settings. */
 import { layerLabel } from './labels.ts';
 import { type Problem, show } from './problems.ts';
-import { type CameraConfig, type Config, type LabelConfig, NAME } from './schema.ts';
+import { type CameraConfig, type Config, DEFAULT_MODEL, type LabelConfig, NAME } from './schema.ts';
 
 /** Problems between settings that are each valid by themselves. */
 export function checkConsistency(config: Config): Problem[] {
@@ -18,6 +18,8 @@ export function checkConsistency(config: Config): Problem[] {
       checkLabel(say, [...at, 'labels', label], layerLabel(config.labels[label], settings));
     }
   }
+
+  checkModels(say, config);
 
   const { mqtt } = config;
   if (mqtt.username !== undefined && mqtt.username_file !== undefined) {
@@ -41,7 +43,7 @@ export function checkConsistency(config: Config): Problem[] {
   return problems;
 }
 
-/** Problems with the names of cameras and zones in settings of any shape. */
+/** Problems with the names of cameras, zones and models in settings of any shape. */
 export function checkNames(raw: unknown): Problem[] {
   const problems: Problem[] = [];
   const check = (path: string[], group: unknown) => {
@@ -52,10 +54,11 @@ export function checkNames(raw: unknown): Problem[] {
           message: `expected a name of ${NAME.rule}, found ${show(name)}`,
         });
       }
-      if (path.length === 1)
+      if (path.length === 1 && path[0] === 'cameras')
         check([...path, name, 'zones'], entries(value).find(([key]) => key === 'zones')?.[1]);
     }
   };
+  check(['models'], entries(raw).find(([key]) => key === 'models')?.[1]);
   check(['cameras'], entries(raw).find(([key]) => key === 'cameras')?.[1]);
   return problems;
 }
@@ -70,6 +73,23 @@ function checkLabel(say: Say, path: PropertyKey[], label: LabelConfig): void {
   if (off > on) say([...path, 'off'], `expected at most \`on\` (${on}), found ${off}`);
   if (hits > window) say([...path, 'hits'], `expected at most \`window\` (${window}), found ${hits}`);
   if (min > max) say([...path, 'min'], `expected at most \`max\` (${max}), found ${min}`);
+}
+
+function checkModels(say: Say, { models, cameras }: Config): void {
+  if (Object.hasOwn(models, DEFAULT_MODEL)) {
+    say(['models', DEFAULT_MODEL], 'expected another name: `default` is the model under `model`');
+  }
+  const names = [DEFAULT_MODEL, ...Object.keys(models)];
+  const check = (path: PropertyKey[], name: string | undefined) => {
+    if (name === undefined || names.includes(name)) return;
+    say([...path, 'model'], `expected one of the models ${names.join(', ')}, found ${show(name)}`);
+  };
+  for (const [name, { model, zones }] of Object.entries(cameras)) {
+    check(['cameras', name], model);
+    for (const [zone, settings] of Object.entries(zones)) {
+      check(['cameras', name, 'zones', zone], settings.model);
+    }
+  }
 }
 
 const SCHEMES = { rtsp: /^rtsps?:\/\/[^\s]+$/, http: /^https?:\/\/[^\s]+$/ };

@@ -190,14 +190,16 @@ function resolvePaths(
     if (!credentials) return path;
     return resolve(credentials, name);
   };
-  const { model, store, mqtt } = config;
+  const { store, mqtt } = config;
   config.data_dir = absolute(config.data_dir);
   store.file = absolute(store.file, config.data_dir);
   store.snapshots = absolute(store.snapshots, config.data_dir);
-  if (isModelName(model.file)) model.file = modelFile(model.file, baseDir, config.data_dir);
-  else if (model.file !== 'builtin') model.file = absolute(model.file);
-  if (model.labels) model.labels = absolute(model.labels);
-  if (model.description) model.description = absolute(model.description);
+  for (const model of [config.model, ...Object.values(config.models)]) {
+    if (isModelName(model.file)) model.file = modelFile(model.file, baseDir, config.data_dir);
+    else if (model.file !== 'builtin') model.file = absolute(model.file);
+    if (model.labels) model.labels = absolute(model.labels);
+    if (model.description) model.description = absolute(model.description);
+  }
   for (const key of ['username_file', 'password_file', 'ca_file', 'cert_file', 'key_file'] as const) {
     const path = mqtt[key];
     if (path) mqtt[key] = absolute(path);

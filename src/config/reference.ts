@@ -34,6 +34,7 @@ const SAMPLE_KEYS: Record<string, string> = {
   cameras: 'front',
   zones: 'drive',
   labels: 'person',
+  models: 'birds',
   groups: 'vehicle',
 };
 /** Values for the settings that have no default. */
@@ -47,6 +48,7 @@ const SAMPLES: Record<string, unknown> = {
   ],
   path: './clips',
   url: 'rtsp://camera.local/stream1',
+  model: 'birds',
   vehicle: ['car', 'truck'],
   ...defaultLabel,
 };

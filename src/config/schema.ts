@@ -6,11 +6,14 @@ import { z } from 'zod';
 import { sourceSchema } from './sources.ts';
 import { fraction, path, seconds } from './values.ts';
 
-/** Names of devices, cameras and zones: they become parts of topics and of paths. */
+/** Names of devices, cameras, zones and models: they become parts of topics and of paths. */
 export const NAME = {
   pattern: /^[a-z0-9][a-z0-9_-]{0,39}$/,
   rule: 'lower-case letters, digits, - and _, at most 40, starting with a letter or digit',
 };
+
+/** What cameras call the model under `model`; those under `models` have names of their own. */
+export const DEFAULT_MODEL = 'default';
 
 const point = z.tuple([fraction, fraction]);
 
@@ -72,6 +75,10 @@ const zone = z.strictObject({
     .max(32)
     .describe('Corners as [x, y], fractions of the upright picture, 0…1.'),
   labels: z.array(z.string()).optional().describe('Only these labels make events here; by default all.'),
+  model: z
+    .string()
+    .optional()
+    .describe('Name of the model that looks at this zone; by default that of the camera.'),
 });
 
 const camera = z.strictObject({
@@ -99,6 +106,10 @@ const camera = z.strictObject({
     .describe('Seconds without a picture after which the source is restarted; never less than 3 intervals.'),
   motion: motion.prefault({}),
   zones: z.record(z.string(), zone).default({}),
+  model: z
+    .string()
+    .optional()
+    .describe('Name of its model, one of `models`; by default `default`, which is the one under `model`.'),
   labels: z
     .record(z.string(), labelOverride)
     .default({})
@@ -249,6 +260,10 @@ export const configSchema = z.strictObject({
     .refine((cameras) => Object.keys(cameras).length > 0, 'at least one camera')
     .prefault({ demo: { source: { kind: 'demo' } } }),
   model: model.prefault({}),
+  models: z
+    .record(z.string(), model)
+    .default({})
+    .describe('More models by name, for cameras and zones. Each is loaded once, and only while it is used.'),
   groups: z
     .record(z.string(), z.array(z.string()).min(1))
     .default({})

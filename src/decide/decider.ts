@@ -13,22 +13,36 @@
  *     last seen (or `min` was over) and never before `startedAt`.
  *  7. An update is told when the best score grew by 0.05, or by 0.01 after 5 s: what stays the same is told once.
  *  8. The frame of a start or an update is the best one so far: it is the event's picture.
- *  9. Closing ends every event. Nothing else is needed: every start has exactly one end.
+ *  9. Closing ends every event, and so does another model or other settings for the label. Nothing else is needed:
+ *     every start has exactly one end.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { roundScore } from '../config/labels.ts';
-import type { CameraConfig, LabelConfig } from '../config/schema.ts';
+import type { LabelConfig } from '../config/schema.ts';
 import type { Analysis, Box, Detection, Event, EventChange, Region } from '../types.ts';
 import type { CompiledLabels } from './groups.ts';
 import { type Moment, Track } from './track.ts';
 
-export interface DeciderOptions {
-  camera: string;
+/** The model that looks at a zone, and what makes events there. */
+export interface ZoneModel {
+  /** Tells it from any other model, as in Scores. */
+  key: string;
+  /** For the events. */
+  name: string;
+  compiled: CompiledLabels;
   /** Labels that make events, with their effective settings. */
   labels: Record<string, LabelConfig>;
-  zones: CameraConfig['zones'];
-  compiled: CompiledLabels;
-  /** Name of the model, for the events. */
-  model: string;
+}
+
+/** The models of a camera: for the whole picture and zones that are not named, and for the others. */
+export interface CameraModels {
+  camera: ZoneModel;
+  zones: Record<string, ZoneModel>;
+}
+
+export interface DeciderOptions {
+  camera: string;
+  models: CameraModels;
   /** Detections with a lower score are not reported, 0…1. */
   logThreshold: number;
   newId: (now: number) => string;
@@ -50,21 +64,26 @@ interface Score {
   box: Box;
 }
 
+/** What is kept of a zone. */
+interface Zone {
+  model: ZoneModel;
+  /** Room for the scores of one region, one for each of `compiled.names`. */
+  scores: Float32Array;
+  /** By label, with its place in `compiled.names`. */
+  tracks: Map<string, { track: Track; index: number }>;
+}
+
 export class Decider {
   readonly #options: DeciderOptions;
-  readonly #scores: Float32Array;
-  /** Where each label that makes events stands in `compiled.names`. */
-  readonly #index: Map<string, number>;
-  readonly #zones = new Map<string | null, Map<string, Track>>();
+  #models: CameraModels;
+  readonly #zones = new Map<string | null, Zone>();
   #threshold: number | null = null;
   /** When the last three frames were taken. */
   #recent: number[] = [];
 
   constructor(options: DeciderOptions) {
     this.#options = options;
-    const { names } = options.compiled;
-    this.#scores = new Float32Array(names.length);
-    this.#index = new Map(Object.keys(options.labels).map((label) => [label, names.indexOf(label)]));
+    this.#models = options.models;
   }
 
   /** The open events as they are now. */
@@ -86,6 +105,29 @@ export class Decider {
     for (const track of this.#tracks()) track.setThreshold(value);
   }
 
+  /**
+   * Judges by other models or label settings from now on: events of labels for which something changes are ended.
+   * What the models before have still to say is not listened to.
+   */
+  setModels(models: CameraModels, now: number): EventChange[] {
+    this.#models = models;
+    const changes: EventChange[] = [];
+    for (const [name, { model, tracks }] of [...this.#zones]) {
+      this.#zones.delete(name);
+      const next = this.#zone(name);
+      for (const [label, { track }] of tracks) {
+        const successor = next.tracks.get(label);
+        if (successor && isSameLabel(label, model, next.model)) {
+          successor.track = track;
+          continue;
+        }
+        const end = track.close(now);
+        if (end) changes.push(end);
+      }
+    }
+    return changes;
+  }
+
   /** Takes in what vision found in one frame, whether the model looked at it or not. */
   observe({ camera, capturedAt, monotonic, gate, scores }: Analysis): Decision {
     const now: Moment = { wall: capturedAt, monotonic };
@@ -93,17 +135,19 @@ export class Decider {
     this.#recent = [...this.#recent.slice(-2), monotonic];
 
     const seen = new Map<Track, Score>();
-    for (const { region, probabilities } of scores) {
+    for (const { region, model, probabilities } of scores) {
       const { zone, box } = region;
-      this.#options.compiled.score(probabilities, this.#scores);
-      for (const [i, raw] of this.#scores.entries()) {
+      const watched = this.#zone(zone);
+      if (watched.model.key !== model) continue;
+      watched.model.compiled.score(probabilities, watched.scores);
+      for (const [i, raw] of watched.scores.entries()) {
         const score = roundScore(raw);
         if (score < this.#options.logThreshold) continue;
-        const label = this.#options.compiled.names[i]!;
+        const label = watched.model.compiled.names[i]!;
         decision.detections.push({ camera, zone, label, score, box, capturedAt });
       }
-      for (const [label, track] of this.#zone(zone)) {
-        const score = roundScore(this.#scores[this.#index.get(label)!]!);
+      for (const { track, index } of watched.tracks.values()) {
+        const score = roundScore(watched.scores[index]!);
         if (score >= (seen.get(track)?.score ?? 0)) seen.set(track, { score, box });
       }
     }
@@ -139,23 +183,33 @@ export class Decider {
   }
 
   #tracks(): Track[] {
-    return [...this.#zones.values()].flatMap((tracks) => [...tracks.values()]);
+    return [...this.#zones.values()].flatMap(({ tracks }) => [...tracks.values()].map(({ track }) => track));
   }
 
   /** The tracks of a zone, made when it is first seen. */
-  #zone(zone: string | null): Map<string, Track> {
+  #zone(zone: string | null): Zone {
     const known = this.#zones.get(zone);
     if (known) return known;
-    const { camera, labels, zones, model, newId } = this.#options;
-    const allowed = zone === null ? undefined : zones[zone]?.labels;
-    const tracks = new Map<string, Track>();
-    for (const [label, settings] of Object.entries(labels)) {
-      if (allowed && !allowed.includes(label)) continue;
-      const track = new Track({ camera, zone, label, settings, model, newId });
+    const { camera, newId } = this.#options;
+    const model = (zone === null ? undefined : this.#models.zones[zone]) ?? this.#models.camera;
+    const { names } = model.compiled;
+    const tracks: Zone['tracks'] = new Map();
+    for (const [label, settings] of Object.entries(model.labels)) {
+      const track = new Track({ camera, zone, label, settings, model: model.name, newId });
       track.setThreshold(this.#threshold);
-      tracks.set(label, track);
+      tracks.set(label, { track, index: names.indexOf(label) });
     }
-    this.#zones.set(zone, tracks);
-    return tracks;
+    const made = { model, scores: new Float32Array(names.length), tracks };
+    this.#zones.set(zone, made);
+    return made;
   }
+}
+
+/** Whether a label means the same to both: same model, same settings, same classes. */
+function isSameLabel(label: string, a: ZoneModel, b: ZoneModel): boolean {
+  return (
+    a.key === b.key &&
+    isDeepStrictEqual(a.labels[label], b.labels[label]) &&
+    isDeepStrictEqual(a.compiled.classesOf(label), b.compiled.classesOf(label))
+  );
 }

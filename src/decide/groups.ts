@@ -4,10 +4,21 @@ import { LookoutError } from '../errors.ts';
 import type { ModelDescription } from '../model/description.ts';
 import { presetFor } from './presets.ts';
 
-/** A label or group that the configuration names, and where, for messages: `cameras.door.labels`, `dog`. */
+/** A label or group that is named somewhere, and where, for messages: `cameras.door.labels`, `dog`. */
 export interface LabelUse {
   path: string;
   name: string;
+  /**
+   * Models of which one must know it, by the name that the configuration gives them; by default any. None: only the
+   * model that names it can.
+   */
+  models?: readonly string[];
+}
+
+/** A name that is neither a label nor a group of a model. */
+export interface UnknownLabel extends LabelUse {
+  /** Path and name in words, with what may have been meant. */
+  text: string;
 }
 
 /**
@@ -24,6 +35,38 @@ export interface CompiledLabels {
    * @param out one per name
    */
   score(probabilities: Float32Array, out: Float32Array): void;
+  /** The model's classes that a name stands for. */
+  classesOf(name: string): readonly number[];
+}
+
+type Labelled = Pick<ModelDescription, 'name' | 'labels' | 'background' | 'groups'>;
+
+/**
+ * `compileKnown` for the only model there is.
+ * @throws LookoutError LABEL_UNKNOWN with every name that is neither a label nor a group
+ */
+export function compileLabels(
+  description: Labelled,
+  groups: Record<string, readonly string[]>,
+  uses: readonly LabelUse[] = [],
+): CompiledLabels {
+  const { compiled, unknown } = compileKnown(description, groups, uses);
+  refuseUnknown([description.name], unknown);
+  return compiled;
+}
+
+/** @throws LookoutError LABEL_UNKNOWN if there is any */
+export function refuseUnknown(models: readonly string[], unknown: readonly UnknownLabel[]): void {
+  if (unknown.length === 0) return;
+  const [s, es] = models.length === 1 ? ['', 'es'] : ['s', ''];
+  throw new LookoutError(
+    'LABEL_UNKNOWN',
+    [
+      `labels that the model${s} ${models.join(', ')} do${es} not know`,
+      ...new Set(unknown.map(({ text }) => text)),
+    ].join('\n  '),
+    { hint: 'Name a group, a whole label of the model or one of the synonyms in it.' },
+  );
 }
 
 /**
@@ -31,33 +74,32 @@ export interface CompiledLabels {
  * such a line (`tabby` of `tabby, tabby cat`), then of all lines that have it; the same without regard to case.
  * Members of groups may be groups. The configuration's groups come before the model's, and those before the
  * preset's; a group may have the name of a label and contain it.
- * @param uses names that must exist besides the groups' members; a synonym or a preset's group among them becomes a name of its own
- * @throws LookoutError LABEL_UNKNOWN with every name that is neither a label nor a group
+ * @param uses names besides the groups' members; a synonym or a preset's group among them becomes a name of its own
+ * @returns what the model knows of all that, and what it does not; a group without a known member is not scored
  */
-export function compileLabels(
-  description: Pick<ModelDescription, 'name' | 'labels' | 'background' | 'groups'>,
+export function compileKnown(
+  description: Labelled,
   groups: Record<string, readonly string[]>,
-  uses: readonly LabelUse[] = [],
-): CompiledLabels {
+  uses: readonly LabelUse[],
+): { compiled: CompiledLabels; unknown: UnknownLabel[] } {
   const preset = presetFor(description.labels);
   const index = indexLabels(description.labels);
-  const named = new Map<string, { path: string; members: readonly string[] }>();
+  const named = new Map<string, Omit<LabelUse, 'name'> & { members: readonly string[] }>();
   for (const [name, members] of Object.entries(description.groups)) {
-    named.set(name, { path: `the model's group ${name}`, members });
+    named.set(name, { path: `the model's group ${name}`, members, models: [] });
   }
   for (const [name, members] of Object.entries(groups)) named.set(name, { path: `groups.${name}`, members });
 
-  const unknown = new Set<string>();
+  const unknown: UnknownLabel[] = [];
   const warnings = new Set<string>();
 
-  const resolve = ({ path, name }: LabelUse, within: readonly string[]): Set<number> => {
+  const resolve = (use: LabelUse, within: readonly string[]): Set<number> => {
+    const { path, name } = use;
     if (!within.includes(name)) {
       const group = named.get(name);
       if (group) {
         const inner = [...within, name];
-        return new Set(
-          group.members.flatMap((member) => [...resolve({ path: group.path, name: member }, inner)]),
-        );
+        return new Set(group.members.flatMap((member) => [...resolve({ ...group, name: member }, inner)]));
       }
       const classes = preset?.groups[name];
       if (classes) return new Set(classes);
@@ -66,7 +108,8 @@ export function compileLabels(
     if (classes.length === 0) {
       const candidates = [...named.keys(), ...Object.keys(preset?.groups ?? {}), ...index.words];
       const why = preset?.absent[name];
-      unknown.add(`${path}: unknown label \`${name}\`${why ? ` (${why})` : didYouMean(name, candidates)}`);
+      const text = `${path}: unknown label \`${name}\`${why ? ` (${why})` : didYouMean(name, candidates)}`;
+      unknown.push({ ...use, text });
     }
     if (ambiguous) {
       const lines = classes.map((i) => `\`${description.labels[i]}\` (${i})`);
@@ -80,20 +123,15 @@ export function compileLabels(
     if (description.background.includes(label)) continue;
     table.set(label, (table.get(label) ?? new Set()).add(i));
   }
-  for (const name of named.keys()) table.set(name, resolve({ path: name, name }, []));
+  for (const name of named.keys()) {
+    const classes = resolve({ path: name, name }, []);
+    if (classes.size > 0) table.set(name, classes);
+  }
   for (const use of uses) {
     const classes = resolve(use, []);
-    if (!table.has(use.name)) table.set(use.name, classes);
+    if (classes.size > 0 && !table.has(use.name)) table.set(use.name, classes);
   }
-
-  if (unknown.size > 0) {
-    throw new LookoutError(
-      'LABEL_UNKNOWN',
-      [`labels that the model ${description.name} does not know`, ...unknown].join('\n  '),
-      { hint: 'Name a group, a whole label of the model or one of the synonyms in it.' },
-    );
-  }
-  return freeze(table, [...warnings]);
+  return { compiled: freeze(table, [...warnings]), unknown };
 }
 
 interface LabelIndex {
@@ -137,6 +175,7 @@ function freeze(table: ReadonlyMap<string, ReadonlySet<number>>, warnings: strin
   return {
     names: [...table.keys()],
     warnings,
+    classesOf: (name) => [...(table.get(name) ?? [])],
     score(probabilities, out) {
       let next = 0;
       for (let i = 0; i < ends.length; i++) {

@@ -4,6 +4,7 @@
 export type Command =
   | [camera: string, setting: 'enabled' | 'detect', value: boolean]
   | [camera: string, setting: 'threshold', value: number]
+  | [camera: string, setting: 'model', value: string]
   | [camera: string, setting: 'snapshot', value: null];
 
 /** A setting of a camera and its value, as parameters. */
@@ -14,10 +15,11 @@ const DECIMAL = /^(\d{1,3}(\.\d{1,17})?|\.\d{1,17})$/;
 
 /**
  * Reads a command.
+ * @param known names of the cameras, and of the models that they may use
  * @returns the command, or why it was refused, in words for the log
  */
 export function readCommand(
-  cameras: ReadonlySet<string>,
+  { cameras, models }: { cameras: ReadonlySet<string>; models: readonly string[] },
   { camera, setting }: { camera: string; setting: string },
   payload: Uint8Array,
 ): Command | string {
@@ -34,10 +36,14 @@ export function readCommand(
       return text !== null && DECIMAL.test(text) && Number(text) <= 1
         ? [camera, setting, Number(text)]
         : refuse('a number from 0 to 1');
+    case 'model':
+      return text !== null && models.includes(text)
+        ? [camera, setting, text]
+        : refuse(`one of the models ${models.join(', ')}`);
     case 'snapshot':
       return text === 'PRESS' || text === '' ? [camera, setting, null] : refuse('PRESS or nothing');
     default:
-      return `expected one of the settings enabled, detect, threshold, snapshot, found ${show(setting)}`;
+      return `expected one of the settings enabled, detect, threshold, model, snapshot, found ${show(setting)}`;
   }
 }
 

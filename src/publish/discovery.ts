@@ -20,6 +20,8 @@ export interface DiscoveryOptions {
   base: string;
   device: string;
   cameras: readonly PublishedCamera[];
+  /** Names of the models that the cameras may use. */
+  models: readonly string[];
   topics: Topics;
   info: DeviceInfo | null;
 }
@@ -35,11 +37,18 @@ export function discoveryTopic(prefix: string, base: string, device: string): st
 }
 
 /** Describes the device with all its entities. */
-export function describeDevice({ base, device, cameras, topics, info }: DiscoveryOptions): DeviceDiscovery {
+export function describeDevice({
+  base,
+  device,
+  cameras,
+  models,
+  topics,
+  info,
+}: DiscoveryOptions): DeviceDiscovery {
   const id = discoveryId(base, device);
   const entities = [
     ...deviceEntities(topics),
-    ...cameras.flatMap((camera) => cameraEntities(topics, camera)),
+    ...cameras.flatMap((camera) => cameraEntities(topics, camera, models)),
   ];
   return {
     device: {
@@ -119,7 +128,11 @@ function deviceEntities(topics: Topics): Entity[] {
 }
 
 /** Entities of a camera: what it sees, its picture, its state and its settings. */
-function cameraEntities(topics: Topics, { name, labels }: PublishedCamera): Entity[] {
+function cameraEntities(
+  topics: Topics,
+  { name, labels }: PublishedCamera,
+  models: readonly string[],
+): Entity[] {
   const device = [online(topics.status)];
   const camera = [...device, online(topics.cameraStatus(name))];
   const entity = (key: string, what: string, component: Component): Entity => [
@@ -161,6 +174,9 @@ function cameraEntities(topics: Topics, { name, labels }: PublishedCamera): Enti
       mode: 'slider',
       ...setting('threshold'),
     }),
+    ...(models.length > 1
+      ? [entity('model', 'model', { platform: 'select', options: models, ...setting('model') })]
+      : []),
     entity('snapshot', 'take picture', {
       platform: 'button',
       command_topic: topics.command(name, 'snapshot'),

@@ -58,8 +58,8 @@ export function healthPayload(sample: HealthSample): string {
   return JSON.stringify({ ...sample, at: iso(sample.at) });
 }
 
-/** The state of a setting or a label: `ON`, `OFF` or a number. */
-export function statePayload(value: boolean | number): string {
-  if (typeof value === 'number') return String(value);
+/** The state of a setting or a label: `ON`, `OFF`, a number or a name. */
+export function statePayload(value: boolean | number | string): string {
+  if (typeof value !== 'boolean') return String(value);
   return value ? 'ON' : 'OFF';
 }

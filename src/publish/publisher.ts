@@ -17,7 +17,7 @@ import type { EmbeddedBroker } from './broker.ts';
 import { type Command, readCommand, type SettingState } from './commands.ts';
 import { Connection, type Target } from './connection.ts';
 import { isEncrypted, readCredentials } from './credentials.ts';
-import { describeDevice, discoveryId, discoveryTopic } from './discovery.ts';
+import { type DeviceDiscovery, describeDevice, discoveryId, discoveryTopic } from './discovery.ts';
 import { LiveState } from './live.ts';
 import { type Outbox, OutboxDrain } from './outbox.ts';
 import { type DeviceInfo, eventPayload, healthPayload, statePayload } from './payloads.ts';
@@ -28,12 +28,17 @@ export interface PublisherOptions {
   /** Name of this device in topics. */
   device: string;
   cameras: readonly PublishedCamera[];
+  /** Names of the models that the cameras may use. */
+  models: readonly string[];
   outbox: Outbox;
   clock: Clock;
   log: Logger;
   /** 0…1, for the waits between attempts. */
   random: () => number;
-  /** A command that is valid. Its state is echoed when this returns; if it throws, the state stays as it was. */
+  /**
+   * A command that is valid. Its state is echoed when this returns; if it throws, the state stays as it was. Another
+   * model takes time: `confirm` echoes it.
+   */
   onCommand: (...command: Command) => void;
 }
 
@@ -58,8 +63,11 @@ const LOOPBACK = /^(localhost|127\.[\d.]+|\[::1\])$/;
 export class Publisher implements Service {
   readonly #options: PublisherOptions;
   readonly #topics: Topics;
-  readonly #cameras: ReadonlySet<string>;
+  #cameras: readonly PublishedCamera[];
+  #models: readonly string[];
   readonly #discovery: string | null;
+  /** What Home Assistant was told last. */
+  #components: DeviceDiscovery['components'] = {};
   readonly #live: LiveState;
   readonly #drain: OutboxDrain;
   #broker: EmbeddedBroker | null = null;
@@ -73,7 +81,8 @@ export class Publisher implements Service {
     const { config, device, cameras, outbox, clock, log } = options;
     this.#options = options;
     this.#topics = new Topics(config.base, device, cameras);
-    this.#cameras = new Set(cameras.map(({ name }) => name));
+    this.#cameras = cameras;
+    this.#models = options.models;
     this.#discovery = config.discovery ? discoveryTopic(config.discovery, config.base, device) : null;
     const send = (message: Parameters<Connection['publish']>[0]) =>
       this.#connection?.publish(message) ?? Promise.reject(new Error('no connection to the broker'));
@@ -202,6 +211,25 @@ export class Publisher implements Service {
     this.#retain(this.#topics.setting(camera, setting), statePayload(value));
   }
 
+  /** Sets a setting and says it, also when it stays the same. */
+  confirm(...state: SettingState): void {
+    this.setSetting(...state);
+    this.#live.say(this.#topics.setting(state[0], state[1]));
+  }
+
+  /** Changes the labels of cameras and the models they may use; topics of labels that are gone are emptied. */
+  setCameras(cameras: readonly PublishedCamera[], models: readonly string[]): void {
+    this.#cameras = cameras;
+    this.#models = models;
+    for (const { name, labels } of cameras) {
+      const before = this.#topics.labels(name);
+      this.#topics.setLabels(name, labels);
+      const now = new Set(this.#topics.labels(name));
+      for (const topic of before) if (!now.has(topic)) this.#retain(topic, '');
+    }
+    this.#describe();
+  }
+
   setInfo(info: DeviceInfo): void {
     this.#info = info;
     this.#retain(this.#topics.info, JSON.stringify(info));
@@ -223,14 +251,19 @@ export class Publisher implements Service {
 
   #describe(): void {
     if (this.#discovery === null) return;
-    const { config, device, cameras } = this.#options;
+    const { config, device } = this.#options;
     const discovery = describeDevice({
       base: config.base,
       device,
-      cameras,
+      cameras: this.#cameras,
+      models: this.#models,
       topics: this.#topics,
       info: this.#info,
     });
+    // Home Assistant removes an entity of which nothing but the platform is left.
+    const { components } = discovery;
+    for (const [key, { platform }] of Object.entries(this.#components)) components[key] ??= { platform };
+    this.#components = components;
     this.#retain(this.#discovery, JSON.stringify(discovery));
   }
 
@@ -263,7 +296,8 @@ export class Publisher implements Service {
       );
       return;
     }
-    const command = readCommand(this.#cameras, addressed, payload);
+    const cameras = new Set(this.#cameras.map(({ name }) => name));
+    const command = readCommand({ cameras, models: this.#models }, addressed, payload);
     if (typeof command === 'string') this.#refuse(topic, command);
     else this.#apply(topic, command);
   }
@@ -279,9 +313,7 @@ export class Publisher implements Service {
     const [camera, setting, value] = command;
     const state = value === null ? '' : ` is ${statePayload(value)}`;
     log.info({ camera, setting, value }, `command: ${setting} of ${camera}${state}`);
-    if (setting === 'snapshot') return;
-    this.setSetting(...(command as SettingState));
-    this.#live.say(this.#topics.setting(camera, setting));
+    if (setting !== 'snapshot' && setting !== 'model') this.confirm(...(command as SettingState));
   }
 
   /** Said at most once a second. */

@@ -7,7 +7,7 @@
  */
 
 /** What can be changed by a command while Lookout runs; its state is retained beside the command's topic. */
-export const SETTINGS = ['enabled', 'detect', 'threshold'] as const;
+export const SETTINGS = ['enabled', 'detect', 'threshold', 'model'] as const;
 export type Setting = (typeof SETTINGS)[number];
 
 /** Last levels that a camera's own topics use, so no label can. */
@@ -49,6 +49,10 @@ export class Topics {
     this.#labels = new Map(cameras.map(({ name, labels }) => [name, labelLevels(labels)]));
   }
 
+  setLabels(camera: string, labels: readonly string[]): void {
+    this.#labels.set(camera, labelLevels(labels));
+  }
+
   get status(): string {
     return `${this.device}/status`;
   }
@@ -79,6 +83,11 @@ export class Topics {
 
   command(camera: string, setting: Setting | 'snapshot'): string {
     return `${this.device}/${camera}/${setting}/set`;
+  }
+
+  labels(camera: string): string[] {
+    const levels = this.#labels.get(camera)?.values() ?? [];
+    return [...levels].map((level) => `${this.device}/${camera}/${level}`);
   }
 
   /** Null for a label that makes no events on this camera. */

@@ -8,8 +8,8 @@ import type { FromInference, InferenceWorkerData } from './messages.ts';
 import { ModelSession } from './session.ts';
 import { Slots } from './slots.ts';
 
-const { file, model, config, slots: memory, port } = workerData as InferenceWorkerData;
-const slots = new Slots(model, memory);
+const { file, description, config, slots: memory, port } = workerData as InferenceWorkerData;
+const slots = new Slots(description, memory);
 
 function tell(message: FromInference): void {
   parentPort!.postMessage(message);
@@ -33,7 +33,7 @@ function serve(session: ModelSession): void {
 }
 
 try {
-  serve(await ModelSession.open(file, model, config));
+  serve(await ModelSession.open(file, description, config));
 } catch (error) {
   const { code, hint } =
     error instanceof LookoutError ? error : { code: 'INTERNAL' as const, hint: undefined };

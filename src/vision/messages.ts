@@ -12,18 +12,38 @@ export type WatchedCamera = Pick<
   'detect' | 'rotate' | 'mirror' | 'classify' | 'gate' | 'interval' | 'motion' | 'zones'
 >;
 
-export interface VisionWorkerData {
-  cameras: Record<string, WatchedCamera>;
+/** A model to be run. */
+export interface VisionModel {
+  /** Tells it from any other model. */
+  key: string;
+  /** Absolute path of the .onnx file. */
+  file: string;
+  description: ModelDescription;
+  config: SessionConfig;
+}
+
+/** Keys of the models that look at a camera: at zones that are named here, and at everything else. */
+export interface ModelUse {
+  camera: string;
+  zones: Record<string, string>;
+}
+
+/** The vision worker's end of an inference worker. */
+export interface LaneData {
+  key: string;
   model: ModelDescription;
   slots: SharedArrayBuffer;
-  /** To the inference worker. */
   port: MessagePort;
 }
 
-export interface InferenceWorkerData {
-  file: string;
-  model: ModelDescription;
-  config: SessionConfig;
+export interface VisionWorkerData {
+  cameras: Record<string, WatchedCamera>;
+  lanes: LaneData[];
+  /** By camera. */
+  uses: Record<string, ModelUse>;
+}
+
+export interface InferenceWorkerData extends Omit<VisionModel, 'key'> {
   slots: SharedArrayBuffer;
   /** To the vision worker. It brings numbers of slots whose input is ready, and takes those whose output is. */
   port: MessagePort;
@@ -45,6 +65,8 @@ export type ToVision =
   | { type: 'detect'; camera: string; on: boolean }
   | { type: 'open'; camera: string; regions: Region[] }
   | { type: 'snapshot'; camera: string }
+  /** More models, and what is used from now on; models that are not are released. */
+  | { type: 'models'; lanes: LaneData[]; uses: Record<string, ModelUse> }
   | { type: 'stop' };
 
 /** Vision worker → main, once for each frame and in the frames' order. `data` is transferred. */

@@ -4,13 +4,13 @@
  *   frame ─▶ motion ─▶ gate ─┬─ nothing to see ──────────────────────────────▶ analysis
  *                            └─ regions ─▶ resize into a free slot ─▶ model ─▶ analysis
  *
- * While the model runs on one slot, the next is filled.
+ * While the model runs on one slot, the next is filled. Each model has slots of its own; all see the same picture.
  */
 import type { ModelDescription } from '../model/description.ts';
 import type { Region } from '../types.ts';
 import { Gatekeeper, type Verdict } from './gate.ts';
 import { PixelMemory } from './kernels.ts';
-import type { FrameMessage, FromVision, WatchedCamera } from './messages.ts';
+import type { FrameMessage, FromVision, ModelUse, WatchedCamera } from './messages.ts';
 import { MotionDetector } from './motion.ts';
 import { toProbabilities } from './probabilities.ts';
 import { Resizer } from './resize.ts';
@@ -32,22 +32,49 @@ class Watch {
   }
 }
 
+/** A model and the way to it. */
+export interface Lane {
+  key: string;
+  model: ModelDescription;
+  slots: Slots;
+  /** Has the model run on a slot. */
+  infer: (slot: number) => void;
+  /** Lets go of the model. */
+  close: () => void;
+}
+
+/** A lane in use, or one whose last answers are awaited. */
+class OpenLane {
+  readonly lane: Lane;
+  readonly resizer: Resizer;
+  readonly free: number[];
+  /** What the model works on, by slot. */
+  readonly running = new Map<number, { job: Job; region: Region }>();
+  /** Regions that it has not answered for yet. */
+  owed = 0;
+  retired = false;
+
+  constructor(lane: Lane, memory: PixelMemory) {
+    this.lane = lane;
+    this.resizer = new Resizer(memory, lane.model.input);
+    this.free = lane.slots.inputs.map((_, slot) => slot);
+  }
+}
+
 /** A frame whose analysis is not complete. */
 interface Job {
   frame: FrameMessage;
   watch: Watch;
   analysis: FromVision;
-  /** What the model must look at; the first `started` of them are, or were, in slots. */
-  regions: Region[];
+  /** What the models must look at; the first `started` of them are, or were, in slots. */
+  regions: { region: Region; to: OpenLane }[];
   started: number;
 }
 
 export interface PipelineOptions {
   cameras: Record<string, WatchedCamera>;
-  model: ModelDescription;
-  slots: Slots;
-  /** Has the model run on a slot. */
-  infer: (slot: number) => void;
+  lanes: readonly Lane[];
+  uses: Record<string, ModelUse>;
   /** Takes the analyses, in the order of their frames. */
   report: (analysis: FromVision) => void;
 }
@@ -55,11 +82,11 @@ export interface PipelineOptions {
 export class Pipeline {
   readonly #options: PipelineOptions;
   readonly #memory = new PixelMemory();
-  readonly #resizer: Resizer;
   readonly #watches: Map<string, Watch>;
-  readonly #free: number[];
-  /** What the model works on, by slot. */
-  readonly #running = new Map<number, { job: Job; region: Region }>();
+  /** Models in use by their key, and those as well whose last answers are awaited by their lane. */
+  readonly #lanes = new Map<string, OpenLane>();
+  readonly #open = new Map<Lane, OpenLane>();
+  #uses: Record<string, ModelUse> = {};
   readonly #waiting: FrameMessage[] = [];
   /** The frame in the pixel memory, until all its regions are in slots. */
   #current: Job | null = null;
@@ -68,11 +95,10 @@ export class Pipeline {
 
   constructor(options: PipelineOptions) {
     this.#options = options;
-    this.#resizer = new Resizer(this.#memory, options.model.input);
     this.#watches = new Map(
       Object.entries(options.cameras).map(([name, config]) => [name, new Watch(config)]),
     );
-    this.#free = options.slots.inputs.map((_, slot) => slot);
+    this.setModels(options.lanes, options.uses);
   }
 
   /** Nothing is under way. */
@@ -98,16 +124,41 @@ export class Pipeline {
     this.#watches.get(camera)!.gatekeeper.wantSnapshot();
   }
 
-  /** Takes the model's answer in a slot. */
-  answered(slot: number): void {
-    const { job, region } = this.#running.get(slot)!;
-    const { slots, model } = this.#options;
+  /**
+   * Adds models and says which one looks at what from the next frame on. A model that is used no more is closed when
+   * it has answered for the frames before.
+   */
+  setModels(added: readonly Lane[], uses: Record<string, ModelUse>): void {
+    for (const lane of added) {
+      const open = new OpenLane(lane, this.#memory);
+      this.#lanes.set(lane.key, open);
+      this.#open.set(lane, open);
+    }
+    this.#uses = uses;
+    const used = new Set(
+      Object.values(uses).flatMap(({ camera, zones }) => [camera, ...Object.values(zones)]),
+    );
+    for (const [key, open] of this.#lanes) {
+      if (used.has(key)) continue;
+      this.#lanes.delete(key);
+      open.retired = true;
+      this.#closeWhenDone(open);
+    }
+  }
+
+  /** Takes a model's answer in one of its slots. */
+  answered(lane: Lane, slot: number): void {
+    const open = this.#open.get(lane)!;
+    const { job, region } = open.running.get(slot)!;
+    const { key, slots, model } = lane;
     const probabilities = toProbabilities(slots.outputs[slot]!, model.output.kind);
-    this.#running.delete(slot);
-    job.analysis.scores.push({ region, probabilities });
+    open.running.delete(slot);
+    job.analysis.scores.push({ region, model: key, probabilities });
     job.analysis.times.inference += slots.times[slot]!;
-    this.#free.push(slot);
+    open.free.push(slot);
+    open.owed--;
     this.#advance();
+    this.#closeWhenDone(open);
   }
 
   /** Looks at frames, fills slots and reports, as far as it goes. */
@@ -120,7 +171,7 @@ export class Pipeline {
         this.#jobs.push(this.#current);
       }
       const job = this.#current;
-      while (job.started < job.regions.length && this.#free.length > 0) this.#start(job);
+      while ((job.regions[job.started]?.to.free.length ?? 0) > 0) this.#start(job);
       if (job.started < job.regions.length) break;
       this.#current = null;
     }
@@ -145,19 +196,33 @@ export class Pipeline {
     }
     const times = { motion: performance.now() - began, resize: 0, inference: 0 };
     const analysis = { id, gate: verdict.gate, motion, scores: [], times, data };
-    return { frame, watch, analysis, regions: verdict.regions, started: 0 };
+    const regions = verdict.regions.map((region) => ({ region, to: this.#laneOf(camera, region) }));
+    for (const { to } of regions) to.owed++;
+    return { frame, watch, analysis, regions, started: 0 };
   }
 
   /** Resizes the next region of the frame in the pixel memory into a free slot and has the model run on it. */
   #start(job: Job): void {
     const began = performance.now();
-    const slot = this.#free.pop()!;
-    const region = job.regions[job.started++]!;
-    this.#running.set(slot, { job, region });
-    const input = this.#options.slots.inputs[slot]!;
-    this.#resizer.resize(job.frame.format, region.box, job.watch.orientation, input);
+    const { region, to } = job.regions[job.started++]!;
+    const slot = to.free.pop()!;
+    to.running.set(slot, { job, region });
+    const input = to.lane.slots.inputs[slot]!;
+    to.resizer.resize(job.frame.format, region.box, job.watch.orientation, input);
     job.analysis.times.resize += performance.now() - began;
-    this.#options.infer(slot);
+    to.lane.infer(slot);
+  }
+
+  #closeWhenDone(open: OpenLane): void {
+    if (!open.retired || open.owed > 0) return;
+    this.#open.delete(open.lane);
+    open.lane.close();
+  }
+
+  #laneOf(camera: string, { zone }: Region): OpenLane {
+    const use = this.#uses[camera]!;
+    const key = (zone === null ? undefined : use.zones[zone]) ?? use.camera;
+    return this.#lanes.get(key)!;
   }
 }
 

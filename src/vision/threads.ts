@@ -1,57 +1,105 @@
-/** A vision worker and its inference worker: they start together, talk to each other, and end together. */
-import { MessageChannel, type MessagePort, type Transferable, type Worker } from 'node:worker_threads';
+/** A vision worker and its inference workers: they start together, talk to each other, and end together. */
+import { MessageChannel, type Transferable, type Worker } from 'node:worker_threads';
 import { LookoutError } from '../errors.ts';
-import type { ModelDescription } from '../model/description.ts';
 import { startWorker } from '../platform/worker.ts';
 import type {
   FromInference,
   FromVision,
   InferenceWorkerData,
+  LaneData,
+  ModelUse,
   ToVision,
+  VisionModel,
   VisionWorkerData,
   WatchedCamera,
 } from './messages.ts';
-import type { SessionConfig, SessionInfo } from './session.ts';
+import type { SessionInfo } from './session.ts';
 import { Slots } from './slots.ts';
 
 export interface ThreadsOptions {
-  /** Absolute path of the .onnx file. */
-  file: string;
-  model: ModelDescription;
-  config: SessionConfig;
+  models: readonly VisionModel[];
+  uses: Record<string, ModelUse>;
   cameras: Record<string, WatchedCamera>;
   onAnalysis: (analysis: FromVision) => void;
 }
 
-export class Threads {
+/** A thread that runs one model for the vision worker that is given its lane. */
+export class InferenceThread {
+  readonly lane: LaneData;
   /** Resolves when the model is ready; rejects with what kept it from that. */
   readonly ready: Promise<SessionInfo>;
-  /** Resolves when both threads have ended, with the error that ended them, or null after `stop`. */
+  /** Resolves when the thread has ended, with the error that ended it, or null. */
   readonly ended: Promise<unknown>;
-  readonly #vision: Worker;
-  #stopping = false;
 
-  constructor({ file, model, config, cameras, onAnalysis }: ThreadsOptions) {
+  constructor({ key, file, description, config }: VisionModel) {
     const { port1, port2 } = new MessageChannel();
-    const slots = new Slots(model).memory;
-    const visionData: VisionWorkerData = { cameras, model, slots, port: port1 };
-    const inferenceData: InferenceWorkerData = { file, model, config, slots, port: port2 };
-    const start = (path: string, workerData: object, port: MessagePort) =>
-      startWorker(import.meta.url, path, { workerData, transferList: [port] });
-    this.#vision = start('./worker', visionData, port1);
-    const inference = start('./inference-worker', inferenceData, port2);
-
-    this.#vision.on('message', onAnalysis);
+    const slots = new Slots(description).memory;
+    this.lane = { key, model: description, slots, port: port1 };
+    const workerData: InferenceWorkerData = { file, description, config, slots, port: port2 };
+    const worker = startWorker(import.meta.url, './inference-worker', { workerData, transferList: [port2] });
     let refusal: LookoutError | null = null;
-    this.ended = Promise.all([endOf(inference), endOf(this.#vision)]).then((errors) => {
-      const error = errors.find(Boolean) ?? refusal;
-      return error ?? (this.#stopping ? null : new Error('a vision thread ended by itself'));
-    });
+    this.ended = endOf(worker).then((error) => error ?? refusal);
     this.ready = new Promise((resolve, reject) => {
-      inference.on('message', (message: FromInference) => {
+      worker.on('message', (message: FromInference) => {
         if (message.type === 'ready') resolve(message.info);
         else refusal = new LookoutError(message.code, message.message, { hint: message.hint });
       });
+      void this.ended.then((error) => reject(error ?? new Error('stopped before the model was ready')));
+    });
+  }
+
+  /** Ends the thread if no vision worker has its lane. */
+  discard(): void {
+    this.lane.port.close();
+  }
+}
+
+/**
+ * Loads models for `Threads.use`, side by side.
+ * @throws LookoutError MODEL_* when one of them cannot run here; none is left then
+ */
+export async function loadModels(models: readonly VisionModel[]): Promise<InferenceThread[]> {
+  const threads = models.map((model) => new InferenceThread(model));
+  try {
+    await Promise.all(threads.map(({ ready }) => ready));
+    return threads;
+  } catch (error) {
+    for (const thread of threads) thread.discard();
+    throw error;
+  }
+}
+
+export class Threads {
+  /** Resolves when all models are ready; rejects with what kept them from that. */
+  readonly ready: Promise<Map<string, SessionInfo>>;
+  /** Resolves when all threads have ended, with the error that ended them, or null after `stop`. */
+  readonly ended: Promise<unknown>;
+  readonly #vision: Worker;
+  /** All but those that have ended well, as released ones do. */
+  readonly #inference = new Set<InferenceThread>();
+  #stopping = false;
+
+  constructor({ models, uses, cameras, onAnalysis }: ThreadsOptions) {
+    const inference = models.map((model) => new InferenceThread(model));
+    for (const thread of inference) this.#add(thread);
+    const lanes = inference.map(({ lane }) => lane);
+    const workerData: VisionWorkerData = { cameras, lanes, uses };
+    this.#vision = startWorker(import.meta.url, './worker', {
+      workerData,
+      transferList: lanes.map(({ port }) => port),
+    });
+    this.#vision.on('message', onAnalysis);
+    this.ended = endOf(this.#vision).then(async (own) => {
+      const errors = await Promise.all([...this.#inference].map(({ ended }) => ended));
+      const error = errors.find(Boolean) ?? own;
+      return error ?? (this.#stopping ? null : new Error('a vision thread ended by itself'));
+    });
+    this.ready = new Promise((resolve, reject) => {
+      Promise.all(inference.map(async ({ lane, ready }) => [lane.key, await ready] as const)).then(
+        (infos) => resolve(new Map(infos)),
+        // Its end takes the others along.
+        () => {},
+      );
       void this.ended.then((error) => reject(error ?? new Error('stopped before the model was ready')));
     });
   }
@@ -60,11 +108,28 @@ export class Threads {
     this.#vision.postMessage(message, transfer);
   }
 
-  /** Lets the threads finish the frames they have; resolves when both have ended. */
+  /** Adds loaded models and says which look at what from the next frame on; the others are released. */
+  use(added: readonly InferenceThread[], uses: Record<string, ModelUse>): void {
+    for (const thread of added) this.#add(thread);
+    const lanes = added.map(({ lane }) => lane);
+    this.post(
+      { type: 'models', lanes, uses },
+      lanes.map(({ port }) => port),
+    );
+  }
+
+  /** Lets the threads finish the frames they have; resolves when all have ended. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.post({ type: 'stop' });
     await this.ended;
+  }
+
+  #add(thread: InferenceThread): void {
+    this.#inference.add(thread);
+    void thread.ended.then((error) => {
+      if (!error) this.#inference.delete(thread);
+    });
   }
 }
 

@@ -8,20 +8,22 @@
  *             camera, taking turns)  │                            │            │
  *   onAnalysis ◀── analysis, frame ──┼──────── probabilities ◀────┼─ slot ─────┘
  *
+ * Each model in use has an inference worker of its own, which all cameras share. Models are swapped while frames flow:
+ * the new one is loaded first, and the old one answers for the frames it has.
+ *
  * Pixels travel as transferred buffers, model inputs and outputs lie in shared memory: nothing is copied between
  * threads but the probabilities. Threads that die are replaced; the frames they had are dropped and counted.
  */
 import type { Logger } from 'pino';
-import type { CameraConfig, ModelConfig } from '../config/schema.ts';
+import type { CameraConfig } from '../config/schema.ts';
 import { LookoutError } from '../errors.ts';
-import type { LoadedModel } from '../model/load.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Analysis, Frame, Region, Service } from '../types.ts';
-import type { FromVision, WatchedCamera } from './messages.ts';
+import type { FromVision, ModelUse, VisionModel, WatchedCamera } from './messages.ts';
 import { pictureBytes } from './plane.ts';
 import { Scheduler } from './scheduler.ts';
 import type { SessionInfo } from './session.ts';
-import { Threads } from './threads.ts';
+import { loadModels, Threads } from './threads.ts';
 
 /** Frames that are in the threads at once: one in the model, one ready for it, one on its way. */
 const UNDER_WAY = 3;
@@ -30,9 +32,13 @@ const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
 const FAULT_LOG_MS = 1000;
 
-export interface VisionOptions {
-  model: Pick<LoadedModel, 'file' | 'description'>;
-  config: ModelConfig;
+/** The models in use, and by camera what each of them looks at. */
+export interface Models {
+  models: readonly VisionModel[];
+  uses: Record<string, ModelUse>;
+}
+
+export interface VisionOptions extends Models {
   cameras: Record<string, CameraConfig>;
   clock: Clock;
   log: Logger;
@@ -51,7 +57,8 @@ export class Vision implements Service {
   readonly #open = new Map<string, Region[]>();
   readonly #underWay = new Map<number, Frame>();
   #nextId = 0;
-  #info: SessionInfo | null = null;
+  #models: Models;
+  #infos: ReadonlyMap<string, SessionInfo> | null = null;
   #threads: Threads | null = null;
   /** Frames may go to the threads. */
   #running = false;
@@ -64,20 +71,41 @@ export class Vision implements Service {
     this.#options = options;
     this.#scheduler = new Scheduler(Object.keys(options.cameras), UNDER_WAY);
     this.#watched = { ...options.cameras };
+    this.#models = { models: options.models, uses: options.uses };
   }
 
-  /** What runs the model. */
-  get info(): SessionInfo {
-    if (!this.#info) throw new LookoutError('INTERNAL', 'vision: not started');
-    return this.#info;
+  /** What runs each of the models in use, by key. */
+  get infos(): ReadonlyMap<string, SessionInfo> {
+    if (!this.#infos) throw new LookoutError('INTERNAL', 'vision: not started');
+    return this.#infos;
   }
 
   /** @throws LookoutError MODEL_* when the model cannot run here */
   async start(): Promise<void> {
-    const info = await this.#begin();
-    for (const { provider, reason } of info.passedOver) {
-      this.#options.log.info({ provider, reason }, `model.providers: ${provider} is passed over: ${reason}`);
+    this.#sayPassedOver(await this.#begin());
+  }
+
+  /**
+   * Has other models look at the frames from the next one on. Those that are new are loaded first, then those that
+   * are used no more are released.
+   * @param ready called when nothing can fail any more, just before the change
+   * @throws LookoutError MODEL_* when a new model cannot run here; nothing changes then
+   */
+  async swap(next: Models, ready: () => void): Promise<void> {
+    const threads = this.#threads;
+    const known = this.infos;
+    const loaded = await loadModels(next.models.filter(({ key }) => !known.has(key)));
+    const added = new Map<string, SessionInfo>();
+    for (const thread of loaded) added.set(thread.lane.key, await thread.ready);
+    if (!threads || !this.#running || this.#stopping || threads !== this.#threads) {
+      for (const thread of loaded) thread.discard();
+      throw new LookoutError('INTERNAL', 'the vision threads ended while the model was loaded; try again');
     }
+    ready();
+    this.#models = next;
+    this.#infos = new Map(next.models.map(({ key }) => [key, (added.get(key) ?? known.get(key))!]));
+    threads.use(loaded, next.uses);
+    this.#sayPassedOver(added);
   }
 
   /** Analyses the frames that are under way, drops those that wait; resolves when the threads have ended. */
@@ -121,22 +149,25 @@ export class Vision implements Service {
     this.#threads?.post({ type: 'snapshot', camera });
   }
 
-  async #begin(): Promise<SessionInfo> {
-    const { model, config } = this.#options;
+  async #begin(): Promise<ReadonlyMap<string, SessionInfo>> {
     const threads = new Threads({
-      file: model.file,
-      model: model.description,
-      config,
+      ...this.#models,
       cameras: this.#watched,
       onAnalysis: (analysis) => this.#onAnalysis(analysis),
     });
     this.#threads = threads;
     for (const [camera, regions] of this.#open) threads.post({ type: 'open', camera, regions });
     void threads.ended.then((error) => this.#onEnded(error));
-    this.#info = await threads.ready;
+    this.#infos = await threads.ready;
     this.#running = true;
     this.#send();
-    return this.#info;
+    return this.#infos;
+  }
+
+  #sayPassedOver(infos: ReadonlyMap<string, SessionInfo>): void {
+    for (const { provider, reason } of [...infos.values()].flatMap(({ passedOver }) => passedOver)) {
+      this.#options.log.info({ provider, reason }, `model.providers: ${provider} is passed over: ${reason}`);
+    }
   }
 
   #send(): void {
@@ -169,7 +200,7 @@ export class Vision implements Service {
       this.#drop(frame);
     }
     this.#underWay.clear();
-    if (this.#stopping || !this.#info) return;
+    if (this.#stopping || !this.#infos) return;
     const { log, clock } = this.#options;
     log.error({ err: error }, `vision threads failed, starting anew in ${this.#retryMs} ms`);
     this.#cancelRetry = clock.after(this.#retryMs, () => {

@@ -1,18 +1,19 @@
-/** The vision thread: connects the pipeline to main and to the inference worker. */
-import { parentPort, workerData } from 'node:worker_threads';
-import type { ToVision, VisionWorkerData } from './messages.ts';
-import { Pipeline } from './pipeline.ts';
+/** The vision thread: connects the pipeline to main and to the inference workers. */
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { LaneData, ToVision, VisionWorkerData } from './messages.ts';
+import { type Lane, Pipeline } from './pipeline.ts';
 import { Slots } from './slots.ts';
 
-const { cameras, model, slots, port } = workerData as VisionWorkerData;
+const { cameras, lanes, uses } = workerData as VisionWorkerData;
 const main = parentPort!;
+/** To the inference workers. */
+const ports = new Set<MessagePort>();
 let stopping = false;
 
 const pipeline = new Pipeline({
   cameras,
-  model,
-  slots: new Slots(model, slots),
-  infer: (slot) => port.postMessage(slot),
+  lanes: lanes.map(connect),
+  uses,
   report: (analysis) => main.postMessage(analysis, [analysis.data]),
 });
 
@@ -30,21 +31,44 @@ main.on('message', (message: ToVision) => {
     case 'snapshot':
       pipeline.wantSnapshot(message.camera);
       break;
+    case 'models':
+      pipeline.setModels(message.lanes.map(connect), message.uses);
+      break;
     case 'stop':
       stopping = true;
   }
   endWhenIdle();
 });
 
-port.on('message', (slot: number) => {
-  pipeline.answered(slot);
-  endWhenIdle();
-});
-// Without the inference worker there is nothing to do; whoever started both will start both anew.
-port.on('close', () => main.close());
+function connect({ key, model, slots, port }: LaneData): Lane {
+  ports.add(port);
+  const lane: Lane = {
+    key,
+    model,
+    slots: new Slots(model, slots),
+    infer: (slot) => port.postMessage(slot),
+    close: () => {
+      ports.delete(port);
+      port.close();
+    },
+  };
+  port.on('message', (slot: number) => {
+    pipeline.answered(lane, slot);
+    endWhenIdle();
+  });
+  // Without one of the inference workers there is nothing to do; whoever started them will start all anew.
+  port.on('close', () => {
+    if (ports.has(port)) end();
+  });
+  return lane;
+}
 
 function endWhenIdle(): void {
-  if (!stopping || !pipeline.idle) return;
-  port.close();
+  if (stopping && pipeline.idle) end();
+}
+
+function end(): void {
+  for (const port of ports) port.close();
+  ports.clear();
   main.close();
 }

@@ -46,15 +46,16 @@ async function eventsOf({ width, height, fps, lost = 0, camera: changes, thresho
   const { config } = loadConfig({ file: example, env: {} });
   const camera: CameraConfig = { ...config.cameras.road!, ...changes };
   const model = await loadModel({ ...config.model, file: shared(MODEL), labels: undefined }, '/');
-  const { compiled, labels } = resolveLabels(model.description, config);
+  const { compiled, labels } = resolveLabels({ default: model.description }, config).default!;
+  const looking = {
+    ...{ key: 'mobilenet', name: model.description.name, compiled },
+    labels: { vehicle: layerLabel(labels.road!.vehicle) },
+  };
   const deciders = [null, ...thresholds].map((threshold) => {
     let count = 0;
     const decider = new Decider({
       camera: 'road',
-      labels: { vehicle: layerLabel(labels.road!.vehicle) },
-      zones: camera.zones,
-      compiled,
-      model: model.description.name,
+      models: { camera: looking, zones: {} },
       logThreshold: 1,
       newId: () => `event ${++count}`,
     });
@@ -66,8 +67,8 @@ async function eventsOf({ width, height, fps, lost = 0, camera: changes, thresho
   const random = new Seeded(1);
   const log = pino({ level: 'silent' });
   const vision = new Vision({
-    model,
-    config: { ...config.model, providers: ['cpu'], threads: 1 },
+    models: [{ ...model, key: 'mobilenet', config: { ...config.model, providers: ['cpu'], threads: 1 } }],
+    uses: { road: { camera: 'mobilenet', zones: {} } },
     cameras: { road: camera },
     clock: systemClock,
     log,

@@ -49,6 +49,34 @@ test('a publisher with its own broker needs nothing else: state is there for who
   assert.equal(JSON.parse(recorder.last(discovery)!).device.sw_version, '1');
 });
 
+test('labels and models change while connected: topics are emptied, entities go and come', async (t) => {
+  const one = await TestPublisher.start(t, {});
+  const recorder = await listen(t, one);
+  const topic = 'homeassistant/device/lookout_garden/config';
+  const components = () =>
+    (JSON.parse(recorder.last(topic) ?? '{"components":{}}') as { components: Record<string, object> })
+      .components;
+  await recorder.sees('lookout/garden/drive/vehicle', 'OFF');
+  await until('the entity', () => 'drive.label.vehicle' in components());
+
+  one.publisher.setCameras([{ name: 'drive', labels: ['person', 'jay'] }], ['default', 'birds', 'insects']);
+  one.publisher.setLabel('drive', 'jay', true);
+  await recorder.sees('lookout/garden/drive/vehicle', '');
+  await recorder.sees('lookout/garden/drive/jay', 'ON');
+  assert.equal(recorder.last('lookout/garden/drive/person'), 'OFF');
+  await until('the new entity', () => 'drive.label.jay' in components());
+  assert.deepEqual(components()['drive.label.vehicle'], { platform: 'binary_sensor' });
+  const select = components()['drive.model'] as { options: string[] };
+  assert.deepEqual(select.options, ['default', 'birds', 'insects']);
+
+  await recorder.publish('lookout/garden/drive/model/set', 'insects');
+  await until('the command', () => one.commands.length === 1);
+  assert.deepEqual(one.commands, [['drive', 'model', 'insects']]);
+  assert.equal(recorder.last('lookout/garden/drive/model'), undefined);
+  one.publisher.confirm('drive', 'model', 'insects');
+  await recorder.sees('lookout/garden/drive/model', 'insects');
+});
+
 test('commands are taken, done and their state is retained; rubbish changes nothing', async (t) => {
   const one = await TestPublisher.start(t, {}, systemClock);
   one.publisher.setSetting('drive', 'detect', true);

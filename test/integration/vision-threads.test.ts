@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { pino } from 'pino';
 import { type CameraConfig, configSchema } from '../../src/config/schema.ts';
 import type { Analysis, Frame } from '../../src/types.ts';
+import type { VisionModel } from '../../src/vision/messages.ts';
 import { Vision, type VisionOptions } from '../../src/vision/vision.ts';
 import { FakeClock } from '../fakes/clock.ts';
 import { until } from '../support/until.ts';
@@ -11,6 +12,13 @@ import { colourModel } from '../unit/vision/colour-model.ts';
 const FORMAT = { width: 64, height: 48, pixels: 'rgb24', colour: 'jpeg' } as const;
 const BYTES = 64 * 48 * 3;
 
+function asModel(
+  key: string,
+  { file, description }: Omit<ReturnType<typeof colourModel>, 'remove'>,
+): VisionModel {
+  return { key, file, description, config: { providers: ['cpu'], threads: 1, spinning: false } };
+}
+
 /** A vision with two cameras, everything that it said, and the frames that came back. */
 class Bench {
   readonly clock = new FakeClock();
@@ -18,21 +26,29 @@ class Bench {
   readonly dropped: Frame[] = [];
   readonly lines: { level: number; msg: string }[] = [];
   readonly vision: Vision;
+  /** Its model, called `colour`. */
+  readonly own: VisionModel;
   readonly #model: ReturnType<typeof colourModel>;
   #seq = 0;
 
   constructor(
     settings: Partial<CameraConfig> = {},
-    change: { fragile?: boolean } & Partial<VisionOptions> = {},
+    change: {
+      fragile?: boolean;
+      models?: (own: VisionModel) => VisionModel[];
+      uses?: VisionOptions['uses'];
+    } = {},
   ) {
-    const { fragile = false, ...options } = change;
+    const both = { camera: 'colour', zones: {} };
+    const { fragile = false, models = (own) => [own], uses = { left: both, right: both } } = change;
     this.#model = colourModel({ fragile });
+    this.own = asModel('colour', this.#model);
     const camera = { source: { kind: 'demo' }, ...settings };
     const config = configSchema.parse({ cameras: { left: camera, right: camera } });
     const log = pino({ level: 'trace' }, { write: (line: string) => this.lines.push(JSON.parse(line)) });
     this.vision = new Vision({
-      model: this.#model,
-      config: { ...config.model, providers: ['cpu'], threads: 1 },
+      models: models(this.own),
+      uses,
       cameras: config.cameras,
       clock: this.clock,
       log,
@@ -42,7 +58,6 @@ class Bench {
         this.analyses.push(analysis);
       },
       onDropped: (frame) => this.dropped.push(frame),
-      ...options,
     });
   }
 
@@ -79,7 +94,7 @@ const best = ({ scores }: Analysis) => {
 test('frames of two cameras come back in order with what the model said of each', async () => {
   const bench = new Bench(ALWAYS);
   await bench.vision.start();
-  assert.equal(bench.vision.info.provider, 'cpu');
+  assert.equal(bench.vision.infos.get('colour')?.provider, 'cpu');
   const colours = { red: [200, 10, 10], green: [10, 200, 10], blue: [10, 10, 200] } as const;
   const expected: string[] = [];
   for (let round = 0; round < 30; round++) {
@@ -200,8 +215,127 @@ test('a frame of the wrong size is dropped and said once a second', async () => 
 
 test('a model that cannot run is refused at the start, and stop is still possible', async () => {
   const { file, description, remove } = colourModel();
-  const bench = new Bench({}, { model: { file, description: { ...description, labels: ['one', 'two'] } } });
+  const bench = new Bench(
+    {},
+    {
+      models: () => [asModel('colour', { file, description: { ...description, labels: ['one', 'two'] } })],
+    },
+  );
   await assert.rejects(bench.vision.start(), { name: 'LookoutError', code: 'MODEL_OUTPUT_UNSUPPORTED' });
   await bench.close();
   remove();
+});
+
+const RED: [number, number, number] = [200, 10, 10];
+const zone = (x: number) => ({
+  polygon: [
+    [x, 0],
+    [x + 0.5, 0],
+    [x + 0.5, 1],
+    [x, 1],
+  ] as [number, number][],
+});
+
+test('two models at once: each zone is shown to its own, at its own size', async () => {
+  const large = colourModel({ width: 24, height: 20, logits: true });
+  const bench = new Bench(
+    { gate: 'always', classify: 'zones', zones: { a: zone(0), b: zone(0.5) } },
+    {
+      models: (own) => [own, asModel('large', large)],
+      uses: {
+        left: { camera: 'colour', zones: { a: 'large', b: 'colour' } },
+        right: { camera: 'large', zones: {} },
+      },
+    },
+  );
+  await bench.vision.start();
+  assert.deepEqual([...bench.vision.infos.keys()], ['colour', 'large']);
+  for (let round = 0; round < 5; round++) {
+    for (const camera of ['left', 'right']) {
+      await bench.vision.consumed(camera);
+      bench.offer(camera, RED);
+    }
+  }
+  await bench.analysed(10);
+  for (const { camera, scores } of bench.analyses) {
+    const models = Object.fromEntries(scores.map(({ region, model }) => [region.zone, model]));
+    const expected = camera === 'left' ? { a: 'large', b: 'colour' } : { a: 'large', b: 'large' };
+    assert.deepEqual(models, expected);
+    for (const { probabilities } of scores) assert.ok(probabilities[0]! > 0.7, `${probabilities}`);
+  }
+  await bench.close();
+  large.remove();
+});
+
+test('a swap loads the new model, drops no frame, and releases the old one', async () => {
+  const second = colourModel({ width: 24, height: 20 });
+  const bench = new Bench(ALWAYS);
+  await bench.vision.start();
+  const both = { camera: 'second', zones: {} };
+  let ready = -1;
+  const swapped = bench.vision.swap(
+    { models: [asModel('second', second)], uses: { left: both, right: both } },
+    () => {
+      ready = bench.analyses.length;
+    },
+  );
+  let done = false;
+  void swapped.then(() => {
+    done = true;
+  });
+  let count = 0;
+  for (let after = 0; after < 10; after += done ? 1 : 0) {
+    await bench.vision.consumed('left');
+    bench.offer('left', RED);
+    await bench.analysed(++count);
+  }
+  const models = bench.analyses.map(({ scores }) => scores[0]!.model);
+  const first = models.indexOf('second');
+  assert.ok(ready >= 0 && first >= ready && first <= ready + 4, `${ready} ${first}`);
+  assert.ok(models.every((model, index) => model === (index < first ? 'colour' : 'second')));
+  assert.deepEqual(bench.dropped, []);
+  assert.equal(bench.vision.counters.restarts, 0);
+  assert.deepEqual([...bench.vision.infos.keys()], ['second']);
+
+  const colour = { camera: 'colour', zones: {} };
+  for (let back = 0; back < 3; back++) {
+    for (const [key, use] of [
+      ['colour', colour],
+      ['second', both],
+    ] as const) {
+      bench.offer('right', RED);
+      const models = [key === 'colour' ? bench.own : asModel('second', second)];
+      await bench.vision.swap({ models, uses: { left: use, right: use } }, () => {});
+    }
+  }
+  bench.offer('left', RED);
+  await until('the last frame', () => bench.analyses.at(-1)?.camera === 'left');
+  assert.equal(bench.analyses.at(-1)?.scores[0]?.model, 'second');
+  await bench.close();
+  second.remove();
+});
+
+test('a swap to a model that cannot run changes nothing; threads that fail come back with the new one', async () => {
+  const fragile = colourModel({ fragile: true });
+  const bench = new Bench(ALWAYS);
+  await bench.vision.start();
+  const uses = { left: { camera: 'x', zones: {} }, right: { camera: 'x', zones: {} } };
+  const wrong = asModel('x', { ...fragile, description: { ...fragile.description, labels: ['one'] } });
+  await assert.rejects(
+    bench.vision.swap({ models: [wrong], uses }, () => assert.fail('it cannot run')),
+    { code: 'MODEL_OUTPUT_UNSUPPORTED' },
+  );
+  bench.offer('left', RED);
+  await bench.analysed(1);
+  assert.equal(bench.analyses[0]!.scores[0]!.model, 'colour');
+
+  await bench.vision.swap({ models: [asModel('x', fragile)], uses }, () => {});
+  bench.offer('left', [255, 255, 255]);
+  await until('the frame to be lost', () => bench.dropped.length === 1);
+  bench.clock.advance(500);
+  bench.offer('left', RED);
+  await bench.analysed(2);
+  assert.equal(bench.analyses[1]!.scores[0]!.model, 'x');
+  await bench.close();
+  fragile.remove();
 });

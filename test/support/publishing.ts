@@ -32,6 +32,7 @@ export class TestPublisher {
         { name: 'drive', labels: ['vehicle', 'person'] },
         { name: 'porch', labels: ['person'] },
       ],
+      models: ['default', 'birds'],
       outbox: this.outbox,
       clock,
       log: this.log.logger,

@@ -163,6 +163,34 @@ cameras: { a: { source: { kind: replay, path: clips } } }
     });
   });
 
+  it('knows models by name and refuses names that no model has', () => {
+    const { config } = load(`
+models: { birds: { file: birds.onnx, labels: birds.txt } }
+cameras:
+  garden:
+    source: { kind: demo }
+    model: birds
+    zones: { gate: { polygon: [[0, 0], [1, 0], [1, 1]], model: default } }
+`);
+    assert.equal(config.models.birds?.file, join(folder, 'birds.onnx'));
+    assert.equal(config.models.birds?.labels, join(folder, 'birds.txt'));
+    assert.equal(config.cameras.garden?.model, 'birds');
+    assert.equal(config.cameras.garden?.zones.gate?.model, 'default');
+
+    const problems = problemsOf(`
+models: { default: {}, Birds: {} }
+cameras:
+  garden:
+    source: { kind: demo }
+    model: bird
+    zones: { gate: { polygon: [[0, 0], [1, 0], [1, 1]], model: birdz } }
+`).join('\n');
+    assert.match(problems, /models\.Birds: expected a name of lower-case/);
+    assert.match(problems, /models\.default: expected another name/);
+    assert.match(problems, /cameras\.garden\.model: expected one of the models default, .*, found "?bird"?/);
+    assert.match(problems, /cameras\.garden\.zones\.gate\.model: expected one of the models .*birdz/);
+  });
+
   it('finds a credential where systemd puts it, and leaves it to its reader where there is none', () => {
     const yaml = 'mqtt: { password_file: "credential:mqtt-password" }';
     const { config } = load(yaml, { CREDENTIALS_DIRECTORY: '/run/credentials/lookout' });

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { LabelOverride } from '../../../src/config/schema.ts';
 import type { Decider } from '../../../src/decide/decider.ts';
 import type { EventChange } from '../../../src/types.ts';
-import { analysis, type Look, makeDecider, T0, WHOLE } from '../../fakes/analysis.ts';
+import { analysis, type Look, makeDecider, T0, toyModel, WHOLE } from '../../fakes/analysis.ts';
 
 const FPS = 5;
 
@@ -226,16 +226,9 @@ test('events of two labels in one place make one region to look at', () => {
 });
 
 test('zones have events of their own, and only of their labels', () => {
-  const polygon: [number, number][] = [
-    [0, 0],
-    [1, 0],
-    [1, 1],
-  ];
   const settings = { window: 1, hits: 1, hold: 1 };
-  const decider = makeDecider(
-    { dog: settings, car: settings },
-    { zones: { road: { polygon, labels: ['car'] }, lawn: { polygon } } },
-  );
+  const both = toyModel({ dog: settings, car: settings });
+  const decider = makeDecider({}, { models: { camera: both, zones: { road: toyModel({ car: settings }) } } });
   const seen: string[] = [];
   const look = (t: number, looks: Look[]) => {
     for (const { type, event } of decider.observe(analysis(t, looks)).changes) {
@@ -252,15 +245,7 @@ test('zones have events of their own, and only of their labels', () => {
 });
 
 test('a zone that was not looked at is not empty', () => {
-  const polygon: [number, number][] = [
-    [0, 0],
-    [1, 0],
-    [1, 1],
-  ];
-  const decider = makeDecider(
-    { dog: { window: 2, hits: 2, hold: 0 } },
-    { zones: { a: { polygon }, b: { polygon } } },
-  );
+  const decider = makeDecider({ dog: { window: 2, hits: 2, hold: 0 } });
   decider.observe(analysis(0, [{ zone: 'a', dog: 0.9 }]));
   decider.observe(analysis(0.2, [{ zone: 'b', dog: 0.1 }]));
   decider.observe(analysis(0.4, [{ zone: 'a', dog: 0.9 }]));
@@ -269,6 +254,43 @@ test('a zone that was not looked at is not empty', () => {
     decider.open.map(({ zone }) => zone),
     ['a'],
   );
+});
+
+test('another model or other settings end the events that they change, and no others', () => {
+  const settings = { window: 1, hits: 1, hold: 60 };
+  const decider = makeDecider(
+    {},
+    {
+      models: {
+        camera: toyModel({ dog: settings, car: settings }),
+        zones: { yard: toyModel({ dog: settings }) },
+      },
+    },
+  );
+  const looks = (): Look[] => [
+    { dog: 0.9, car: 0.9 },
+    { zone: 'yard', dog: 0.9 },
+  ];
+  const told = (changes: EventChange[]) =>
+    changes.map(({ type, event }) => `${type} ${event.zone} ${event.label} by ${event.model}`);
+  assert.equal(decider.observe(analysis(0, looks())).changes.length, 3);
+
+  const yard = toyModel({ dog: settings }, 'birds');
+  const milder = toyModel({ dog: settings, car: { ...settings, on: 0.5 } });
+  assert.deepEqual(told(decider.setModels({ camera: milder, zones: { yard } }, T0 + 500)), [
+    'end null car by toy',
+    'end yard dog by toy',
+  ]);
+  // What the old model still says of the yard is not for the new one's labels.
+  assert.deepEqual(told(decider.observe(analysis(1, looks())).changes), ['start null car by toy']);
+  const late = analysis(2, [{ zone: 'yard', dog: 0.9 }], undefined, undefined, 'birds');
+  assert.deepEqual(told(decider.observe(late).changes), ['start yard dog by birds']);
+
+  const grouped = toyModel({ dog: settings, car: { ...settings, on: 0.5 } }, 'toy', { dog: ['dog', 'car'] });
+  assert.deepEqual(told(decider.setModels({ camera: grouped, zones: { yard } }, T0 + 3000)), [
+    'end null dog by toy',
+  ]);
+  assert.deepEqual(told(decider.close(T0 + 4000)).sort(), ['end null car by toy', 'end yard dog by birds']);
 });
 
 test('detections are all labels of all regions from the log threshold on', () => {

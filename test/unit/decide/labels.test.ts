@@ -56,14 +56,15 @@ test('a camera changes settings and adds labels', () => {
 });
 
 test('labels are resolved for all cameras, synonyms included', () => {
-  const { compiled, labels } = resolveLabels(
-    description,
+  const resolved = resolveLabels(
+    { default: description },
     config({
       labels: { person: {} },
       groups: { animal: ['cat'] },
       cameras: { door: camera({}), barn: camera({ labels: { animal: {}, tabby: {} } }) },
     }),
   );
+  const { compiled, labels } = resolved.default!;
   assert.deepEqual(Object.keys(labels.door!), ['person']);
   assert.deepEqual(Object.keys(labels.barn!), ['person', 'animal', 'tabby']);
   assert.ok(['animal', 'cat', 'tabby', 'car'].every((name) => compiled.names.includes(name)));
@@ -90,7 +91,7 @@ test('unknown labels are reported from every place at once', () => {
       }),
     },
   });
-  assert.throws(() => resolveLabels(description, wrong), {
+  assert.throws(() => resolveLabels({ default: description }, wrong), {
     code: 'LABEL_UNKNOWN',
     message: [
       'labels that the model toy does not know',
@@ -112,8 +113,74 @@ test('a zone limited to a label that makes no events is a mistake', () => {
     labels: { person: {} },
     cameras: { door: camera({ zones: { path: { polygon, labels: ['person', 'cat'] } } }) },
   });
-  assert.throws(() => resolveLabels(description, wrong), {
+  assert.throws(() => resolveLabels({ default: description }, wrong), {
     code: 'CONFIG_INVALID',
     message: 'cameras.door.zones.path.labels: expected labels that make events on this camera, found `cat`',
+  });
+});
+
+const birds: ModelDescription = {
+  ...description,
+  name: 'birds',
+  labels: ['jay', 'crane'],
+  ...{ background: [], groups: {}, events: { jay: {} } },
+};
+const triangle = [
+  [0, 0],
+  [1, 0],
+  [1, 1],
+];
+
+test('of several models each takes what it knows of labels and groups, else what it proposes', () => {
+  const { toy, bird } = resolveLabels(
+    { toy: description, bird: birds },
+    config({
+      labels: { person: {}, animal: {} },
+      groups: { animal: ['cat', 'crane'], vehicle: ['car'] },
+      cameras: { door: camera({ model: 'toy', labels: { car: {} } }) },
+    }),
+  );
+  assert.deepEqual(Object.keys(toy!.labels.door!), ['person', 'animal', 'car']);
+  assert.deepEqual(Object.keys(bird!.labels.door!), ['animal']);
+  assert.deepEqual(bird!.compiled.names, ['jay', 'crane', 'animal']);
+  assert.deepEqual(bird!.compiled.classesOf('animal'), [1]);
+
+  const proposing = resolveLabels({ toy: description, bird: birds }, config({ labels: { person: {} } }));
+  assert.deepEqual(Object.keys(proposing.bird!.labels.demo!), ['jay']);
+});
+
+test('a label that no model knows is an error, and so is one that the models of the camera do not know', () => {
+  const wrong = config({
+    labels: { persn: {}, jay: {} },
+    groups: { pets: ['cat', 'cet'] },
+    models: { bird: {} },
+    cameras: {
+      door: camera({ labels: { jay: {} } }),
+      yard: camera({ labels: { jay: {} }, zones: { feeder: { polygon: triangle, model: 'bird' } } }),
+      barn: camera({ zones: { nest: { polygon: triangle, model: 'bird', labels: ['person'] } } }),
+    },
+  });
+  assert.throws(
+    () => resolveLabels({ default: description, bird: birds }, wrong),
+    (error: Error) => {
+      assert.deepEqual(
+        error.message.split('\n').map((line) => line.replace(/ \(did you mean.*/, '').trim()),
+        [
+          'labels that the models toy, birds do not know',
+          'groups.pets: unknown label `cet`',
+          'labels: unknown label `persn`',
+          'cameras.door.labels: unknown label `jay`',
+          'cameras.barn.zones.nest.labels: unknown label `person`',
+        ],
+      );
+      return true;
+    },
+  );
+});
+
+test("what a model's own description names wrongly is not saved by another model", () => {
+  const odd = { ...birds, groups: { mine: ['person'] } };
+  assert.throws(() => resolveLabels({ toy: description, odd }, config({})), {
+    message: /the model's group mine: unknown label `person`/,
   });
 });

@@ -31,7 +31,13 @@ function setUp() {
       scores:
         inference === null
           ? []
-          : [{ region: { box: { x: 0, y: 0, w: 1, h: 1 }, zone: null }, probabilities: new Float32Array(1) }],
+          : [
+              {
+                region: { box: { x: 0, y: 0, w: 1, h: 1 }, zone: null },
+                model: 'm',
+                probabilities: new Float32Array(1),
+              },
+            ],
       times: { motion: 1, resize: 1, inference: inference ?? 0 },
     };
     monitor.frame(camera, analysis);

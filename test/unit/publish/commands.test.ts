@@ -5,12 +5,13 @@ import { Seeded } from '../../support/random.ts';
 
 const cameras = new Set(['drive', 'porch']);
 const read = (setting: string, payload: string | Buffer, camera = 'drive') =>
-  readCommand(cameras, { camera, setting }, Buffer.from(payload));
+  readCommand({ cameras, models: ['default', 'birds'] }, { camera, setting }, Buffer.from(payload));
 
 test('commands that are exactly right are taken', () => {
   assert.deepEqual(read('enabled', 'ON'), ['drive', 'enabled', true]);
   assert.deepEqual(read('enabled', 'OFF'), ['drive', 'enabled', false]);
   assert.deepEqual(read('detect', 'ON', 'porch'), ['porch', 'detect', true]);
+  assert.deepEqual(read('model', 'birds'), ['drive', 'model', 'birds']);
   assert.deepEqual(read('snapshot', 'PRESS'), ['drive', 'snapshot', null]);
   assert.deepEqual(read('snapshot', ''), ['drive', 'snapshot', null]);
   for (const [text, value] of [
@@ -45,6 +46,9 @@ test('rubbish is refused with what was expected and found', () => {
   ]) {
     assert.match(String(read('threshold', payload)), /^expected a number from 0 to 1, found "/, payload);
   }
+  for (const payload of ['', 'bird', 'Birds', 'birds ', '__proto__']) {
+    assert.match(String(read('model', payload)), /^expected one of the models default, birds, found "/);
+  }
   assert.match(String(read('snapshot', 'ON')), /^expected PRESS or nothing, found "ON"$/);
 });
 
@@ -72,7 +76,7 @@ test('random bytes are never taken for a command', () => {
     const bytes = Buffer.from(Array.from({ length: random.int(1, 12) }, () => random.int(0, 255)));
     const text = bytes.toString('latin1');
     if (/^(ON|OFF|PRESS|[01]|0?\.\d+|1\.0+)$/.test(text)) continue;
-    for (const setting of ['enabled', 'detect', 'threshold', 'snapshot']) {
+    for (const setting of ['enabled', 'detect', 'threshold', 'model', 'snapshot']) {
       assert.equal(typeof read(setting, bytes), 'string', `${setting} ${JSON.stringify(text)}`);
     }
   }

@@ -11,7 +11,8 @@ const cameras = [
 ];
 const topics = new Topics('lookout', 'garden', cameras);
 const info = { version: '1.2.3', board: 'Raspberry Pi 5', model: 'm', provider: 'cpu', cameras: [] };
-const discovery = describeDevice({ base: 'lookout', device: 'garden', cameras, topics, info });
+const options = { base: 'lookout', device: 'garden', cameras, topics, info };
+const discovery = describeDevice({ ...options, models: ['default', 'birds'] });
 
 /** What Home Assistant accepts, as its documentation and its checks of device discovery say. */
 const subscribed = z.string().regex(/^[^#+\0]+$/);
@@ -61,6 +62,13 @@ const component = z.discriminatedUnion('platform', [
     command_topic: subscribed,
   }),
   z.strictObject({
+    platform: z.literal('select'),
+    ...common,
+    state_topic: subscribed,
+    command_topic: subscribed,
+    options: z.array(z.string()).min(2),
+  }),
+  z.strictObject({
     platform: z.literal('number'),
     ...common,
     state_topic: subscribed,
@@ -94,6 +102,7 @@ test('the description is one that Home Assistant accepts', () => {
 test('it is accepted too before anything is known about the device, and for any name', () => {
   const odd = [{ name: '0_-', labels: ['#', '+/ü', 'status'] }];
   const bare = describeDevice({
+    models: ['default'],
     base: 'home/up.stairs',
     device: 'x-1',
     cameras: odd,

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { configSchema } from '../../../src/config/schema.ts';
 import type { ModelDescription } from '../../../src/model/description.ts';
 import type { FromVision } from '../../../src/vision/messages.ts';
-import { Pipeline } from '../../../src/vision/pipeline.ts';
+import { type Lane, Pipeline } from '../../../src/vision/pipeline.ts';
 import { SLOT_COUNT, Slots } from '../../../src/vision/slots.ts';
 
 const FORMAT = { width: 64, height: 48, pixels: 'rgb24', colour: 'jpeg' } as const;
@@ -31,6 +31,11 @@ class Bench {
   readonly asked: number[] = [];
   readonly pipeline: Pipeline;
   readonly #slots = new Slots(MODEL);
+  readonly #lane: Lane = {
+    ...{ key: 'fake', model: MODEL, slots: this.#slots },
+    infer: (slot) => this.asked.push(slot),
+    close: () => {},
+  };
   #id = 0;
 
   constructor() {
@@ -45,11 +50,11 @@ class Bench {
         },
       },
     });
+    const uses = Object.keys(cameras).map((name) => [name, { camera: 'fake', zones: {} }]);
     this.pipeline = new Pipeline({
       cameras,
-      model: MODEL,
-      slots: this.#slots,
-      infer: (slot) => this.asked.push(slot),
+      lanes: [this.#lane],
+      uses: Object.fromEntries(uses),
       report: (analysis) => this.reported.push(analysis),
     });
   }
@@ -71,7 +76,7 @@ class Bench {
     const slot = this.asked.shift()!;
     this.#slots.outputs[slot]![1] = this.#slots.inputs[slot]![0]!;
     this.#slots.times[slot] = 4;
-    this.pipeline.answered(slot);
+    this.pipeline.answered(this.#lane, slot);
   }
 
   get ids(): number[] {
