@@ -1,4 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Source } from '../capture/source.ts';
+import { LookoutError } from '../errors.ts';
 import type { BuildOptions } from '../model/build.ts';
 import type { ModelDescription } from '../model/description.ts';
 import type { Trial } from '../model/trial.ts';
@@ -32,6 +34,26 @@ export function modelCommand(program: Command): void {
     )
     .action(importModel);
   model
+    .command('quantize')
+    .description('turn a float model into int8 ones for the CPU and for TensorRT, with pictures of your own')
+    .argument('<file>', 'an .onnx file, float or quantised before, or a .tflite file')
+    .option('--calibrate <folder>', 'pictures of what the camera sees, some hundred')
+    .option('--from-camera <name>', 'take the pictures from this camera of the configuration')
+    .option('-c, --config <file>', 'configuration with that camera; by default $LOOKOUT_CONFIG')
+    .option('--pictures <count>', 'how many at most, 1…2000', whole(1, 2000), 200)
+    .option(
+      '-o, --out <file>',
+      'where to write; by default beside the file, as .int8.onnx and .int8.tensorrt.onnx',
+    )
+    .option('--labels <file>', 'label file for a model that carries none, one label a line')
+    .option('--description <file>', 'description (.json) for a model that carries none')
+    .option('--json', 'print everything as one JSON object')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ lookout model quantize trained.onnx --calibrate pictures\n  $ lookout model quantize trained.onnx --from-camera garden',
+    )
+    .action(quantize);
+  model
     .command('build')
     .description('make a MobileNet with random weights, to measure how fast one would be here')
     .addOption(new Option('--family <name>', 'MobileNet version').choices(['v1', 'v2']).default('v2'))
@@ -49,6 +71,82 @@ export function modelCommand(program: Command): void {
     .option('-o, --out <file>', 'where to write; by default here, named after what it is')
     .addHelpText('after', '\nExample:\n  $ lookout model build --width 0.35 --resolution 96 --classes 4')
     .action(build);
+}
+
+interface QuantizeOptions {
+  calibrate?: string;
+  fromCamera?: string;
+  config?: string;
+  pictures: number;
+  out?: string;
+  labels?: string;
+  description?: string;
+  json?: true;
+}
+
+async function quantize(
+  file: string,
+  { calibrate, fromCamera, config, pictures, json, ...options }: QuantizeOptions,
+): Promise<void> {
+  const { quantizeFile } = await import('../model/quantize-file.ts');
+  const { picturesOf, picturesFrom } = await import('../model/calibration.ts');
+  if ((calibrate === undefined) === (fromCamera === undefined)) {
+    throw new LookoutError(
+      'USAGE',
+      'lookout model quantize: expected --calibrate <folder> or --from-camera <name>',
+    );
+  }
+  const report = await quantizeFile({
+    file,
+    ...options,
+    pictures: async (input) =>
+      calibrate !== undefined
+        ? picturesOf(calibrate, input, pictures)
+        : picturesFrom(await cameraSource(fromCamera!, config), input, pictures),
+    log: (message) => process.stderr.write(`${message}\n`),
+  });
+  if (json) {
+    process.stdout.write(`${JSON.stringify(report)}\n`);
+    return;
+  }
+  const { cpu, tensorrt, source, result } = report;
+  const [chosen] = result.choices;
+  const worst = [...result.layers].sort((a, b) => a.decibels - b.decibels).slice(0, 3);
+  print([
+    ['written', `${cpu.file}, ${cpu.bytes} bytes, for the CPU`],
+    ['', `${tensorrt.file}, ${tensorrt.bytes} bytes, for TensorRT`],
+    ...summary(report.description),
+    ['pictures', String(report.pictures)],
+    [
+      'ranges',
+      `${chosen!.ranges}${chosen!.equalised ? ', equalised' : ''}: answers within ${chosen!.decibels.toFixed(1)} dB`,
+    ],
+    ['agreement', `${(100 * result.agreement).toFixed(1)} % of the first answers are the float model’s`],
+    ['weakest', worst.map(({ name, decibels }) => `${name} ${decibels.toFixed(1)} dB`).join(', ')],
+    ['size', `${source.bytes} → ${cpu.bytes} bytes`],
+    ['speed', `${source.milliseconds.toFixed(1)} → ${cpu.trial.milliseconds.toFixed(1)} ms with one thread`],
+    ...trialRows(cpu.trial),
+  ]);
+}
+
+async function cameraSource(name: string, config: string | undefined): Promise<Source> {
+  const { loadConfig } = await import('../config/load.ts');
+  const { createSource } = await import('../capture/create.ts');
+  const { createLogger } = await import('../platform/logger.ts');
+  const { systemClock } = await import('../platform/clock.ts');
+  const loaded = loadConfig({ file: configFile(config) });
+  const camera = Object.hasOwn(loaded.config.cameras, name) ? loaded.config.cameras[name] : undefined;
+  if (!camera) {
+    const known = Object.keys(loaded.config.cameras).join(', ');
+    throw new LookoutError(
+      'USAGE',
+      `--from-camera ${name}: expected one of the configured cameras: ${known}`,
+    );
+  }
+  return createSource(camera.source, {
+    clock: systemClock,
+    log: createLogger({ ...loaded.config.log, fd: 2 }),
+  });
 }
 
 async function build({ out, ...options }: Omit<BuildOptions, 'out'> & { out?: string }): Promise<void> {

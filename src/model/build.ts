@@ -7,8 +7,8 @@ import { describeModel } from './describe.ts';
 import { descriptionFile, type ModelDescription } from './description.ts';
 import { DESCRIPTION_KEY } from './load.ts';
 import { buildFamily, type FamilyOptions } from './mobilenet.ts';
-import { encodeModel, setMetadata } from './onnx.ts';
-import { quantize } from './quantize/quantize.ts';
+import { encodeModel, type OnnxModel, setMetadata } from './onnx.ts';
+import { quantizeModel } from './quantize/quantize.ts';
 import { type Trial, tryModel } from './trial.ts';
 import { writeWhole } from './write.ts';
 
@@ -52,7 +52,7 @@ const CALIBRATION_PICTURES = 16;
 export async function buildModel(options: BuildOptions): Promise<BuildReport> {
   const { family, width, resolution, classes, expansion, precision } = options;
   const built = buildFamily(options);
-  const model = precision === 'fp32' ? built.model : await quantize(built.model, pictures(resolution));
+  const model = precision === 'fp32' ? built.model : await quantized(built.model, resolution);
   const name = `mobilenet_${family}_${width}_${resolution}_${precision}_random`;
   const content = descriptionFile.parse({
     name,
@@ -72,6 +72,12 @@ export async function buildModel(options: BuildOptions): Promise<BuildReport> {
   const published =
     (asPublished && classes === 1000 && PUBLISHED[`${family} ${width} ${resolution}`]) || null;
   return { bytes: bytes.length, description, parameters, multiplyAdds, published, trial };
+}
+
+async function quantized(model: OnnxModel, resolution: number): Promise<OnnxModel> {
+  const { input } = describeModel(model.graph, 'built', 'built', null, { beside: [] });
+  const options = { output: 'probabilities', methods: ['minmax'] } as const;
+  return (await quantizeModel(model, input, pictures(resolution), options)).models.cpu.model;
 }
 
 /** Some pictures, so that activations have ranges. */

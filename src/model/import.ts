@@ -39,12 +39,7 @@ export interface ImportReport {
  */
 export async function importTflite(options: ImportOptions): Promise<ImportReport> {
   const { file } = options;
-  const bytes = await read(file);
-  const source = soundly(bytes, file, () => readTflite(bytes));
-  const converted = soundly(bytes, file, () => {
-    return convertTflite(source, file, { embedding: options.embedding ?? false });
-  });
-  const description = await describe(bytes, source, converted, options);
+  const { source, converted, description } = await openTflite(options);
   setMetadata(converted.model, DESCRIPTION_KEY, JSON.stringify(description));
   const encoded = encodeModel(converted.model);
   const trial = await tryModel(encoded, description);
@@ -53,6 +48,22 @@ export async function importTflite(options: ImportOptions): Promise<ImportReport
   const operators: Record<string, number> = {};
   for (const { name } of source.operators) operators[name] = (operators[name] ?? 0) + 1;
   return { out, bytes: encoded.length, description, operators, trial };
+}
+
+/**
+ * Reads and converts a file without writing anything.
+ * @param copies split weights that do not fit around zero
+ * @throws LookoutError MODEL_*
+ */
+export async function openTflite(
+  options: Omit<ImportOptions, 'out'>,
+  { copies = true } = {},
+): Promise<{ source: TfliteModel; converted: Converted; description: ModelDescription }> {
+  const { file, embedding = false } = options;
+  const bytes = await read(file);
+  const source = soundly(bytes, file, () => readTflite(bytes));
+  const converted = soundly(bytes, file, () => convertTflite(source, file, { embedding, copies }));
+  return { source, converted, description: await describe(bytes, source, converted, options) };
 }
 
 async function read(file: string): Promise<Buffer> {

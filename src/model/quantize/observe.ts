@@ -1,33 +1,47 @@
-/** Runs a float model on pictures and watches its values. */
+/** Runs a model on pictures and watches its values. */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { DataType, encodeModel, integer, type OnnxModel } from '../onnx.ts';
-import type { Range } from './emit.ts';
 
 /** What goes into a model once, in its own layout and type. */
 export type ModelInput = Uint8Array | Int8Array | Float32Array;
 
+/** What was seen of one value. */
+export interface Statistics {
+  min: number;
+  max: number;
+  /** Mean and largest size of each channel (the second dimension). */
+  channelMeans: Float64Array;
+  channelSizes: Float64Array;
+  /** How often the value lay in each of equal parts of min…max. */
+  histogram: Float64Array;
+}
+
+const BINS = 2048;
+
 /**
  * Calls `watch` with every value of `names` for every input.
+ * @param type of the values
  * @param inputs each as long as the model's input
  */
 export async function observe(
   model: OnnxModel,
   names: readonly string[],
-  inputs: Iterable<ModelInput> | AsyncIterable<ModelInput>,
-  watch: (name: string, values: Float32Array, dims: readonly number[]) => void,
+  inputs: Iterable<ModelInput>,
+  watch: (name: string, values: Float32Array | Uint8Array | Int8Array, dims: readonly number[]) => void,
+  type: number = DataType.float,
 ): Promise<void> {
   const graph = { ...model.graph };
   const missing = names.filter((name) => !graph.output.some((output) => output.name === name));
   graph.output = [
     ...graph.output,
-    ...missing.map((name) => ({ name, type: { tensorType: { elemType: DataType.float } } })),
+    ...missing.map((name) => ({ name, type: { tensorType: { elemType: type } } })),
   ];
-  const session = await InferenceSession.create(encodeModel({ ...model, graph }));
+  const session = await InferenceSession.create(encodeModel({ ...model, graph }), { logSeverityLevel: 3 });
   try {
     const constants = new Set(graph.initializer.map(({ name }) => name));
     const input = graph.input.find(({ name }) => !constants.has(name))!;
     const dims = (input.type?.tensorType?.shape?.dim ?? []).map((d) => integer(d.dimValue ?? 1) || 1);
-    for await (const data of inputs) {
+    for (const data of inputs) {
       const results = await session.run({ [input.name]: tensorOf(data, dims) }, [...names]);
       for (const name of names) watch(name, results[name]!.data as Float32Array, results[name]!.dims);
     }
@@ -36,21 +50,57 @@ export async function observe(
   }
 }
 
-/** Smallest and largest of each value over all inputs. */
-export async function minMax(
+/** Runs twice over the inputs: once for the limits, once to count in between. */
+export async function gather(
   model: OnnxModel,
   names: readonly string[],
-  inputs: Iterable<ModelInput> | AsyncIterable<ModelInput>,
-): Promise<Map<string, Range>> {
-  const ranges = new Map(names.map((name) => [name, { min: Infinity, max: -Infinity }]));
-  await observe(model, names, inputs, (name, values) => {
-    const range = ranges.get(name)!;
-    for (const value of values) {
-      if (value < range.min) range.min = value;
-      if (value > range.max) range.max = value;
-    }
+  inputs: readonly ModelInput[],
+): Promise<Map<string, Statistics>> {
+  const statistics = new Map<string, Statistics>();
+  await observe(model, names, inputs, (name, values, dims) => {
+    const channels = dims.length > 1 ? dims[1]! : 1;
+    const known = statistics.get(name) ?? empty(channels);
+    statistics.set(name, known);
+    widen(known, values, channels, inputs.length);
   });
-  return ranges;
+  await observe(model, names, inputs, (name, values) => {
+    const { min, max, histogram } = statistics.get(name)!;
+    const width = BINS / Math.max(max - min, 1e-12);
+    for (const value of values) histogram[Math.min(BINS - 1, Math.floor((value - min) * width))]!++;
+  });
+  return statistics;
+}
+
+function empty(channels: number): Statistics {
+  return {
+    min: Infinity,
+    max: -Infinity,
+    channelMeans: new Float64Array(channels),
+    channelSizes: new Float64Array(channels),
+    histogram: new Float64Array(BINS),
+  };
+}
+
+function widen(
+  known: Statistics,
+  values: Float32Array | Uint8Array | Int8Array,
+  channels: number,
+  pictures: number,
+): void {
+  const area = values.length / channels;
+  for (let channel = 0; channel < channels; channel++) {
+    let [sum, low, high] = [0, Infinity, -Infinity];
+    for (let i = channel * area; i < (channel + 1) * area; i++) {
+      const value = values[i]!;
+      sum += value;
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    known.channelMeans[channel]! += sum / area / pictures;
+    known.channelSizes[channel] = Math.max(known.channelSizes[channel]!, -low, high);
+    known.min = Math.min(known.min, low);
+    known.max = Math.max(known.max, high);
+  }
 }
 
 function tensorOf(data: ModelInput, dims: number[]): Tensor {

@@ -12,6 +12,7 @@ const INTEGER = new Set([
   'AveragePool',
   'Concat',
 ]);
+const WEIGHTED = new Set(['Conv', 'Gemm', 'MatMul']);
 /** Nodes that only move or choose numbers: the output has the input's scale. */
 const MOVING = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose', 'MaxPool', 'Slice']);
 
@@ -38,6 +39,7 @@ export function planQuantization(graph: FloatGraph): Step[] {
   for (const node of graph.nodes) {
     if (absorbed.has(node)) continue;
     const [output] = node.outputs as [string];
+    const given = givenScale(graph, node);
     if (isInteger(graph, node)) {
       const next = users.get(output);
       const activation = next && uses.get(output) === 1 && activationRange(graph, next) ? next : null;
@@ -48,10 +50,11 @@ export function planQuantization(graph: FloatGraph): Step[] {
     } else if (MOVING.has(node.op) && whole.has(node.inputs[0]!)) {
       whole.add(output);
       steps.push({ kind: 'moving', node });
+    } else if (given) {
+      whole.add(output);
+      steps.push({ kind: 'given', node, ...given });
     } else {
-      const given = givenScale(graph, node);
-      if (given) whole.add(output);
-      steps.push(given ? { kind: 'given', node, ...given } : { kind: 'float', node });
+      steps.push({ kind: 'float', node });
     }
   }
   return steps;
@@ -64,7 +67,7 @@ export function scaledValues(graph: FloatGraph, steps: readonly Step[]): string[
   for (const step of steps) {
     if (step.kind === 'integer') {
       for (const input of step.node.inputs) {
-        if (!whole.has(input) && !graph.constants.has(input)) wanted.add(input);
+        if (input && !whole.has(input) && !graph.constants.has(input)) wanted.add(input);
       }
       wanted.add(step.output);
     }
@@ -73,16 +76,20 @@ export function scaledValues(graph: FloatGraph, steps: readonly Step[]): string[
   return [...wanted];
 }
 
+/** The values that go into weighted nodes, whose means correct the biases. */
+export function weightedInputs(steps: readonly Step[]): string[] {
+  return steps.flatMap(({ kind, node }) =>
+    kind === 'integer' && WEIGHTED.has(node.op) ? [node.inputs[0]!] : [],
+  );
+}
+
 /** The range that a Relu or a Clip leaves, or null for anything else. */
 export function activationRange(graph: FloatGraph, node: FloatNode): { min: number; max: number } | null {
   if (node.op === 'Relu') return { min: 0, max: Infinity };
   if (node.op !== 'Clip') return null;
-  const bound = (input: number, attribute: string, open: number) => {
-    const old = node.attributes[attribute] as { float: number } | undefined;
-    return floatConstant(graph, node.inputs[input])?.[0] ?? old?.float ?? open;
-  };
-  const range = { min: bound(1, 'min', -Infinity), max: bound(2, 'max', Infinity) };
-  return range.min === 0 ? range : null;
+  const bound = (input: number, open: number) => floatConstant(graph, node.inputs[input])?.[0] ?? open;
+  const range = { min: bound(1, -Infinity), max: bound(2, Infinity) };
+  return range.min <= 0 && range.max > 0 ? range : null;
 }
 
 function givenScale(graph: FloatGraph, node: FloatNode): { scale: number; zeroPoint: number } | null {
@@ -95,7 +102,8 @@ function givenScale(graph: FloatGraph, node: FloatNode): { scale: number; zeroPo
 /** Weights must be constants, and constants that are added or multiplied would need a scale of their own. */
 function isInteger(graph: FloatGraph, node: FloatNode): boolean {
   if (!INTEGER.has(node.op)) return false;
-  const weighted = node.op === 'Conv' || node.op === 'Gemm' || node.op === 'MatMul';
-  if (weighted) return floatConstant(graph, node.inputs[1]) !== null && !graph.constants.has(node.inputs[0]!);
+  if (WEIGHTED.has(node.op)) {
+    return floatConstant(graph, node.inputs[1]) !== null && !graph.constants.has(node.inputs[0]!);
+  }
   return !node.inputs.some((name) => graph.constants.has(name));
 }

@@ -32,15 +32,20 @@ const POOLS = new Set(['AVERAGE_POOL_2D', 'MEAN']);
 /**
  * @param file named in errors
  * @param embedding also make the pooled features an output
+ * @param copies split weights that do not fit around zero (see copies.ts)
  * @throws LookoutError MODEL_OPERATOR_UNSUPPORTED, MODEL_NOT_QUANTIZED, MODEL_QUANTIZATION_INVALID,
  *   MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED, MODEL_CORRUPT
  */
-export function convertTflite(model: TfliteModel, file: string, { embedding = false } = {}): Converted {
+export function convertTflite(
+  model: TfliteModel,
+  file: string,
+  { embedding = false, copies = true } = {},
+): Converted {
   const operators = neededOperators(model);
   checkOperators(operators, file);
   const pooled = operators.findLast(({ name }) => POOLS.has(name))?.outputs[0];
   const fixed = [...model.inputs, ...model.outputs, ...(embedding && pooled ? [pooled] : [])];
-  const conversion = new Conversion(file, planCopies(operators, new Set(fixed)));
+  const conversion = new Conversion(file, copies ? planCopies(operators, new Set(fixed)) : new Map());
   const { width, height } = addInput(conversion, model, operators, file);
   for (const operator of operators) {
     const [output] = operator.outputs;

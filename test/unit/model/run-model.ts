@@ -6,7 +6,7 @@ export async function runModel(
   model: OnnxModel,
   data: Uint8Array | Float32Array,
 ): Promise<Record<string, Float32Array>> {
-  const session = await InferenceSession.create(encodeModel(model));
+  const session = await InferenceSession.create(encodeModel(model), { logSeverityLevel: 3 });
   const input = model.graph.input[0]!;
   const dims = input.type!.tensorType!.shape!.dim.map(({ dimValue }) => integer(dimValue!));
   const tensor =

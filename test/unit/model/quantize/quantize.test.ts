@@ -1,103 +1,205 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { GraphBuilder, makeNode } from '../../../../src/model/graph.ts';
+import { describe, test } from 'node:test';
+import type { ModelDescription } from '../../../../src/model/description.ts';
+import { GraphBuilder } from '../../../../src/model/graph.ts';
 import type { OnnxModel } from '../../../../src/model/onnx.ts';
-import { asymmetric, quantizeWeights } from '../../../../src/model/quantize/emit.ts';
-import { floatGraph } from '../../../../src/model/quantize/float-graph.ts';
-import { quantize } from '../../../../src/model/quantize/quantize.ts';
+import { dequantized } from '../../../../src/model/quantize/dequantize.ts';
+import { readFloatGraph, writeFloatGraph } from '../../../../src/model/quantize/float-graph.ts';
+import { gather } from '../../../../src/model/quantize/observe.ts';
+import { takeBytes, takeReals } from '../../../../src/model/quantize/pixels.ts';
+import { quantizeModel } from '../../../../src/model/quantize/quantize.ts';
+import { simplify } from '../../../../src/model/quantize/simplify.ts';
+import { equalise } from '../../../../src/model/quantize/weights.ts';
 import { Random } from '../../../../src/platform/random.ts';
 import { runModel } from '../run-model.ts';
 
+const SIDE = 8;
 const random = new Random(5);
 const normal = (count: number, scale = 1) =>
   Float32Array.from({ length: count }, () => random.gaussian() * scale);
+const byte = () => Math.floor(random.range(0, 256));
+const pictures = Array.from({ length: 40 }, () => Uint8Array.from({ length: SIDE * SIDE * 3 }, byte));
+
+const input: ModelDescription['input'] = {
+  name: 'x',
+  width: SIDE,
+  height: SIDE,
+  layout: 'nchw',
+  type: 'float32',
+  order: 'rgb',
+  mean: [123.7, 116.3, 103.5],
+  scale: [1 / 58.4, 1 / 57.1, 1 / 57.4],
+};
 
 /** Convolution with normalisation and Clip, depthwise with Relu, a shortcut, pooling and a matrix product. */
 function network(): OnnxModel {
   const g = new GraphBuilder('small');
-  const x = g.input('x', 'float', [1, 3, 8, 8]);
-  const scalar = (value: number) => g.constant('bound', Float32Array.of(value));
+  const x = g.input('x', 'float', [1, 3, SIDE, SIDE]);
+  const bound = (value: number) => g.constant('bound', Float32Array.of(value));
   const square = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };
-  const one = g.node('Conv', [x, g.constant('w1', normal(8 * 27, 0.3), [8, 3, 3, 3])], square, 'one');
-  const statistics = ['gamma', 'beta', 'mean', 'variance'].map((name) =>
+  const one = g.node(
+    'Conv',
+    [x, g.constant('w1', normal(8 * 27, 0.3), [8, 3, 3, 3])],
+    { kernel_shape: [3, 3] },
+    'one',
+  );
+  const positive = (name: string) =>
     g.constant(
       name,
       normal(8).map((v) => Math.abs(v) + 0.2),
       [8],
-    ),
-  );
+    );
+  const statistics = ['gamma', 'beta', 'mean', 'variance'].map(positive);
   const normed = g.node('BatchNormalization', [one, ...statistics], { epsilon: { float: 1e-3 } }, 'normed');
-  const six = g.node('Clip', [normed, scalar(0), scalar(6)], {}, 'six');
-  const depthWeights = g.constant('w2', normal(8 * 9, 0.4), [8, 1, 3, 3]);
-  const depth = g.node('Conv', [six, depthWeights, g.constant('b2', normal(8), [8])], {
-    ...square,
-    group: 8,
-  });
+  const six = g.node('Clip', [normed, bound(0), bound(6)], {}, 'six');
+  const depthwise = [
+    six,
+    g.constant('w2', normal(8 * 9, 0.4), [8, 1, 3, 3]),
+    g.constant('b2', normal(8), [8]),
+  ];
+  const depth = g.node('Conv', depthwise, { ...square, group: 8 }, 'depth');
   const relu = g.node('Relu', [depth], {}, 'relu');
-  const same = g.node('Identity', [relu], {}, 'same');
-  const sum = g.node('Add', [same, six], {}, 'sum');
-  const pooled = g.node('GlobalAveragePool', [sum], {}, 'pooled');
-  const flat = g.node('Flatten', [pooled], { axis: 1 }, 'flat');
-  const gemm = [flat, g.constant('w3', normal(8 * 5), [5, 8]), g.constant('b3', normal(5), [5])];
+  const again = [relu, g.constant('w4', normal(64, 0.3), [8, 8, 1, 1])];
+  const third = g.node('Conv', again, { kernel_shape: [1, 1] }, 'third');
+  const linear = g.node('Identity', [third], {}, 'linear');
+  const sum = g.node('Add', [linear, relu], {}, 'sum');
+  const axes = g.constant('axes', BigInt64Array.of(-1n, -2n), [2]);
+  const pooled = g.node('ReduceMean', [sum, axes], { keepdims: 0 }, 'pooled');
+  const gemm = [pooled, g.constant('w3', normal(8 * 5), [5, 8]), g.constant('b3', normal(5), [5])];
   g.node('Gemm', gemm, { transB: 1 }, 'logits');
   g.output('logits', [1, 5]);
-  return g.build();
+  const model = g.build();
+  model.opsetImport = [{ domain: '', version: 18 }];
+  return model;
 }
 
-const pictures = Array.from({ length: 40 }, () => normal(3 * 64));
+/** What the float model is fed for a picture. */
+function planes(picture: Uint8Array, { mean, scale } = input): Float32Array {
+  const area = SIDE * SIDE;
+  return Float32Array.from({ length: 3 * area }, (_, i) => {
+    const channel = Math.floor(i / area);
+    return (picture[(i % area) * 3 + channel]! - mean[channel]!) * scale[channel]!;
+  });
+}
 
-test('normalisation is folded into its convolution without changing the answer', async () => {
-  const model = network();
-  const folded = floatGraph(model);
-  assert.ok(!folded.nodes.some(({ op }) => op === 'BatchNormalization' || op === 'Identity'));
-  const g = new GraphBuilder('folded');
-  for (const [name, { data, dims }] of folded.constants) g.constant(name, data, dims);
-  const again = g.build();
-  again.graph.node = folded.nodes.map((n) => makeNode(n.op, n.inputs, n.outputs, n.attributes));
-  again.graph.input = model.graph.input;
-  again.graph.output = model.graph.output;
-  const expected = (await runModel(model, pictures[0]!)).logits!;
-  const found = (await runModel(again, pictures[0]!)).logits!;
-  found.forEach((value, i) => {
-    assert.ok(Math.abs(value - expected[i]!) < 1e-4);
+const worst = (a: Float32Array, b: Float32Array) => Math.max(...a.map((value, i) => Math.abs(value - b[i]!)));
+
+describe('a float graph keeps its answers', () => {
+  test('when normalisation is folded, means become pools, and Identity goes', async () => {
+    const model = network();
+    const simple = simplify(readFloatGraph(model));
+    const ops = simple.nodes.map(({ op }) => op);
+    assert.deepEqual(ops, [
+      'Conv',
+      'Clip',
+      'Conv',
+      'Relu',
+      'Conv',
+      'Add',
+      'GlobalAveragePool',
+      'Flatten',
+      'Gemm',
+    ]);
+    for (const picture of pictures.slice(0, 5)) {
+      const expected = (await runModel(model, planes(picture))).logits!;
+      const found = (await runModel(writeFloatGraph(simple), planes(picture))).logits!;
+      assert.ok(worst(expected, found) < 1e-4);
+    }
+  });
+
+  test('when it takes bytes, and reals again', async () => {
+    const model = network();
+    const taken = takeBytes(simplify(readFloatGraph(model)), input)!;
+    assert.deepEqual([taken.form.type, taken.form.layout], ['uint8', 'nhwc']);
+    const back = takeReals(taken.graph, taken.form);
+    for (const picture of pictures.slice(0, 5)) {
+      const expected = (await runModel(model, planes(picture))).logits!;
+      const bytes = (await runModel(writeFloatGraph(taken.graph), picture)).logits!;
+      const reals = (await runModel(writeFloatGraph(back.graph), planes(picture, { ...input, ...back.form })))
+        .logits!;
+      assert.ok(worst(expected, bytes) < 1e-3 && worst(expected, reals) < 1e-3);
+    }
+  });
+
+  test('when channels are equalised', async () => {
+    const { graph } = takeBytes(simplify(readFloatGraph(network())), input)!;
+    const model = writeFloatGraph(graph);
+    const same = writeFloatGraph(equalise(graph, await gather(model, ['six'], pictures)));
+    assert.notDeepEqual(same.graph.initializer, model.graph.initializer);
+    for (const picture of pictures.slice(0, 5)) {
+      const expected = (await runModel(model, picture)).logits!;
+      assert.ok(worst(expected, (await runModel(same, picture)).logits!) < 1e-3);
+    }
   });
 });
 
-test('a quantised network answers nearly what the float one does', async () => {
-  const model = network();
-  const whole = await quantize(model, pictures);
-  const types = whole.graph.node.map(({ opType }) => opType);
-  assert.ok(
-    !types.includes('Clip') && !types.includes('Relu'),
-    'the limits of the whole numbers do their work',
-  );
-  let signal = 0;
-  let noise = 0;
-  for (const picture of pictures.slice(0, 10)) {
-    const expected = (await runModel(model, picture)).logits!;
-    const found = (await runModel(whole, picture)).logits!;
-    expected.forEach((value, i) => {
-      signal += value ** 2;
-      noise += (value - found[i]!) ** 2;
+describe('a quantised network', () => {
+  test('answers nearly what the float one does, on the CPU and in the form for TensorRT', async () => {
+    const model = network();
+    const { models, choices, layers, agreement } = await quantizeModel(model, input, pictures, {
+      output: 'logits',
     });
-  }
-  const decibels = 10 * Math.log10(signal / noise);
-  assert.ok(decibels > 28, `signal to noise ${decibels.toFixed(1)} dB`);
-});
+    let [signal, cpuNoise, tensorrtNoise] = [0, 0, 0];
+    for (const picture of pictures.slice(0, 10)) {
+      const expected = (await runModel(model, planes(picture))).logits!;
+      const cpu = (await runModel(models.cpu.model, picture)).logits!;
+      const reals = planes(picture, { ...input, ...models.tensorrt.input });
+      const tensorrt = (await runModel(models.tensorrt.model, reals)).logits!;
+      for (const [i, value] of expected.entries()) {
+        signal += value ** 2;
+        cpuNoise += (value - cpu[i]!) ** 2;
+        tensorrtNoise += (value - tensorrt[i]!) ** 2;
+      }
+    }
+    const decibels = (noise: number) => 10 * Math.log10(signal / noise);
+    assert.ok(decibels(cpuNoise) > 25, `cpu ${decibels(cpuNoise)} dB`);
+    assert.ok(decibels(tensorrtNoise) > 18, `tensorrt ${decibels(tensorrtNoise)} dB`);
+    assert.ok(agreement > 0.9);
+    assert.equal(choices.length, 6);
+    assert.ok(choices[0]!.decibels >= choices[5]!.decibels);
+    assert.deepEqual(
+      layers.map(({ name }) => name),
+      ['six', 'relu', 'third', 'sum', 'pooled_pooled', 'logits'],
+    );
+    assert.ok(
+      layers.every((layer) => layer.decibels > 15),
+      JSON.stringify(layers),
+    );
+  });
 
-test('the numbers for activations hold zero exactly', () => {
-  assert.deepEqual(asymmetric({ min: 0, max: 255 }), { scale: 1, zeroPoint: 0, type: 'uint8' });
-  assert.equal(asymmetric({ min: -1, max: 1.55 }).zeroPoint, 100);
-  assert.equal(asymmetric({ min: 2, max: 5.1 }).zeroPoint, 0, 'a range without zero is widened');
-  assert.ok(asymmetric({ min: 0, max: 0 }).scale > 0);
-});
+  test('has no activations left on the CPU, and only zero zero points for TensorRT', async () => {
+    const { models } = await quantizeModel(network(), input, pictures, {
+      output: 'logits',
+      methods: ['minmax'],
+    });
+    const ops = models.cpu.model.graph.node.map(({ opType }) => opType);
+    assert.ok(
+      !ops.includes('Clip') && !ops.includes('Relu'),
+      'the limits of the whole numbers do their work',
+    );
+    const { graph } = models.tensorrt.model;
+    const zeros = graph.node
+      .filter(({ opType }) => /^(Deq|Q)uantizeLinear$/.test(opType))
+      .map(({ input: names }) => graph.initializer.find(({ name }) => name === names[2])!);
+    assert.ok(zeros.length > 20);
+    for (const zero of zeros)
+      assert.ok(zero.rawData.every((value) => value === 0) && zero.dataType === 3, zero.name);
+    const tensorrtOps = graph.node.map(({ opType }) => opType);
+    assert.ok(tensorrtOps.includes('Clip') && tensorrtOps.includes('Relu'));
+  });
 
-test('weights are scaled channel by channel', () => {
-  const { whole, scales } = quantizeWeights(Float32Array.of(1, -2, 0, 0, 0.5, 0.25), [3, 2], 0);
-  assert.deepEqual([...whole], [64, -127, 0, 0, 127, 64]);
-  assert.deepEqual(
-    [...scales].map((s) => Math.round(s * 127 * 100) / 100),
-    [2, 127, 0.5],
-  );
-  assert.deepEqual([...quantizeWeights(Float32Array.of(1, -2, 3, 4), [2, 2], 1).whole], [42, -64, 127, 127]);
+  test('can be turned back into floats and quantised again', async () => {
+    const options = { output: 'logits', methods: ['minmax'] } as const;
+    const first = (await quantizeModel(network(), input, pictures, options)).models.cpu;
+    const floats = writeFloatGraph(dequantized(readFloatGraph(first.model)));
+    const ops = new Set(floats.graph.node.map(({ opType }) => opType));
+    assert.ok(!ops.has('QuantizeLinear') && ops.has('Clip'));
+    const second = (await quantizeModel(first.model, { ...input, ...first.input }, pictures, options)).models
+      .cpu;
+    for (const picture of pictures.slice(0, 5)) {
+      const expected = (await runModel(first.model, picture)).logits!;
+      assert.ok(worst(expected, (await runModel(floats, picture)).logits!) < 0.3);
+      assert.ok(worst(expected, (await runModel(second.model, picture)).logits!) < 0.3);
+    }
+  });
 });

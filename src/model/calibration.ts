@@ -1,0 +1,127 @@
+/** Pictures to calibrate with, as the daemon would show them to the model: from a folder or from a camera. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { FramePool } from '../capture/pool.ts';
+import type { FrameSink, Picture, Source } from '../capture/source.ts';
+import { LookoutError, messageOf } from '../errors.ts';
+import { Random } from '../platform/random.ts';
+import type { Box } from '../types.ts';
+import { PixelMemory } from '../vision/kernels.ts';
+import { Resizer } from '../vision/resize.ts';
+import { orientationOf, WHOLE } from '../vision/transform.ts';
+import type { ModelDescription } from './description.ts';
+
+/** Size of the model's picture and its order of colours. */
+type Size = Pick<ModelDescription['input'], 'width' | 'height' | 'order'>;
+
+const UPRIGHT = orientationOf({ rotate: 0, mirror: 'none' });
+
+/**
+ * Up to `most` pictures of a folder, spread over it evenly.
+ * @returns uint8 1×H×W×3 each
+ * @throws LookoutError MODEL_CALIBRATION_EMPTY
+ */
+export async function picturesOf(folder: string, size: Size, most: number): Promise<Uint8Array[]> {
+  const none = (why: string) =>
+    new LookoutError('MODEL_CALIBRATION_EMPTY', `${folder}: no pictures to calibrate with: ${why}`);
+  const entries = await readdir(folder, { recursive: true }).catch((cause) => {
+    throw none(messageOf(cause));
+  });
+  const files = entries.filter((name) => /\.(jpe?g|png|webp)$/i.test(name)).sort();
+  const count = Math.min(most, files.length);
+  const cutter = new Cutter(size);
+  const pictures: Uint8Array[] = [];
+  for (let index = 0; index < count; index++) {
+    const file = join(folder, files[Math.floor((index * files.length) / count)]!);
+    const decoded = await decode(file).catch(() => null);
+    if (decoded) pictures.push(cutter.cut(decoded, WHOLE));
+  }
+  if (pictures.length === 0) throw none('it holds no readable JPEG, PNG or WebP file');
+  return pictures;
+}
+
+/**
+ * `count` pictures of a camera: whole frames and parts of them in turn, as motion shows the model both.
+ * @throws LookoutError CAPTURE_*
+ */
+export async function picturesFrom(source: Source, size: Size, count: number): Promise<Uint8Array[]> {
+  const cutter = new Cutter(size);
+  const random = new Random(1);
+  const pool = new FramePool();
+  const enough = new AbortController();
+  const pictures: Uint8Array[] = [];
+  const take = (picture: Picture) => {
+    if (pictures.length >= count) return enough.abort();
+    const box = pictures.length % 2 === 0 ? WHOLE : somewhere(picture, random);
+    pictures.push(cutter.cut(picture, box));
+    pool.release(picture.data);
+  };
+  const sink: FrameSink = {
+    acquire: (bytes) => pool.acquire(bytes),
+    release: (buffer) => pool.release(buffer),
+    picture: take,
+    consumed: async () => {},
+    fault: () => {},
+  };
+  // The timers of sources do not keep a process alive.
+  const alive = setInterval(() => {}, 60_000);
+  try {
+    await source.run(sink, enough.signal);
+  } finally {
+    clearInterval(alive);
+  }
+  if (pictures.length > 0) return pictures;
+  throw new LookoutError(
+    'MODEL_CALIBRATION_EMPTY',
+    `${source.description} gave no picture to calibrate with`,
+  );
+}
+
+/** Cuts boxes out of pictures with the daemon's own resize. */
+class Cutter {
+  readonly #size: Size;
+  readonly #memory = new PixelMemory();
+  readonly #resizer: Resizer;
+
+  constructor(size: Size) {
+    this.#size = size;
+    const { width, height, order } = size;
+    const plain = { layout: 'nhwc', type: 'uint8', mean: [0, 0, 0], scale: [1, 1, 1] } as const;
+    this.#resizer = new Resizer(this.#memory, {
+      ...plain,
+      width,
+      height,
+      order,
+      mean: [0, 0, 0],
+      scale: [1, 1, 1],
+    });
+  }
+
+  cut({ format, data }: Picture, box: Box): Uint8Array {
+    const pixels = new Uint8Array(data);
+    this.#memory.bytes(pixels.length).set(pixels);
+    const target = new Uint8Array(this.#size.width * this.#size.height * 3);
+    this.#resizer.resize(format, box, UPRIGHT, target);
+    return target;
+  }
+}
+
+async function decode(file: string): Promise<Picture> {
+  const { data, info } = await sharp(file, { limitInputPixels: 100_000_000 })
+    .rotate()
+    .flatten()
+    .toColourspace('srgb')
+    .removeAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  const format = { width: info.width, height: info.height, pixels: 'rgb24', colour: 'jpeg' } as const;
+  return { format, data: new Uint8Array(data).buffer };
+}
+
+/** A square of a quarter to the whole of the picture's height. */
+function somewhere({ format: { width, height } }: Picture, random: Random): Box {
+  const h = random.range(0.25, 1);
+  const w = Math.min(1, (h * height) / width);
+  return { x: random.range(0, 1 - w), y: random.range(0, 1 - h), w, h };
+}

@@ -1,0 +1,106 @@
+/** Quantises a model file on this device, for both families of providers at once. */
+import { createHash } from 'node:crypto';
+import { readFile, rm } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { LookoutError, messageOf } from '../errors.ts';
+import type { ModelDescription } from './description.ts';
+import { openTflite } from './import.ts';
+import { DESCRIPTION_KEY, loadModel } from './load.ts';
+import { decodeModel, encodeModel, type OnnxModel, setMetadata } from './onnx.ts';
+import { type Quantized, quantizeModel } from './quantize/quantize.ts';
+import { type Trial, tryModel } from './trial.ts';
+import { writeWhole } from './write.ts';
+
+export interface QuantizeFileOptions {
+  /** An .onnx file, float or quantised before, or a .tflite file. */
+  file: string;
+  labels?: string | undefined;
+  description?: string | undefined;
+  /** Where to write the form for the CPU; that for TensorRT goes beside it. */
+  out?: string | undefined;
+  /** Pictures to calibrate with, uint8 1×H×W×3 in the model's size and order of colours. */
+  pictures: (input: ModelDescription['input']) => Promise<Uint8Array[]>;
+  log: (message: string) => void;
+}
+
+export interface QuantizeReport {
+  cpu: { file: string; bytes: number; trial: Trial };
+  tensorrt: { file: string; bytes: number };
+  /** The source itself: how large and how fast it is. */
+  source: { bytes: number; milliseconds: number };
+  description: ModelDescription;
+  pictures: number;
+  result: Omit<Quantized, 'models'>;
+}
+
+/**
+ * Either both files are written or none.
+ * @throws LookoutError MODEL_*, CAPTURE_*
+ */
+export async function quantizeFile(options: QuantizeFileOptions): Promise<QuantizeReport> {
+  const { model, description } = await openModel(options);
+  const pictures = await options.pictures(description.input);
+  options.log(`${pictures.length} pictures`);
+  const { models, ...result } = await understood(options.file, () =>
+    quantizeModel(model, description.input, pictures, { output: description.output.name, log: options.log }),
+  );
+  const cpu = finish(models.cpu, description);
+  const tensorrt = finish(models.tensorrt, description);
+  const trial = await tryModel(cpu.bytes, cpu.description);
+  await tryModel(tensorrt.bytes, tensorrt.description);
+  const before = encodeModel(model);
+  const { milliseconds } = await tryModel(before, description);
+  const { file } = options;
+  const out = options.out ?? join(dirname(file), `${basename(file, extname(file))}.int8.onnx`);
+  const beside = join(dirname(out), `${basename(out, extname(out))}.tensorrt.onnx`);
+  await writeWhole(out, cpu.bytes);
+  try {
+    await writeWhole(beside, tensorrt.bytes);
+  } catch (error) {
+    await rm(out, { force: true });
+    throw error;
+  }
+  return {
+    cpu: { file: out, bytes: cpu.bytes.length, trial },
+    tensorrt: { file: beside, bytes: tensorrt.bytes.length },
+    source: { bytes: before.length, milliseconds },
+    description: cpu.description,
+    pictures: pictures.length,
+    result,
+  };
+}
+
+async function openModel(
+  options: QuantizeFileOptions,
+): Promise<{ model: OnnxModel; description: ModelDescription }> {
+  const { file, labels, description } = options;
+  if (extname(file) === '.tflite') {
+    const opened = await openTflite({ file, labels }, { copies: false });
+    return { model: opened.converted.model, description: opened.description };
+  }
+  const loaded = await loadModel({ file, labels, description }, process.cwd());
+  const bytes = await readFile(loaded.file);
+  const source = { file: basename(file), sha256: createHash('sha256').update(bytes).digest('hex') };
+  return { model: decodeModel(bytes), description: { source, ...loaded.description } };
+}
+
+/** Puts the description of one form into it. */
+function finish(
+  { model, input }: Quantized['models']['cpu'],
+  description: ModelDescription,
+): { bytes: Uint8Array; description: ModelDescription } {
+  const own = { ...description, name: `${description.name}_int8`, input: { ...description.input, ...input } };
+  setMetadata(model, DESCRIPTION_KEY, JSON.stringify(own));
+  return { bytes: encodeModel(model), description: own };
+}
+
+async function understood<T>(file: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (cause) {
+    if (cause instanceof LookoutError) throw cause;
+    throw new LookoutError('MODEL_OPERATOR_UNSUPPORTED', `${file} cannot be quantised: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,66 @@
+/** The float form of a model that is quantised already, for quantising it anew. */
+import { type FloatGraph, type FloatNode, floatConstant } from './float-graph.ts';
+
+/**
+ * Turns constants behind a DequantizeLinear into floats, and each QuantizeLinear with its DequantizeLinear into the
+ * limits that it set: those did the work of activations. A DequantizeLinear of the pixels stays.
+ */
+export function dequantized(graph: FloatGraph): FloatGraph {
+  const constants = new Map(graph.constants);
+  const makers = new Map(graph.nodes.map((node) => [node.outputs[0]!, node]));
+  const nodes: FloatNode[] = [];
+  const renamed = new Map<string, string>();
+  const given = new Set(graph.outputs.map(({ name }) => name));
+  for (const node of graph.nodes) {
+    const inputs = node.inputs.map((name) => renamed.get(name) ?? name);
+    const [output] = node.outputs as [string];
+    const source = graph.constants.get(node.inputs[0] ?? '');
+    if (node.op === 'DequantizeLinear' && source) {
+      constants.set(output, { data: realConstant(graph, node), dims: source.dims });
+    } else if (node.op === 'DequantizeLinear' && leadsToQuantize(makers, node)) {
+      if (given.has(output))
+        nodes.push({ op: 'Identity', inputs: [inputs[0]!], outputs: [output], attributes: {} });
+      else renamed.set(output, inputs[0]!);
+    } else if (node.op === 'QuantizeLinear') {
+      nodes.push(limits(graph, { ...node, inputs }, constants));
+    } else {
+      nodes.push({ ...node, inputs });
+    }
+  }
+  return { ...graph, constants, nodes };
+}
+
+export function isQuantized(graph: FloatGraph): boolean {
+  return graph.nodes.some(({ op }) => op === 'QuantizeLinear');
+}
+
+function realConstant(graph: FloatGraph, node: FloatNode): Float32Array {
+  const { data, dims } = graph.constants.get(node.inputs[0]!)!;
+  const scales = floatConstant(graph, node.inputs[1])!;
+  const zeros = graph.constants.get(node.inputs[2] ?? '')?.data;
+  const axis = typeof node.attributes.axis === 'number' ? node.attributes.axis : 1;
+  const inner = dims.slice(axis + 1).reduce((product, size) => product * size, 1);
+  return Float32Array.from(data as Int8Array, (whole, index) => {
+    const channel = scales.length > 1 ? Math.floor(index / inner) % scales.length : 0;
+    return (whole - Number(zeros?.[channel] ?? 0)) * scales[channel]!;
+  });
+}
+
+/** Whether a value comes from a QuantizeLinear, seen through nodes that only move numbers. */
+function leadsToQuantize(makers: ReadonlyMap<string, FloatNode>, node: FloatNode): boolean {
+  let maker = makers.get(node.inputs[0]!);
+  while (maker && maker.op !== 'QuantizeLinear') maker = makers.get(maker.inputs[0]!);
+  return maker !== undefined;
+}
+
+function limits(graph: FloatGraph, node: FloatNode, constants: FloatGraph['constants']): FloatNode {
+  const [output] = node.outputs as [string];
+  const scale = floatConstant(graph, node.inputs[1])![0]!;
+  const zeros = graph.constants.get(node.inputs[2] ?? '')?.data;
+  const zero = Number(zeros?.[0] ?? 0);
+  const lowest = zeros instanceof Int8Array ? -128 : 0;
+  const names = [`${output}_low`, `${output}_high`] as const;
+  constants.set(names[0], { data: Float32Array.of((lowest - zero) * scale), dims: [] });
+  constants.set(names[1], { data: Float32Array.of((lowest + 255 - zero) * scale), dims: [] });
+  return { op: 'Clip', inputs: [node.inputs[0]!, ...names], outputs: [output], attributes: {} };
+}
