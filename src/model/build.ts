@@ -75,7 +75,14 @@ export async function buildModel(options: BuildOptions): Promise<BuildReport> {
 }
 
 async function quantized(model: OnnxModel, resolution: number): Promise<OnnxModel> {
-  const { input } = describeModel(model.graph, 'built', 'built', null, { beside: [] });
+  const content = descriptionFile.parse({ output: { name: 'probabilities' } });
+  const { input } = describeModel(
+    model.graph,
+    'built',
+    'built',
+    { content, source: 'built' },
+    { beside: [] },
+  );
   const options = { output: 'probabilities', methods: ['minmax'] } as const;
   return (await quantizeModel(model, input, pictures(resolution), options)).models.cpu.model;
 }
