@@ -1,0 +1,182 @@
+"""
+Trains the built-in model. Two stages, each resumed from its last checkpoint when started again:
+
+  blocks  each block learns, from what the teacher's block before it gives, what the teacher's block gives (FitNets,
+          Romero et al., ICLR 2015, one hint per block); only where the network is as wide as the teacher
+  whole   the network learns the labels, and the teacher's pooled features of the undistorted picture
+
+    python train.py blocks --data DIR --teacher mobilenet_v2_1.0_224_int8.onnx --demo crops.bin --out runs/w1.0
+    python train.py whole  …the same… --epochs 24
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from augment import Augment, squashed
+from dataset import LABELS, Pictures, join, load, load_demo
+from network import MobileNetV2
+from teacher import Teacher
+
+SAVE_EVERY = 50
+
+
+class Average:
+    """An exponential moving average of a network's weights and statistics: what is evaluated and exported."""
+
+    def __init__(self, network: MobileNetV2, decay: float):
+        self.decay = decay
+        self.state = {name: value.clone() for name, value in network.state_dict().items()}
+
+    def update(self, network: MobileNetV2, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                self.state[name].lerp_(value, 1 - decay)
+            else:
+                self.state[name].copy_(value)
+
+
+def rate_at(step: int, steps: int, peak: float) -> float:
+    """Rises over 100 steps, then falls along a cosine to a hundredth."""
+    if step < 100:
+        return peak * (step + 1) / 100
+    return peak * (0.01 + 0.99 * (1 + math.cos(math.pi * (step - 100) / max(1, steps - 100))) / 2)
+
+
+def normalised(pixels: Tensor) -> Tensor:
+    return (pixels * 2 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def block_losses(network: MobileNetV2, seen: Tensor, targets: list[Tensor]) -> Tensor:
+    """Squared error of each block over the variance of what it should give: 19 numbers."""
+    inputs = [normalised(seen)] + [target.contiguous(memory_format=torch.channels_last) for target in targets[:-1]]
+    return torch.stack(
+        [
+            F.mse_loss(block(given).float(), target) / target.var()
+            for block, given, target in zip(network.blocks, inputs, targets)
+        ]
+    )
+
+
+@torch.no_grad()
+def evaluate(network: MobileNetV2, pictures: Pictures, side: int) -> dict[str, float]:
+    """Share of right answers: of all, of the classes' mean, and of each class, in percent."""
+    network.eval()
+    right = torch.zeros(len(LABELS))
+    count = torch.zeros(len(LABELS))
+    for start in range(0, len(pictures), 128):
+        index = torch.arange(start, min(start + 128, len(pictures)))
+        guess = network(normalised(squashed(pictures, index, side))).argmax(1)
+        label = pictures.label[index]
+        right.index_add_(0, label, (guess == label).float())
+        count.index_add_(0, label, torch.ones(len(index)))
+    share = 100 * right / count.clamp(min=1)
+    network.train()
+    named = {name: round(value, 1) for name, value in zip(LABELS, share.tolist())}
+    return {"all": round((100 * right.sum() / count.sum()).item(), 2), "classes": round(share.mean().item(), 2), **named}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=["blocks", "whole"])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--teacher", required=True)
+    parser.add_argument("--demo", type=Path, required=True, help="crops of the demo scene, from demo-crops.ts")
+    parser.add_argument("--without", default="", help="leave these sources out of training, comma-separated")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="begin with this checkpoint's weights")
+    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--teacher-side", type=int, default=160)
+    parser.add_argument("--batch", type=int, default=96)
+    parser.add_argument("--epochs", type=float, default=24)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--features", type=float, default=1.0, help="weight of the feature loss")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    options.out.mkdir(parents=True, exist_ok=True)
+    pictures = load(options.data, "train")
+    left_out = set(filter(None, options.without.split(",")))
+    pictures = pictures.where([source not in left_out for source in pictures.source])
+    pictures = join(pictures, load_demo(options.demo))
+    val = load(options.data, "val")
+    teacher = Teacher(options.teacher, options.threads)
+    network = MobileNetV2(options.width, len(LABELS)).to(memory_format=torch.channels_last)
+    if options.start:
+        network.load_state_dict(torch.load(options.start, weights_only=True)["average"])
+    average = Average(network, 0.998)
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=options.rate, foreach=True)
+    checkpoint = options.out / f"{options.stage}.pt"
+    step = 0
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        network.load_state_dict(saved["network"])
+        average.state = saved["average"]
+        optimizer.load_state_dict(saved["optimizer"])
+        step = saved["step"]
+    augment = Augment(pictures, options.side, options.seed + step)
+    an_epoch = len(pictures) // options.batch
+    steps = int(options.epochs * an_epoch)
+    print(f"{len(pictures)} pictures, {steps} steps, from {step}", flush=True)
+
+    network.train()
+    begun, begun_at = time.monotonic(), step
+    sums = torch.zeros(2)
+    while step < steps:
+        clean, seen, label = augment.batch(options.batch)
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(step, steps, options.rate)
+        if options.stage == "blocks":
+            targets = teacher.blocks(seen)
+            with torch.autocast("cpu", torch.bfloat16):
+                losses = block_losses(network, seen, targets)
+            loss = losses.sum()
+            sums += torch.tensor([losses.mean().item(), losses[-1].item()])
+        else:
+            target = teacher.features(clean, options.teacher_side) if options.features else None
+            with torch.autocast("cpu", torch.bfloat16):
+                features = network.features(normalised(seen))
+            loss = F.cross_entropy(network.classifier(features), label, label_smoothing=0.05)
+            sums[0] += loss.item()
+            if target is not None and features.shape == target.shape:
+                likeness = F.mse_loss(features, target) / target.var()
+                sums[1] += likeness.item()
+                loss = loss + options.features * likeness
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        step += 1
+        average.update(network, step)
+        if step % SAVE_EVERY == 0 or step == steps:
+            rate = (step - begun_at) * options.batch / (time.monotonic() - begun)
+            line = {"step": step, "epoch": round(step / an_epoch, 2), "pictures_per_s": round(rate, 1)}
+            print(json.dumps({**line, "losses": [round(s / SAVE_EVERY, 4) for s in sums.tolist()]}), flush=True)
+            if options.stage == "blocks":
+                print("  by block", [round(value, 3) for value in losses.tolist()], flush=True)
+            sums.zero_()
+            state = {"network": network.state_dict(), "average": average.state, "optimizer": optimizer.state_dict()}
+            torch.save({**state, "step": step}, checkpoint.with_suffix(".tmp"))
+            checkpoint.with_suffix(".tmp").replace(checkpoint)
+        if options.stage == "whole" and (step % an_epoch == 0 or step == steps):
+            trained = MobileNetV2(options.width, len(LABELS))
+            trained.load_state_dict(average.state)
+            print(json.dumps({"val": evaluate(trained, val, options.side)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
