@@ -5,7 +5,11 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { stringify } from 'yaml';
 
-const cli = new URL('../../src/cli.ts', import.meta.url).pathname;
+/** The program as it is installed with LOOKOUT_TEST_BUILT=1 (after `npm run build`), else its source. */
+const program =
+  process.env.LOOKOUT_TEST_BUILT === '1'
+    ? [new URL('../../scripts/daemon', import.meta.url).pathname]
+    : [process.execPath, new URL('../../src/cli.ts', import.meta.url).pathname];
 
 export interface Exit {
   code: number | null;
@@ -42,7 +46,8 @@ export class DaemonProcess {
   constructor(config: object | null, folder: string, env: NodeJS.ProcessEnv = {}) {
     const file = join(folder, 'lookout.yaml');
     if (config) writeFileSync(file, stringify(config));
-    this.child = spawn(process.execPath, [cli, 'run', ...(config ? ['--config', file] : [])], {
+    const [command, ...args] = [...program, 'run', ...(config ? ['--config', file] : [])];
+    this.child = spawn(command!, args, {
       cwd: folder,
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
