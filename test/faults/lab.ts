@@ -1,6 +1,6 @@
 /** A house to break things in: a real broker, a subscriber that forgets nothing, and a real daemon. */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
 import { busyCamera, type EventMessage, type EventRow, integrity, readEvents } from '../support/log.ts';
@@ -17,6 +17,10 @@ export interface LabOptions {
   broker?: MosquittoOptions;
   /** Address that the daemon is given instead of the broker's. */
   url?: (broker: Mosquitto) => string;
+  /** Further settings of `mqtt`. */
+  mqtt?: object;
+  /** Name → content of files in the daemon's folder. */
+  files?: Record<string, string>;
   /** Seconds that each event lasts. */
   seconds?: number;
   env?: NodeJS.ProcessEnv;
@@ -57,19 +61,26 @@ export class Lab {
     this.broker = broker;
     this.recorder = recorder;
     this.#env = options.env ?? {};
+    for (const [name, content] of Object.entries(options.files ?? {})) {
+      writeFileSync(join(this.folder, name), content);
+    }
     this.settings = {
       device: DEVICE,
       cameras: { door: camera },
       labels,
       health_interval: 1,
-      mqtt: { url: options.url?.(broker) ?? broker.url, keepalive: 5 },
+      mqtt: { url: options.url?.(broker) ?? broker.url, keepalive: 5, ...options.mqtt },
       ...options.settings,
     };
   }
 
-  /** Opens one; the daemon does not run yet. */
-  static async open(options: LabOptions = {}): Promise<Lab> {
+  /**
+   * Opens one; the daemon does not run yet.
+   * @param prepare called when the broker runs
+   */
+  static async open(options: LabOptions = {}, prepare?: (broker: Mosquitto) => Promise<void>): Promise<Lab> {
     const broker = await Mosquitto.start(options.broker);
+    await prepare?.(broker);
     const users = options.broker?.users;
     const [username, password] = Object.entries(users ?? {})[0] ?? [];
     const login = username === undefined ? {} : { username, password: password! };
@@ -188,11 +199,21 @@ export class Lab {
 }
 
 /** Runs a piece of work in a lab of its own. */
-export async function inLab<T>(options: LabOptions, work: (lab: Lab) => Promise<T>): Promise<T> {
-  const lab = await Lab.open(options);
+export async function inLab<T>(
+  options: LabOptions,
+  work: (lab: Lab) => Promise<T>,
+  prepare?: (broker: Mosquitto) => Promise<void>,
+): Promise<T> {
+  const lab = await Lab.open(options, prepare);
   try {
     return await work(lab);
   } finally {
     await lab.close();
   }
+}
+
+/** Resident memory of a process in MB. */
+export function rssMb(pid: number): number {
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kilobytes ?? 0) / 1024;
 }
