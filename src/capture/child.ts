@@ -8,7 +8,7 @@ import { promisify, stripVTControlCharacters } from 'node:util';
 import type { Logger } from 'pino';
 import { LookoutError, messageOf } from '../errors.ts';
 import { type Clock, sleep } from '../platform/clock.ts';
-import { Limiter } from './limiter.ts';
+import { Limiter } from '../platform/limiter.ts';
 import { openOutput } from './output.ts';
 import { findProgram } from './programs.ts';
 import { orAborted } from './wait.ts';

@@ -8,8 +8,8 @@
 import type { Logger } from 'pino';
 import { LookoutError } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
+import { Limiter } from '../platform/limiter.ts';
 import type { CameraStatus, Frame, Service } from '../types.ts';
-import { Limiter } from './limiter.ts';
 import type { FramePool } from './pool.ts';
 import type { FrameSink, Picture, Source } from './source.ts';
 import { orAborted, pause } from './wait.ts';

@@ -6,11 +6,11 @@
  *   status, labels, settings, pictures → LiveState ─┘        └→ commands → onCommand
  */
 import type { Logger } from 'pino';
-import { Limiter } from '../capture/limiter.ts';
 import type { MqttConfig } from '../config/schema.ts';
 import { messageOf } from '../errors.ts';
 import { type Clock, sleep } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
+import { Limiter } from '../platform/limiter.ts';
 import type { OutboxMessage } from '../store/types.ts';
 import type { CameraStatus, EventChange, Service } from '../types.ts';
 import type { EmbeddedBroker } from './broker.ts';

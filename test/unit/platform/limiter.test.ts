@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Limiter } from '../../../src/capture/limiter.ts';
+import { Limiter } from '../../../src/platform/limiter.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 
 function limited() {
