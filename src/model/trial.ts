@@ -1,4 +1,5 @@
 /** Runs a model once, to see that it works and what ONNX Runtime makes of it. */
+import '../platform/no-telemetry.ts';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+import './no-telemetry.ts';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
 /**

@@ -1,3 +1,4 @@
+import '../platform/no-telemetry.ts';
 import { availableParallelism } from 'node:os';
 import { env, InferenceSession, listSupportedBackends, Tensor } from 'onnxruntime-node';
 import type { ModelConfig } from '../config/schema.ts';

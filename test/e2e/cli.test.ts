@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import sharp from 'sharp';
 import { lookout } from '../support/cli.ts';
 import { tempFolder } from '../support/daemon.ts';
 import { requiresShared, shared } from '../support/requires.ts';
@@ -49,6 +50,34 @@ describe('lookout', () => {
     assert.equal(versions.lookout, manifest.version);
     assert.match(versions.onnxruntime ?? '', /^\d+\.\d+/);
     assert.match(versions.sqlite ?? '', /^3\./);
+  });
+
+  it('keeps ONNX Runtime from noting what it is used for, also in threads', async () => {
+    const folder = tempFolder();
+    const picture = join(folder, 'grey.png');
+    await sharp({ create: { width: 64, height: 64, channels: 3, background: 'grey' } }).toFile(picture);
+    const config = join(folder, 'lookout.yaml');
+    const camera = {
+      source: { kind: 'replay', path: picture, pace: 'consumed', loop: false },
+      gate: 'always',
+    };
+    writeFileSync(config, JSON.stringify({ cameras: { one: camera }, mqtt: { embedded_port: 0 } }));
+    // Under CI it notes nothing anyway.
+    const usual = {
+      CI: undefined,
+      GITHUB_ACTIONS: undefined,
+      TF_BUILD: undefined,
+      ORT_DISABLE_TELEMETRY: undefined,
+    };
+    for (const args of [
+      ['classify', picture],
+      ['run', '--config', config],
+    ]) {
+      const home = tempFolder();
+      const { code, stderr } = await lookout(args, { cwd: folder, env: { ...usual, HOME: home } });
+      assert.equal(code, 0, stderr);
+      assert.deepEqual(readdirSync(home), [], args.join(' '));
+    }
   });
 
   it('prints a schema and an example that check-config accepts', async () => {

@@ -1,4 +1,5 @@
 /** Runs a model on pictures and watches its values. */
+import '../../platform/no-telemetry.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { DataType, encodeModel, integer, type OnnxModel } from '../onnx.ts';
 
