@@ -14,19 +14,22 @@ import { CameraSupervisor } from './capture/supervisor.ts';
 import { type CameraModels, Decider } from './decide/decider.ts';
 import type { Clock } from './platform/clock.ts';
 import { logEvent } from './platform/logger.ts';
+import { Pictures } from './pictures.ts';
 import { labelsOf, type PreparedCamera } from './prepare.ts';
 import type { Command } from './publish/commands.ts';
 import type { Publisher } from './publish/publisher.ts';
-import { LATEST, snapshotPath } from './store/paths.ts';
 import type { Store } from './store/store.ts';
-import type { Analysis, CameraStatus, Event, EventChange, Frame, Service } from './types.ts';
+import type { Analysis, CameraStatus, EventChange, Frame, Service } from './types.ts';
 import type { Vision } from './vision/vision.ts';
 
 /** What a camera uses of the daemon. */
 export interface CameraParts {
-  vision: Vision;
-  store: Store;
-  publisher: Publisher;
+  vision: Pick<Vision, 'offer' | 'consumed' | 'setDetect' | 'setOpenRegions'>;
+  store: Pick<Store, 'recordEvent' | 'recordDetections' | 'saveSnapshot' | 'flush'>;
+  publisher: Pick<
+    Publisher,
+    'eventMessages' | 'wake' | 'setCameraStatus' | 'setLabel' | 'setSetting' | 'publishSnapshot'
+  >;
   pool: FramePool;
   logThreshold: number;
   clock: Clock;
@@ -35,12 +38,6 @@ export interface CameraParts {
   newId: (now: number) => string;
   onFrame: (camera: string) => void;
   onEnd: () => void;
-}
-
-/** The best picture of an open event that is not saved yet. */
-interface BestFrame {
-  event: Event;
-  frame: Frame;
 }
 
 /** How often an open event looks whether its time is over. */
@@ -57,9 +54,8 @@ export class Camera implements Service {
   /** One threshold in place of all, by command. */
   #threshold: number | null = null;
   #lookedAt = '[]';
-  readonly #best = new Map<string, BestFrame>();
+  readonly #pictures: Pictures;
   readonly #pending = new Set<Promise<void>>();
-  #snapshotWanted = false;
   #ended = false;
   #cancelTick = () => {};
 
@@ -75,6 +71,10 @@ export class Camera implements Service {
       models: prepared.models,
       logThreshold: parts.logThreshold,
       newId: parts.newId,
+    });
+    this.#pictures = new Pictures({
+      ...{ camera: name, config, store: parts.store, publisher: parts.publisher, pool: parts.pool },
+      watch: (work) => this.#watch(work),
     });
     this.#supervisor = new CameraSupervisor({
       name,
@@ -147,15 +147,15 @@ export class Camera implements Service {
   onAnalysis(analysis: Analysis, frame: Frame): void {
     const { detections, changes, best } = this.#decider.observe(analysis);
     if (detections.length > 0) this.#parts.store.recordDetections(detections);
-    for (const event of best) this.#remember(event, frame);
+    for (const event of best) this.#pictures.remember(event, frame);
     this.#apply(changes);
     this.#lookAgain();
-    this.#finish(frame);
+    this.#pictures.finish(frame);
   }
 
   /** Takes back a frame that nobody had time for. */
   onDropped(frame: Frame): void {
-    this.#finish(frame);
+    this.#pictures.finish(frame);
   }
 
   /** Carries out a command from MQTT. */
@@ -172,7 +172,7 @@ export class Camera implements Service {
         this.#decider.setThreshold(value);
         break;
       case 'snapshot':
-        this.#snapshotWanted = true;
+        this.#pictures.want();
     }
   }
 
@@ -181,17 +181,21 @@ export class Camera implements Service {
     const level = status === 'stalled' ? 'warn' : 'info';
     this.#log[level](`camera is ${status}${reason ? `: ${reason}` : ''}`);
     this.#parts.publisher.setCameraStatus(this.name, status);
+    if (status === 'online') {
+      this.#ended = false;
+      this.#pictures.forgetWish();
+    }
   }
 
   #apply(changes: readonly EventChange[]): void {
     if (changes.length === 0) return;
     const { store, publisher } = this.#parts;
     for (const change of changes) {
-      change.event.snapshot ??= snapshotPath(change.event);
+      this.#pictures.name(change);
       logEvent(this.#log, change);
       const messages = publisher.eventMessages(change);
       void store.recordEvent(change, messages).then((committed) => committed && publisher.wake());
-      if (change.type !== 'update') this.#saveBest(change);
+      if (change.type !== 'update') this.#pictures.save(change);
     }
     this.#sayLabels(new Set(changes.map(({ event }) => event.label)));
   }
@@ -208,51 +212,6 @@ export class Camera implements Service {
     if (key === this.#lookedAt) return;
     this.#lookedAt = key;
     this.#parts.vision.setOpenRegions(this.name, regions);
-  }
-
-  /** Keeps a copy of the picture for the event until its start or end saves it. */
-  #remember(event: Event, frame: Frame): void {
-    const { pool } = this.#parts;
-    const old = this.#best.get(event.id);
-    if (old) pool.release(old.frame.data);
-    const data = pool.acquire(frame.data.byteLength);
-    new Uint8Array(data).set(new Uint8Array(frame.data));
-    this.#best.set(event.id, { event: { ...event }, frame: { ...frame, data } });
-  }
-
-  #saveBest({ type, event }: EventChange): void {
-    const best = this.#best.get(event.id);
-    if (!best) return;
-    this.#best.delete(event.id);
-    this.#save(best.frame, best.event, type === 'start');
-  }
-
-  /** Saves a picture as the event's snapshot, or as the camera's when there is no event. */
-  #save(frame: Frame, event: Event | null, publish: boolean): void {
-    const { store, publisher, pool } = this.#parts;
-    const { rotate, mirror } = this.#prepared.config;
-    const saved = store
-      .saveSnapshot({
-        path: snapshotPath(event ?? { id: LATEST, camera: this.name, startedAt: frame.capturedAt }),
-        capturedAt: frame.capturedAt,
-        format: frame.format,
-        data: frame.data,
-        transform: { rotate, mirror },
-        annotation: event && { label: event.label, score: event.topScore, box: event.box },
-      })
-      .then(({ jpeg, data }) => {
-        pool.release(data);
-        if (publish) publisher.publishSnapshot(this.name, jpeg);
-      });
-    this.#watch(saved);
-  }
-
-  /** Passes a frame's buffer on when everybody has seen it. */
-  #finish(frame: Frame): void {
-    if (this.#snapshotWanted && frame.data.byteLength > 0) {
-      this.#snapshotWanted = false;
-      this.#save(frame, null, true);
-    } else this.#parts.pool.release(frame.data);
   }
 
   #watch(work: Promise<unknown>): void {

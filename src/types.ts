@@ -49,7 +49,7 @@ export interface Region {
 }
 
 /** Why a frame was analysed, or why it was not. */
-export type Gate = 'always' | 'motion' | 'interval' | 'event' | 'snapshot' | 'still' | 'light-switch' | 'off';
+export type Gate = 'always' | 'motion' | 'interval' | 'event' | 'still' | 'light-switch' | 'off';
 
 /** What a model said about one region: one probability per label of the model, summing to about 1. */
 export interface Scores {

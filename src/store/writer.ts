@@ -45,7 +45,7 @@ export class Writer {
         score = excluded.score, top_score = excluded.top_score,
         box_x = excluded.box_x, box_y = excluded.box_y, box_w = excluded.box_w, box_h = excluded.box_h,
         ended_at = COALESCE(excluded.ended_at, ended_at),
-        snapshot = COALESCE(excluded.snapshot, snapshot),
+        snapshot = excluded.snapshot,
         reason = excluded.reason, changed = excluded.changed`);
     this.#insertMessage = db.prepare(
       insertSql('outbox', ['created_at', 'topic', 'payload', 'qos', 'retain']),

@@ -33,7 +33,6 @@ export class Gatekeeper {
   readonly #config: WatchedCamera;
   readonly #zones: { name: string; polygon: Polygon; box: Box }[];
   #open: readonly Region[] = [];
-  #snapshotWanted = false;
   /** What moved last, and when: it lingers. */
   #moving: readonly Moving[] = [];
   #movedAt = Number.NEGATIVE_INFINITY;
@@ -54,11 +53,6 @@ export class Gatekeeper {
     this.#open = regions;
   }
 
-  /** Has the next frame analysed whatever moves. */
-  wantSnapshot(): void {
-    this.#snapshotWanted = true;
-  }
-
   /** @param now milliseconds on the clock that never jumps */
   judge(motion: Motion, now: number): Verdict {
     if (motion.moving.length > 0) {
@@ -73,10 +67,6 @@ export class Gatekeeper {
 
   #verdict({ lightSwitch, moving }: Motion, now: number): Verdict {
     const { gate, interval, motion } = this.#config;
-    if (this.#snapshotWanted) {
-      this.#snapshotWanted = false;
-      return { gate: 'snapshot', regions: this.#everything() };
-    }
     if (gate === 'always') {
       const found = this.#config.classify === 'motion' ? this.#moved(moving) : [];
       return { gate: 'always', regions: this.#withOpen(found.length > 0 ? found : this.#everything()) };

@@ -64,7 +64,6 @@ export type ToVision =
   | FrameMessage
   | { type: 'detect'; camera: string; on: boolean }
   | { type: 'open'; camera: string; regions: Region[] }
-  | { type: 'snapshot'; camera: string }
   /** More models, and what is used from now on; models that are not are released. */
   | { type: 'models'; lanes: LaneData[]; uses: Record<string, ModelUse> }
   | { type: 'stop' };

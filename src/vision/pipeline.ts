@@ -119,11 +119,6 @@ export class Pipeline {
     this.#watches.get(camera)!.gatekeeper.setOpen(regions);
   }
 
-  /** Has the next frame of the camera analysed, whatever moves. */
-  wantSnapshot(camera: string): void {
-    this.#watches.get(camera)!.gatekeeper.wantSnapshot();
-  }
-
   /**
    * Adds models and says which one looks at what from the next frame on. A model that is used no more is closed when
    * it has answered for the frames before.

@@ -144,11 +144,6 @@ export class Vision implements Service {
     this.#threads?.post({ type: 'open', camera, regions });
   }
 
-  /** Has the next frame of a camera analysed whatever moves, with gate `snapshot`. */
-  snapshotNext(camera: string): void {
-    this.#threads?.post({ type: 'snapshot', camera });
-  }
-
   async #begin(): Promise<ReadonlyMap<string, SessionInfo>> {
     const threads = new Threads({
       ...this.#models,

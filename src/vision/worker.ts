@@ -28,9 +28,6 @@ main.on('message', (message: ToVision) => {
     case 'open':
       pipeline.setOpen(message.camera, message.regions);
       break;
-    case 'snapshot':
-      pipeline.wantSnapshot(message.camera);
-      break;
     case 'models':
       pipeline.setModels(message.lanes.map(connect), message.uses);
       break;

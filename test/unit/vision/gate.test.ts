@@ -140,10 +140,3 @@ test('two open events at the same place are looked at once', () => {
   keeper.setOpen([region, { ...region, box: { ...region.box, x: 0.12 } }, { ...region, zone: 'door' }]);
   assert.equal(keeper.judge(STILL, 0).regions.length, 2);
 });
-
-test('a wanted snapshot has the next frame analysed, once', () => {
-  const keeper = new Gatekeeper(camera({ interval: 0 }));
-  keeper.wantSnapshot();
-  assert.deepEqual(keeper.judge(STILL, 0), { gate: 'snapshot', regions: [{ box: WHOLE, zone: null }] });
-  assert.equal(keeper.judge(STILL, 200).gate, 'still');
-});
