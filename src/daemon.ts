@@ -11,9 +11,11 @@ import { type Clock, systemClock } from './platform/clock.ts';
 import { HealthMonitor } from './platform/health.ts';
 import { createIdSource } from './platform/id.ts';
 import { notify, Watchdog } from './platform/systemd.ts';
+import { TimeSync } from './platform/time-sync.ts';
 import { labelsOf, modelsInUse, type Prepared, prepare } from './prepare.ts';
 import { Publisher } from './publish/publisher.ts';
 import { Store } from './store/store.ts';
+import type { StoreStats } from './store/types.ts';
 import type { Service } from './types.ts';
 import { VERSION } from './version.ts';
 import { Vision } from './vision/vision.ts';
@@ -38,6 +40,8 @@ export class Daemon implements Service {
   /** Keys of the models that the log was told of since they are in use. */
   #saidModels = new Set<string>();
   #changes: Changes | null = null;
+  #time: TimeSync | null = null;
+  #configError: string | null = null;
   #end: (reason: string) => void = () => {};
 
   /** Frames that went through the whole pipeline since the start. */
@@ -66,7 +70,11 @@ export class Daemon implements Service {
     const prepared = await prepare(this.#loaded);
     this.#warn(prepared);
 
-    const store = new Store({ ...config.store, config: config.store, clock, log });
+    const time = new TimeSync(clock, log);
+    await this.#start('time', time);
+    this.#time = time;
+    const timeKnown = () => time.known;
+    const store = new Store({ ...config.store, config: config.store, clock, log, timeKnown });
     await this.#start('store', store);
     log.info(`database ${config.store.file}, snapshots in ${config.store.snapshots}`);
 
@@ -112,10 +120,13 @@ export class Daemon implements Service {
       },
     });
     await this.#start('vision', vision);
-    this.#buildCameras(prepared, { vision, store, publisher, pool, clock, log, monitor });
+    this.#buildCameras(prepared, {
+      ...{ vision, store, publisher, pool, clock, log, monitor, timeKnown },
+    });
     const board = await readBoard();
     const sayInfo = (current: Prepared, configError: string | null) => {
       this.#sayModels(current, vision);
+      this.#configError = configError;
       const model = current.models.get(DEFAULT_MODEL)!;
       const running = vision.infos.get(model.key) ?? [...vision.infos.values()][0]!;
       publisher.setInfo({
@@ -143,7 +154,7 @@ export class Daemon implements Service {
     });
 
     const cancelHealth = clock.every(config.health_interval * 1000, () => {
-      void this.#reportHealth(monitor, store, publisher);
+      void this.#reportHealth(store, publisher);
     });
     this.#running.push({ name: 'health reports', stop: async () => cancelHealth() });
     const watchdog = new Watchdog({
@@ -210,7 +221,7 @@ export class Daemon implements Service {
 
   #buildCameras(
     prepared: Prepared,
-    parts: Pick<CameraParts, 'vision' | 'store' | 'publisher' | 'pool' | 'clock' | 'log'> & {
+    parts: Pick<CameraParts, 'vision' | 'store' | 'publisher' | 'pool' | 'clock' | 'log' | 'timeKnown'> & {
       monitor: HealthMonitor;
     },
   ): void {
@@ -226,6 +237,16 @@ export class Daemon implements Service {
       });
       this.#cameras.set(name, built);
     }
+  }
+
+  /** What is wrong just now, each with its code. */
+  #problems({ error, damage }: StoreStats): string[] {
+    return [
+      ...(error === null ? [] : [`STORE_UNWRITABLE: ${error}`]),
+      ...(damage === null ? [] : [`STORE_CORRUPT: ${damage}`]),
+      ...(this.#configError === null ? [] : [`CONFIG_INVALID: ${this.#configError}`]),
+      ...(this.#time?.known === false ? ['TIME_UNKNOWN: the clock is not set'] : []),
+    ];
   }
 
   /** A replay has come to its end: when no camera has anything left to show, neither has the daemon. */
@@ -247,9 +268,10 @@ export class Daemon implements Service {
     publisher.wake();
   }
 
-  async #reportHealth(monitor: HealthMonitor, store: Store, publisher: Publisher): Promise<void> {
+  async #reportHealth(store: Store, publisher: Publisher): Promise<void> {
     try {
-      const health = await monitor.sample(await store.stats());
+      const stats = await store.stats();
+      const health = await this.#monitor.sample(stats, this.#problems(stats));
       store.recordSample(health);
       publisher.publishHealth(health);
     } catch (err) {

@@ -87,6 +87,8 @@ export interface Detection {
   score: number;
   box: Box;
   capturedAt: number;
+  /** The clock of the board was not set yet. */
+  timeUncertain?: boolean;
 }
 
 /** Why an event fired: the scores that were in the window, the threshold they met and the gate that let them in. */
@@ -118,6 +120,8 @@ export interface Event {
   /** Path of the best frame's JPEG, relative to the snapshot folder; null before one is written. */
   snapshot: string | null;
   reason: Reason;
+  /** One of its times was taken before the clock of the board was set. */
+  timeUncertain?: boolean;
 }
 
 /** A step in the life of an event: exactly one `start`, any number of `update`, exactly one `end`. */

@@ -142,6 +142,7 @@ export function jsonLine(event: Event): string {
     model,
     snapshot,
     reason,
+    time_uncertain: event.timeUncertain ?? false,
   })}\n`;
 }
 

@@ -187,7 +187,20 @@ const store = z.strictObject({
     .min(100)
     .max(10_000_000)
     .default(100_000)
-    .describe('Most messages that wait for the broker; the oldest are dropped first and counted.'),
+    .describe('Most messages that wait for the broker; the oldest updates are dropped first, and counted.'),
+  max_outbox_size: z
+    .number()
+    .int()
+    .min(1)
+    .max(10_000)
+    .default(64)
+    .describe('Most MB of messages that wait for the broker.'),
+  keep_outbox: z
+    .number()
+    .min(0.01)
+    .max(365)
+    .default(14)
+    .describe('Days after which a message that still waits for the broker is dropped, and counted.'),
 });
 
 const mqtt = z.strictObject({

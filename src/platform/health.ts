@@ -36,7 +36,10 @@ export interface HealthSample {
   event_loop_ms_p99: number;
   bytes_written: number | null;
   outbox_depth: number;
+  outbox_mb: number;
   outbox_dropped: number;
+  /** What is wrong just now, each with its code: `STORE_UNWRITABLE: …`. */
+  problems: string[];
 }
 
 export interface CameraHealth {
@@ -61,6 +64,7 @@ export interface HealthOptions {
 /** What the store knows of the messages that wait for the broker. */
 export interface OutboxStats {
   outboxDepth: number;
+  outboxBytes: number;
   outboxDropped: number;
 }
 
@@ -136,7 +140,10 @@ export class HealthMonitor implements Service {
   }
 
   /** What happened since the last sample, or since the start. */
-  async sample({ outboxDepth, outboxDropped }: OutboxStats): Promise<HealthSample> {
+  async sample(
+    { outboxDepth, outboxBytes, outboxDropped }: OutboxStats,
+    problems: string[] = [],
+  ): Promise<HealthSample> {
     const [now, thermals] = await Promise.all([this.#look(), this.#probes.thermals()]);
     const before = this.#before ?? now;
     this.#before = now;
@@ -178,7 +185,9 @@ export class HealthMonitor implements Service {
       event_loop_ms_p99: round(Math.max(0, loopP99), 1),
       bytes_written: now.usage.bytesWritten,
       outbox_depth: outboxDepth,
+      outbox_mb: round(outboxBytes / 1e6, 2),
       outbox_dropped: outboxDropped,
+      problems,
     };
   }
 

@@ -38,6 +38,7 @@ export function eventPayload({ type, event }: EventChange): string {
     snapshot: event.snapshot,
     model: event.model,
     reason: { ...reason, scores: reason.scores.map(share) },
+    time_uncertain: event.timeUncertain ?? false,
     replayed: false,
   });
 }

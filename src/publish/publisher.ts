@@ -189,7 +189,8 @@ export class Publisher implements Service {
   eventMessages(change: EventChange): OutboxMessage[] {
     if (!this.#options.config.enabled) return [];
     const topic = this.#topics.event(change.event.camera);
-    return [{ topic, payload: eventPayload(change), qos: 1, retain: false }];
+    const live = change.type === 'update';
+    return [{ topic, payload: eventPayload(change), qos: 1, retain: false, live }];
   }
 
   /** Messages were recorded in the outbox. */

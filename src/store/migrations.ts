@@ -86,6 +86,17 @@ export const MIGRATIONS: readonly string[] = [
     value INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- 1: the clock of the board was not set yet.
+  ALTER TABLE events ADD COLUMN time_uncertain INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE detections ADD COLUMN time_uncertain INTEGER NOT NULL DEFAULT 0;
+
+  -- live 1: of interest only at its time, and first to go when there are too many.
+  ALTER TABLE outbox ADD COLUMN live INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE outbox ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+  UPDATE outbox SET bytes = length(CAST(topic AS BLOB)) + length(CAST(payload AS BLOB));
+  CREATE INDEX outbox_room ON outbox (live, id, bytes);
+  `,
 ];
 
 /** The version of the schema that this program reads and writes. */

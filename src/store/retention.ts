@@ -5,6 +5,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
 import type { StoreConfig } from '../config/schema.ts';
+import { CLOCK_UNSET } from '../platform/time-sync.ts';
 import { codeOf } from './connection.ts';
 import type { SnapshotFile, Snapshots } from './snapshots.ts';
 import { localTime } from './time.ts';
@@ -47,26 +48,31 @@ export function isOverSize(db: Database, limits: Limits): boolean {
 }
 
 /**
- * Deletes what is too old or too much.
- * @param now wall-clock milliseconds
+ * Deletes what is too old or too much. Rows and pictures from before the clock was set have no age.
+ * @param time wall-clock milliseconds; null: the clock is not set, so that nothing is too old
  * @param signal ends the work early; the promise rejects then
  */
 export async function enforceRetention(
   db: Database,
   snapshots: Snapshots,
   limits: Limits,
-  now: number,
+  time: number | null,
   signal: AbortSignal,
 ): Promise<RetentionResult> {
+  const now = time ?? 0;
   const breathe = async () => {
     await setImmediate();
     signal.throwIfAborted();
   };
   const rows = new Rows(db, snapshots, breathe);
-  await rows.deleteWhile('detections', 'captured_at < ?', now - limits.keep_detections * DAY_MS);
+  await rows.deleteWhile(
+    'detections',
+    'captured_at < ? AND time_uncertain = 0',
+    now - limits.keep_detections * DAY_MS,
+  );
   await rows.deleteWhile(
     'events',
-    'started_at < ? AND ended_at IS NOT NULL',
+    'started_at < ? AND ended_at IS NOT NULL AND time_uncertain = 0',
     now - limits.keep_events * DAY_MS,
   );
   await rows.deleteWhile('samples', 'at < ?', now - limits.keep_samples * DAY_MS);
@@ -179,6 +185,7 @@ async function sweepSnapshots(
 ): Promise<number> {
   const files = await snapshots.list(now, breathe);
   const firstDay = localTime(now - limits.keep_snapshots * DAY_MS).slice(0, 10);
+  const firstSet = localTime(CLOCK_UNSET).slice(0, 10);
   const limit = limits.max_snapshots * MB;
   const target = snapshots.bytes > limit ? limit * HEADROOM : limit;
   const known = db.prepare<[string], 1>('SELECT 1 FROM events WHERE id = ?').pluck();
@@ -189,7 +196,8 @@ async function sweepSnapshots(
   const removed: SnapshotFile[] = [];
   for (const [index, file] of files.entries()) {
     if (index % BATCH === 0) await breathe();
-    if (file.day >= firstDay && snapshots.bytes <= target && !isOrphan(file)) continue;
+    const tooOld = file.day < firstDay && file.day >= firstSet;
+    if (!tooOld && snapshots.bytes <= target && !isOrphan(file)) continue;
     try {
       await snapshots.remove(file.path, file.bytes);
     } catch (error) {

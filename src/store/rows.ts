@@ -24,6 +24,7 @@ export interface EventRow extends BoxColumns {
   snapshot: string | null;
   reason: string;
   changed: number;
+  time_uncertain: number;
 }
 
 export interface DetectionRow extends BoxColumns {
@@ -32,6 +33,7 @@ export interface DetectionRow extends BoxColumns {
   zone: string | null;
   label: string;
   score: number;
+  time_uncertain: number;
 }
 
 export interface OutboxColumns {
@@ -41,6 +43,7 @@ export interface OutboxColumns {
   payload: string;
   qos: number;
   retain: number;
+  live: number;
 }
 
 function boxColumns({ x, y, w, h }: Event['box']): BoxColumns {
@@ -61,6 +64,7 @@ export function toEvent(row: EventRow): Event {
     model: row.model,
     snapshot: row.snapshot,
     reason: JSON.parse(row.reason) as Reason,
+    ...(row.time_uncertain ? { timeUncertain: true } : {}),
   };
 }
 
@@ -78,6 +82,7 @@ export function fromEvent(event: Event): Omit<EventRow, 'seq' | 'changed'> {
     model: event.model,
     snapshot: event.snapshot,
     reason: JSON.stringify(event.reason),
+    time_uncertain: Number(event.timeUncertain ?? false),
   };
 }
 
@@ -89,6 +94,7 @@ export function fromDetection(detection: Detection): DetectionRow {
     label: detection.label,
     score: detection.score,
     ...boxColumns(detection.box),
+    time_uncertain: Number(detection.timeUncertain ?? false),
   };
 }
 
@@ -100,12 +106,13 @@ export function toOutboxRow(row: OutboxColumns): OutboxRow {
     payload: row.payload,
     qos: row.qos === 0 ? 0 : 1,
     retain: row.retain !== 0,
+    live: row.live !== 0,
   };
 }
 
 /** A health sample as columns: lists and objects become JSON, truth becomes 0 or 1. */
 export function fromSample(sample: HealthSample): Record<string, number | string | null> {
-  const { cameras, throttled, throttle_reasons, ...numbers } = sample;
+  const { cameras, throttled, throttle_reasons, problems, outbox_mb, ...numbers } = sample;
   return {
     ...numbers,
     at: Math.round(sample.at),
@@ -136,6 +143,7 @@ export const EVENT_COLUMNS = [
   'model',
   'snapshot',
   'reason',
+  'time_uncertain',
 ] as const satisfies readonly (keyof EventRow)[];
 
 export const DETECTION_COLUMNS = [
@@ -148,6 +156,7 @@ export const DETECTION_COLUMNS = [
   'box_y',
   'box_w',
   'box_h',
+  'time_uncertain',
 ] as const satisfies readonly (keyof DetectionRow)[];
 
 export const SAMPLE_COLUMNS = [

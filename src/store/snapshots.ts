@@ -1,5 +1,5 @@
 /** Pictures of events as JPEG files; paths.ts says where. */
-import { mkdir, open, readdir, rename, rmdir, stat, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
 import { toRgb } from '../vision/rgb.ts';
@@ -15,6 +15,10 @@ sharp.cache(false);
 
 const DAY = /^\d{4}-\d\d-\d\d$/;
 const UNFINISHED = '.tmp';
+
+/** Room that a full disk is given: this share of it, and no more than so many bytes. */
+const ROOM_SHARE = 0.05;
+const MOST_ROOM = 64_000_000;
 
 /** Files touched more recently than this are never taken for leftovers, in ms. */
 const LEFTOVER_AGE_MS = 3_600_000;
@@ -112,6 +116,29 @@ export class Snapshots {
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw error;
     }
+  }
+
+  /**
+   * Deletes the oldest pictures until the disk has room again, or none is left.
+   * @param now, breathe as for `list`
+   * @returns how many were deleted
+   */
+  async makeRoom(now: number, breathe: () => Promise<void>): Promise<number> {
+    const wanted = async () => {
+      const { bavail, blocks, bsize } = await statfs(this.#folder);
+      return Math.min(MOST_ROOM, blocks * bsize * ROOM_SHARE) - bavail * bsize;
+    };
+    let deleted = 0;
+    let left = await wanted();
+    for (const { path, bytes } of left > 0 ? await this.list(now, breathe) : []) {
+      if (left <= 0) left = await wanted();
+      if (left <= 0) break;
+      await breathe();
+      await this.remove(path, bytes);
+      deleted++;
+      left -= bytes;
+    }
+    return deleted;
   }
 
   /**

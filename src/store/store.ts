@@ -27,6 +27,7 @@ import type {
 import type { WorkerOptions } from './worker.ts';
 
 const MAINTENANCE_MS = 3_600_000;
+const BACKUP_MS = 600_000;
 
 /** Shortest time between two clean-ups because the database is over its limit, in ms. */
 const OVER_SIZE_PAUSE_MS = 60_000;
@@ -39,6 +40,8 @@ export interface StoreOptions {
   config: StoreConfig;
   clock: Clock;
   log: Logger;
+  /** Whether the wall clock is set; while it is not, nothing is deleted for its age. */
+  timeKnown?: () => boolean;
 }
 
 /** The store thread and the calls to it. */
@@ -50,12 +53,14 @@ interface Thread {
 
 const NOTHING_YET: WorkerStats = {
   outboxDepth: 0,
+  outboxBytes: 0,
   outboxDropped: 0,
   events: 0,
   detections: 0,
   databaseBytes: 0,
   snapshotBytes: 0,
   bytesWritten: null,
+  damage: null,
 };
 
 export class Store implements Service {
@@ -66,6 +71,7 @@ export class Store implements Service {
   #maintenance: Promise<void> | null = null;
   #lastMaintenance = 0;
   #cancelMaintenance: () => void = () => {};
+  #cancelBackups: () => void = () => {};
   /** What has failed and was said, until it works again. */
   readonly #faults = new Set<string>();
   #stopping = false;
@@ -87,6 +93,7 @@ export class Store implements Service {
     await this.#running();
     this.#queue.start();
     this.#cancelMaintenance = this.#options.clock.every(MAINTENANCE_MS, () => this.#maintain());
+    this.#cancelBackups = this.#options.clock.every(BACKUP_MS, () => void this.#backUp());
     this.#maintain();
   }
 
@@ -167,6 +174,7 @@ export class Store implements Service {
 
   async #stop(): Promise<void> {
     this.#cancelMaintenance();
+    this.#cancelBackups();
     await this.#queue.stop();
     this.#stopping = true;
     const thread = await this.#thread?.catch(() => null);
@@ -186,12 +194,22 @@ export class Store implements Service {
     return result;
   }
 
+  async #backUp(): Promise<void> {
+    try {
+      const { caller } = await this.#running();
+      await caller.call('backup', []);
+      this.#heed('the backup of the database', null);
+    } catch (error) {
+      if (!this.#stopping) this.#heed('the backup of the database', messageOf(error));
+    }
+  }
+
   /** Starts a clean-up unless one is under way. */
   #maintain(): void {
-    const { clock, log } = this.#options;
+    const { clock, log, timeKnown = () => true } = this.#options;
     this.#lastMaintenance = clock.monotonic();
     this.#maintenance ??= this.#running()
-      .then(({ caller }) => caller.call('maintain', [clock.now()]))
+      .then(({ caller }) => caller.call('maintain', [timeKnown() ? clock.now() : null]))
       .then((deleted) => {
         this.#heed('deleting old entries', null);
         if (Object.values(deleted).some((count) => count > 0)) log.info({ deleted }, 'deleted what was old');

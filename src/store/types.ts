@@ -9,6 +9,8 @@ export interface OutboxMessage {
   payload: string;
   qos: 0 | 1;
   retain: boolean;
+  /** Of interest only at its time: the first to be dropped when too much waits. */
+  live: boolean;
 }
 
 /** A message that waits for the broker. Ids count up and are never used again. */
@@ -85,7 +87,8 @@ export interface LeftOpen {
 /** What the worker counts. */
 export interface WorkerStats {
   outboxDepth: number;
-  /** Messages ever dropped because the outbox was full. */
+  outboxBytes: number;
+  /** Messages ever dropped because too many waited, or for too long. */
   outboxDropped: number;
   /** Rows in the log. Detections: the span of their ids, which is a few too many after the clock was set back. */
   events: number;
@@ -94,6 +97,8 @@ export interface WorkerStats {
   snapshotBytes: number;
   /** Bytes that the store sent to the disk since its thread started; null where the kernel does not say. */
   bytesWritten: number | null;
+  /** What became of a database that was damaged in this run; null: none was. */
+  damage: string | null;
 }
 
 /** What the worker says unasked. */
@@ -131,7 +136,8 @@ export interface WorkerApi {
     data: ArrayBuffer;
     fault: string | null;
   };
-  maintain(now: number): RetentionResult;
+  maintain(now: number | null): RetentionResult;
+  backup(): void;
   stats(): WorkerStats;
   close(): void;
 }

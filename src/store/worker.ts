@@ -3,11 +3,13 @@
  * and what is tried again is decided on the main thread (queue.ts).
  */
 import { readFileSync, statSync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Database } from 'better-sqlite3';
 import type { StoreConfig } from '../config/schema.ts';
 import { messageOf } from '../errors.ts';
 import { systemClock } from '../platform/clock.ts';
+import { backUp, restore } from './backup.ts';
 import { codeOf, isDamage, lockForWriting, openForWriting, quarantine } from './connection.ts';
 import { enforceRetention, isOverSize } from './retention.ts';
 import { type Handlers, Handover, serve } from './rpc.ts';
@@ -31,6 +33,8 @@ export interface WorkerOptions {
   config: StoreConfig;
 }
 
+const DAY_MS = 86_400_000;
+
 /** How long closing waits for readers, in ms. */
 const CLOSE_TIMEOUT_MS = 200;
 
@@ -52,6 +56,11 @@ class StoreThread implements Handlers<WorkerApi> {
   #connection: Connection | null = null;
   #lastOutboxId = 0;
   #snapshotTurn: Promise<unknown> = Promise.resolve();
+  #makingRoom = false;
+  /** What became of a damaged database, for health. */
+  #damage: string | null = null;
+  /** Where a damaged database was put whose events are to be saved. */
+  #damaged: string | null = null;
 
   constructor(port: MessagePort, options: WorkerOptions) {
     this.#port = port;
@@ -92,16 +101,19 @@ class StoreThread implements Handlers<WorkerApi> {
     return turn;
   };
 
-  maintain = async (now: number): Promise<RetentionResult> => {
+  maintain = async (now: number | null): Promise<RetentionResult> => {
     const connection = this.#connected();
     const { config } = this.#options;
     try {
+      if (now !== null) connection.writer.dropOlderThan(now - config.keep_outbox * DAY_MS);
       return await enforceRetention(connection.db, this.#snapshots, config, now, this.#closing.signal);
     } catch (error) {
       if (this.#connection === connection) this.#recover(error);
       throw error;
     }
   };
+
+  backup = (): void => backUp(this.#connected().db, this.#options.file);
 
   stats = (): WorkerStats =>
     this.#guard(() => {
@@ -110,12 +122,14 @@ class StoreThread implements Handlers<WorkerApi> {
       const written = bytesWrittenByThread();
       return {
         outboxDepth: writer.outboxDepth,
+        outboxBytes: writer.outboxBytes,
         outboxDropped: writer.outboxDropped,
         events: number('SELECT count(*) FROM events'),
         detections: number('SELECT (SELECT max(id) FROM detections) - (SELECT min(id) FROM detections) + 1'),
         databaseBytes: bytes(this.#options.file) + bytes(`${this.#options.file}-wal`),
         snapshotBytes: this.#snapshots.bytes,
         bytesWritten: written === null ? null : written + this.#snapshots.written,
+        damage: this.#damage,
       };
     });
 
@@ -126,6 +140,7 @@ class StoreThread implements Handlers<WorkerApi> {
       const db = this.#connection?.db;
       db?.pragma(`busy_timeout = ${CLOSE_TIMEOUT_MS}`);
       db?.pragma('wal_checkpoint(TRUNCATE)');
+      if (db) backUp(db, this.#options.file);
     } finally {
       this.#disconnect();
       this.#unlock();
@@ -140,6 +155,7 @@ class StoreThread implements Handlers<WorkerApi> {
       await this.#snapshots.write(request.path, jpeg);
     } catch (error) {
       fault = messageOf(error);
+      if (isFull(error)) void this.#makeRoom();
     }
     return new Handover({ jpeg, data: request.data, fault }, [jpeg.buffer, request.data]);
   }
@@ -161,7 +177,12 @@ class StoreThread implements Handlers<WorkerApi> {
     const { file, config } = this.#options;
     const db = openForWriting(file);
     try {
-      const writer = new Writer(db, { maxOutbox: config.max_outbox, outboxFloor: this.#lastOutboxId });
+      this.#restore(db);
+      const writer = new Writer(db, {
+        maxOutbox: config.max_outbox,
+        maxOutboxBytes: config.max_outbox_size * 1_000_000,
+        outboxFloor: this.#lastOutboxId,
+      });
       this.#lastOutboxId = writer.lastOutboxId;
       return { db, writer, inode: inode(file) };
     } catch (error) {
@@ -191,21 +212,55 @@ class StoreThread implements Handlers<WorkerApi> {
       this.#disconnect();
       this.#setAside(error);
     } else if (/^SQLITE_(IOERR|READONLY|CANTOPEN)/.test(codeOf(error))) this.#disconnect();
+    else if (isFull(error)) void this.#makeRoom();
+  }
+
+  /** After the disk was full: pictures make room for events. */
+  async #makeRoom(): Promise<void> {
+    if (this.#makingRoom) return;
+    this.#makingRoom = true;
+    try {
+      const deleted = await this.#snapshots.makeRoom(systemClock.now(), async () => {
+        await nextTurn();
+        this.#closing.signal.throwIfAborted();
+      });
+      this.#connection?.db.pragma('wal_checkpoint(TRUNCATE)');
+      if (deleted > 0) this.#say('STORE_FULL', `the disk is full: deleted the oldest ${deleted} snapshots`);
+    } catch {
+      // The next write that fails tries again.
+    } finally {
+      this.#makingRoom = false;
+    }
   }
 
   #setAside(error: unknown): void {
     const { file } = this.#options;
     const aside = quarantine(file, systemClock.now());
+    this.#damaged = aside;
+    this.#damage = `database ${file} is damaged (${messageOf(error)}): moved to ${aside}, starting a fresh one`;
     this.#say(
       'STORE_CORRUPT',
-      `database ${file} is damaged (${messageOf(error)}): moved to ${aside}, starting a fresh one`,
+      this.#damage,
       `Its rows can often be saved: sqlite3 ${aside} .recover | sqlite3 saved.db`,
     );
+  }
+
+  /** Brings the events of a damaged database into the fresh one, as far as they are to be had. */
+  #restore(db: Database): void {
+    if (this.#damaged === null) return;
+    const events = restore(db, this.#options.file, this.#damaged);
+    this.#damaged = null;
+    this.#damage += `; ${events} events restored`;
+    this.#say('STORE_CORRUPT', `${events} events restored from the backup and the damaged file`);
   }
 
   #say(code: Notice['code'], notice: string, hint = ''): void {
     this.#port.postMessage({ code, notice, hint } satisfies Notice);
   }
+}
+
+function isFull(error: unknown): boolean {
+  return /^(SQLITE_FULL|ENOSPC|EDQUOT)/.test(codeOf(error));
 }
 
 function inode(file: string): number {

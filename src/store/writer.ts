@@ -1,6 +1,7 @@
 /** What is written, and how: one transaction for each batch. */
 import type { Database, Statement } from 'better-sqlite3';
 import { messageOf } from '../errors.ts';
+import { CLOCK_UNSET } from '../platform/time-sync.ts';
 import { codeOf } from './connection.ts';
 import {
   DETECTION_COLUMNS,
@@ -20,25 +21,37 @@ import type { Batch, EventEntry, LeftOpen, OutboxRow, Rejection } from './types.
 export class Writer {
   readonly #db: Database;
   readonly #maxOutbox: number;
+  readonly #maxOutboxBytes: number;
   readonly #upsertEvent: Statement;
   readonly #insertMessage: Statement;
   readonly #insertDetection: Statement;
   readonly #insertSample: Statement;
-  readonly #deletePublished: Statement;
-  readonly #deleteOldest: Statement;
+  readonly #deletePublished: Statement<[number], number>;
+  readonly #deleteUpTo: Statement<[number, number], number>;
+  readonly #oldest: Statement<[number], { id: number; bytes: number }>;
   readonly #addDropped: Statement;
   #changed: number;
   #outboxDepth: number;
+  #outboxBytes: number;
   #lastOutboxId: number;
 
   /**
    * @param db as `openForWriting` returns it
    * @param options.maxOutbox most rows that wait for the broker
+   * @param options.maxOutboxBytes most bytes that they may have
    * @param options.outboxFloor outbox ids start after this one, also in a fresh file
    */
-  constructor(db: Database, { maxOutbox, outboxFloor = 0 }: { maxOutbox: number; outboxFloor?: number }) {
+  constructor(
+    db: Database,
+    {
+      maxOutbox,
+      maxOutboxBytes = Number.POSITIVE_INFINITY,
+      outboxFloor = 0,
+    }: { maxOutbox: number; maxOutboxBytes?: number; outboxFloor?: number },
+  ) {
     this.#db = db;
     this.#maxOutbox = maxOutbox;
+    this.#maxOutboxBytes = maxOutboxBytes;
     this.#upsertEvent = db.prepare(`
       ${insertSql('events', [...EVENT_COLUMNS, 'changed'])}
       ON CONFLICT (id) DO UPDATE SET
@@ -46,18 +59,22 @@ export class Writer {
         box_x = excluded.box_x, box_y = excluded.box_y, box_w = excluded.box_w, box_h = excluded.box_h,
         ended_at = COALESCE(excluded.ended_at, ended_at),
         snapshot = excluded.snapshot,
-        reason = excluded.reason, changed = excluded.changed`);
+        reason = excluded.reason, changed = excluded.changed,
+        time_uncertain = max(time_uncertain, excluded.time_uncertain)`);
     this.#insertMessage = db.prepare(
-      insertSql('outbox', ['created_at', 'topic', 'payload', 'qos', 'retain']),
+      insertSql('outbox', ['created_at', 'topic', 'payload', 'qos', 'retain', 'live', 'bytes']),
     );
     this.#insertDetection = db.prepare(insertSql('detections', DETECTION_COLUMNS));
     this.#insertSample = db.prepare(
       insertSql('samples', SAMPLE_COLUMNS).replace('INSERT', 'INSERT OR REPLACE'),
     );
-    this.#deletePublished = db.prepare('DELETE FROM outbox WHERE id <= ?');
-    this.#deleteOldest = db.prepare(
-      'DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT ?)',
-    );
+    this.#deletePublished = db
+      .prepare<[number], number>('DELETE FROM outbox WHERE id <= ? RETURNING bytes')
+      .pluck();
+    this.#deleteUpTo = db
+      .prepare<[number, number], number>('DELETE FROM outbox WHERE live = ? AND id <= ? RETURNING bytes')
+      .pluck();
+    this.#oldest = db.prepare('SELECT id, bytes FROM outbox WHERE live = ? ORDER BY id');
     this.#addDropped = db.prepare(`
       INSERT INTO counters (name, value) VALUES ('outbox_dropped', ?)
       ON CONFLICT (name) DO UPDATE SET value = value + excluded.value`);
@@ -68,6 +85,7 @@ export class Writer {
     }
     this.#changed = this.#number('SELECT max(changed) FROM events');
     this.#outboxDepth = this.#number('SELECT count(*) FROM outbox');
+    this.#outboxBytes = this.#number('SELECT sum(bytes) FROM outbox');
     this.#lastOutboxId = this.#number("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'");
   }
 
@@ -79,7 +97,11 @@ export class Writer {
     return this.#outboxDepth;
   }
 
-  /** Messages ever dropped because the outbox was full. */
+  get outboxBytes(): number {
+    return this.#outboxBytes;
+  }
+
+  /** Messages ever dropped because too many waited, or for too long. */
   get outboxDropped(): number {
     return this.#number("SELECT value FROM counters WHERE name = 'outbox_dropped'");
   }
@@ -100,53 +122,104 @@ export class Writer {
         rejected.push({ event, reason: `${what}: ${messageOf(error)}` });
       }
     };
-    let depth = this.#outboxDepth;
+    const before = { depth: this.#outboxDepth, bytes: this.#outboxBytes };
     let last = this.#lastOutboxId;
-    this.#db
-      .transaction(() => {
-        for (const [index, entry] of batch.events.entries()) {
-          attempt(`event ${entry.change.event.id}`, index, () => {
-            last = this.#savepoint(entry) ?? last;
-            depth += entry.messages.length;
-          });
-        }
-        for (const detection of batch.detections) {
-          attempt(`detection of ${detection.label}`, null, () =>
-            this.#insertDetection.run(fromDetection(detection)),
-          );
-        }
-        for (const sample of batch.samples) {
-          attempt('sample', null, () => this.#insertSample.run(fromSample(sample)));
-        }
-        if (batch.publishedUpTo > 0) depth -= this.#deletePublished.run(batch.publishedUpTo).changes;
-        if (depth > this.#maxOutbox) {
-          const { changes } = this.#deleteOldest.run(depth - this.#maxOutbox);
-          this.#addDropped.run(changes);
-          depth -= changes;
-        }
-      })
-      .immediate();
-    this.#outboxDepth = depth;
+    const write = this.#db.transaction(() => {
+      for (const [index, entry] of batch.events.entries()) {
+        attempt(`event ${entry.change.event.id}`, index, () => {
+          last = this.#savepoint(entry) ?? last;
+        });
+      }
+      for (const detection of batch.detections) {
+        attempt(`detection of ${detection.label}`, null, () =>
+          this.#insertDetection.run(fromDetection(detection)),
+        );
+      }
+      for (const sample of batch.samples) {
+        attempt('sample', null, () => this.#insertSample.run(fromSample(sample)));
+      }
+      if (batch.publishedUpTo > 0) this.#forget(this.#deletePublished.all(batch.publishedUpTo));
+      this.#trim();
+    });
+    try {
+      write.immediate();
+    } catch (error) {
+      this.#outboxDepth = before.depth;
+      this.#outboxBytes = before.bytes;
+      throw error;
+    }
     this.#lastOutboxId = last;
     return rejected;
+  }
+
+  /** Drops the messages at the head of the outbox that have waited since before this time, wall-clock milliseconds. */
+  dropOlderThan(time: number): void {
+    const drop = this.#db.transaction(() => {
+      const oldest = this.#db.prepare<[], { id: number; created_at: number }>(
+        'SELECT id, created_at FROM outbox ORDER BY id',
+      );
+      let upTo = 0;
+      for (const { id, created_at } of oldest.iterate()) {
+        // What was recorded before the clock was set may be of any age.
+        if (created_at >= time || created_at < CLOCK_UNSET) break;
+        upTo = id;
+      }
+      if (upTo > 0) this.#drop(this.#deletePublished.all(upTo));
+    });
+    drop.immediate();
+  }
+
+  /** Makes the outbox fit: the oldest messages that are of interest only at their time go first. */
+  #trim(): void {
+    for (const live of [1, 0]) {
+      let count = this.#outboxDepth - this.#maxOutbox;
+      let bytes = this.#outboxBytes - this.#maxOutboxBytes;
+      if (count <= 0 && bytes <= 0) return;
+      let upTo = 0;
+      for (const row of this.#oldest.iterate(live)) {
+        upTo = row.id;
+        count--;
+        bytes -= row.bytes;
+        if (count <= 0 && bytes <= 0) break;
+      }
+      if (upTo > 0) this.#drop(this.#deleteUpTo.all(live, upTo));
+    }
+  }
+
+  #drop(bytes: number[]): void {
+    this.#addDropped.run(bytes.length);
+    this.#forget(bytes);
+  }
+
+  /** Rows of so many bytes have gone. */
+  #forget(bytes: number[]): void {
+    this.#outboxDepth -= bytes.length;
+    this.#outboxBytes -= bytes.reduce((sum, size) => sum + size, 0);
   }
 
   /** Writes an event and its messages, or neither; returns the id of the last message. */
   #savepoint({ change: { event }, messages, recordedAt }: EventEntry): number | undefined {
     let last: number | undefined;
+    let written = 0;
     this.#db.transaction(() => {
       this.#upsertEvent.run({ ...fromEvent(event), changed: ++this.#changed });
-      for (const { topic, payload, qos, retain } of messages) {
+      for (const { topic, payload, qos, retain, live } of messages) {
+        const bytes = Buffer.byteLength(topic) + Buffer.byteLength(payload);
         const { lastInsertRowid } = this.#insertMessage.run({
           created_at: Math.round(recordedAt),
           topic,
           payload,
           qos,
           retain: Number(retain),
+          live: Number(live),
+          bytes,
         });
         last = Number(lastInsertRowid);
+        written += bytes;
       }
     })();
+    this.#outboxDepth += messages.length;
+    this.#outboxBytes += written;
     return last;
   }
 

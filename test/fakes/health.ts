@@ -22,7 +22,9 @@ export function healthSample(changes: Partial<HealthSample> = {}): HealthSample 
     event_loop_ms_p99: 3.1,
     bytes_written: 1_048_576,
     outbox_depth: 0,
+    outbox_mb: 0,
     outbox_dropped: 0,
+    problems: [],
     ...changes,
   };
 }

@@ -34,7 +34,7 @@ export function storeConfig(changes: Partial<StoreConfig> = {}): StoreConfig {
 }
 
 export function message(payload: string): OutboxMessage {
-  return { topic: 'lookout/test/drive/event', payload, qos: 1, retain: false };
+  return { topic: 'lookout/test/drive/event', payload, qos: 1, retain: false, live: false };
 }
 
 /** A step of an event with one message that names it. */

@@ -43,6 +43,7 @@ test('an event as JSON has the names and units of the MQTT message', () => {
     model: 'mobilenet_v2',
     snapshot: '2026-05-01/a.jpg',
     reason,
+    time_uncertain: false,
   });
 });
 

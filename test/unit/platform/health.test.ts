@@ -7,7 +7,7 @@ import type { Analysis } from '../../../src/types.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 
 const cool: Thermals = { temperature_c: 48.5, throttled: false, throttle_reasons: [] };
-const outbox = { outboxDepth: 0, outboxDropped: 0 };
+const outbox = { outboxDepth: 0, outboxBytes: 0, outboxDropped: 0 };
 
 function setUp() {
   const clock = new FakeClock();
@@ -109,7 +109,7 @@ test('processor time, memory, bytes written, temperature and outbox are told in 
   clock.advance(10_000);
   Object.assign(usage, { cpuMs: 3500, childrenCpuMs: 15_000, rss: 150.25 * 2 ** 20, bytesWritten: 8192 });
   Object.assign(board, { temperature_c: 81, throttled: true, throttle_reasons: ['throttled'] });
-  const sample = await monitor.sample({ outboxDepth: 12, outboxDropped: 3 });
+  const sample = await monitor.sample({ outboxDepth: 12, outboxBytes: 0, outboxDropped: 3 });
   assert.equal(sample.cpu_percent, 25);
   assert.equal(sample.cpu_children_percent, 150);
   assert.equal(sample.rss_mb, 150.3);

@@ -25,7 +25,7 @@ function setUp() {
   const broker = new FakeBroker();
   const drain = new OutboxDrain(outbox, broker.publish, clock, log.logger);
   const add = (text: string) => {
-    outbox.add({ topic: 't', payload: text, qos: 1, retain: false }, clock.now());
+    outbox.add({ topic: 't', payload: text, qos: 1, retain: false, live: false }, clock.now());
     drain.wake();
   };
   return { clock, log, outbox, broker, drain, add };
@@ -169,7 +169,7 @@ test('it looks from time to time, for a store that said nothing was there becaus
   const { clock, outbox, broker, drain } = setUp();
   drain.connected();
   await drain.idle();
-  outbox.add({ topic: 't', payload: 'a', qos: 1, retain: false }, clock.now());
+  outbox.add({ topic: 't', payload: 'a', qos: 1, retain: false, live: false }, clock.now());
   await settle();
   assert.equal(broker.sent.length, 0);
   clock.advance(60_000);

@@ -19,6 +19,7 @@ test('the message of an event has the documented keys, ISO times and fractions',
     snapshot: '2026-05-01/a.jpg',
     model: 'mobilenet_v2',
     reason: { scores: [0.7, 0.8123], threshold: 0.6, hits: 2, window: 5, gate: 'motion' },
+    time_uncertain: false,
     replayed: false,
   });
 });

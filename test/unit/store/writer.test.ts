@@ -79,8 +79,9 @@ test('detections and samples keep every field', (t) => {
     box_y: 0.25,
     box_w: 0.5,
     box_h: 0.375,
+    time_uncertain: 0,
   });
-  const { cameras, throttle_reasons, throttled, ...numbers } = healthSample();
+  const { cameras, throttle_reasons, throttled, problems, outbox_mb, ...numbers } = healthSample();
   assert.deepEqual(db.prepare('SELECT * FROM samples').get(), {
     ...numbers,
     throttled: 1,
