@@ -106,8 +106,8 @@ export function labelsOf({ camera, zones }: CameraModels): ZoneModel['labels'] {
 
 function keyOf(
   { file, sha256, description }: LoadedModel,
-  { providers, threads, spinning }: ModelConfig,
+  { providers, threads, sessions, spinning }: ModelConfig,
 ): string {
-  const identity = JSON.stringify({ file, sha256, description, providers, threads, spinning });
+  const identity = JSON.stringify({ file, sha256, description, providers, threads, sessions, spinning });
   return createHash('sha256').update(identity).digest('hex').slice(0, 16);
 }

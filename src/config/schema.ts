@@ -138,6 +138,15 @@ const model = z.strictObject({
     .max(64)
     .default(0)
     .describe('Threads for one inference; 0: half of the cores, at least 1.'),
+  sessions: z
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .default(1)
+    .describe(
+      'How many inferences run at once, each with its own `threads` and its own copy of the model in memory.',
+    ),
   spinning: z
     .boolean()
     .default(false)

@@ -9,7 +9,7 @@ import { ModelSession } from './session.ts';
 import { Slots } from './slots.ts';
 
 const { file, description, config, slots: memory, port } = workerData as InferenceWorkerData;
-const slots = new Slots(description, memory);
+const slots = new Slots(description, config.sessions, memory);
 
 function tell(message: FromInference): void {
   parentPort!.postMessage(message);

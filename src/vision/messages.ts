@@ -1,6 +1,6 @@
 /** What main, the vision worker and the inference worker say to each other. */
 import type { MessagePort } from 'node:worker_threads';
-import type { CameraConfig } from '../config/schema.ts';
+import type { CameraConfig, ModelConfig } from '../config/schema.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { ModelDescription } from '../model/description.ts';
 import type { Analysis, PictureFormat, Region } from '../types.ts';
@@ -19,7 +19,7 @@ export interface VisionModel {
   /** Absolute path of the .onnx file. */
   file: string;
   description: ModelDescription;
-  config: SessionConfig;
+  config: SessionConfig & Pick<ModelConfig, 'sessions'>;
 }
 
 /** Keys of the models that look at a camera: at zones that are named here, and at everything else. */
@@ -28,12 +28,13 @@ export interface ModelUse {
   zones: Record<string, string>;
 }
 
-/** The vision worker's end of an inference worker. */
+/** The vision worker's end of the inference workers of one model. */
 export interface LaneData {
   key: string;
   model: ModelDescription;
   slots: SharedArrayBuffer;
-  port: MessagePort;
+  /** One for each session. */
+  ports: MessagePort[];
 }
 
 export interface VisionWorkerData {

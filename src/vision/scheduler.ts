@@ -23,7 +23,7 @@ export class Scheduler {
 
   /** The frame whose turn it is, which is under way from now on; null if none waits or all credits are used. */
   take(): Frame | null {
-    if (this.#credits === 0) return null;
+    if (this.#credits <= 0) return null;
     for (const [camera, frame] of this.#waiting) {
       if (!frame) continue;
       this.#credits--;
@@ -34,6 +34,11 @@ export class Scheduler {
       return frame;
     }
     return null;
+  }
+
+  /** Changes how many frames may be under way at once; those that already are stay. */
+  setCredits(before: number, after: number): void {
+    this.#credits += after - before;
   }
 
   /** A frame that was under way is done or lost. */

@@ -1,5 +1,5 @@
 /** A vision worker and its inference workers: they start together, talk to each other, and end together. */
-import { MessageChannel, type Transferable, type Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type Transferable, type Worker } from 'node:worker_threads';
 import { LookoutError } from '../errors.ts';
 import { startWorker } from '../platform/worker.ts';
 import type {
@@ -23,18 +23,40 @@ export interface ThreadsOptions {
   onAnalysis: (analysis: FromVision) => void;
 }
 
-/** A thread that runs one model for the vision worker that is given its lane. */
-export class InferenceThread {
+/** The threads that run one model, one for each of its sessions, for the vision worker that is given their lane. */
+export class InferenceThreads {
   readonly lane: LaneData;
   /** Resolves when the model is ready; rejects with what kept it from that. */
   readonly ready: Promise<SessionInfo>;
-  /** Resolves when the thread has ended, with the error that ended it, or null. */
+  /** Resolves when all threads have ended, with the error that ended one of them, or null. */
   readonly ended: Promise<unknown>;
 
-  constructor({ key, file, description, config }: VisionModel) {
+  constructor(model: VisionModel) {
+    const { key, description, config } = model;
+    const slots = new Slots(description, config.sessions).memory;
+    const threads = Array.from({ length: config.sessions }, () => new InferenceThread(model, slots));
+    this.lane = { key, model: description, slots, ports: threads.map(({ port }) => port) };
+    this.ready = Promise.all(threads.map(({ ready }) => ready)).then(([info]) => info!);
+    this.ended = Promise.all(threads.map(({ ended }) => ended)).then(
+      (errors) => errors.find(Boolean) ?? null,
+    );
+  }
+
+  /** Ends the threads if no vision worker has their lane. */
+  discard(): void {
+    for (const port of this.lane.ports) port.close();
+  }
+}
+
+class InferenceThread {
+  /** The vision worker's end. */
+  readonly port: MessagePort;
+  readonly ready: Promise<SessionInfo>;
+  readonly ended: Promise<unknown>;
+
+  constructor({ file, description, config }: VisionModel, slots: SharedArrayBuffer) {
     const { port1, port2 } = new MessageChannel();
-    const slots = new Slots(description).memory;
-    this.lane = { key, model: description, slots, port: port1 };
+    this.port = port1;
     const workerData: InferenceWorkerData = { file, description, config, slots, port: port2 };
     const worker = startWorker(import.meta.url, './inference-worker', { workerData, transferList: [port2] });
     let refusal: LookoutError | null = null;
@@ -47,19 +69,14 @@ export class InferenceThread {
       void this.ended.then((error) => reject(error ?? new Error('stopped before the model was ready')));
     });
   }
-
-  /** Ends the thread if no vision worker has its lane. */
-  discard(): void {
-    this.lane.port.close();
-  }
 }
 
 /**
  * Loads models for `Threads.use`, side by side.
  * @throws LookoutError MODEL_* when one of them cannot run here; none is left then
  */
-export async function loadModels(models: readonly VisionModel[]): Promise<InferenceThread[]> {
-  const threads = models.map((model) => new InferenceThread(model));
+export async function loadModels(models: readonly VisionModel[]): Promise<InferenceThreads[]> {
+  const threads = models.map((model) => new InferenceThreads(model));
   try {
     await Promise.all(threads.map(({ ready }) => ready));
     return threads;
@@ -76,17 +93,17 @@ export class Threads {
   readonly ended: Promise<unknown>;
   readonly #vision: Worker;
   /** All but those that have ended well, as released ones do. */
-  readonly #inference = new Set<InferenceThread>();
+  readonly #inference = new Set<InferenceThreads>();
   #stopping = false;
 
   constructor({ models, uses, cameras, onAnalysis }: ThreadsOptions) {
-    const inference = models.map((model) => new InferenceThread(model));
+    const inference = models.map((model) => new InferenceThreads(model));
     for (const thread of inference) this.#add(thread);
     const lanes = inference.map(({ lane }) => lane);
     const workerData: VisionWorkerData = { cameras, lanes, uses };
     this.#vision = startWorker(import.meta.url, './worker', {
       workerData,
-      transferList: lanes.map(({ port }) => port),
+      transferList: lanes.flatMap(({ ports }) => ports),
     });
     this.#vision.on('message', onAnalysis);
     this.ended = endOf(this.#vision).then(async (own) => {
@@ -109,12 +126,12 @@ export class Threads {
   }
 
   /** Adds loaded models and says which look at what from the next frame on; the others are released. */
-  use(added: readonly InferenceThread[], uses: Record<string, ModelUse>): void {
+  use(added: readonly InferenceThreads[], uses: Record<string, ModelUse>): void {
     for (const thread of added) this.#add(thread);
     const lanes = added.map(({ lane }) => lane);
     this.post(
       { type: 'models', lanes, uses },
-      lanes.map(({ port }) => port),
+      lanes.flatMap(({ ports }) => ports),
     );
   }
 
@@ -125,7 +142,7 @@ export class Threads {
     await this.ended;
   }
 
-  #add(thread: InferenceThread): void {
+  #add(thread: InferenceThreads): void {
     this.#inference.add(thread);
     void thread.ended.then((error) => {
       if (!error) this.#inference.delete(thread);

@@ -25,8 +25,6 @@ import { Scheduler } from './scheduler.ts';
 import type { SessionInfo } from './session.ts';
 import { loadModels, Threads } from './threads.ts';
 
-/** Frames that are in the threads at once: one in the model, one ready for it, one on its way. */
-const UNDER_WAY = 3;
 /** How long to wait before threads that died are replaced, doubled each time they do no work in between. */
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
@@ -69,7 +67,7 @@ export class Vision implements Service {
 
   constructor(options: VisionOptions) {
     this.#options = options;
-    this.#scheduler = new Scheduler(Object.keys(options.cameras), UNDER_WAY);
+    this.#scheduler = new Scheduler(Object.keys(options.cameras), underWay(options.models));
     this.#watched = { ...options.cameras };
     this.#models = { models: options.models, uses: options.uses };
   }
@@ -102,6 +100,7 @@ export class Vision implements Service {
       throw new LookoutError('INTERNAL', 'the vision threads ended while the model was loaded; try again');
     }
     ready();
+    this.#scheduler.setCredits(underWay(this.#models.models), underWay(next.models));
     this.#models = next;
     this.#infos = new Map(next.models.map(({ key }) => [key, (added.get(key) ?? known.get(key))!]));
     threads.use(loaded, next.uses);
@@ -222,4 +221,9 @@ export class Vision implements Service {
     this.counters.dropped++;
     this.#options.onDropped(frame);
   }
+}
+
+/** Frames that are in the threads at once: one in each session, one ready for it, one on its way. */
+function underWay(models: readonly VisionModel[]): number {
+  return 2 + Math.max(1, ...models.map(({ config }) => config.sessions));
 }

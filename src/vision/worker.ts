@@ -37,26 +37,36 @@ main.on('message', (message: ToVision) => {
   endWhenIdle();
 });
 
-function connect({ key, model, slots, port }: LaneData): Lane {
-  ports.add(port);
+function connect({ key, model, slots, ports: sessions }: LaneData): Lane {
+  const busy = sessions.map(() => 0);
   const lane: Lane = {
     key,
     model,
-    slots: new Slots(model, slots),
-    infer: (slot) => port.postMessage(slot),
+    slots: new Slots(model, sessions.length, slots),
+    infer: (slot) => {
+      const idlest = busy.indexOf(Math.min(...busy));
+      busy[idlest]!++;
+      sessions[idlest]!.postMessage(slot);
+    },
     close: () => {
-      ports.delete(port);
-      port.close();
+      for (const port of sessions) {
+        ports.delete(port);
+        port.close();
+      }
     },
   };
-  port.on('message', (slot: number) => {
-    pipeline.answered(lane, slot);
-    endWhenIdle();
-  });
-  // Without one of the inference workers there is nothing to do; whoever started them will start all anew.
-  port.on('close', () => {
-    if (ports.has(port)) end();
-  });
+  for (const [session, port] of sessions.entries()) {
+    ports.add(port);
+    port.on('message', (slot: number) => {
+      busy[session]!--;
+      pipeline.answered(lane, slot);
+      endWhenIdle();
+    });
+    // Without one of the inference workers there is nothing to do; whoever started them will start all anew.
+    port.on('close', () => {
+      if (ports.has(port)) end();
+    });
+  }
   return lane;
 }
 

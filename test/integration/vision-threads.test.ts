@@ -16,7 +16,7 @@ function asModel(
   key: string,
   { file, description }: Omit<ReturnType<typeof colourModel>, 'remove'>,
 ): VisionModel {
-  return { key, file, description, config: { providers: ['cpu'], threads: 1, spinning: false } };
+  return { key, file, description, config: { providers: ['cpu'], threads: 1, sessions: 1, spinning: false } };
 }
 
 /** A vision with two cameras, everything that it said, and the frames that came back. */
@@ -336,4 +336,25 @@ test('a swap to a model that cannot run changes nothing; threads that fail come 
   assert.equal(bench.analyses[1]!.scores[0]!.model, 'x');
   await bench.close();
   fragile.remove();
+});
+
+test('several sessions of one model work at once, and their answers still come back in order', async () => {
+  const bench = new Bench(ALWAYS, {
+    models: (own) => [{ ...own, config: { ...own.config, sessions: 3 } }],
+  });
+  await bench.vision.start();
+  const expected: string[] = [];
+  for (let round = 0; round < 40; round++) {
+    const [name, colour] = round % 2 === 0 ? (['red', RED] as const) : (['blue', [10, 10, 200]] as const);
+    await bench.vision.consumed('left');
+    bench.offer('left', [...colour] as [number, number, number]);
+    expected.push(name);
+  }
+  await bench.analysed(40);
+  assert.deepEqual(bench.analyses.map(best), expected);
+  assert.deepEqual(
+    bench.analyses.map(({ seq }) => seq),
+    expected.map((_, seq) => seq),
+  );
+  await bench.close();
 });
