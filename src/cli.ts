@@ -10,7 +10,7 @@ import { modelCommand } from './commands/model.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
 import { versionCommand } from './commands/version.ts';
-import { EXIT, LookoutError } from './errors.ts';
+import { EXIT, LookoutError, outputFailed } from './errors.ts';
 import { VERSION } from './version.ts';
 
 const program = new Command('lookout')
@@ -36,12 +36,16 @@ for (const register of [
 
 // A reader that has seen enough (`lookout events | head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code !== 'EPIPE') fail(outputFailed('standard output', error));
 });
 
 try {
   await program.parseAsync();
 } catch (error) {
+  fail(error);
+}
+
+function fail(error: unknown): void {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   } else if (error instanceof LookoutError) {

@@ -4,7 +4,7 @@
  */
 
 /** Exit codes: sysexits.h `EX_CONFIG` (which systemd is told not to restart) and its kin. */
-export const EXIT = { ok: 0, usage: 64, noInput: 66, internal: 70, config: 78 } as const;
+export const EXIT = { ok: 0, usage: 64, noInput: 66, internal: 70, output: 74, config: 78 } as const;
 
 /** Code → exit code of a command that ends with it. */
 export const ERROR_CODES = {
@@ -53,6 +53,7 @@ export const ERROR_CODES = {
   MQTT_TLS: EXIT.config,
   MQTT_UNREACHABLE: EXIT.internal,
   MQTT_VERSION: EXIT.config,
+  OUTPUT_FAILED: EXIT.output,
   STORE_CORRUPT: EXIT.config,
   STORE_FULL: EXIT.internal,
   STORE_LOCKED: EXIT.config,
@@ -89,6 +90,14 @@ export class LookoutError extends Error {
   get exitCode(): number {
     return ERROR_CODES[this.code];
   }
+}
+
+/** What a command has to say could not be written to `where`, because the disk is full for instance. */
+export function outputFailed(where: string, cause: unknown): LookoutError {
+  return new LookoutError('OUTPUT_FAILED', `${where} cannot be written: ${messageOf(cause)}`, {
+    cause,
+    hint: 'Make room or name another file. What was written until then is not complete.',
+  });
 }
 
 /** What went wrong, as one line, whatever was thrown. */

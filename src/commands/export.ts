@@ -2,7 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type Command, Option } from 'commander';
-import { LookoutError, messageOf } from '../errors.ts';
+import { outputFailed } from '../errors.ts';
 import type { Table } from '../store/read.ts';
 import { DETECTION_COLUMNS, EVENT_COLUMNS, SAMPLE_COLUMNS } from '../store/rows.ts';
 import { parseTime } from '../store/time.ts';
@@ -60,10 +60,10 @@ async function exportLog(options: Options): Promise<void> {
     if (out === undefined) await pipeline(text, process.stdout, { end: false });
     else await pipeline(text, createWriteStream(out));
   } catch (error) {
-    // The reader of standard output has seen enough.
-    if (out === undefined && (error as NodeJS.ErrnoException).code === 'EPIPE') return;
-    if (out === undefined || error instanceof LookoutError) throw error;
-    throw new LookoutError('USAGE', `--out ${out}: cannot be written: ${messageOf(error)}`, { cause: error });
+    const { syscall } = error as NodeJS.ErrnoException;
+    if (syscall === undefined) throw error;
+    // Of standard output, cli.ts says what is to be said.
+    if (out !== undefined) throw outputFailed(`--out ${out}`, error);
   } finally {
     reader.close();
   }

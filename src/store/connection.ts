@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { LookoutError, messageOf } from '../errors.ts';
+import { findDiskFault } from './cause.ts';
 import { migrate } from './migrations.ts';
 import { openDatabase } from './sqlite.ts';
 
@@ -44,20 +45,30 @@ export function openForWriting(file: string): Database {
 /** Faults of the disk that may pass without anybody changing a setting. */
 const PASSING = /^(SQLITE_(FULL|IOERR)|ENOSPC|EDQUOT|EIO)/;
 
+/** Lookout's code for one of SQLite's or the system's with which writing failed. */
+export function storeCode(code: string): 'STORE_FULL' | 'STORE_UNWRITABLE' {
+  return PASSING.test(code) ? 'STORE_FULL' : 'STORE_UNWRITABLE';
+}
+
+/** What SQLite says when the kernel did not let it, whatever the reason. */
+const VAGUE = /^SQLITE_(CANTOPEN|READONLY|PERM|AUTH)/;
+
 /** A file or folder of the store that cannot be written, as an error that says why. */
 export function unwritable(what: string, path: string, cause: unknown): LookoutError {
-  if (PASSING.test(codeOf(cause))) {
-    return new LookoutError(
-      'STORE_FULL',
-      `${what} ${path}: no room, or a fault of the disk: ${messageOf(cause)} (${codeOf(cause)})`,
-      { cause, hint: 'Make room. The service tries again by itself.' },
-    );
+  const fault = VAGUE.test(codeOf(cause)) ? findDiskFault(path) : null;
+  const code = fault?.code ?? codeOf(cause);
+  const where = fault && fault.path !== path ? `${fault.path}: ` : '';
+  const reason = `${where}${fault?.says ?? messageOf(cause)} (${code})`;
+  if (storeCode(code) === 'STORE_FULL') {
+    return new LookoutError('STORE_FULL', `${what} ${path}: no room, or a fault of the disk: ${reason}`, {
+      cause,
+      hint: 'Make room. The service tries again by itself.',
+    });
   }
-  return new LookoutError(
-    'STORE_UNWRITABLE',
-    `${what} ${path}: cannot be written: ${messageOf(cause)} (${codeOf(cause)})`,
-    { cause, hint: 'Check that the folder exists, belongs to the user that runs Lookout, and has room.' },
-  );
+  return new LookoutError('STORE_UNWRITABLE', `${what} ${path}: cannot be written: ${reason}`, {
+    cause,
+    hint: 'Check that the folder exists, belongs to the user that runs Lookout, and has room.',
+  });
 }
 
 /** The code that SQLite or the system gave an error, or `''`. */

@@ -11,6 +11,7 @@ import { messageOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
 import type { Detection } from '../types.ts';
+import { storeCode } from './connection.ts';
 import { RemoteError } from './rpc.ts';
 import type { Batch, CommitResult, EventEntry } from './types.ts';
 
@@ -175,7 +176,7 @@ export class WriteQueue {
     if (this.#error === null) {
       const reason = foreseen(error);
       log.error(
-        reason === null ? { err: error } : { code: 'STORE_UNWRITABLE', reason },
+        reason === null ? { err: error } : reason,
         'database cannot be written; keeping events in memory',
       );
     }
@@ -214,8 +215,8 @@ export class WriteQueue {
 }
 
 /** What the file or the disk says against being written; null for any other fault, which needs its stack. */
-function foreseen(error: unknown): string | null {
+function foreseen(error: unknown): { code: string; reason: string } | null {
   return error instanceof RemoteError && error.code?.startsWith('SQLITE_')
-    ? `${error.message} (${error.code})`
+    ? { code: storeCode(error.code), reason: `${error.message} (${error.code})` }
     : null;
 }

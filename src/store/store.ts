@@ -132,7 +132,7 @@ export class Store implements Service {
   async saveSnapshot(request: SnapshotRequest): Promise<SavedSnapshot> {
     const { caller } = await this.#running();
     const { fault, jpeg, data } = await caller.call('snapshot', [request], [request.data]);
-    this.#heed('writing snapshots', fault);
+    this.#heed('writing snapshots', fault && new LookoutError(fault.code, fault.notice, fault));
     return { jpeg, data, written: fault === null };
   }
 
@@ -150,7 +150,7 @@ export class Store implements Service {
       this.#heed('reading the outbox', null);
       return rows;
     } catch (error) {
-      this.#heed('reading the outbox', messageOf(error));
+      this.#heed('reading the outbox', error);
       return [];
     }
   }
@@ -200,7 +200,7 @@ export class Store implements Service {
       await caller.call('backup', []);
       this.#heed('the backup of the database', null);
     } catch (error) {
-      if (!this.#stopping) this.#heed('the backup of the database', messageOf(error));
+      if (!this.#stopping) this.#heed('the backup of the database', error);
     }
   }
 
@@ -215,7 +215,7 @@ export class Store implements Service {
         if (Object.values(deleted).some((count) => count > 0)) log.info({ deleted }, 'deleted what was old');
       })
       .catch((error: unknown) => {
-        if (!this.#stopping) this.#heed('deleting old entries', messageOf(error));
+        if (!this.#stopping) this.#heed('deleting old entries', error);
       })
       .finally(() => {
         this.#maintenance = null;
@@ -223,13 +223,14 @@ export class Store implements Service {
   }
 
   /** Says once that something fails, and once that it works again. */
-  #heed(activity: string, fault: string | null): void {
+  #heed(activity: string, fault: unknown): void {
     const { log } = this.#options;
     if (fault === null) {
       if (this.#faults.delete(activity)) log.info(`${activity} works again`);
     } else if (!this.#faults.has(activity)) {
       this.#faults.add(activity);
-      log.error({ reason: fault }, `${activity} fails`);
+      const { code, hint } = fault as Partial<LookoutError>;
+      log.error({ code, hint }, `${activity} fails: ${messageOf(fault)}`);
     }
   }
 

@@ -101,7 +101,7 @@ export interface WorkerStats {
   damage: string | null;
 }
 
-/** What the worker says unasked. */
+/** What the worker says for the log. */
 export interface Notice {
   code: ErrorCode;
   notice: string;
@@ -134,7 +134,7 @@ export interface WorkerApi {
   snapshot(request: SnapshotRequest): {
     jpeg: SavedSnapshot['jpeg'];
     data: ArrayBuffer;
-    fault: string | null;
+    fault: Notice | null;
   };
   maintain(now: number | null): RetentionResult;
   backup(): void;

@@ -3,6 +3,7 @@
  * and what is tried again is decided on the main thread (queue.ts).
  */
 import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Database } from 'better-sqlite3';
@@ -10,7 +11,7 @@ import type { StoreConfig } from '../config/schema.ts';
 import { messageOf } from '../errors.ts';
 import { systemClock } from '../platform/clock.ts';
 import { backUp, restore } from './backup.ts';
-import { codeOf, isDamage, lockForWriting, openForWriting, quarantine } from './connection.ts';
+import { codeOf, isDamage, lockForWriting, openForWriting, quarantine, unwritable } from './connection.ts';
 import { enforceRetention, isOverSize } from './retention.ts';
 import { type Handlers, Handover, serve } from './rpc.ts';
 import { Snapshots } from './snapshots.ts';
@@ -150,11 +151,16 @@ class StoreThread implements Handlers<WorkerApi> {
 
   async #saveSnapshot(request: SnapshotRequest): Promise<Handover<SnapshotReply>> {
     const jpeg = await this.#snapshots.encode(request);
-    let fault: string | null = null;
+    let fault: Notice | null = null;
     try {
       await this.#snapshots.write(request.path, jpeg);
     } catch (error) {
-      fault = messageOf(error);
+      const {
+        code,
+        message,
+        hint = '',
+      } = unwritable('snapshot', join(this.#options.snapshots, request.path), error);
+      fault = { code, notice: message, hint };
       if (isFull(error)) void this.#makeRoom();
     }
     return new Handover({ jpeg, data: request.data, fault }, [jpeg.buffer, request.data]);
@@ -251,7 +257,8 @@ class StoreThread implements Handlers<WorkerApi> {
     const events = restore(db, this.#options.file, this.#damaged);
     this.#damaged = null;
     this.#damage += `; ${events} events restored`;
-    this.#say('STORE_CORRUPT', `${events} events restored from the backup and the damaged file`);
+    if (events > 0)
+      this.#say('STORE_CORRUPT', `${events} events restored from the backup and the damaged file`);
   }
 
   #say(code: Notice['code'], notice: string, hint = ''): void {

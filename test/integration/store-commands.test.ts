@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -125,6 +125,19 @@ test('the log is exported as CSV and JSON, to a file and to standard output', as
   assert.equal(rows.length, 1);
   assert.equal(rows[0]!.label, 'vehicle');
   assert.ok(!Number.isNaN(Date.parse(rows[0]!.captured_at)));
+});
+
+test('an output that takes nothing more ends the command with its name and code', async (t) => {
+  const { path } = await running(t);
+  const arguments_ = ['export', '--data-dir', path, '--format', 'csv'];
+  const command = `"${process.execPath}" "${CLI}" "$@" > /dev/full`;
+  const printed = spawnSync('sh', ['-c', command, 'sh', ...arguments_], { encoding: 'utf8' });
+  const file = await lookout(...arguments_, '--out', '/dev/full');
+  for (const { stderr } of [printed, file]) {
+    assert.match(stderr, /^OUTPUT_FAILED: .*ENOSPC: no space left on device/);
+    assert.doesNotMatch(stderr, /^ {4}at /m, 'no stack');
+  }
+  assert.deepEqual([printed.status, file.code], [74, 74]);
 });
 
 test('what is wrong is said, with the exit code of its kind', async () => {

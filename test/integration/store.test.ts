@@ -178,7 +178,7 @@ test('a damaged database at start is set aside aloud, and the log goes on in a f
   contents(file, (db) => assert.equal(rowsIn(db, 'events'), 1));
 });
 
-test('a database that turns out to be damaged while running is set aside, and nothing new is lost', async (t) => {
+test('a database that turns out to be damaged while running is set aside, and comes back from its backup', async (t) => {
   const { store, log, file, path } = await open(t);
   for (let i = 0; i < 50; i++) await record(store, `before-${i}`);
   await store.stop();
@@ -196,10 +196,18 @@ test('a database that turns out to be damaged while running is set aside, and no
     0,
   );
   assert.match(next.log.text, /STORE_CORRUPT/);
-  const [row] = (await next.store.outbox(0, 10)).slice(-1);
-  assert.equal(row!.id, 51, 'outbox ids go on counting');
+  const rows = await next.store.outbox(0, 100);
+  assert.deepEqual(
+    rows.map(({ id }) => id),
+    Array.from({ length: 51 }, (_, i) => i + 1),
+    'what waits is there again, and outbox ids go on counting',
+  );
+  assert.match((await next.store.stats()).damage!, /is damaged .*; 50 events restored/);
   await next.store.stop();
-  contents(file, (db) => assert.deepEqual(db.prepare('SELECT id FROM events').pluck().all(), ['after']));
+  const before = Array.from({ length: 50 }, (_, i) => `before-${i}`);
+  contents(file, (db) => {
+    assert.deepEqual(db.prepare('SELECT id FROM events ORDER BY seq').pluck().all(), [...before, 'after']);
+  });
 });
 
 test('a database that is deleted while running is noticed and started anew', async (t) => {
@@ -362,6 +370,10 @@ test('a full disk: events wait in memory, are written when there is room, and it
     annotation: null,
   });
   assert.equal(written, false);
+  const [unsaved] = log.lines.filter(({ msg }) => msg.startsWith('writing snapshots fails'));
+  assert.equal(unsaved?.code, 'STORE_FULL');
+  assert.match(unsaved.msg, /disk\/snapshots\/drive\/2026-01-31\/a\.jpg: .*ENOSPC/);
+  assert.equal(log.withCode('STORE_FULL').length, 2, 'the database said so too');
   const { waiting: count, error } = await store.stats();
   assert.equal(count, 5);
   assert.match(error ?? '', /disk is full|I\/O error/);
