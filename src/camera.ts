@@ -14,8 +14,8 @@ import { CameraSupervisor } from './capture/supervisor.ts';
 import { type CameraModels, Decider } from './decide/decider.ts';
 import type { Clock } from './platform/clock.ts';
 import { logEvent } from './platform/logger.ts';
-import { Pictures } from './pictures.ts';
-import { labelsOf, type PreparedCamera } from './prepare.ts';
+import { tell, tellAnalysis } from './platform/stages.ts';
+import { labelsOf, type PreparedCamera } from './prepared.ts';
 import type { Command } from './publish/commands.ts';
 import type { Publisher } from './publish/publisher.ts';
 import type { Store } from './store/store.ts';
@@ -145,12 +145,16 @@ export class Camera implements Service {
 
   /** Takes the analysis of a frame and its picture, whose buffer it passes on. */
   onAnalysis(analysis: Analysis, frame: Frame): void {
+    const began = performance.now();
     const { detections, changes, best } = this.#decider.observe(analysis);
     if (detections.length > 0) this.#parts.store.recordDetections(detections);
     for (const event of best) this.#pictures.remember(event, frame);
     this.#apply(changes);
     this.#lookAgain();
     this.#pictures.finish(frame);
+    tellAnalysis(analysis);
+    tell('decide', performance.now() - began);
+    tell('whole', this.#parts.clock.monotonic() - analysis.monotonic);
   }
 
   /** Takes back a frame that nobody had time for. */

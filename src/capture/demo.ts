@@ -1,5 +1,6 @@
 import type { SourceConfig } from '../config/sources.ts';
 import type { Clock } from '../platform/clock.ts';
+import { tell } from '../platform/stages.ts';
 import { Scene } from './demo/scene.ts';
 import type { FrameSink, Source } from './source.ts';
 
@@ -34,7 +35,9 @@ function play(
       const time = clock.monotonic() - start;
       try {
         const data = sink.acquire(scene.bytes);
+        const began = performance.now();
         scene.render(time, new Uint8Array(data));
+        tell('capture', performance.now() - began);
         sink.picture({ format: { width, height, pixels: 'i420', colour: 'bt601' }, data });
       } catch (error) {
         signal.removeEventListener('abort', stop);

@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { tell } from '../platform/stages.ts';
 import type { FrameSink, Picture } from './source.ts';
 
 /** Pictures of more pixels than this are refused: they would take hundreds of megabytes. */
@@ -15,6 +16,7 @@ export async function decodePicture(
   height: number,
   sink: Pick<FrameSink, 'acquire'>,
 ): Promise<Picture> {
+  const began = performance.now();
   const { data, info } = await sharp(file, { limitInputPixels: LARGEST_PIXELS, failOn: 'error' })
     .autoOrient()
     .resize(width, height, { fit: 'inside' })
@@ -22,6 +24,7 @@ export async function decodePicture(
     .toColourspace('srgb')
     .raw()
     .toBuffer({ resolveWithObject: true });
+  tell('decode', performance.now() - began);
   if (info.channels !== 3) throw new Error(`${info.channels} channels instead of 3`);
   const buffer = sink.acquire(data.byteLength);
   new Uint8Array(buffer).set(data);

@@ -1,3 +1,4 @@
+import { tell } from '../platform/stages.ts';
 import type { PictureFormat } from '../types.ts';
 import type { FrameSink } from './source.ts';
 
@@ -31,6 +32,7 @@ export class RawFrames {
   readonly #streamBytes: number;
   readonly #pictureBytes: number;
   #picture: Uint8Array<ArrayBuffer> | null = null;
+  #began = 0;
   #position = 0;
   #plane = 0;
 
@@ -57,7 +59,7 @@ export class RawFrames {
   *push(chunk: Buffer): Generator<ArrayBuffer> {
     let at = 0;
     while (at < chunk.length) {
-      this.#picture ??= new Uint8Array(this.#sink.acquire(this.#pictureBytes));
+      this.#picture ??= this.#begin();
       const plane = this.#planes[this.#plane]!;
       const inPlane = this.#position - plane.start;
       const inRow = inPlane % plane.stride;
@@ -73,6 +75,7 @@ export class RawFrames {
       if (this.#position === this.#streamBytes) {
         const { buffer } = this.#picture;
         this.#reset();
+        tell('capture', performance.now() - this.#began);
         yield buffer;
       }
     }
@@ -84,6 +87,11 @@ export class RawFrames {
     if (this.#picture) this.#sink.release(this.#picture.buffer);
     this.#reset();
     return received;
+  }
+
+  #begin(): Uint8Array<ArrayBuffer> {
+    this.#began = performance.now();
+    return new Uint8Array(this.#sink.acquire(this.#pictureBytes));
   }
 
   #reset(): void {

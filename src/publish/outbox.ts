@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
+import { tell } from '../platform/stages.ts';
 import type { OutboxRow } from '../store/types.ts';
 import { markReplayed } from './payloads.ts';
 import type { Message } from './session.ts';
@@ -143,6 +144,7 @@ export class OutboxDrain {
     const flight = { id: row.id, done: false };
     pass.inFlight.push(flight);
     const replayed = row.createdAt < pass.connectedAt;
+    const began = performance.now();
     try {
       const { topic, qos, retain } = row;
       await this.#publish({
@@ -155,6 +157,7 @@ export class OutboxDrain {
       this.#retry(pass, FORBIDDEN, `the broker did not take an event for ${row.topic}: ${messageOf(error)}`);
       return;
     }
+    tell('publish', performance.now() - began);
     if (pass.ended) return;
     flight.done = true;
     this.counters.published++;

@@ -7,6 +7,7 @@ import type { StoreConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
+import { tell } from '../platform/stages.ts';
 import { startWorker } from '../platform/worker.ts';
 import type { Detection, EventChange, Service } from '../types.ts';
 import { WriteQueue } from './queue.ts';
@@ -188,7 +189,9 @@ export class Store implements Service {
 
   async #commit(batch: Batch): Promise<CommitResult> {
     const { caller } = await this.#running();
+    const began = performance.now();
     const result = await caller.call('commit', [batch]);
+    tell('store', performance.now() - began);
     const now = this.#options.clock.monotonic();
     if (result.overSize && now - this.#lastMaintenance > OVER_SIZE_PAUSE_MS) this.#maintain();
     return result;
