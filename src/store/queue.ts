@@ -25,6 +25,9 @@ const MAX_BATCH = { events: 500, detections: 2000, samples: 100 } as const;
 const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 30_000;
 
+/** A fault that comes back within so many ms, as when a full disk finds a little room, is not said again. */
+const SAY_AGAIN_MS = 60_000;
+
 interface Waiting extends EventEntry {
   /** True: written. False: given up. */
   settle: (written: boolean) => void;
@@ -51,6 +54,7 @@ export class WriteQueue {
   #cancelRetry: () => void = () => {};
   #cancelInterval: () => void = () => {};
   #error: string | null = null;
+  #saidAt = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   constructor(options: QueueOptions) {
@@ -173,7 +177,9 @@ export class WriteQueue {
 
   #failed(error: unknown): void {
     const { clock, log } = this.#options;
-    if (this.#error === null) {
+    const now = clock.monotonic();
+    if (this.#error === null && now - this.#saidAt > SAY_AGAIN_MS) {
+      this.#saidAt = now;
       const reason = foreseen(error);
       log.error(
         reason === null ? { err: error } : reason,

@@ -23,7 +23,8 @@ export interface LabOptions {
   files?: Record<string, string>;
   /** Seconds that each event lasts. */
   seconds?: number;
-  env?: NodeJS.ProcessEnv;
+  /** Environment of the daemon, which runs in `folder`. */
+  env?: NodeJS.ProcessEnv | ((folder: string) => NodeJS.ProcessEnv);
 }
 
 /** What was seen in the log and by the subscriber. */
@@ -60,7 +61,7 @@ export class Lab {
     const { camera, labels } = busyCamera(options.seconds ?? 1, ['person', 'car', 'cat']);
     this.broker = broker;
     this.recorder = recorder;
-    this.#env = options.env ?? {};
+    this.#env = typeof options.env === 'function' ? options.env(this.folder) : (options.env ?? {});
     for (const [name, content] of Object.entries(options.files ?? {})) {
       writeFileSync(join(this.folder, name), content);
     }
@@ -187,6 +188,7 @@ export class Lab {
     return { lost, duplicated, events: rows.length };
   }
 
+  /** Ends what still runs. */
   async close(): Promise<void> {
     if (this.daemon) {
       this.daemon.child.kill('SIGCONT');
