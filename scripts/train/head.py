@@ -1,0 +1,161 @@
+"""
+Trains the head: a linear classifier of the 11 classes on the pooled features of the ImageNet MobileNetV2, which stays
+as it is.
+
+    python head.py --data DIR --backbone mobilenet_v2_1.0_224_int8.onnx --demo crops.bin \
+        --published SHA256 --features features.pt --out models/heads/mobilenet_v2_imagenet.onnx
+"""
+
+import argparse
+import hashlib
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+import torch.nn.functional as F
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor
+
+from augment import Augment, squashed
+from calibration import calibration_error, temperature
+from dataset import LABELS, Pictures, join, load, load_demo
+from description import description
+from teacher import Teacher
+
+SIDE = 224
+BATCH = 64
+
+
+def plain(teacher: Teacher, pictures: Pictures) -> tuple[Tensor, Tensor]:
+    """Features and labels of the pictures as they are."""
+    batches = torch.arange(len(pictures)).split(BATCH)
+    features = [teacher.features(squashed(pictures, index, SIDE), SIDE).half() for index in batches]
+    return torch.cat(features), pictures.label
+
+
+def distorted(teacher: Teacher, pictures: Pictures, passes: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Features and labels of `passes` times as many distorted pictures, drawn by weight."""
+    augment = Augment(pictures, SIDE, seed)
+    features, labels = [], []
+    begun = time.monotonic()
+    steps = passes * len(pictures) // BATCH
+    for step in range(steps):
+        _, seen, label = augment.batch(BATCH)
+        features.append(teacher.features(seen, SIDE).half())
+        labels.append(label)
+        if step % 50 == 49:
+            print(f"{step + 1}/{steps} {BATCH * (step + 1) / (time.monotonic() - begun):.1f} pictures/s", flush=True)
+    return torch.cat(features), torch.cat(labels)
+
+
+def fit(features: Tensor, label: Tensor, decay: float, seed: int) -> torch.nn.Linear:
+    """Multinomial regression on standardised features by AdamW; the standardisation is folded into the weights."""
+    torch.manual_seed(seed)
+    mean, spread = features.mean(0), features.std(0) + 0.05
+    scaled = (features - mean) / spread
+    layer = torch.nn.Linear(features.shape[1], len(LABELS))
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=2e-3, weight_decay=decay)
+    rounds = 12
+    steps = rounds * (len(label) // 512)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(rounds):
+        for index in torch.randperm(len(label)).split(512)[: len(label) // 512]:
+            optimizer.zero_grad()
+            F.cross_entropy(layer(scaled[index]), label[index], label_smoothing=0.02).backward()
+            optimizer.step()
+            schedule.step()
+    with torch.no_grad():
+        layer.weight /= spread
+        layer.bias -= layer.weight @ mean
+    return layer
+
+
+def shares(logits: Tensor, label: Tensor) -> dict[str, float]:
+    right = (logits.argmax(1) == label).float()
+    classes = torch.stack([right[label == index].mean() for index in range(len(LABELS))])
+    return {
+        "top1": round(100 * right.mean().item(), 2),
+        "balanced": round(100 * classes.mean().item(), 2),
+        "worst class": round(100 * classes.min().item(), 2),
+        "ece": round(calibration_error(logits, label), 4),
+    }
+
+
+def write(layer: torch.nn.Linear, backbone: dict[str, str], out: Path) -> None:
+    """`features` (1 x 1280 x 1 x 1) to `probabilities`, with what it was trained on in the metadata."""
+    features = layer.in_features
+    weights = layer.weight.detach().numpy().reshape(len(LABELS), features, 1, 1).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["features", "weights", "bias"], ["scores"], kernel_shape=[1, 1]),
+            helper.make_node("Flatten", ["scores"], ["logits"], axis=1),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ],
+        "head",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, features, 1, 1])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [1, len(LABELS)])],
+        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(layer.bias.detach().numpy(), "bias")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8, producer_name="lookout")
+    helper.set_model_props(
+        model, {"lookout": description(f"lookout_on_{backbone['name']}"), "lookout_backbone": json.dumps(backbone)}
+    )
+    onnx.checker.check_model(model)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(model.SerializeToString())
+    print(f"{out}: {out.stat().st_size} bytes, sha256 {hashlib.sha256(out.read_bytes()).hexdigest()}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--backbone", required=True, help="the ImageNet MobileNetV2 as QDQ ONNX")
+    parser.add_argument("--name", default="mobilenet_v2_imagenet", help="what the catalogue calls it")
+    parser.add_argument("--published", required=True, help="sha256 of the file that the catalogue names")
+    parser.add_argument("--demo", type=Path, required=True, help="crops of the demo scene, from demo-crops.ts")
+    parser.add_argument("--without", default="", help="leave these sources out of training, comma-separated")
+    parser.add_argument("--features", type=Path, required=True, help="where features are kept between runs")
+    parser.add_argument("--passes", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+
+    torch.set_num_threads(options.threads)
+    if not options.features.exists():
+        teacher = Teacher(options.backbone, options.threads)
+        train = join(load(options.data, "train"), load_demo(options.demo))
+        left_out = set(filter(None, options.without.split(",")))
+        train = train.where([source not in left_out for source in train.source])
+        saved = {split: plain(teacher, load(options.data, split)) for split in ("val", "test")}
+        saved["plain"] = plain(teacher, train)
+        saved["distorted"] = distorted(teacher, train, options.passes, options.seed)
+        torch.save(saved, options.features)
+    saved = torch.load(options.features)
+    val, test = ((features.float(), label) for features, label in (saved["val"], saved["test"]))
+    features = torch.cat([saved["plain"][0], saved["distorted"][0]]).float()
+    label = torch.cat([saved["plain"][1], saved["distorted"][1]])
+
+    fitted = []
+    for decay in (0.01, 0.1, 0.5, 2.0):
+        layer = fit(features, label, decay, options.seed)
+        with torch.no_grad():
+            loss = F.cross_entropy(layer(val[0]) / temperature(layer(val[0]), val[1]), val[1]).item()
+            print(f"decay {decay}: val {shares(layer(val[0]), val[1])} nll {loss:.4f}", flush=True)
+        fitted.append((loss, decay, layer))
+    _, decay, layer = min(fitted, key=lambda entry: entry[0])
+    with torch.no_grad():
+        divisor = temperature(layer(val[0]), val[1])
+        layer.weight /= divisor
+        layer.bias /= divisor
+        print(f"decay {decay}, temperature {divisor:.3f}: val {shares(layer(val[0]), val[1])}")
+        print(f"test {shares(layer(test[0]), test[1])}")
+    if options.out:
+        write(layer, {"name": options.name, "sha256": options.published}, options.out)
+
+
+if __name__ == "__main__":
+    main()
