@@ -66,6 +66,7 @@ export class Daemon implements Service {
     const log = this.#log;
     const clock = this.#clock;
     log.info(`Lookout ${VERSION}, ${this.#loaded.file ?? 'embedded defaults (no configuration file)'}`);
+    for (const warning of this.#loaded.warnings) log.warn(warning);
 
     const prepared = await prepare(this.#loaded);
     this.#warn(prepared);

@@ -13,6 +13,7 @@ export function checkConfigCommand(program: Command): void {
       const { labelsOf, prepare } = await import('../prepare.ts');
       const loaded = loadConfig({ file: configFile(file) });
       const { models, cameras } = await prepare(loaded);
+      for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);
       const lines = [
         `${loaded.file ?? 'embedded defaults'}: ok`,
         `device    ${loaded.config.device}`,

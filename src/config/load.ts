@@ -7,10 +7,9 @@ import type { z } from 'zod';
 import { LookoutError, messageOf } from '../errors.ts';
 import { isModelName, modelFile } from '../model/names.ts';
 import { checkConsistency, checkNames } from './consistency.ts';
+import { overrides, strayVariables } from './environment.ts';
 import { describeIssue, type Problem, removeFaults, show } from './problems.ts';
 import { type Config, configSchema } from './schema.ts';
-
-const PREFIX = 'LOOKOUT__';
 
 export interface LoadOptions {
   /** YAML file; without one the defaults run. */
@@ -24,6 +23,8 @@ export interface LoadedConfig {
   file: string | null;
   /** What relative paths started from. */
   baseDir: string;
+  /** What is no mistake in a setting and still looks like one. */
+  warnings: string[];
 }
 
 /**
@@ -33,10 +34,7 @@ export interface LoadedConfig {
 export function loadConfig({ file, env = process.env }: LoadOptions = {}): LoadedConfig {
   const source = file === undefined ? null : readSource(resolve(file));
   const raw = source?.value ?? {};
-  for (const [key, value] of Object.entries(env)) {
-    if (key.startsWith(PREFIX) && value !== undefined)
-      overlay(raw, key.slice(PREFIX.length).split('__'), value);
-  }
+  for (const { path, text } of overrides(env)) overlay(raw, path, text);
 
   const { parsed, problems } = check(raw);
   if (!parsed) {
@@ -56,7 +54,7 @@ export function loadConfig({ file, env = process.env }: LoadOptions = {}): Loade
   const baseDir = file === undefined ? process.cwd() : dirname(resolve(file));
   const config = { ...parsed, device: parsed.device ?? deviceName(hostname()) };
   resolvePaths(config, baseDir, env.CREDENTIALS_DIRECTORY);
-  return { config: deepFreeze(config), file: source?.file ?? null, baseDir };
+  return { config: deepFreeze(config), file: source?.file ?? null, baseDir, warnings: strayVariables(env) };
 }
 
 /** All problems of the raw settings: those of single settings, and those between the settings that are right. */

@@ -90,13 +90,19 @@ function remove(raw: unknown, path: PropertyKey[]): void {
 
 /** ` (did you mean …?)` when one of the candidates is close, else nothing. */
 export function didYouMean(word: string, candidates: readonly string[]): string {
+  const best = closest(word, candidates);
+  return best === null ? '' : ` (did you mean \`${best}\`?)`;
+}
+
+/** The candidate that is closest to a word, if it is close enough to be meant. */
+export function closest(word: string, candidates: readonly string[]): string | null {
   let best: string | null = null;
   let bestDistance = Math.min(word.length, Math.max(2, Math.floor(word.length / 3)) + 1);
   for (const candidate of candidates) {
     const d = candidate.startsWith(word) ? 1 : distance(word.toLowerCase(), candidate.toLowerCase());
     if (d < bestDistance) [best, bestDistance] = [candidate, d];
   }
-  return best === null ? '' : ` (did you mean \`${best}\`?)`;
+  return best;
 }
 
 /** A value as people would write it, shortened. */
@@ -137,6 +143,16 @@ function knownKeys(path: readonly PropertyKey[], raw: unknown): string[] {
     value = (value as Record<PropertyKey, unknown> | undefined)?.[part];
   }
   return Object.keys(choose(node, value)?.properties ?? {});
+}
+
+/** Paths of all single settings, `NAME` standing for names that people choose. */
+export function settingPaths(node: JsonSchema = jsonSchema()): string[][] {
+  const options = node.oneOf ?? node.anyOf;
+  if (options?.some(({ properties }) => properties)) return options.flatMap((option) => settingPaths(option));
+  const entries = Object.entries(node.properties ?? {});
+  if (typeof node.additionalProperties === 'object') entries.push(['NAME', node.additionalProperties]);
+  if (entries.length === 0) return [[]];
+  return entries.flatMap(([key, child]) => settingPaths(child).map((path) => [key, ...path]));
 }
 
 function sourceKinds(): string[] {
