@@ -12,6 +12,7 @@ import { createSource } from './capture/create.ts';
 import type { FramePool } from './capture/pool.ts';
 import { CameraSupervisor } from './capture/supervisor.ts';
 import { type CameraModels, Decider } from './decide/decider.ts';
+import { Pictures } from './pictures.ts';
 import type { Clock } from './platform/clock.ts';
 import { logEvent } from './platform/logger.ts';
 import { tell, tellAnalysis } from './platform/stages.ts';
@@ -36,6 +37,8 @@ export interface CameraParts {
   log: Logger;
   random: () => number;
   newId: (now: number) => string;
+  /** Whether the wall clock is set. */
+  timeKnown: () => boolean;
   onFrame: (camera: string) => void;
   onEnd: () => void;
 }
@@ -147,7 +150,10 @@ export class Camera implements Service {
   onAnalysis(analysis: Analysis, frame: Frame): void {
     const began = performance.now();
     const { detections, changes, best } = this.#decider.observe(analysis);
-    if (detections.length > 0) this.#parts.store.recordDetections(detections);
+    const timeUncertain = !this.#parts.timeKnown();
+    if (detections.length > 0) {
+      this.#parts.store.recordDetections(detections.map((detection) => ({ ...detection, timeUncertain })));
+    }
     for (const event of best) this.#pictures.remember(event, frame);
     this.#apply(changes);
     this.#lookAgain();
@@ -196,6 +202,7 @@ export class Camera implements Service {
     const { store, publisher } = this.#parts;
     for (const change of changes) {
       this.#pictures.name(change);
+      if (!this.#parts.timeKnown()) change.event.timeUncertain = true;
       logEvent(this.#log, change);
       const messages = publisher.eventMessages(change);
       void store.recordEvent(change, messages).then((committed) => committed && publisher.wake());
