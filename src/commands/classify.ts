@@ -32,6 +32,7 @@ export function classifyCommand(program: Command): void {
 
 async function classify(files: string[], options: Options): Promise<void> {
   const { loadConfig } = await import('../config/load.ts');
+  const { chooseModel } = await import('../model/builtin.ts');
   const { loadModel } = await import('../model/load.ts');
   const { modelFile } = await import('../model/names.ts');
   const { Classifier } = await import('../vision/classify.ts');
@@ -46,7 +47,9 @@ async function classify(files: string[], options: Options): Promise<void> {
     ...(options.labels && { labels: resolve(from, options.labels) }),
     ...(options.description && { description: resolve(from, options.description) }),
   };
-  const model = await loadModel(settings, baseDir);
+  const chosen = await chooseModel(settings, { dataDir: config.data_dir });
+  if (chosen.note?.problem) process.stderr.write(`${chosen.note.text}\n`);
+  const model = await loadModel({ ...settings, file: chosen.file }, baseDir);
   const classifier = await Classifier.open(model, settings);
   let failed = 0;
   try {

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
+import type { Config } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
+import type { Chosen } from '../model/builtin.ts';
 import type { CatalogueEntry } from '../model/catalogue.ts';
 import type { AddedModel } from '../model/library.ts';
 import { configFile } from './options.ts';
@@ -59,18 +61,20 @@ interface AddOptions extends ConfigOption {
 }
 
 /** Where models go, and which one the configuration uses. */
-async function place({ config: named }: ConfigOption): Promise<{ folder: string; used: string }> {
+async function place({
+  config: named,
+}: ConfigOption): Promise<{ folder: string; used: string; config: Config }> {
   const { loadConfig } = await import('../config/load.ts');
   const { modelsFolder } = await import('../model/names.ts');
   const { config } = loadConfig({ file: configFile(named) });
-  return { folder: modelsFolder(config.data_dir), used: config.model.file };
+  return { folder: modelsFolder(config.data_dir), used: config.model.file, config };
 }
 
 async function add(what: string, options: AddOptions): Promise<void> {
   const { wantedModel } = await import('../model/wanted.ts');
   const { addModel } = await import('../model/add.ts');
   const { addedModel, verifyModel } = await import('../model/library.ts');
-  const { folder } = await place(options);
+  const { folder, config } = await place(options);
   const wanted = wantedModel(what, options);
   const there = await addedModel(folder, wanted.name);
   if (there?.origin.published.sha256 === wanted.sha256) {
@@ -83,6 +87,7 @@ async function add(what: string, options: AddOptions): Promise<void> {
   }
   const progress = showProgress(process.stderr);
   const added = await addModel(folder, wanted, progress).finally(progress.end);
+  const builtin = await builtinNow(config);
   const { origin, description, trial } = added;
   const { input } = description;
   print([
@@ -97,21 +102,27 @@ async function add(what: string, options: AddOptions): Promise<void> {
     ['warning', description.warning],
     ['tried', `runs, ${trial.milliseconds.toFixed(1)} ms with one thread`],
     ['use it', `model: { file: ${added.name} }`],
+    ['', builtin.network === added.name ? 'or model: { file: builtin }, now with its features' : null],
   ]);
 }
 
 async function list(options: ConfigOption & { json?: true }): Promise<void> {
   const { loadCatalogue } = await import('../model/catalogue.ts');
   const { addedModels } = await import('../model/library.ts');
-  const { folder, used } = await place(options);
+  const { folder, used, config } = await place(options);
+  const builtin = await describeBuiltin(config);
   const added = await Promise.all(
     (await addedModels(folder)).map((model) => describeAdded(model, used === model.file)),
   );
   const available = Object.entries(loadCatalogue()).map(([name, entry]) => ({ name, ...entry }));
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ folder, added, available })}\n`);
+    process.stdout.write(`${JSON.stringify({ folder, builtin, added, available })}\n`);
     return;
   }
+  process.stdout.write(`Built in:\n  ${builtin.name}${builtin.inUse ? ' (in use)' : ''}\n`);
+  process.stdout.write(`    input ${builtin.input}, ${builtin.labels} labels, ${megabytes(builtin.bytes)}\n`);
+  process.stdout.write(`    ${builtin.file}\n`);
+  if (builtin.note) process.stdout.write(`    ${builtin.note}\n`);
   process.stdout.write(`Added (${folder}):\n`);
   if (added.length === 0) process.stdout.write('  none\n');
   for (const { name, file, bytes, input, labels, sha256, licence, inUse, problem } of added) {
@@ -129,6 +140,29 @@ async function list(options: ConfigOption & { json?: true }): Promise<void> {
     process.stdout.write(`  ${entry.name}\n    ${entry.title}\n`);
     process.stdout.write(`    ${size}, licence ${entry.licence}, ${accuracy(entry)}${pinned}\n`);
   }
+}
+
+/** What `builtin` stands for now. */
+async function builtinNow({ model, data_dir }: Config): Promise<Chosen> {
+  const { chooseModel } = await import('../model/builtin.ts');
+  return chooseModel({ file: 'builtin', providers: model.providers }, { dataDir: data_dir });
+}
+
+async function describeBuiltin(config: Config) {
+  const { loadModel } = await import('../model/load.ts');
+  const { stat } = await import('node:fs/promises');
+  const { file, note } = await builtinNow(config);
+  const { description } = await loadModel({ file }, '/');
+  const { width, height, type } = description.input;
+  return {
+    name: description.name,
+    input: `${width}×${height} ${type}`,
+    labels: description.labels.length,
+    file,
+    bytes: (await stat(file)).size,
+    note: note?.text ?? null,
+    inUse: config.model.file === 'builtin',
+  };
 }
 
 async function describeAdded({ name, file, origin }: AddedModel, inUse: boolean) {
@@ -183,14 +217,18 @@ async function remove(name: string, options: ConfigOption & { force?: true }): P
   const { removeModel } = await import('../model/library.ts');
   const { isModelName, addedFileIn } = await import('../model/names.ts');
   const { unknownModel } = await import('../model/wanted.ts');
-  const { folder, used } = await place(options);
+  const { madeFolder } = await import('../model/builtin.ts');
+  const { rm } = await import('node:fs/promises');
+  const { folder, used, config } = await place(options);
   if (!isModelName(name)) throw unknownModel(name);
-  if (used === addedFileIn(folder, name) && !options.force) {
+  const carries = (await builtinNow(config)).network === name;
+  if ((used === addedFileIn(folder, name) || (carries && used === 'builtin')) && !options.force) {
     throw new LookoutError('MODEL_IN_USE', `model.file: the configuration uses ${name}`, {
       hint: 'Change `model.file` first, or say --force.',
     });
   }
   if (!(await removeModel(folder, name))) throw unknownModel(name);
+  if (carries) await rm(madeFolder(config.data_dir), { recursive: true, force: true });
   process.stdout.write(`removed ${name}\n`);
 }
 

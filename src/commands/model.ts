@@ -212,16 +212,20 @@ async function inspect(
 ): Promise<void> {
   const { loadConfig } = await import('../config/load.ts');
   const { modelFile } = await import('../model/names.ts');
+  const { chooseModel } = await import('../model/builtin.ts');
   const { inspectModel } = await import('../model/inspect.ts');
   const { config } = loadConfig({ file: configFile(named) });
   const from = process.cwd();
-  const found = await inspectModel({ ...files, file: modelFile(file, from, config.data_dir) }, from);
+  const settings = { ...config.model, file: modelFile(file, from, config.data_dir) };
+  const chosen = await chooseModel(settings, { dataDir: config.data_dir });
+  const found = await inspectModel({ ...files, file: chosen.file }, from);
   if (json) {
     process.stdout.write(`${JSON.stringify(found)}\n`);
     return;
   }
   print([
     ['file', `${found.file}, ${found.bytes} bytes`],
+    ['chosen', chosen.note?.text ?? null],
     ['sha256', found.sha256],
     ['made by', `${found.producer}, opset ${found.opset}`],
     ...summary(found.description),

@@ -1,0 +1,115 @@
+/**
+ * What `model.file: builtin` stands for: the package's own model, in the form that fits the provider, or, where the
+ * network of one of its heads has been added, that network with the head.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join, resolve } from 'node:path';
+import type { ModelConfig } from '../config/schema.ts';
+import { messageOf } from '../errors.ts';
+import { VERSION } from '../version.ts';
+import { descriptionFile } from './description.ts';
+import { backboneOf, withHead } from './head.ts';
+import { type AddedModel, addedModels, verifyModel } from './library.ts';
+import { BUILTIN_MODEL, DESCRIPTION_KEY } from './load.ts';
+import { modelsFolder } from './names.ts';
+import { decodeModel, encodeModel, metadata, type OnnxModel, setMetadata } from './onnx.ts';
+import { writeWhole } from './write.ts';
+
+/** The heads that come with the package. */
+export const HEADS = resolve(import.meta.dirname, '../../models/heads');
+const TENSORRT_MODEL = BUILTIN_MODEL.replace(/\.onnx$/, '.tensorrt.onnx');
+
+/** The file to load, and what people should know about the choice. */
+export interface Chosen {
+  /** As in `model.file`. */
+  file: string;
+  note: { text: string; problem: boolean } | null;
+  /** The added model that the head is put on; null where there is none. */
+  network: string | null;
+}
+
+export interface ChoiceOptions {
+  /** Where added models are; absolute. */
+  dataDir: string;
+  heads?: string;
+  tensorrt?: boolean;
+}
+
+/**
+ * Replaces `builtin` by a file; any other model stays. A network with a head is made once and kept in
+ * `<data_dir>/models/builtin`; when it cannot be made, the package's own model is taken, and the note says why.
+ */
+export async function chooseModel(
+  { file, providers }: Pick<ModelConfig, 'file' | 'providers'>,
+  { dataDir, heads = HEADS, tensorrt = hasTensorRt() }: ChoiceOptions,
+): Promise<Chosen> {
+  const plain = (chosen: string): Chosen => ({ file: chosen, note: null, network: null });
+  if (file !== 'builtin') return plain(file);
+  // The network with a head has the CPU's form only.
+  if (tensorrt && providers[0] === 'tensorrt' && existsSync(TENSORRT_MODEL)) {
+    return plain(TENSORRT_MODEL);
+  }
+  try {
+    const found = await findHead(heads, modelsFolder(dataDir));
+    if (!found) return plain(BUILTIN_MODEL);
+    const { name } = found.network;
+    const made = await makeOnce(found, madeFolder(dataDir));
+    const text = `builtin is the package's head on ${name}, which was added`;
+    return { file: made, note: { text, problem: false }, network: name };
+  } catch (error) {
+    const text = `builtin is the package's own model: its head cannot be used: ${messageOf(error)}`;
+    return { file: BUILTIN_MODEL, note: { text, problem: true }, network: null };
+  }
+}
+
+/** Where networks with heads are kept. */
+export function madeFolder(dataDir: string): string {
+  return join(modelsFolder(dataDir), 'builtin');
+}
+
+interface Found {
+  head: OnnxModel;
+  sha256: string;
+  network: AddedModel;
+}
+
+/** The first head whose network has been added, under whatever name. */
+async function findHead(heads: string, folder: string): Promise<Found | null> {
+  const added = await addedModels(folder);
+  if (added.length === 0) return null;
+  for (const name of (await readdir(heads).catch(() => [])).filter((file) => file.endsWith('.onnx')).sort()) {
+    const bytes = await readFile(join(heads, name));
+    const head = decodeModel(bytes);
+    const wanted = backboneOf(head).sha256;
+    const network = added.find(({ origin }) => origin.published.sha256 === wanted);
+    if (network) return { head, sha256: createHash('sha256').update(bytes).digest('hex'), network };
+  }
+  return null;
+}
+
+/** The file's name tells what it was made of and by which version, so that an old one is never used. */
+async function makeOnce({ head, sha256, network }: Found, folder: string): Promise<string> {
+  const identity = JSON.stringify([sha256, network.origin.file.sha256, VERSION]);
+  const name = `${createHash('sha256').update(identity).digest('hex').slice(0, 16)}.onnx`;
+  const file = join(folder, name);
+  if (existsSync(file)) return file;
+  const { description } = await verifyModel(network);
+  const model = withHead(decodeModel(await readFile(network.file)), head);
+  const written = descriptionFile.parse(JSON.parse(metadata(head, DESCRIPTION_KEY) ?? '{}'));
+  const own = { ...written, input: description.input, source: { file: `${network.name}.onnx`, sha256 } };
+  setMetadata(model, DESCRIPTION_KEY, JSON.stringify(own));
+  await mkdir(folder, { recursive: true });
+  await writeWhole(file, encodeModel(model));
+  for (const old of await readdir(folder)) if (old !== name) await rm(join(folder, old), { force: true });
+  return file;
+}
+
+/** Whether ONNX Runtime has TensorRT here: it looks for that provider's library beside itself only. */
+function hasTensorRt(): boolean {
+  const root = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
+  const folder = join(root, 'bin/napi-v6', process.platform, process.arch);
+  return existsSync(join(folder, 'libonnxruntime_providers_tensorrt.so'));
+}
