@@ -46,24 +46,55 @@ export function createLogger(options: LoggerOptions = {}): Logger {
 }
 
 /**
- * Where lines go. An output that takes none (a full disk, a terminal that was closed) is no reason to stop watching:
- * up to `MAX_WAITING` wait and are tried again with the next line, and the end of the process does not wait for them.
+ * Where lines go. An output that takes none (a full disk, a terminal that was closed, a pipe that nobody reads) is no
+ * reason to stop watching: up to `MAX_WAITING` wait and are tried again, and the end of the process does not wait for
+ * them.
  */
 function openDestination(fd: number): DestinationStream {
-  const out = pino.destination({ dest: fd, sync: false, minLength: 0, maxLength: MAX_WAITING });
-  let failing = false;
-  out.on('error', () => {
-    failing = true;
+  // Node makes a pipe or socket behind it non-blocking: one that is full would hold up the process.
+  if (fd === process.stdout.fd) process.stdout.on('error', () => {});
+  const patience = new Patience();
+  const out = pino.destination({
+    ...{ dest: fd, sync: false, minLength: 0, maxLength: MAX_WAITING },
+    retryEAGAIN: (_error: unknown, writing: number, rest: number) => patience.hasFor(writing + rest),
+  });
+  let failing = '';
+  out.on('error', (error: NodeJS.ErrnoException) => {
+    failing = error.code ?? 'unknown';
+    setTimeout(() => out.write(''), RETRY_MS).unref();
   });
   out.on('write', () => {
-    failing = false;
+    failing = '';
   });
   // By itself it would try for ever, in a loop that nothing interrupts.
   const flushSync = out.flushSync.bind(out);
   out.flushSync = () => {
-    if (!failing) flushSync();
+    if (failing !== '' && failing !== 'EAGAIN') return;
+    try {
+      flushSync();
+    } catch {
+      // Nobody reads it.
+    }
   };
   return out;
+}
+
+/** How long a full pipe may stand still before the process may end without it, in ms. */
+const PATIENCE_MS = 1000;
+const RETRY_MS = 1000;
+
+/** Waits for a reader as long as that reads something now and then. */
+class Patience {
+  #left = 0;
+  #since = Number.NEGATIVE_INFINITY;
+
+  /** @param left characters that wait */
+  hasFor(left: number): boolean {
+    const now = performance.now();
+    if (this.#left === 0 || left < this.#left) this.#since = now;
+    this.#left = left;
+    return now - this.#since < PATIENCE_MS;
+  }
 }
 
 const HIDDEN = '***';

@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { LookoutError } from '../../../src/errors.ts';
 import { createLogger, type LoggerOptions, logEvent, redactUrl } from '../../../src/platform/logger.ts';
 import type { Event } from '../../../src/types.ts';
+import { until } from '../../support/until.ts';
 
 function collect(options: LoggerOptions = {}) {
   const lines: string[] = [];
@@ -213,6 +214,36 @@ test('every line is written before the process ends, even to a slow reader, who 
     assert.equal(lines.length, 5000);
     assert.match(lines[4999] ?? '', /"i":4999|i=4999/);
   }
+});
+
+test('a pipe that nobody reads does not keep the process from ending', async () => {
+  const again = `${writer}; setTimeout(() => log.info('later'), 50);`;
+  for (const end of ['', 'process.exit(3)', `throw new Error('end')`]) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', `${again}; ${end}`, 'json'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const stuck = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    const [, signal] = await once(child, 'exit');
+    clearTimeout(stuck);
+    assert.equal(signal, null, `it ends after: ${end}`);
+    child.stdout!.destroy();
+  }
+});
+
+test('a reader that stands still for a while gets the lines that wait', async () => {
+  const patient = `${writer}; const wait = setInterval(() => {}, 1000); process.stdin.once('data', () => clearInterval(wait) || process.stdin.destroy());`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', patient, 'json']);
+  await once(child.stderr, 'data');
+  // Longer than the writer's patience: it must try again by itself.
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  await until('the last line', () => text.includes('"i":4999'));
+  child.stdin.write('end');
+  await once(child, 'close');
+  assert.equal(text.trimEnd().split('\n').length, 5000);
 });
 
 test('a log to a file is complete after an uncaught exception', () => {
