@@ -46,8 +46,8 @@ export function withHead(network: OnnxModel, head: OnnxModel): OnnxModel {
   const quantize = nodes.find(
     ({ opType, input }) => opType === 'QuantizeLinear' && input[0] === pool?.output[0],
   );
-  if (!quantize) throw new Error('the network has no quantised pooled features');
-  const { weights, bias, classes } = readHead(head, featuresOf(network, quantize.output[0]!));
+  if (!pool || !quantize) throw new Error('the network has no quantised pooled features');
+  const { weights, bias, classes } = readHead(head, pooledFeatures(network, pool));
   const added = [
     makeNode('DequantizeLinear', [quantize.output[0]!, ...quantize.input.slice(1)], ['head_features']),
     makeNode('Conv', ['head_features', weights.name, bias.name], ['head_scores'], { kernel_shape: [1, 1] }),
@@ -74,17 +74,15 @@ export function withHead(network: OnnxModel, head: OnnxModel): OnnxModel {
   };
 }
 
-/** How many pooled features the network's own classifier takes. */
-function featuresOf({ graph }: OnnxModel, pooled: string): number {
+/** How many features are pooled: the channels of the last convolution before the pool. */
+function pooledFeatures({ graph }: OnnxModel, pool: OnnxNode): number {
   const makers = new Map(graph.node.map((node) => [node.output[0]!, node]));
   const constants = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
-  const reals = graph.node.find(({ opType, input }) => opType === 'DequantizeLinear' && input[0] === pooled);
-  const classifier = graph.node.find(
-    ({ opType, input }) => opType === 'Conv' && input[0] === reals?.output[0],
-  );
-  const weights = constants.get(makers.get(classifier?.input[1] ?? '')?.input[0] ?? '');
-  const features = weights && tensorShape(weights)[1];
-  if (!features) throw new Error('the network has no classifier behind its pooled features');
+  let node: OnnxNode | undefined = pool;
+  while (node && node.opType !== 'Conv') node = makers.get(node.input[0] ?? '');
+  const weights = constants.get(makers.get(node?.input[1] ?? '')?.input[0] ?? '');
+  const features = weights && tensorShape(weights)[0];
+  if (!features) throw new Error('the network has no quantised convolution before its pool');
   return features;
 }
 

@@ -53,7 +53,7 @@ async function lookout(args: string[], config: string | undefined): Promise<stri
 }
 
 /**
- * Multiply-adds of one picture in the convolutions of a model, float or QDQ.
+ * Multiply-adds of one picture in the convolutions and the classifier of a model, float or QDQ.
  * @param side of the square picture
  */
 export function multiplyAdds(bytes: Uint8Array, side: number): number {
@@ -65,15 +65,16 @@ export function multiplyAdds(bytes: Uint8Array, side: number): number {
   for (const { opType, input, output, attribute } of graph.node) {
     const before = sides.get(input[0]!) ?? side;
     let after = opType === 'GlobalAveragePool' ? 1 : before;
-    if (opType === 'Conv') {
+    if (opType === 'Conv' || opType === 'Gemm') {
       const weights = constants.get(input[1]!) ?? constants.get(makers.get(input[1]!)?.input[0] ?? '');
-      const shape = tensorShape(weights!);
+      const [outputs = 0, inputs = 0, ...kernel] = tensorShape(weights!);
       const list = (name: string, or: number[]) =>
         attribute.find((entry) => entry.name === name)?.ints?.map(integer) ?? or;
       const [top = 0, , bottom = 0] = list('pads', [0, 0, 0, 0]);
       const [stride = 1] = list('strides', [1]);
-      after = Math.floor((before + top + bottom - shape[2]!) / stride) + 1;
-      total += shape.reduce((product, size) => product * size, after * after);
+      const [high = 1, wide = 1] = kernel;
+      after = Math.floor((before + top + bottom - high) / stride) + 1;
+      total += outputs * inputs * high * wide * after * after;
     }
     sides.set(output[0]!, after);
   }
