@@ -79,6 +79,7 @@ describe('builtin', () => {
     const options = site();
     const first = await chooseModel(builtin, options);
     const bytes = readFileSync(first.file);
+    assert.ok(first.file.startsWith(madeFolder(options.dataDir)), first.file);
     writeFileSync(first.file, 'kept as it is');
     assert.equal((await chooseModel(builtin, options)).file, first.file);
     assert.equal(readFileSync(first.file, 'utf8'), 'kept as it is');
