@@ -23,6 +23,8 @@ export interface ConnectionOptions {
   will: Message;
   /** Topic filters to listen to. */
   filters: string[];
+  /** Topic filters whose retained messages are wanted too, once, at the first connection. */
+  survey: string[];
   /** Seconds after which a silent connection is probed; after one and a half of that it counts as dead. */
   keepalive: number;
   /** Longest wait for the broker's first answer, in milliseconds. */
@@ -41,6 +43,8 @@ const LONGEST_DELAY = 30_000;
 /** A connection that lasted this long (ms) makes the next delay the first one again. */
 const STABLE = 10_000;
 const TIMEOUT = 10_000;
+/** Milliseconds in which a broker has sent its retained messages. */
+const SURVEY = 5000;
 
 /**
  * Milliseconds before the next attempt: 1 s, doubled with each failure up to 30 s, plus up to a quarter by chance so
@@ -167,8 +171,17 @@ export class Connection {
         'the broker does not let this device listen for commands',
       );
     });
+    if (this.#count === 1) this.#survey(session);
     this.#settled.resolve();
     onUp();
+  }
+
+  /** Has the broker send what lies there. It may refuse: nobody depends on it. */
+  #survey(session: Session): void {
+    const { survey, clock } = this.#options;
+    void session.subscribe(survey).then((granted) => {
+      if (granted) clock.after(SURVEY, () => session.unsubscribe(survey));
+    });
   }
 
   async #pause(ms: number): Promise<void> {

@@ -18,6 +18,7 @@ import { type Command, readCommand, type SettingState } from './commands.ts';
 import { Connection, type Target } from './connection.ts';
 import { isEncrypted, readCredentials } from './credentials.ts';
 import { type DeviceDiscovery, describeDevice, discoveryId, discoveryTopic } from './discovery.ts';
+import { Leftovers } from './leftovers.ts';
 import { LiveState } from './live.ts';
 import { type Outbox, OutboxDrain } from './outbox.ts';
 import { type DeviceInfo, eventPayload, healthPayload, statePayload } from './payloads.ts';
@@ -76,6 +77,7 @@ export class Publisher implements Service {
   #info: DeviceInfo | null = null;
   #refused = 0;
   readonly #refusals: Limiter;
+  readonly #leftovers: Leftovers;
 
   constructor(options: PublisherOptions) {
     const { config, device, cameras, outbox, clock, log } = options;
@@ -91,6 +93,15 @@ export class Publisher implements Service {
     this.#refusals = new Limiter(clock, (message, times) =>
       log.warn({ times }, `command refused: ${message}`),
     );
+    this.#leftovers = new Leftovers({
+      topics: this.#topics,
+      discovery: this.#discovery,
+      clear: (topic) => this.#retain(topic, ''),
+      entities: (known) => {
+        this.#components = { ...known, ...this.#components };
+        this.#describe();
+      },
+    });
     this.#retain(this.#topics.status, 'online');
     for (const { name, labels } of cameras) {
       this.setCameraStatus(name, 'offline');
@@ -145,6 +156,7 @@ export class Publisher implements Service {
       target: () => this.#target(),
       clientId: discoveryId(config.base, this.#options.device),
       will: { topic: this.#topics.status, payload: 'offline', qos: 1, retain: true },
+      survey: this.#leftovers.filters,
       filters: [this.#topics.commands, ...(config.discovery ? [`${config.discovery}/status`] : [])],
       keepalive: config.keepalive,
       clock,
@@ -288,6 +300,7 @@ export class Publisher implements Service {
       if (this.#discovery !== null && payload.toString() === 'online') this.#live.say(this.#discovery);
       return;
     }
+    if (retained && this.#leftovers.receive(topic, payload)) return;
     const addressed = this.#topics.parseCommand(topic);
     if (!addressed) return;
     if (retained) {

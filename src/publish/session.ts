@@ -107,6 +107,11 @@ export class Session {
     });
   }
 
+  /** Asks for no more of them. */
+  unsubscribe(filters: string[]): void {
+    if (!this.#over) this.#client.unsubscribe(filters, () => {});
+  }
+
   /** Says goodbye, which makes the broker drop the last will, and closes; after `ms` without an answer, by force. */
   async close(ms: number, after: (ms: number, callback: () => void) => () => void): Promise<void> {
     const cancel = after(ms, () => this.abort());

@@ -96,6 +96,25 @@ export class Topics {
     return level === undefined ? null : `${this.device}/${camera}/${level}`;
   }
 
+  /** Matches every topic of every camera but those of commands, also of cameras that are gone. */
+  get ofCameras(): string {
+    return `${this.device}/+/+`;
+  }
+
+  isOfCamera(topic: string): boolean {
+    return topic.startsWith(`${this.device}/`) && topic.slice(this.device.length + 1).split('/').length === 2;
+  }
+
+  /** Whether a topic of a camera belongs to one that there is, and to a label or setting that it has. */
+  isInUse(topic: string): boolean {
+    return [...this.#labels.keys()].some(
+      (camera) =>
+        [this.cameraStatus(camera), this.event(camera), this.snapshot(camera)].includes(topic) ||
+        SETTINGS.some((setting) => topic === this.setting(camera, setting)) ||
+        this.labels(camera).includes(topic),
+    );
+  }
+
   /** Camera and setting that a command's topic names, whether they exist or not; null for any other topic. */
   parseCommand(topic: string): { camera: string; setting: string } | null {
     if (!topic.startsWith(`${this.device}/`)) return null;

@@ -56,6 +56,7 @@ test('a broker that takes the connection but never answers is given up and tried
     clientId: 'garden',
     will: { topic: 't', payload: 'offline', qos: 1, retain: true },
     filters: ['t/set'],
+    survey: [],
     keepalive: 30,
     timeout: 50,
     clock: hurriedClock,

@@ -266,3 +266,50 @@ function memoryInUse(): number {
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   return heapUsed + arrayBuffers;
 }
+
+test('what a camera and a label left on the broker goes when they are no longer configured', {
+  skip,
+}, async (t) => {
+  const mosquitto = await broker(t);
+  const recorder = await listen(t, mosquitto);
+  const discovery = 'homeassistant/device/lookout_garden/config';
+  const lies = (topic: string, payload: string) => recorder.publish(`lookout/garden/${topic}`, payload, true);
+  await lies('cellar/status', 'offline');
+  await lies('cellar/snapshot', 'a picture');
+  await lies('cellar/cat', 'OFF');
+  await lies('drive/cat', 'ON');
+  await lies('drive/snapshot', 'the latest picture');
+  await recorder.publish(
+    discovery,
+    JSON.stringify({ components: { 'cellar.label.cat': { platform: 'binary_sensor', unique_id: 'x' } } }),
+    true,
+  );
+  await recorder.publish('lookout/garage/cellar/status', 'online', true);
+  const one = await TestPublisher.start(t, { url: mosquitto.url });
+
+  for (const topic of ['cellar/status', 'cellar/snapshot', 'cellar/cat', 'drive/cat'])
+    await recorder.sees(`lookout/garden/${topic}`, '');
+  const described = () => JSON.parse(recorder.last(discovery) ?? '{}') as Record<string, object>;
+  await until('the entity to go', () => {
+    const { components = {} } = described();
+    return JSON.stringify(Reflect.get(components, 'cellar.label.cat')) === '{"platform":"binary_sensor"}';
+  });
+  await one.publisher.stop();
+  const late = await listen(t, mosquitto, 'lookout/#');
+  await late.sees('lookout/garage/cellar/status', 'online');
+  assert.equal(late.last('lookout/garden/drive/snapshot'), 'the latest picture');
+  assert.equal(late.last('lookout/garden/drive/vehicle'), 'OFF');
+  assert.equal(late.last('lookout/garden/cellar/status'), undefined);
+});
+
+test('a broker that does not let the device read its own topics is no reason to complain', {
+  skip,
+}, async (t) => {
+  const rules = join(folder, 'rules');
+  writeFileSync(rules, 'topic write lookout/#\ntopic write homeassistant/#\ntopic read lookout/+/+/+/set\n');
+  const mosquitto = await broker(t, { lines: [`acl_file ${rules}`] });
+  const one = await TestPublisher.start(t, { url: mosquitto.url, discovery: '' });
+  one.record(eventChange());
+  await until('the event to be taken', () => one.publisher.stats.published === 1);
+  assert.deepEqual(one.log.withCode('MQTT_FORBIDDEN'), []);
+});

@@ -70,3 +70,17 @@ test('a command topic names a camera and a setting; others are none', () => {
     assert.equal(topics.parseCommand(topic), null, topic);
   }
 });
+
+test('a topic is in use if its camera is there, and what it says is something of that camera', () => {
+  for (const level of ['status', 'snapshot', 'detect', 'egyptian_cat'])
+    assert.ok(topics.isInUse(`home/lookout/garden/drive/${level}`), level);
+  assert.ok(!topics.isInUse('home/lookout/garden/drive/zebra'));
+  assert.ok(!topics.isInUse('home/lookout/garden/cellar/status'));
+  assert.ok(topics.isOfCamera('home/lookout/garden/cellar/status'));
+  for (const topic of [
+    'home/lookout/garden/status',
+    'home/lookout/gardener/a/b',
+    'home/lookout/garden/a/b/set',
+  ])
+    assert.ok(!topics.isOfCamera(topic), topic);
+});
