@@ -30,16 +30,23 @@ export class InferenceThreads {
   readonly ready: Promise<SessionInfo>;
   /** Resolves when all threads have ended, with the error that ended one of them, or null. */
   readonly ended: Promise<unknown>;
+  readonly #threads: readonly InferenceThread[];
 
   constructor(model: VisionModel) {
     const { key, description, config } = model;
     const slots = new Slots(description, config.sessions).memory;
     const threads = Array.from({ length: config.sessions }, () => new InferenceThread(model, slots));
+    this.#threads = threads;
     this.lane = { key, model: description, slots, ports: threads.map(({ port }) => port) };
     this.ready = Promise.all(threads.map(({ ready }) => ready)).then(([info]) => info!);
     this.ended = Promise.all(threads.map(({ ended }) => ended)).then(
       (errors) => errors.find(Boolean) ?? null,
     );
+  }
+
+  /** Lets the process end without them. They end by themselves when they are back from ONNX Runtime, if ever. */
+  abandon(): void {
+    for (const thread of this.#threads) thread.abandon();
   }
 
   /** Ends the threads if no vision worker has their lane. */
@@ -53,12 +60,14 @@ class InferenceThread {
   readonly port: MessagePort;
   readonly ready: Promise<SessionInfo>;
   readonly ended: Promise<unknown>;
+  readonly #worker: Worker;
 
   constructor({ file, description, config }: VisionModel, slots: SharedArrayBuffer) {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
     const workerData: InferenceWorkerData = { file, description, config, slots, port: port2 };
     const worker = startWorker(import.meta.url, './inference-worker', { workerData, transferList: [port2] });
+    this.#worker = worker;
     let refusal: LookoutError | null = null;
     this.ended = endOf(worker).then((error) => error ?? refusal);
     this.ready = new Promise((resolve, reject) => {
@@ -68,6 +77,10 @@ class InferenceThread {
       });
       void this.ended.then((error) => reject(error ?? new Error('stopped before the model was ready')));
     });
+  }
+
+  abandon(): void {
+    this.#worker.unref();
   }
 }
 
@@ -140,6 +153,17 @@ export class Threads {
     this.#stopping = true;
     this.post({ type: 'stop' });
     await this.ended;
+  }
+
+  /**
+   * Gives up threads of which one hangs. The vision worker runs nothing but this program's code and can be ended;
+   * a thread inside of ONNX Runtime cannot without taking the process along, so it is left alone.
+   */
+  abandon(): void {
+    this.#stopping = true;
+    this.#vision.removeAllListeners('message');
+    void this.#vision.terminate();
+    for (const thread of this.#inference) thread.abandon();
   }
 
   #add(thread: InferenceThreads): void {

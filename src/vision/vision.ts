@@ -12,13 +12,14 @@
  * the new one is loaded first, and the old one answers for the frames it has.
  *
  * Pixels travel as transferred buffers, model inputs and outputs lie in shared memory: nothing is copied between
- * threads but the probabilities. Threads that die are replaced; the frames they had are dropped and counted.
+ * threads but the probabilities. Threads that die or hang are replaced; the frames they had are dropped and counted.
  */
 import type { Logger } from 'pino';
 import type { CameraConfig } from '../config/schema.ts';
 import { LookoutError } from '../errors.ts';
-import type { Clock } from '../platform/clock.ts';
+import { type Clock, sleep } from '../platform/clock.ts';
 import type { Analysis, Frame, Region, Service } from '../types.ts';
+import { Liveness } from './liveness.ts';
 import type { FromVision, ModelUse, VisionModel, WatchedCamera } from './messages.ts';
 import { pictureBytes } from './plane.ts';
 import { Scheduler } from './scheduler.ts';
@@ -29,6 +30,11 @@ import { loadModels, Threads } from './threads.ts';
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
 const FAULT_LOG_MS = 1000;
+
+/** Threads that hang at one time; with more the process itself must be replaced. */
+const MOST_ABANDONED = 3;
+/** Longest wait for the last answers at the end. */
+const LONGEST_STOP_MS = 4000;
 
 /** The models in use, and by camera what each of them looks at. */
 export interface Models {
@@ -44,6 +50,8 @@ export interface VisionOptions extends Models {
   onAnalysis: (analysis: Analysis, frame: Frame) => void;
   /** Takes back a frame that was not analysed. Its buffer is detached if it was lost in a thread. */
   onDropped: (frame: Frame) => void;
+  /** Called when so many threads hang that only a new process helps. */
+  onStuck: (reason: string) => void;
 }
 
 export class Vision implements Service {
@@ -64,12 +72,21 @@ export class Vision implements Service {
   #retryMs = FIRST_RETRY_MS;
   #cancelRetry = () => {};
   #faultLoggedAt = Number.NEGATIVE_INFINITY;
+  readonly #liveness: Liveness;
+  /** Threads that were given up and have not ended. */
+  readonly #abandoned = new Set<Threads>();
 
   constructor(options: VisionOptions) {
     this.#options = options;
     this.#scheduler = new Scheduler(Object.keys(options.cameras), underWay(options.models));
     this.#watched = { ...options.cameras };
     this.#models = { models: options.models, uses: options.uses };
+    this.#liveness = new Liveness(options.clock, (silentMs) => this.#onHang(silentMs));
+  }
+
+  /** Threads hang inside of ONNX Runtime: the process cannot end by itself. */
+  get stuck(): boolean {
+    return this.#abandoned.size > 0;
   }
 
   /** What runs each of the models in use, by key. */
@@ -111,8 +128,15 @@ export class Vision implements Service {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#cancelRetry();
+    this.#liveness.stop();
     for (const frame of this.#scheduler.clear()) this.#drop(frame);
-    await this.#threads?.stop();
+    const threads = this.#threads;
+    if (!threads) return;
+    const patience = sleep(this.#options.clock, Math.min(this.#liveness.patience, LONGEST_STOP_MS));
+    const ended = await Promise.race([threads.stop().then(() => true), patience.then(() => false)]);
+    if (ended) return;
+    this.#abandon(threads);
+    this.#onEnded(null);
   }
 
   /** Takes a frame in. Of each camera only the latest waits: the one it replaces is dropped. */
@@ -151,9 +175,12 @@ export class Vision implements Service {
     });
     this.#threads = threads;
     for (const [camera, regions] of this.#open) threads.post({ type: 'open', camera, regions });
-    void threads.ended.then((error) => this.#onEnded(error));
+    void threads.ended.then((error) => {
+      if (threads === this.#threads) this.#onEnded(error);
+    });
     this.#infos = await threads.ready;
     this.#running = true;
+    this.#liveness.restart();
     this.#send();
     return this.#infos;
   }
@@ -170,6 +197,7 @@ export class Vision implements Service {
       const id = this.#nextId++;
       const { camera, format, monotonic, data } = frame;
       this.#underWay.set(id, frame);
+      this.#liveness.sent();
       this.#threads!.post({ type: 'frame', id, camera, format, monotonic, data }, [data]);
     }
   }
@@ -178,6 +206,7 @@ export class Vision implements Service {
     const frame = this.#underWay.get(id)!;
     this.#underWay.delete(id);
     this.#scheduler.done();
+    this.#liveness.answered(times.motion + times.resize + times.inference);
     this.#retryMs = FIRST_RETRY_MS;
     this.counters.analysed++;
     this.#send();
@@ -186,9 +215,30 @@ export class Vision implements Service {
     this.#options.onAnalysis({ camera, seq, capturedAt, monotonic, gate, motion, scores, times }, frame);
   }
 
-  /** Both threads have ended: on request, or because one of them failed. */
+  /** The threads give nothing back any more. */
+  #onHang(silentMs: number): void {
+    const seconds = (silentMs / 1000).toFixed(1);
+    const error = new LookoutError('MODEL_STUCK', `the model has given no answer for ${seconds} s`, {
+      hint: 'If it comes again, look at the temperature, the supply and the memory of the board.',
+    });
+    this.#abandon(this.#threads!);
+    this.#onEnded(error);
+    if (this.#abandoned.size >= MOST_ABANDONED && !this.#stopping) {
+      this.#options.onStuck(`${MOST_ABANDONED} inference threads hang; only a new process can help`);
+    }
+  }
+
+  #abandon(threads: Threads): void {
+    this.#threads = null;
+    this.#abandoned.add(threads);
+    void threads.ended.then(() => this.#abandoned.delete(threads));
+    threads.abandon();
+  }
+
+  /** The threads have ended, on request or because one of them failed, or they were given up. */
   #onEnded(error: unknown): void {
     this.#running = false;
+    this.#liveness.stop();
     for (const frame of this.#underWay.values()) {
       this.#scheduler.done();
       this.#drop(frame);

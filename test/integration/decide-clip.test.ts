@@ -81,6 +81,7 @@ async function eventsOf({ width, height, fps, lost = 0, camera: changes, thresho
       vision.setOpenRegions('road', deciders[0]!.decider.openRegions);
     },
     onDropped: () => assert.fail('a frame was dropped'),
+    onStuck: assert.fail,
   });
   const source = await createSource(
     { kind: 'replay', path: shared(CLIP), pace: 'consumed', loop: false, width, height, fps },

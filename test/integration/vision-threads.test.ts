@@ -58,6 +58,7 @@ class Bench {
         this.analyses.push(analysis);
       },
       onDropped: (frame) => this.dropped.push(frame),
+      onStuck: assert.fail,
     });
   }
 

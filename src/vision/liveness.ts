@@ -1,0 +1,77 @@
+import type { Clock } from '../platform/clock.ts';
+
+const LOOK_MS = 250;
+/** Shortest silence that is taken for a hang … */
+const SHORTEST_MS = 3000;
+/** … and how many times as long as the slowest frame of late it must be. */
+const TIMES_SLOWEST = 10;
+/** Before the first answer, when providers prepare themselves: of all threads, and of those that replace others. */
+const FIRST_MS = 30_000;
+const FIRST_AGAIN_MS = 8000;
+/** How much of the slowest frame is remembered with each further one. */
+const MEMORY = 0.99;
+
+/**
+ * Notices that threads have frames and give none back. A thread inside of ONNX Runtime cannot be asked, nor ended:
+ * only its silence tells.
+ */
+export class Liveness {
+  readonly #clock: Clock;
+  readonly #onHang: (silentMs: number) => void;
+  #waiting = 0;
+  #silentMs = 0;
+  #lookedAt = 0;
+  /** Milliseconds that the slowest frame of late took; null: none was answered yet. */
+  #slowest: number | null = null;
+  #answered = false;
+  #cancel: (() => void) | null = null;
+
+  /** @param onHang called once; `restart` begins anew */
+  constructor(clock: Clock, onHang: (silentMs: number) => void) {
+    this.#clock = clock;
+    this.#onHang = onHang;
+  }
+
+  /** Milliseconds of silence that are taken for a hang. */
+  get patience(): number {
+    if (this.#slowest === null) return FIRST_MS;
+    return Math.max(this.#answered ? SHORTEST_MS : FIRST_AGAIN_MS, TIMES_SLOWEST * this.#slowest);
+  }
+
+  /** New threads: nothing is under way, and they may take their time for their first frame. */
+  restart(): void {
+    this.stop();
+    this.#waiting = 0;
+    this.#silentMs = 0;
+    this.#answered = false;
+    this.#lookedAt = this.#clock.monotonic();
+    this.#cancel = this.#clock.every(LOOK_MS, () => this.#look());
+  }
+
+  stop(): void {
+    this.#cancel?.();
+    this.#cancel = null;
+  }
+
+  sent(): void {
+    this.#waiting++;
+  }
+
+  /** @param ms that the frame took in the threads */
+  answered(ms: number): void {
+    this.#waiting--;
+    this.#silentMs = 0;
+    this.#answered = true;
+    this.#slowest = Math.max(ms, (this.#slowest ?? 0) * MEMORY);
+  }
+
+  #look(): void {
+    const now = this.#clock.monotonic();
+    // A process that was itself stopped, or starved, has heard nothing for that reason alone.
+    this.#silentMs = this.#waiting > 0 ? this.#silentMs + Math.min(now - this.#lookedAt, 2 * LOOK_MS) : 0;
+    this.#lookedAt = now;
+    if (this.#silentMs < this.patience) return;
+    this.stop();
+    this.#onHang(this.#silentMs);
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * Loaded into a daemon by `--import`, this breaks its inference as the file named by FAULTY_INFERENCE says: `hang`
+ * (inside of the system, where nothing can end the thread), `throw` or `die`, once; `hang always` for ever.
+ */
+import { openSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { isMainThread, workerData } from 'node:worker_threads';
+import type { InferenceSession } from 'onnxruntime-node';
+
+const file = process.env.FAULTY_INFERENCE ?? '';
+
+function fault(): string {
+  try {
+    const text = readFileSync(file, 'utf8');
+    if (!text.includes('always')) rmSync(file);
+    return text;
+  } catch {
+    return '';
+  }
+}
+
+if (!isMainThread && (workerData as { description?: unknown } | null)?.description !== undefined) {
+  const require = createRequire(import.meta.url);
+  const runtime = require('onnxruntime-node') as { InferenceSession: { prototype: InferenceSession } };
+  const { prototype } = runtime.InferenceSession;
+  const { run } = prototype;
+  prototype.run = function (this: InferenceSession, ...args: Parameters<typeof run>) {
+    const what = fault();
+    if (what.startsWith('throw')) return Promise.reject(new Error('injected'));
+    if (what.startsWith('die')) process.exit(1);
+    // Nobody ever opens the other end.
+    if (what.startsWith('hang')) openSync(`${file}.fifo`, 'r');
+    return run.apply(this, args);
+  } as typeof run;
+}

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Liveness } from '../../../src/vision/liveness.ts';
+import { FakeClock } from '../../fakes/clock.ts';
+
+function watch() {
+  const clock = new FakeClock();
+  const hangs: number[] = [];
+  const liveness = new Liveness(clock, (silentMs) => hangs.push(silentMs));
+  liveness.restart();
+  return { clock, hangs, liveness };
+}
+
+/** Lets time pass as a process sees it that is not held up. */
+function pass(clock: FakeClock, ms: number): void {
+  for (let left = ms; left > 0; left -= 50) clock.advance(50);
+}
+
+test('threads that have a frame and give nothing back for three seconds hang, once', () => {
+  const { clock, hangs, liveness } = watch();
+  liveness.sent();
+  liveness.answered(20);
+  pass(clock, 60_000);
+  assert.deepEqual(hangs, [], 'without a frame there is nothing to be silent about');
+  liveness.sent();
+  pass(clock, 2500);
+  assert.deepEqual(hangs, []);
+  pass(clock, 10_000);
+  assert.equal(hangs.length, 1);
+  assert.ok(hangs[0]! >= 3000 && hangs[0]! <= 3500, `${hangs}`);
+});
+
+test('the first answer may take its time, and less of it after a replacement', () => {
+  const { clock, hangs, liveness } = watch();
+  liveness.sent();
+  pass(clock, 29_000);
+  assert.deepEqual(hangs, []);
+  liveness.answered(29_000 / 100);
+  liveness.restart();
+  liveness.sent();
+  pass(clock, 7500);
+  assert.deepEqual(hangs, []);
+  pass(clock, 1000);
+  assert.equal(hangs.length, 1);
+});
+
+test('a slow model is given ten times as long as its slowest frame of late', () => {
+  const { clock, hangs, liveness } = watch();
+  liveness.sent();
+  liveness.answered(1000);
+  liveness.sent();
+  pass(clock, 9500);
+  assert.deepEqual(hangs, []);
+  pass(clock, 1000);
+  assert.equal(hangs.length, 1);
+});
+
+test('a process that was itself held up does not take that for silence', () => {
+  const { clock, hangs, liveness } = watch();
+  liveness.sent();
+  liveness.answered(20);
+  liveness.sent();
+  let stopped = 0;
+  const clockWhileStopped = clock.monotonic;
+  clock.monotonic = () => clockWhileStopped() + stopped;
+  stopped = 600_000;
+  pass(clock, 1000);
+  assert.deepEqual(hangs, []);
+  liveness.answered(20);
+});
