@@ -4,8 +4,9 @@ import { basename, dirname, join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { LookoutError, messageOf } from '../errors.ts';
 import { findDiskFault } from './cause.ts';
-import { migrate } from './migrations.ts';
+import { migrate, SCHEMA_VERSION, schemaVersion } from './migrations.ts';
 import { openDatabase } from './sqlite.ts';
+import { keepBefore } from './upgrade.ts';
 
 /** How long a statement waits for a reader that holds a lock, in ms. */
 export const BUSY_TIMEOUT_MS = 5000;
@@ -14,11 +15,13 @@ export const BUSY_TIMEOUT_MS = 5000;
 const QUARANTINED_FILES = 3;
 
 /**
- * Opens or creates the database, brings it up to date and checks that it can be written.
+ * Opens or creates the database, brings it up to date and checks that it can be written. One that is brought up to
+ * date is kept as it was, too.
+ * @param say told when the database was brought up to date
  * @throws LookoutError STORE_TOO_NEW, STORE_FULL, STORE_UNWRITABLE or SYSTEM_UNSUPPORTED; SqliteError if the file is damaged
  * (see `isDamage`)
  */
-export function openForWriting(file: string): Database {
+export function openForWriting(file: string, say: (what: string) => void = () => {}): Database {
   let db: Database | undefined;
   try {
     mkdirSync(dirname(file), { recursive: true });
@@ -33,7 +36,7 @@ export function openForWriting(file: string): Database {
     db.pragma('cache_size = -2048');
     // A file without write permission opens, and refuses the first transaction.
     db.transaction(() => {}).immediate();
-    migrate(db, file);
+    bringUpToDate(db, file, say);
     return db;
   } catch (error) {
     db?.close();
@@ -48,6 +51,14 @@ const PASSING = /^(SQLITE_(FULL|IOERR)|ENOSPC|EDQUOT|EIO)/;
 /** Lookout's code for one of SQLite's or the system's with which writing failed. */
 export function storeCode(code: string): 'STORE_FULL' | 'STORE_UNWRITABLE' {
   return PASSING.test(code) ? 'STORE_FULL' : 'STORE_UNWRITABLE';
+}
+
+function bringUpToDate(db: Database, file: string, say: (what: string) => void): void {
+  const found = schemaVersion(db);
+  const older = found > 0 && found < SCHEMA_VERSION;
+  const kept = older ? keepBefore(db, file, found) : '';
+  migrate(db, file);
+  if (older) say(`database brought from schema ${found} to ${SCHEMA_VERSION}; as it was, it is kept as ${kept}`);
 }
 
 /** What SQLite says when the kernel did not let it, whatever the reason. */

@@ -4,6 +4,7 @@
  */
 import type { Database } from 'better-sqlite3';
 import { LookoutError } from '../errors.ts';
+import { wayBack } from './upgrade.ts';
 
 export const MIGRATIONS: readonly string[] = [
   `
@@ -126,6 +127,6 @@ export function tooNew(file: string, found: number, known: number): LookoutError
   return new LookoutError(
     'STORE_TOO_NEW',
     `database ${file}: written by a newer Lookout (schema ${found}; this program knows ${known})`,
-    { hint: 'Install the newer version again, or move the file aside to start a fresh one.' },
+    { hint: wayBack(file, known) },
   );
 }

@@ -16,6 +16,7 @@ import type {
   Batch,
   CommitResult,
   LeftOpen,
+  News,
   Notice,
   OutboxMessage,
   OutboxRow,
@@ -254,7 +255,12 @@ export class Store implements Service {
     const caller = new Caller<WorkerApi>((message, transfer) => worker.postMessage(message, transfer));
     worker.on('message', (message: unknown) => {
       if (caller.receive(message)) return;
-      const { code, notice, hint } = message as Notice;
+      const said = message as Notice | News;
+      if ('news' in said) {
+        log.info(said.news);
+        return;
+      }
+      const { code, notice, hint } = said;
       log.error({ err: new LookoutError(code, notice, { hint }) }, notice);
     });
     worker.on('error', (error) => log.error({ err: error }, 'store thread failed'));

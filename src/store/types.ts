@@ -101,6 +101,11 @@ export interface WorkerStats {
   damage: string | null;
 }
 
+/** What the worker tells that is no fault. */
+export interface News {
+  news: string;
+}
+
 /** What the worker says for the log. */
 export interface Notice {
   code: ErrorCode;

@@ -19,6 +19,7 @@ import type {
   Batch,
   CommitResult,
   LeftOpen,
+  News,
   Notice,
   OutboxRow,
   RetentionResult,
@@ -181,7 +182,7 @@ class StoreThread implements Handlers<WorkerApi> {
 
   #connect(): Connection {
     const { file, config } = this.#options;
-    const db = openForWriting(file);
+    const db = openForWriting(file, (news) => this.#port.postMessage({ news } satisfies News));
     try {
       this.#restore(db);
       const writer = new Writer(db, {

@@ -1,0 +1,51 @@
+/** Before a newer program changes the shape of a database, the file as it was is kept beside it. */
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Database } from 'better-sqlite3';
+
+/** Where the database is kept as it was with a schema. */
+export function keptFile(file: string, schema: number): string {
+  return `${file}.schema-${schema}`;
+}
+
+/**
+ * Copies the database as it is now, so that the copy is there whole or not at all. Copies of earlier schemas go.
+ * @returns where the copy is
+ * @throws SqliteError or a system error, such as that of a full disk; nothing is left behind then
+ */
+export function keepBefore(db: Database, file: string, schema: number): string {
+  const kept = keptFile(file, schema);
+  const unfinished = `${kept}.tmp`;
+  rmSync(unfinished, { force: true });
+  try {
+    db.prepare('VACUUM INTO ?').run(unfinished);
+    sync(unfinished);
+    renameSync(unfinished, kept);
+    sync(dirname(file));
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    throw error;
+  }
+  const prefix = `${basename(file)}.schema-`;
+  for (const name of readdirSync(dirname(file))) {
+    if (name.startsWith(prefix) && name !== basename(kept)) rmSync(join(dirname(file), name));
+  }
+  return kept;
+}
+
+/** What to do with a database that is too new for a program that knows `schema`. */
+export function wayBack(file: string, schema: number): string {
+  const kept = keptFile(file, schema);
+  return existsSync(kept)
+    ? `Install the newer Lookout again. Or go back to what was there before it came: mv ${file} ${file}.newer && mv ${kept} ${file}`
+    : 'Install the newer Lookout again, or move the file aside to start a fresh one.';
+}
+
+function sync(path: string): void {
+  const handle = openSync(path, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
