@@ -16,7 +16,7 @@ import { pino } from 'pino';
 import { stringify } from 'yaml';
 import { Scene } from '../src/capture/demo/scene.ts';
 import { loadConfig } from '../src/config/load.ts';
-import { DEFAULT_MODEL } from '../src/config/schema.ts';
+import { DEFAULT_MODEL } from '../src/config/names.ts';
 import { Daemon } from '../src/daemon.ts';
 import { prepare } from '../src/prepare.ts';
 

@@ -8,9 +8,10 @@ import type { Logger } from 'pino';
 import type { Camera } from './camera.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { takeOver } from './config/reload.ts';
-import { modelOf } from './decide/labels.ts';
+import { modelOf } from './decide/models.ts';
 import { LookoutError, messageOf } from './errors.ts';
-import { cameraModels, labelsOf, modelsInUse, type Prepared, prepare } from './prepare.ts';
+import { cameraModels, labelsOf, modelsInUse, type Prepared } from './prepared.ts';
+import type { Preparer } from './preparer.ts';
 import type { Publisher } from './publish/publisher.ts';
 import type { Vision } from './vision/vision.ts';
 
@@ -20,6 +21,7 @@ export interface ChangesOptions {
   cameras: ReadonlyMap<string, Camera>;
   vision: Vision;
   publisher: Publisher;
+  preparer: Preparer;
   log: Logger;
   /** Called after each change, and with the reason when a configuration was refused. */
   onChange: (prepared: Prepared, configError: string | null) => void;
@@ -55,13 +57,13 @@ export class Changes {
   }
 
   /** Reads the configuration anew; one that is not sound changes nothing. Models chosen by command are forgotten. */
-  reload(read: () => LoadedConfig): void {
+  reload(read: () => Promise<LoadedConfig>): void {
     this.#enqueue(async () => {
       try {
-        const { config, waiting } = takeOver(this.#loaded.config, read().config);
+        const { config, waiting } = takeOver(this.#loaded.config, (await read()).config);
         const loaded = { ...this.#loaded, config };
         this.#configError = null;
-        await this.#change(await prepare(loaded), new Map());
+        await this.#change(await this.#options.preparer.prepare(loaded), new Map());
         this.#loaded = loaded;
         this.#sayModels();
         this.#options.log.info('configuration read anew: models, labels and groups are those of the file');

@@ -5,14 +5,16 @@ import { Camera, type CameraParts } from './camera.ts';
 import { FramePool } from './capture/pool.ts';
 import { Changes } from './changes.ts';
 import type { LoadedConfig } from './config/load.ts';
-import { DEFAULT_MODEL } from './config/schema.ts';
+import { DEFAULT_MODEL } from './config/names.ts';
+import { EXIT } from './errors.ts';
 import { readBoard } from './platform/board.ts';
 import { type Clock, systemClock } from './platform/clock.ts';
 import { HealthMonitor } from './platform/health.ts';
 import { createIdSource } from './platform/id.ts';
 import { notify, Watchdog } from './platform/systemd.ts';
 import { TimeSync } from './platform/time-sync.ts';
-import { labelsOf, modelsInUse, type Prepared, prepare } from './prepare.ts';
+import { labelsOf, modelsInUse, type Prepared } from './prepared.ts';
+import { Preparer } from './preparer.ts';
 import { Publisher } from './publish/publisher.ts';
 import { Store } from './store/store.ts';
 import type { StoreStats } from './store/types.ts';
@@ -24,15 +26,26 @@ export interface DaemonOptions {
   log: Logger;
   clock?: Clock;
   random?: () => number;
+  preparer?: Preparer;
+}
+
+/** Why the daemon should stop, and the exit code of its process. */
+export interface End {
+  reason: string;
+  code: number;
 }
 
 export class Daemon implements Service {
-  /** Resolves with the reason when there is nothing left to do: every source has come to its end. */
-  readonly ended: Promise<string>;
+  /**
+   * Resolves when the daemon should stop by itself: every source has come to its end (exit code 0), or only a new
+   * process can help (exit code 70).
+   */
+  readonly ended: Promise<End>;
   readonly #loaded: LoadedConfig;
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #random: () => number;
+  readonly #preparer: Preparer;
   /** What runs, in the order of its start. */
   readonly #running: { name: string; stop: () => Promise<void> }[] = [];
   readonly #cameras = new Map<string, Camera>();
@@ -42,22 +55,30 @@ export class Daemon implements Service {
   #changes: Changes | null = null;
   #time: TimeSync | null = null;
   #configError: string | null = null;
-  #end: (reason: string) => void = () => {};
+  #end: (end: End) => void = () => {};
+  #vision: Vision | null = null;
 
   /** Frames that went through the whole pipeline since the start. */
   get finished(): number {
     return this.#monitor.finished;
   }
 
-  constructor(loaded: LoadedConfig, { log, clock = systemClock, random = Math.random }: DaemonOptions) {
+  constructor(loaded: LoadedConfig, options: DaemonOptions) {
+    const { log, clock = systemClock, random = Math.random, preparer = new Preparer() } = options;
     this.#loaded = loaded;
     this.#log = log;
     this.#clock = clock;
     this.#random = random;
+    this.#preparer = preparer;
     this.#monitor = new HealthMonitor({ clock, cameras: Object.keys(loaded.config.cameras) });
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
+  }
+
+  /** Something hangs in this process that keeps it from ending by itself. */
+  get stuck(): boolean {
+    return this.#vision?.stuck ?? false;
   }
 
   /** @throws LookoutError when a part cannot start; `stop` then ends those that did. */
@@ -68,7 +89,7 @@ export class Daemon implements Service {
     log.info(`Lookout ${VERSION}, ${this.#loaded.file ?? 'embedded defaults (no configuration file)'}`);
     for (const warning of this.#loaded.warnings) log.warn(warning);
 
-    const prepared = await prepare(this.#loaded);
+    const prepared = await this.#preparer.prepare(this.#loaded);
     this.#warn(prepared);
 
     const time = new TimeSync(clock, log);
@@ -119,7 +140,9 @@ export class Daemon implements Service {
         monitor.dropped(frame.camera);
         this.#cameras.get(frame.camera)?.onDropped(frame);
       },
+      onStuck: (reason) => this.#end({ reason, code: EXIT.internal }),
     });
+    this.#vision = vision;
     await this.#start('vision', vision);
     this.#buildCameras(prepared, {
       ...{ vision, store, publisher, pool, clock, log, monitor, timeKnown },
@@ -145,7 +168,15 @@ export class Daemon implements Service {
     };
     sayInfo(prepared, null);
     this.#changes = new Changes({
-      ...{ loaded: this.#loaded, prepared, cameras: this.#cameras, vision, publisher, log },
+      ...{
+        loaded: this.#loaded,
+        prepared,
+        cameras: this.#cameras,
+        vision,
+        publisher,
+        preparer: this.#preparer,
+        log,
+      },
       onChange: sayInfo,
     });
     const cameras = [...this.#cameras.values()];
@@ -169,7 +200,7 @@ export class Daemon implements Service {
   }
 
   /** Reads the configuration anew and takes over what can change without a restart; see Changes. */
-  reload(read: () => LoadedConfig): void {
+  reload(read: () => Promise<LoadedConfig>): void {
     if (this.#changes) this.#changes.reload(read);
     else this.#log.warn('the configuration is not read anew before the start is complete');
   }
@@ -207,7 +238,7 @@ export class Daemon implements Service {
 
   /** Says what runs the models that are in use. */
   #sayModels({ models }: Prepared, vision: Vision): void {
-    for (const { key, description } of new Map(
+    for (const { key, description, note } of new Map(
       [...models.values()].map((model) => [model.key, model]),
     ).values()) {
       const info = vision.infos.get(key);
@@ -215,6 +246,7 @@ export class Daemon implements Service {
       const { name, input, warning } = description;
       const threads = `${info.threads} ${info.threads === 1 ? 'thread' : 'threads'}`;
       this.#log.info(`model ${name}, ${input.width}×${input.height}, on ${info.provider} with ${threads}`);
+      if (note) this.#log[note.problem ? 'warn' : 'info'](note.text);
       if (warning) this.#log.warn(warning);
     }
     this.#saidModels = new Set(vision.infos.keys());
@@ -253,7 +285,7 @@ export class Daemon implements Service {
   /** A replay has come to its end: when no camera has anything left to show, neither has the daemon. */
   #onEnd(): void {
     const done = [...this.#cameras.values()].every(({ idle }) => idle);
-    if (done) this.#end('every replay has come to its end');
+    if (done) this.#end({ reason: 'every replay has come to its end', code: EXIT.ok });
   }
 
   /** Ends the events that a crash or a power cut left open, at their last sign of life. */

@@ -1,32 +1,12 @@
 /** What is worked out from the configuration before anything starts, so that mistakes end here. */
 import { createHash } from 'node:crypto';
 import type { LoadedConfig } from './config/load.ts';
-import { type CameraConfig, DEFAULT_MODEL, type ModelConfig } from './config/schema.ts';
-import type { CameraModels, ZoneModel } from './decide/decider.ts';
-import { modelOf, type ResolvedLabels, resolveLabels } from './decide/labels.ts';
-import { LookoutError } from './errors.ts';
+import { DEFAULT_MODEL } from './config/names.ts';
+import type { ModelConfig } from './config/schema.ts';
+import { resolveLabels } from './decide/labels.ts';
+import { type Chosen, chooseModel } from './model/builtin.ts';
 import { type LoadedModel, loadModel } from './model/load.ts';
-import type { ModelUse } from './vision/messages.ts';
-import type { Models } from './vision/vision.ts';
-
-/** A model that cameras may use. */
-export interface PreparedModel extends LoadedModel, ResolvedLabels {
-  config: ModelConfig;
-  /** Models with the same key have the same content and settings, so that one session serves them. */
-  key: string;
-}
-
-export interface PreparedCamera {
-  config: CameraConfig;
-  /** The models that look at it, and the labels that make events, with every setting worked out. */
-  models: CameraModels;
-}
-
-export interface Prepared {
-  /** All that are configured, by name, the default one first. */
-  models: ReadonlyMap<string, PreparedModel>;
-  cameras: ReadonlyMap<string, PreparedCamera>;
-}
+import { cameraModels, type Prepared, type PreparedCamera } from './prepared.ts';
 
 /**
  * Reads the models and works out the labels of every camera.
@@ -38,7 +18,12 @@ export async function prepare({
 }: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<Prepared> {
   const configs = { [DEFAULT_MODEL]: config.model, ...config.models };
   const loaded: Record<string, LoadedModel> = {};
-  for (const [name, settings] of Object.entries(configs)) loaded[name] = await loadModel(settings, baseDir);
+  const notes: Record<string, Chosen['note']> = {};
+  for (const [name, settings] of Object.entries(configs)) {
+    const { file, note } = await chooseModel(settings, { dataDir: config.data_dir });
+    loaded[name] = await loadModel({ ...settings, file }, baseDir);
+    notes[name] = note;
+  }
   const resolved = resolveLabels(
     Object.fromEntries(Object.entries(loaded).map(([name, { description }]) => [name, description])),
     config,
@@ -46,7 +31,8 @@ export async function prepare({
   const models = new Map(
     Object.entries(configs).map(([name, settings]) => {
       const model = loaded[name]!;
-      return [name, { ...model, ...resolved[name]!, config: settings, key: keyOf(model, settings) }];
+      const key = keyOf(model, settings);
+      return [name, { ...model, ...resolved[name]!, config: settings, key, note: notes[name] ?? null }];
     }),
   );
   const cameras = new Map<string, PreparedCamera>();
@@ -54,54 +40,6 @@ export async function prepare({
     cameras.set(name, { config: camera, models: cameraModels(models, name, camera) });
   }
   return { models, cameras };
-}
-
-/**
- * The models that look at a camera and its zones.
- * @throws LookoutError CONFIG_INVALID if there is no such model
- */
-export function cameraModels(
-  models: ReadonlyMap<string, PreparedModel>,
-  name: string,
-  camera: CameraConfig,
-): CameraModels {
-  const zoneModel = (zone: string | null): ZoneModel => {
-    const wanted = modelOf(camera, zone);
-    const model = models.get(wanted);
-    if (!model) {
-      throw new LookoutError('CONFIG_INVALID', `cameras.${name}: there is no model ${wanted} any more`);
-    }
-    const { key, description, compiled } = model;
-    const limit = zone === null ? undefined : camera.zones[zone]?.labels;
-    const labels = Object.entries(model.labels[name] ?? {}).filter(
-      ([label]) => limit?.includes(label) ?? true,
-    );
-    return { key, name: description.name, compiled, labels: Object.fromEntries(labels) };
-  };
-  const zones = Object.keys(camera.zones).map((zone) => [zone, zoneModel(zone)]);
-  return { camera: zoneModel(null), zones: Object.fromEntries(zones) };
-}
-
-/** What vision needs: each model that is used once, and what each looks at. */
-export function modelsInUse(
-  models: ReadonlyMap<string, PreparedModel>,
-  cameras: ReadonlyMap<string, CameraModels>,
-): Models {
-  const uses = [...cameras].map(([name, { camera, zones }]): [string, ModelUse] => {
-    const keys = Object.entries(zones).map(([zone, { key }]) => [zone, key]);
-    return [name, { camera: camera.key, zones: Object.fromEntries(keys) }];
-  });
-  const used = new Set(uses.flatMap(([, { camera, zones }]) => [camera, ...Object.values(zones)]));
-  const byKey = new Map([...models.values()].map((model) => [model.key, model]));
-  return {
-    models: [...byKey.values()].filter(({ key }) => used.has(key)),
-    uses: Object.fromEntries(uses),
-  };
-}
-
-/** All labels that make events on a camera, in any of its zones. */
-export function labelsOf({ camera, zones }: CameraModels): ZoneModel['labels'] {
-  return Object.assign({}, ...[camera, ...Object.values(zones)].map(({ labels }) => labels));
 }
 
 function keyOf(

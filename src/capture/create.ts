@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type SourceConfig, sourceSchema } from '../config/sources.ts';
+import type { SourceConfig } from '../config/sources.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { SourceContext } from './context.ts';
 import type { Source } from './source.ts';
@@ -37,6 +37,7 @@ export async function createSource(config: SourceConfig, options: CreateOptions)
       return (await import('./demo.ts')).demoSource(config, context.clock);
     case 'auto': {
       const { width, height, fps } = config;
+      const { sourceSchema } = await import('../config/sources.ts');
       return new (await import('./auto.ts')).AutoSource(config, context, ({ source }) =>
         createSource(sourceSchema.parse({ ...source, width, height, fps }), options),
       );

@@ -5,7 +5,6 @@ import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { SourceContext } from './context.ts';
 import { runFfmpeg } from './ffmpeg.ts';
-import { decodePicture } from './picture.ts';
 import type { FrameSink, Picture, Source } from './source.ts';
 import { Pacer } from './wait.ts';
 import { Y4mFrames } from './y4m.ts';
@@ -78,6 +77,7 @@ async function playFolder(
   deliver: Deliver,
 ): Promise<number> {
   const names = (await readdir(path)).filter((name) => /\.(jpe?g|png)$/i.test(name)).sort(byNumber.compare);
+  const { decodePicture } = await import('./picture.ts');
   const decode = async (name: string | undefined): Promise<Picture | null> => {
     if (name === undefined) return null;
     try {

@@ -10,7 +10,8 @@ export function checkConfigCommand(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ lookout check-config /etc/lookout/lookout.yaml')
     .action(async (file: string | undefined) => {
       const { loadConfig } = await import('../config/load.ts');
-      const { labelsOf, prepare } = await import('../prepare.ts');
+      const { prepare } = await import('../prepare.ts');
+      const { labelsOf } = await import('../prepared.ts');
       const loaded = loadConfig({ file: configFile(file) });
       const { models, cameras } = await prepare(loaded);
       for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);

@@ -1,7 +1,11 @@
 import { isatty } from 'node:tty';
 import type { Command } from 'commander';
+import type { Logger } from 'pino';
 import { EXIT } from '../errors.ts';
 import { configFile } from './options.ts';
+
+/** Longest wait for the last lines of the log. */
+const FLUSH_MS = 500;
 
 /** `lookout run`: the daemon in the foreground. */
 export function runCommand(program: Command): void {
@@ -16,13 +20,16 @@ export function runCommand(program: Command): void {
 }
 
 async function run(named: string | undefined): Promise<void> {
-  const { loadConfig } = await import('../config/load.ts');
-  const { Daemon } = await import('../daemon.ts');
-  const { createLogger } = await import('../platform/logger.ts');
-
-  const loaded = loadConfig({ file: configFile(named) });
+  const { Preparer } = await import('../preparer.ts');
+  const preparer = new Preparer();
+  // Reading takes a while: the program is loaded meanwhile.
+  const [loaded, { Daemon }, { createLogger }] = await Promise.all([
+    preparer.load({ file: configFile(named) }),
+    import('../daemon.ts'),
+    import('../platform/logger.ts'),
+  ]);
   const log = createLogger(loaded.config.log);
-  const daemon = new Daemon(loaded, { log });
+  const daemon = new Daemon(loaded, { log, preparer });
 
   // The one owner of signals and of what nobody caught.
   const stopRequested = new Promise<string>((resolve) => {
@@ -30,7 +37,7 @@ async function run(named: string | undefined): Promise<void> {
     const inTerminal = isatty(0) || isatty(1);
     process.on('SIGHUP', () => {
       if (inTerminal) resolve('the terminal was closed');
-      else daemon.reload(() => loadConfig({ file: configFile(named) }));
+      else daemon.reload(() => preparer.load({ file: configFile(named) }));
     });
     const broken = (error: unknown) => {
       process.exitCode = EXIT.internal;
@@ -43,9 +50,27 @@ async function run(named: string | undefined): Promise<void> {
 
   try {
     await daemon.start();
-    const reason = await Promise.race([stopRequested, daemon.ended]);
-    log.info(`stopping: ${reason}`);
+    const end = await Promise.race([stopRequested, daemon.ended]);
+    if (typeof end === 'string') log.info(`stopping: ${end}`);
+    else {
+      log[end.code === EXIT.ok ? 'info' : 'error'](`stopping: ${end.reason}`);
+      process.exitCode = end.code;
+    }
   } finally {
     await daemon.stop();
+    if (daemon.stuck) await leave(log);
   }
+}
+
+/**
+ * Ends the process at once with its exit code, although threads hang: Node.js would wait for them, for ever. Another
+ * program takes the place of this one, which the kernel does without asking any thread (execve(2)).
+ */
+async function leave(log: Logger): Promise<void> {
+  await new Promise((resolve) => {
+    log.flush(resolve);
+    setTimeout(resolve, FLUSH_MS);
+  });
+  process.execve?.('/bin/sh', ['sh', '-c', `exit ${process.exitCode ?? EXIT.ok}`], {});
+  process.kill(process.pid, 'SIGKILL');
 }

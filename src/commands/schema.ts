@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { exampleConfig, jsonSchema } from '../config/reference.ts';
 
 /** `lookout schema`: the configuration's JSON Schema, or every setting as a commented file. */
 export function schemaCommand(program: Command): void {
@@ -8,7 +7,8 @@ export function schemaCommand(program: Command): void {
     .description('print the JSON Schema of the configuration file')
     .option('--example', 'print a configuration file with every setting explained instead')
     .addHelpText('after', '\nExample:\n  $ lookout schema --example > lookout.yaml')
-    .action((options: { example?: true }) => {
+    .action(async (options: { example?: true }) => {
+      const { exampleConfig, jsonSchema } = await import('../config/reference.ts');
       process.stdout.write(options.example ? exampleConfig() : `${JSON.stringify(jsonSchema(), null, 2)}\n`);
     });
 }

@@ -1,7 +1,8 @@
 /** What no single setting can know: rules between settings. */
 import { layerLabel } from './labels.ts';
+import { DEFAULT_MODEL, NAME } from './names.ts';
 import { type Problem, show } from './problems.ts';
-import { type CameraConfig, type Config, DEFAULT_MODEL, type LabelConfig, NAME } from './schema.ts';
+import type { CameraConfig, Config, LabelConfig } from './schema.ts';
 
 /** Problems between settings that are each valid by themselves. */
 export function checkConsistency(config: Config): Problem[] {

@@ -1,3 +1,4 @@
+import { roundScore } from '../decide/score.ts';
 import { defaultLabel, type LabelConfig, type LabelOverride } from './schema.ts';
 
 /**
@@ -18,6 +19,3 @@ export function layerLabel(...layers: (LabelOverride | undefined)[]): LabelConfi
   }
   return label;
 }
-
-/** Scores and thresholds have four decimals: float32 noise must not decide, nor be written down. */
-export const roundScore = (score: number): number => Math.round(score * 1e4) / 1e4;

@@ -8,6 +8,7 @@ import { LookoutError, messageOf } from '../errors.ts';
 import { isModelName, modelFile } from '../model/names.ts';
 import { checkConsistency, checkNames } from './consistency.ts';
 import { overrides, strayVariables } from './environment.ts';
+import { deepFreeze } from './freeze.ts';
 import { describeIssue, type Problem, removeFaults, show } from './problems.ts';
 import { type Config, configSchema } from './schema.ts';
 
@@ -207,10 +208,4 @@ function resolvePaths(
     if ((source.kind === 'rtsp' || source.kind === 'http') && source.url_file)
       source.url_file = absolute(source.url_file);
   }
-}
-
-function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null)
-    for (const child of Object.values(value)) deepFreeze(child);
-  return Object.freeze(value);
 }

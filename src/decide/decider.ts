@@ -17,10 +17,10 @@
  *     every start has exactly one end.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { roundScore } from '../config/labels.ts';
 import type { LabelConfig } from '../config/schema.ts';
 import type { Analysis, Box, Detection, Event, EventChange, Region } from '../types.ts';
-import type { CompiledLabels } from './groups.ts';
+import type { CompiledLabels } from './compiled.ts';
+import { roundScore } from './score.ts';
 import { type Moment, Track } from './track.ts';
 
 /** The model that looks at a zone, and what makes events there. */

@@ -2,6 +2,7 @@
 import { didYouMean } from '../config/problems.ts';
 import { LookoutError } from '../errors.ts';
 import type { ModelDescription } from '../model/description.ts';
+import { type CompiledLabels, compileTable } from './compiled.ts';
 import { presetFor } from './presets.ts';
 
 /** A label or group that is named somewhere, and where, for messages: `cameras.door.labels`, `dog`. */
@@ -19,24 +20,6 @@ export interface LabelUse {
 export interface UnknownLabel extends LabelUse {
   /** Path and name in words, with what may have been meant. */
   text: string;
-}
-
-/**
- * What can be scored: the model's labels without its background, the groups of model and configuration, and whatever
- * else was named.
- */
-export interface CompiledLabels {
-  readonly names: readonly string[];
-  /** Things that are probably not meant, one sentence each, to be said at the start. */
-  readonly warnings: readonly string[];
-  /**
-   * Scores every name: the sum of its classes' probabilities, at most 1.
-   * @param probabilities one per class of the model
-   * @param out one per name
-   */
-  score(probabilities: Float32Array, out: Float32Array): void;
-  /** The model's classes that a name stands for. */
-  classesOf(name: string): readonly number[];
 }
 
 type Labelled = Pick<ModelDescription, 'name' | 'labels' | 'background' | 'groups'>;
@@ -131,7 +114,8 @@ export function compileKnown(
     const classes = resolve(use, []);
     if (classes.size > 0 && !table.has(use.name)) table.set(use.name, classes);
   }
-  return { compiled: freeze(table, [...warnings]), unknown };
+  const classes = new Map([...table].map(([name, found]) => [name, [...found]]));
+  return { compiled: compileTable({ classes, warnings: [...warnings] }), unknown };
 }
 
 interface LabelIndex {
@@ -159,30 +143,6 @@ function indexLabels(labels: readonly string[]): LabelIndex {
     find(name) {
       const classes = maps[0]?.get(name) ?? maps[1]?.get(name) ?? maps[2]?.get(name.toLowerCase()) ?? [];
       return { classes, ambiguous: classes.length > 1 };
-    },
-  };
-}
-
-/** Lays the table out flat, for the loop that runs for every region. */
-function freeze(table: ReadonlyMap<string, ReadonlySet<number>>, warnings: string[]): CompiledLabels {
-  const members = Int32Array.from([...table.values()].flatMap((classes) => [...classes]));
-  const ends = new Int32Array(table.size);
-  let end = 0;
-  for (const [i, classes] of [...table.values()].entries()) {
-    end += classes.size;
-    ends[i] = end;
-  }
-  return {
-    names: [...table.keys()],
-    warnings,
-    classesOf: (name) => [...(table.get(name) ?? [])],
-    score(probabilities, out) {
-      let next = 0;
-      for (let i = 0; i < ends.length; i++) {
-        let sum = 0;
-        for (; next < ends[i]!; next++) sum += probabilities[members[next]!]!;
-        out[i] = Math.min(1, sum);
-      }
     },
   };
 }

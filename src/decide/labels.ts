@@ -1,9 +1,11 @@
 /** Which labels make events on a camera, and with what settings. */
 import { layerLabel } from '../config/labels.ts';
-import { type CameraConfig, type Config, DEFAULT_MODEL, type LabelConfig } from '../config/schema.ts';
+import type { CameraConfig, Config, LabelConfig } from '../config/schema.ts';
 import { LookoutError } from '../errors.ts';
 import type { ModelDescription } from '../model/description.ts';
-import { type CompiledLabels, compileKnown, type LabelUse, refuseUnknown } from './groups.ts';
+import type { CompiledLabels } from './compiled.ts';
+import { compileKnown, type LabelUse, refuseUnknown } from './groups.ts';
+import { modelOf } from './models.ts';
 import { presetFor } from './presets.ts';
 
 /** What one model can say, and what makes events where it looks. */
@@ -32,11 +34,6 @@ export function effectiveLabels(
   return Object.fromEntries(
     [...names].map((name) => [name, layerLabel(proposed[name], config.labels[name], camera.labels[name])]),
   );
-}
-
-/** Name of the model that looks at a camera, or at one of its zones. */
-export function modelOf(camera: Pick<CameraConfig, 'model' | 'zones'>, zone: string | null): string {
-  return (zone === null ? undefined : camera.zones[zone]?.model) ?? camera.model ?? DEFAULT_MODEL;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The models that Lookout knows where to get: models/catalogue.json, checked when it is read. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { NAME } from '../config/schema.ts';
+import { NAME } from '../config/names.ts';
 import { descriptionFile } from './description.ts';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits');

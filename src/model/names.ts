@@ -1,6 +1,6 @@
 /** Models that were added are known by a name; every other one by the path of its file. */
 import { join, resolve } from 'node:path';
-import { NAME } from '../config/schema.ts';
+import { NAME } from '../config/names.ts';
 
 /** Where added models live, one folder each. */
 export function modelsFolder(dataDir: string): string {

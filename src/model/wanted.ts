@@ -1,7 +1,7 @@
 /** What `lookout model add` is asked for: a name from the catalogue or an address, and a checksum in any case. */
 import { resolve } from 'node:path';
+import { NAME } from '../config/names.ts';
 import { didYouMean } from '../config/problems.ts';
-import { NAME } from '../config/schema.ts';
 import { LookoutError } from '../errors.ts';
 import type { Wanted } from './add.ts';
 import { type Catalogue, loadCatalogue } from './catalogue.ts';

@@ -1,8 +1,8 @@
 /** One logger for the daemon: JSON lines for machines, one readable line each for people, never a secret. */
 import { fstatSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { isatty } from 'node:tty';
 import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino';
-import { prettyFactory } from 'pino-pretty';
 import type { Config } from '../config/schema.ts';
 import { LookoutError } from '../errors.ts';
 import type { EventChange } from '../types.ts';
@@ -148,6 +148,8 @@ function describeError(error: unknown): unknown {
 
 /** `20:15:03 INFO  driveway car seen, score 0.91`, further fields as `key=value`, remedies on lines of their own. */
 function readable(colorize: boolean): (line: string) => string {
+  // Only here: a service writes for machines and need not hold it in memory.
+  const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty');
   const format = prettyFactory({
     colorize,
     customColors: 'message:reset',

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { LookoutError, messageOf } from '../errors.ts';
-import { findDiskFault } from './cause.ts';
+import { findDiskFault, storeCode } from './cause.ts';
 import { migrate, SCHEMA_VERSION, schemaVersion } from './migrations.ts';
 import { openDatabase } from './sqlite.ts';
 import { keepBefore } from './upgrade.ts';
@@ -45,20 +45,13 @@ export function openForWriting(file: string, say: (what: string) => void = () =>
   }
 }
 
-/** Faults of the disk that may pass without anybody changing a setting. */
-const PASSING = /^(SQLITE_(FULL|IOERR)|ENOSPC|EDQUOT|EIO)/;
-
-/** Lookout's code for one of SQLite's or the system's with which writing failed. */
-export function storeCode(code: string): 'STORE_FULL' | 'STORE_UNWRITABLE' {
-  return PASSING.test(code) ? 'STORE_FULL' : 'STORE_UNWRITABLE';
-}
-
 function bringUpToDate(db: Database, file: string, say: (what: string) => void): void {
   const found = schemaVersion(db);
   const older = found > 0 && found < SCHEMA_VERSION;
   const kept = older ? keepBefore(db, file, found) : '';
   migrate(db, file);
-  if (older) say(`database brought from schema ${found} to ${SCHEMA_VERSION}; as it was, it is kept as ${kept}`);
+  if (older)
+    say(`database brought from schema ${found} to ${SCHEMA_VERSION}; as it was, it is kept as ${kept}`);
 }
 
 /** What SQLite says when the kernel did not let it, whatever the reason. */

@@ -11,7 +11,7 @@ import { messageOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
 import type { Detection } from '../types.ts';
-import { storeCode } from './connection.ts';
+import { storeCode } from './cause.ts';
 import { RemoteError } from './rpc.ts';
 import type { Batch, CommitResult, EventEntry } from './types.ts';
 

@@ -1,0 +1,33 @@
+/** The thread behind Preparer. */
+import { parentPort } from 'node:worker_threads';
+import { type LoadedConfig, type LoadOptions, loadConfig } from './config/load.ts';
+import type { LabelTable } from './decide/compiled.ts';
+import { prepare } from './prepare.ts';
+import type { PreparedModel } from './prepared.ts';
+import { serve } from './store/rpc.ts';
+
+/** A model as nothing but data. */
+export interface SentModel extends Omit<PreparedModel, 'compiled'> {
+  table: LabelTable;
+}
+
+export interface PrepareApi {
+  load(options: LoadOptions): LoadedConfig;
+  prepare(loaded: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<[name: string, model: SentModel][]>;
+  close(): void;
+}
+
+if (parentPort) {
+  const port = parentPort;
+  serve<PrepareApi>(port, {
+    load: (options) => loadConfig(options),
+    prepare: async (loaded) => {
+      const { models } = await prepare(loaded);
+      return [...models].map(([name, { compiled, ...model }]) => {
+        const { classes, warnings } = compiled;
+        return [name, { ...model, table: { classes, warnings } }];
+      });
+    },
+    close: () => port.close(),
+  });
+}

@@ -1,0 +1,88 @@
+/**
+ * Reads the configuration and the models in a thread that ends when it is done: the parts that check them (YAML, the
+ * schema, the ONNX reader) would otherwise stay in memory, some 25 MB, for as long as Lookout runs.
+ */
+import type { Worker } from 'node:worker_threads';
+import { deepFreeze } from './config/freeze.ts';
+import type { LoadedConfig, LoadOptions } from './config/load.ts';
+import { compileTable } from './decide/compiled.ts';
+import { LookoutError } from './errors.ts';
+import { type Clock, systemClock } from './platform/clock.ts';
+import { startWorker } from './platform/worker.ts';
+import type { PrepareApi } from './prepare-worker.ts';
+import { cameraModels, type Prepared } from './prepared.ts';
+import { Caller } from './store/rpc.ts';
+
+/** How long the thread waits for more to do: `prepare` follows `load` at once. */
+const LINGER_MS = 500;
+
+interface Thread {
+  worker: Worker;
+  caller: Caller<PrepareApi>;
+}
+
+export class Preparer {
+  readonly #clock: Clock;
+  #thread: Thread | null = null;
+  #calls = 0;
+  #cancelEnd = () => {};
+
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock;
+  }
+
+  /** As `loadConfig` does. */
+  async load(options: LoadOptions): Promise<LoadedConfig> {
+    const loaded = await this.#call((thread) => thread.call('load', [options]));
+    return { ...loaded, config: deepFreeze(loaded.config) };
+  }
+
+  /** As `prepare` does. */
+  async prepare({ config, baseDir }: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<Prepared> {
+    const found = await this.#call((thread) => thread.call('prepare', [{ config, baseDir }]));
+    const models = new Map(
+      found.map(([name, { table, ...model }]) => [name, { ...model, compiled: compileTable(table) }]),
+    );
+    const cameras = Object.entries(config.cameras).map(
+      ([name, camera]) => [name, { config: camera, models: cameraModels(models, name, camera) }] as const,
+    );
+    return { models, cameras: new Map(cameras) };
+  }
+
+  async #call<T>(work: (caller: Caller<PrepareApi>) => Promise<T>): Promise<T> {
+    this.#cancelEnd();
+    this.#thread ??= this.#start();
+    const { worker, caller } = this.#thread;
+    this.#calls++;
+    worker.ref();
+    try {
+      return await work(caller);
+    } finally {
+      if (--this.#calls === 0) {
+        worker.unref();
+        this.#cancelEnd = this.#clock.after(LINGER_MS, () => this.#end());
+      }
+    }
+  }
+
+  #start(): Thread {
+    const worker = startWorker(import.meta.url, './prepare-worker', { name: 'prepare' });
+    const caller = new Caller<PrepareApi>((message) => worker.postMessage(message));
+    const thread = { worker, caller };
+    worker.on('message', (message: unknown) => caller.receive(message));
+    const gone = (cause?: unknown) => {
+      caller.close(new LookoutError('INTERNAL', 'the thread that reads the configuration ended', { cause }));
+      if (this.#thread === thread) this.#thread = null;
+    };
+    worker.once('error', gone);
+    worker.once('exit', () => gone());
+    return thread;
+  }
+
+  #end(): void {
+    const thread = this.#thread;
+    this.#thread = null;
+    // It ends before it can answer.
+    thread?.caller.call('close', []).catch(() => {});
+  }
+}
