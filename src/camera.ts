@@ -40,6 +40,8 @@ export interface CameraParts {
   /** Whether the wall clock is set. */
   timeKnown: () => boolean;
   onFrame: (camera: string) => void;
+  /** Takes how many runs of a camera in a row gave no picture. */
+  onFailures: (camera: string, failures: number) => void;
   onEnd: () => void;
 }
 
@@ -86,7 +88,9 @@ export class Camera implements Service {
       clock: parts.clock,
       log: this.#log,
       random: parts.random,
-      stallMs: stallMs(prepared),
+      intervalMs: intervalMs(prepared),
+      stallMs: Math.max(config.stall * 1000, 3 * intervalMs(prepared)),
+      onFailures: (failures) => parts.onFailures(name, failures),
       onFrame: (frame) => {
         parts.onFrame(name);
         parts.vision.offer(frame);
@@ -241,9 +245,7 @@ export class Camera implements Service {
   }
 }
 
-/** A camera may not be called stalled before it has missed three pictures. */
-function stallMs({ config }: PreparedCamera): number {
-  const { source } = config;
-  const interval = source.kind === 'libcamera' && source.mode === 'still' ? source.interval : 1 / source.fps;
-  return Math.max(config.stall, 3 * interval) * 1000;
+/** Milliseconds between two pictures of a camera. */
+function intervalMs({ config: { source } }: PreparedCamera): number {
+  return 1000 * (source.kind === 'libcamera' && source.mode === 'still' ? source.interval : 1 / source.fps);
 }

@@ -2,6 +2,7 @@
 import { randomFillSync } from 'node:crypto';
 import type { Logger } from 'pino';
 import { Camera, type CameraParts } from './camera.ts';
+import { Ladder } from './capture/ladder.ts';
 import { FramePool } from './capture/pool.ts';
 import { Changes } from './changes.ts';
 import type { LoadedConfig } from './config/load.ts';
@@ -259,6 +260,11 @@ export class Daemon implements Service {
     },
   ): void {
     const newId = createIdSource(randomFillSync);
+    const ladder = new Ladder({
+      log: this.#log,
+      cameras: () => [...this.#cameras.values()].filter(({ idle }) => !idle).map(({ name }) => name),
+      onHopeless: (reason) => this.#end({ reason, code: EXIT.internal }),
+    });
     for (const [name, camera] of prepared.cameras) {
       const built = new Camera(name, camera, {
         ...parts,
@@ -266,6 +272,7 @@ export class Daemon implements Service {
         random: this.#random,
         newId,
         onFrame: () => parts.monitor.captured(name),
+        onFailures: (...report) => ladder.report(...report),
         onEnd: () => this.#onEnd(),
       });
       this.#cameras.set(name, built);

@@ -17,6 +17,13 @@ import { orAborted } from './wait.ts';
 const GRACE_MS = 1200;
 /** ffmpeg leaves a read that gets nothing only at the second SIGTERM. */
 const SECOND_TERM_MS = 500;
+/**
+ * From SIGKILL to the end; a program that takes longer hangs in the kernel, on a device that does not answer (state D
+ * of ps(1)), and no signal reaches it.
+ */
+const UNKILLABLE_MS = 400;
+/** Hanging programs beside which no other is started. */
+const MOST_HANGING = 3;
 /** How long the last words of an ended program are waited for. */
 const LAST_WORDS_MS = 500;
 const KEPT_LINES = 20;
@@ -54,7 +61,8 @@ export interface ChildEnd {
 /**
  * Starts a program and has `read` read its output, of which each piece is valid until the next. When `read` is done or throws, or the signal aborts, the program
  * is ended: SIGTERM, once more after half a second, and SIGKILL after 1.2 s: the daemon is to stop within 2 s.
- * @throws whatever `read` throws; LookoutError CAPTURE_PROGRAM_FAILED when the program cannot be started
+ * @throws whatever `read` throws; LookoutError CAPTURE_PROGRAM_FAILED when the program cannot be started,
+ * CAPTURE_HANGING when it cannot be ended: it is left behind then
  */
 export async function runChild(
   options: ChildOptions,
@@ -62,6 +70,13 @@ export async function runChild(
 ): Promise<ChildEnd> {
   const { signal } = options;
   const program = basename(options.file);
+  if (hanging.size >= MOST_HANGING) {
+    throw new LookoutError(
+      'CAPTURE_HANGING',
+      `${program}: not started, because ${hanging.size} programs hang in the kernel, on a device that does not answer`,
+      HANGING_HINT,
+    );
+  }
   const { child, output } = await start(options);
   const group = new ProcessGroup(child, options.clock);
   const failure = new AbortController();
@@ -78,11 +93,17 @@ export async function runChild(
   } catch (error) {
     if (!ended.aborted) throw error;
   } finally {
-    await group.end();
-    await Promise.race([stderrClosed, sleep(options.clock, LAST_WORDS_MS)]);
+    if (await group.end()) await Promise.race([stderrClosed, sleep(options.clock, LAST_WORDS_MS)]);
     output.destroy();
     for (const stream of child.stdio) stream?.destroy();
     stderr.close();
+  }
+  if (group.hangs) {
+    throw new LookoutError(
+      'CAPTURE_HANGING',
+      `${program}: process ${child.pid} hangs in the kernel and cannot be ended; it is left behind`,
+      HANGING_HINT,
+    );
   }
   if (failure.signal.aborted) throw failure.signal.reason;
   return { program, code: child.exitCode, signal: child.signalCode, lines: stderr.lines };
@@ -151,6 +172,18 @@ function parentDeathGuard(): Promise<string[]> {
 }
 let guard: Promise<string[]> | null = null;
 
+const HANGING_HINT = {
+  hint: 'Its device or driver does not answer. Unplug and plug the camera; if that does not help, restart the board.',
+};
+
+/** Programs that were killed and have not ended. */
+const hanging = new Set<number>();
+
+/** How many programs hang in the kernel. */
+export function hangingPrograms(): number {
+  return hanging.size;
+}
+
 /** Process groups to be killed when the daemon exits without stopping its cameras. */
 const running = new Set<number>();
 process.once('exit', () => {
@@ -166,9 +199,11 @@ function kill(group: number, signal: NodeJS.Signals): void {
 class ProcessGroup {
   readonly #pid: number;
   readonly #clock: Clock;
+  readonly #child: ChildProcess;
   readonly #exited: Promise<void>;
 
   constructor(child: ChildProcess, clock: Clock) {
+    this.#child = child;
     this.#pid = child.pid!;
     this.#clock = clock;
     this.#exited = new Promise((resolve) => child.once('exit', () => resolve()));
@@ -179,16 +214,33 @@ class ProcessGroup {
     return Promise.race([this.#exited, sleep(this.#clock, ms)]);
   }
 
-  /** Ends the program if it still runs, and then whatever it has started. */
-  async end(): Promise<void> {
+  /** The program was killed and has not ended. */
+  get hangs(): boolean {
+    return hanging.has(this.#pid);
+  }
+
+  /**
+   * Ends the program if it still runs, and then whatever it has started.
+   * @returns whether it has ended
+   */
+  async end(): Promise<boolean> {
     kill(this.#pid, 'SIGTERM');
     const cancelSecond = this.#clock.after(SECOND_TERM_MS, () => kill(this.#pid, 'SIGTERM'));
     const cancelKill = this.#clock.after(GRACE_MS, () => kill(this.#pid, 'SIGKILL'));
-    await this.#exited;
+    const ended = await Promise.race([
+      this.#exited.then(() => true),
+      sleep(this.#clock, GRACE_MS + UNKILLABLE_MS).then(() => false),
+    ]);
     cancelSecond();
     cancelKill();
     kill(this.#pid, 'SIGKILL');
     running.delete(this.#pid);
+    if (!ended) {
+      hanging.add(this.#pid);
+      void this.#exited.then(() => hanging.delete(this.#pid));
+      this.#child.unref();
+    }
+    return ended;
   }
 }
 

@@ -2,7 +2,7 @@
  * Keeps one camera going: starts its source, notices when it fails or falls silent, and starts it again.
  *
  *   stopped ──start──▶ starting ──first picture──▶ online
- *                         ▲                          │ throws: offline · silent: stalled
+ *                         ▲                          │ throws: offline · silent: stalled, and after a while:
  *                         └──────── backoff ◀────────┘
  */
 import type { Logger } from 'pino';
@@ -16,6 +16,10 @@ import { orAborted, pause } from './wait.ts';
 
 const FIRST_BACKOFF_MS = 1000;
 const LONGEST_BACKOFF_MS = 60_000;
+/** Silence for so many intervals between pictures, and so many milliseconds, is a stall. */
+const STALL_INTERVALS = 2;
+const STALL_MS = 1500;
+const LOOK_MS = 250;
 /** After so long a run of pictures the next failure counts as the first. */
 const RECOVERED_MS = 60_000;
 
@@ -29,6 +33,8 @@ export interface SupervisorOptions {
   log: Logger;
   /** 0…1, for the jitter of the backoff. */
   random: () => number;
+  /** Milliseconds between two pictures, as far as the settings tell. */
+  intervalMs: number;
   /** Milliseconds without a picture after which the source is restarted. */
   stallMs: number;
   /** Gets every picture; its buffer changes hands. */
@@ -37,6 +43,8 @@ export interface SupervisorOptions {
   consumed: () => Promise<void>;
   /** Called when the status changes, with why in a few words. The log has the details. */
   onStatus: (status: CameraStatus, reason: string) => void;
+  /** Called after each failed run with how many there were in a row, and with 0 when a picture comes after one. */
+  onFailures: (failures: number) => void;
   /** Called when the source has come to its natural end. */
   onEnd: () => void;
 }
@@ -63,6 +71,10 @@ export class CameraSupervisor implements Service {
   readonly #options: SupervisorOptions;
   #status: CameraStatus = 'offline';
   #seq = 0;
+  /** Runs in a row that gave no picture, or not for long. */
+  #failures = 0;
+  /** Runs in a row that gave no picture at all. */
+  #fruitless = 0;
   #started = false;
   #enabled = true;
   #abort: AbortController | null = null;
@@ -115,8 +127,9 @@ export class CameraSupervisor implements Service {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, random, onEnd } = this.#options;
-    for (let failures = 0; !signal.aborted; ) {
+    const { clock, random, onEnd, onFailures } = this.#options;
+    this.#failures = 0;
+    while (!signal.aborted) {
       const outcome = await this.#attempt(signal);
       if (outcome.kind === 'aborted') return;
       if (outcome.kind === 'ended') {
@@ -124,12 +137,13 @@ export class CameraSupervisor implements Service {
         onEnd();
         return;
       }
-      if (outcome.goodMs >= RECOVERED_MS) failures = 0;
+      if (outcome.goodMs >= RECOVERED_MS) this.#failures = 0;
       const backoff = Math.min(
         LONGEST_BACKOFF_MS,
-        FIRST_BACKOFF_MS * 2 ** Math.min(failures, 10) * (0.75 + 0.5 * random()),
+        FIRST_BACKOFF_MS * 2 ** Math.min(this.#failures, 10) * (0.75 + 0.5 * random()),
       );
-      failures++;
+      this.#failures++;
+      onFailures(++this.#fruitless);
       this.#sayFailure(outcome.error, backoff);
       if (outcome.kind === 'stalled') this.#setStatus('stalled', 'it gives no pictures');
       else this.#setStatus('offline', 'its source failed');
@@ -140,11 +154,15 @@ export class CameraSupervisor implements Service {
 
   /** One run of the source, from its start to its end. */
   async #attempt(outer: AbortSignal): Promise<Outcome> {
-    const { clock, stallMs, name } = this.#options;
+    const { clock, stallMs, intervalMs, name } = this.#options;
     const stalled = new AbortController();
     const signal = AbortSignal.any([outer, stalled.signal]);
     const sink = new Sink(this.#options, this.counters, signal, (picture) => this.#take(picture));
-    const cancel = clock.every(Math.max(1, Math.min(1000, stallMs / 4)), () => {
+    const cancel = clock.every(Math.max(1, Math.min(LOOK_MS, stallMs / 4)), () => {
+      const usual = Math.max(intervalMs, sink.usualGapMs);
+      if (this.#status === 'online' && sink.silentMs >= STALL_INTERVALS * usual + STALL_MS) {
+        this.#setStatus('stalled', 'it gives no pictures');
+      }
       if (sink.silentMs < stallMs || signal.aborted) return;
       this.counters.stalls++;
       stalled.abort();
@@ -176,6 +194,10 @@ export class CameraSupervisor implements Service {
     const { name, clock, onFrame } = this.#options;
     this.counters.frames++;
     this.#setStatus('online', '');
+    if (this.#fruitless > 0) {
+      this.#fruitless = 0;
+      this.#options.onFailures(0);
+    }
     onFrame({
       camera: name,
       seq: this.#seq++,
@@ -202,6 +224,9 @@ export class CameraSupervisor implements Service {
   }
 }
 
+/** What the latest gap between pictures counts for in the usual one. */
+const GAP_SHARE = 0.1;
+
 /** Where one run of a source puts its pictures. What comes after the run was aborted goes back to the pool. */
 class Sink implements FrameSink {
   readonly #options: SupervisorOptions;
@@ -211,6 +236,7 @@ class Sink implements FrameSink {
   readonly #faults: Limiter;
   #first: number | null = null;
   #last: number;
+  #usualGapMs = 0;
   #waiting = 0;
 
   constructor(
@@ -235,6 +261,11 @@ class Sink implements FrameSink {
     return this.#waiting > 0 ? 0 : this.#options.clock.monotonic() - this.#last;
   }
 
+  /** Milliseconds between two pictures, of late. */
+  get usualGapMs(): number {
+    return this.#usualGapMs;
+  }
+
   /** Milliseconds from the first picture to the last. */
   get goodMs(): number {
     return this.#first === null ? 0 : this.#last - this.#first;
@@ -253,8 +284,10 @@ class Sink implements FrameSink {
       this.release(picture.data);
       return;
     }
-    this.#last = this.#options.clock.monotonic();
-    this.#first ??= this.#last;
+    const now = this.#options.clock.monotonic();
+    if (this.#first !== null) this.#usualGapMs += (now - this.#last - this.#usualGapMs) * GAP_SHARE;
+    this.#last = now;
+    this.#first ??= now;
     this.#take(picture);
   }
 

@@ -51,6 +51,8 @@ function supervise(t: TestContext, config: object, behaviours: string[], stallMs
     clock: systemClock,
     log: log.logger,
     random: () => 0,
+    intervalMs: 200,
+    onFailures: () => {},
     stallMs,
     onFrame: (frame) => pool.release(frame.data),
     consumed: async () => {},

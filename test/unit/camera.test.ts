@@ -47,6 +47,7 @@ async function player(t: TestContext) {
         publishSnapshot: () => {},
       },
       pool: new FramePool(),
+      onFailures: () => {},
       logThreshold: 0.2,
       clock: systemClock,
       log: new FakeLog().logger,

@@ -25,6 +25,8 @@ async function supervised(options: Partial<SupervisorOptions> = {}, start = true
     clock,
     log: log.logger,
     random: () => 0.5,
+    intervalMs: 200,
+    onFailures: () => {},
     stallMs: 10_000,
     onFrame: (frame) => frames.push(frame),
     consumed: async () => {},
@@ -112,16 +114,20 @@ test('after a minute of pictures the next failure waits one second again', async
   await supervisor.stop();
 });
 
-test('a source that falls silent is stalled, aborted, and started again', async () => {
+test('a source that falls silent is stalled soon, aborted later, and started again', async () => {
   const { clock, source, statuses, supervisor, log } = await supervised();
   source.now.picture();
-  await clock.advanceAsync(9000);
+  await clock.advanceAsync(200);
   source.now.picture();
-  await clock.advanceAsync(9500, 500);
+  await clock.advanceAsync(1750, 50);
   assert.deepEqual(statuses, ['online']);
-  await clock.advanceAsync(1000, 500);
+  await clock.advanceAsync(500, 50);
+  assert.deepEqual(statuses, ['online', 'stalled'], 'within two intervals and two seconds');
+  await clock.advanceAsync(7250, 250);
+  assert.equal(source.now.signal.aborted, false);
+  await clock.advanceAsync(1000, 250);
   assert.deepEqual(statuses, ['online', 'stalled']);
-  assert.equal(source.now.signal.aborted, true);
+  assert.equal(source.runs[0]!.signal.aborted, true);
   assert.deepEqual(log.withCode('CAPTURE_STALLED').length, 1);
   await clock.advanceAsync(1000);
   assert.equal(source.runs.length, 2);
@@ -129,6 +135,30 @@ test('a source that falls silent is stalled, aborted, and started again', async 
   source.now.picture();
   assert.deepEqual(statuses, ['online', 'stalled', 'online']);
   assert.deepEqual(supervisor.counters, { frames: 3, faults: 0, restarts: 1, stalls: 1 });
+  await supervisor.stop();
+});
+
+test('a source whose pictures come slower than the settings say is not stalled for that', async () => {
+  const { clock, source, statuses, supervisor } = await supervised();
+  for (let picture = 0; picture < 60; picture++) {
+    source.now.picture();
+    await clock.advanceAsync(picture < 30 ? 1800 : 3000, 100);
+  }
+  assert.deepEqual(statuses, ['online']);
+  await supervisor.stop();
+});
+
+test('failures in a row are counted until a picture comes', async () => {
+  const counts: number[] = [];
+  const { clock, source, supervisor } = await supervised({ onFailures: (failures) => counts.push(failures) });
+  for (let run = 1; run <= 3; run++) {
+    source.now.fail(broken);
+    await settle();
+    while (source.runs.length === run) await clock.advanceAsync(500);
+  }
+  source.now.picture();
+  source.now.picture();
+  assert.deepEqual(counts, [1, 2, 3, 0]);
   await supervisor.stop();
 });
 
@@ -149,9 +179,9 @@ test('a source that waits for the analysis is not stalled', async () => {
   assert.deepEqual(statuses, ['online']);
   analysed();
   await waiting;
-  await clock.advanceAsync(9000, 1000);
+  await clock.advanceAsync(1500, 250);
   assert.deepEqual(statuses, ['online']);
-  await clock.advanceAsync(2000, 1000);
+  await clock.advanceAsync(1000, 250);
   assert.deepEqual(statuses, ['online', 'stalled']);
   await supervisor.stop();
 });
