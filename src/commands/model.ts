@@ -6,6 +6,7 @@ import type { ModelDescription } from '../model/description.ts';
 import type { Trial } from '../model/trial.ts';
 import { modelLibraryCommands } from './model-library.ts';
 import { configFile } from './options.ts';
+import { showShare } from './progress.ts';
 
 /** `lookout model …`: brings models in, makes them and looks into them. */
 export function modelCommand(program: Command): void {
@@ -103,7 +104,7 @@ async function quantize(
       calibrate !== undefined
         ? picturesOf(calibrate, input, pictures)
         : picturesFrom(await cameraSource(fromCamera!, config), input, pictures),
-    log: (message) => process.stderr.write(`${message}\n`),
+    ...showShare(process.stderr, 'looking at the pictures'),
   });
   if (json) {
     process.stdout.write(`${JSON.stringify(report)}\n`);
@@ -116,17 +117,30 @@ async function quantize(
     ['written', `${cpu.file}, ${cpu.bytes} bytes, for the CPU`],
     ['', `${tensorrt.file}, ${tensorrt.bytes} bytes, for TensorRT`],
     ...summary(report.description),
-    ['pictures', String(report.pictures)],
+    ['pictures', `${report.pictures}, of which ${result.held} were held back to measure with`],
     [
       'ranges',
       `${chosen!.ranges}${chosen!.equalised ? ', equalised' : ''}: answers within ${chosen!.decibels.toFixed(1)} dB`,
     ],
-    ['agreement', `${(100 * result.agreement).toFixed(1)} % of the first answers are the float model’s`],
+    ['in float', stillReal(chosen!.real)],
+    [
+      'agreement',
+      `${percent(result.agreement.cpu)} of the first answers are the float model’s; for TensorRT ${percent(result.agreement.tensorrt)}`,
+    ],
     ['weakest', worst.map(({ name, decibels }) => `${name} ${decibels.toFixed(1)} dB`).join(', ')],
     ['size', `${source.bytes} → ${cpu.bytes} bytes`],
     ['speed', `${source.milliseconds.toFixed(1)} → ${cpu.trial.milliseconds.toFixed(1)} ms with one thread`],
     ...trialRows(cpu.trial),
   ]);
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function stillReal({ layers, share }: { layers: readonly string[]; share: number }): string | null {
+  if (layers.length === 0) return null;
+  return `the first ${layers.length} layers, ${percent(share)} of the multiplications`;
 }
 
 async function cameraSource(name: string, config: string | undefined): Promise<Source> {

@@ -48,10 +48,40 @@ export function showProgress(screen: Screen, now: () => number = () => performan
   };
 }
 
+/**
+ * Shows how much of a long computation is done, in the same way.
+ * @returns `onProgress` for the share, 0…1, and `log` for lines in between
+ */
+export function showShare(
+  screen: Screen,
+  what: string,
+): { onProgress: (share: number) => void; log: (line: string) => void } {
+  let open = false;
+  let shown = -1;
+  return {
+    onProgress(share) {
+      const percent = Math.floor(100 * share);
+      const reached = screen.isTTY ? percent : Math.floor(percent / STEP);
+      if (reached === shown) return;
+      shown = reached;
+      open = screen.isTTY === true && share < 1;
+      if (screen.isTTY) screen.write(`\r${drawn(share)} ${percent} %\x1b[K${open ? '' : '\n'}`);
+      else screen.write(`${what}: ${percent} %\n`);
+    },
+    log(line) {
+      screen.write(`${open ? '\r\x1b[K' : ''}${line}\n`);
+    },
+  };
+}
+
 function bar(received: number, total: number | null): string {
   if (!total) return amount(received, total);
-  const full = Math.round((BAR * received) / total);
-  return `[${'#'.repeat(full)}${' '.repeat(BAR - full)}] ${amount(received, total)}`;
+  return `${drawn(received / total)} ${amount(received, total)}`;
+}
+
+function drawn(share: number): string {
+  const full = Math.round(BAR * share);
+  return `[${'#'.repeat(full)}${' '.repeat(BAR - full)}]`;
 }
 
 function amount(received: number, total: number | null): string {

@@ -21,6 +21,8 @@ export interface QuantizeFileOptions {
   /** Pictures to calibrate with, uint8 1×H×W×3 in the model's size and order of colours. */
   pictures: (input: ModelDescription['input']) => Promise<Uint8Array[]>;
   log: (message: string) => void;
+  /** Hears how much of the work is done, 0…1. */
+  onProgress: (share: number) => void;
 }
 
 export interface QuantizeReport {
@@ -42,7 +44,11 @@ export async function quantizeFile(options: QuantizeFileOptions): Promise<Quanti
   const pictures = await options.pictures(description.input);
   options.log(`${pictures.length} pictures`);
   const { models, ...result } = await understood(options.file, () =>
-    quantizeModel(model, description.input, pictures, { output: description.output.name, log: options.log }),
+    quantizeModel(model, description.input, pictures, {
+      output: description.output.name,
+      log: options.log,
+      onProgress: options.onProgress,
+    }),
   );
   const cpu = finish(models.cpu, description);
   const tensorrt = finish(models.tensorrt, description);

@@ -83,7 +83,7 @@ test('lookout model quantize writes a model for the CPU and one for TensorRT', a
   assert.match(stdout, /^written +.*q\.onnx, \d+ bytes, for the CPU$/m);
   assert.match(stdout, /^ranges +(minmax|percentile|mse)(, equalised)?: answers within [\d.]+ dB$/m);
   assert.match(stdout, /^agreement +\d/m);
-  assert.match(stdout, /^pictures +12$/m);
+  assert.match(stdout, /^pictures +12, of which 3 were held back/m);
   const cpu = await loadModel({ file: join(folder, 'q.onnx') }, '/');
   const tensorrt = await loadModel({ file: join(folder, 'q.tensorrt.onnx') }, '/');
   assert.deepEqual([cpu.description.input.type, tensorrt.description.input.type], ['uint8', 'float32']);
@@ -100,7 +100,8 @@ test('lookout model quantize takes its pictures from a camera', async () => {
     pictures: number;
     result: { choices: unknown[]; layers: unknown[] };
   };
-  assert.deepEqual([report.pictures, report.result.choices.length], [5, 6]);
+  assert.equal(report.pictures, 5);
+  assert.ok(report.result.choices.length >= 6);
   assert.ok(report.result.layers.length > 60);
 });
 

@@ -25,12 +25,27 @@ export async function outputsOf(
   return answers;
 }
 
-/** Signal-to-noise ratio of one set of answers against another, in dB. */
+/**
+ * Signal-to-noise ratio of one set of answers against another, in dB. Of probabilities the logarithms are compared,
+ * so that pictures with one clear answer do not outweigh all others.
+ */
 export function answerRatio(expected: readonly Float32Array[], found: readonly Float32Array[]): number {
   const powers = { signal: 0, noise: 0 };
-  for (const [index, row] of expected.entries()) add(powers, row, found[index]!);
+  for (const [index, row] of expected.entries()) add(powers, evidence(row), evidence(found[index]!));
   return decibels(powers);
 }
+
+/** Logits, or what they must have been up to a common number: logarithms of probabilities with mean 0. */
+function evidence(answers: Float32Array): Float32Array {
+  const sum = answers.reduce((total, value) => total + value, 0);
+  if (Math.abs(sum - 1) > 0.01 || answers.some((value) => value < 0)) return answers;
+  const logarithms = answers.map((value) => Math.log(Math.max(value, LEAST_PROBABILITY)));
+  const mean = logarithms.reduce((total, value) => total + value, 0) / logarithms.length;
+  return logarithms.map((value) => value - mean);
+}
+
+/** Smaller ones are noise anyway. */
+const LEAST_PROBABILITY = 1e-6;
 
 /** Share of the pictures for which both have the same first answer. */
 export function agreement(expected: readonly Float32Array[], found: readonly Float32Array[]): number {
@@ -40,16 +55,15 @@ export function agreement(expected: readonly Float32Array[], found: readonly Flo
 
 /**
  * Signal-to-noise ratio of every quantised value against its float form, in the order of the graph.
- * @param inputs what the float model and the quantised one are fed; few, as all values are kept meanwhile
+ * @param inputs few, as all values are kept meanwhile
  */
 export async function layerRatios(
   float: OnnxModel,
-  { model, whole }: Emitted,
-  values: readonly string[],
-  inputs: { float: readonly ModelInput[]; whole: readonly ModelInput[] },
+  { model, whole, rounded: values }: Emitted,
+  inputs: readonly ModelInput[],
 ): Promise<{ name: string; decibels: number }[]> {
   const expected = new Map(values.map((name) => [name, [] as Float32Array[]]));
-  await observe(float, values, inputs.float, (name, numbers) => {
+  await observe(float, values, inputs, (name, numbers) => {
     expected.get(name)!.push(Float32Array.from(numbers));
   });
   const ratios = new Map(values.map((name) => [name, { signal: 0, noise: 0 }]));
@@ -62,7 +76,7 @@ export async function layerRatios(
     add(ratios.get(value)!, expected.get(value)!.shift()!, real);
   };
   const type = bytes === 'uint8' ? DataType.uint8 : DataType.int8;
-  await observe(model, [...valueBehind.keys()], inputs.whole, watch, type);
+  await observe(model, [...valueBehind.keys()], inputs, watch, type);
   return values.map((name) => ({ name, decibels: decibels(ratios.get(name)!) }));
 }
 

@@ -20,6 +20,8 @@ export interface Emitted {
   model: OnnxModel;
   /** Value of the float graph → its whole numbers in the model, with their meaning. */
   whole: Map<string, { name: string; quantization: Quantization }>;
+  /** The values among them that were computed on whole numbers, in the order of the graph. */
+  rounded: string[];
 }
 
 /** @param ranges of every value that gets a scale */
@@ -79,10 +81,11 @@ class Emitter {
       if (value.whole && value.quantization)
         whole.set(name, { name: value.whole, quantization: value.quantization });
     }
-    return { model, whole };
+    const rounded = steps.flatMap((step) => (step.kind === 'integer' && step.rounded ? [step.output] : []));
+    return { model, whole, rounded };
   }
 
-  #integer({ node, output, activation }: Extract<Step, { kind: 'integer' }>): void {
+  #integer({ node, output, activation, rounded }: Extract<Step, { kind: 'integer' }>): void {
     const inputs = isWeighted(this.#source, node)
       ? this.#weighted(node)
       : node.inputs.map((name) => this.#dequantized(name));
@@ -90,6 +93,10 @@ class Emitter {
     if (activation && this.#target === 'tensorrt') {
       const bounds = activation.inputs.slice(1).map((name) => (name ? this.#realOf(name) : ''));
       real = this.#graph.node(activation.op, [real, ...bounds], activation.attributes, `${output}_active`);
+    }
+    if (!rounded) {
+      this.#set(output, { real });
+      return;
     }
     this.#set(output, {
       whole: this.#quantize(output, real, activation),

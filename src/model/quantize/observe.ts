@@ -13,11 +13,15 @@ export interface Statistics {
   /** Mean and largest size of each channel (the second dimension). */
   channelMeans: Float64Array;
   channelSizes: Float64Array;
+  /** Elements of the value, for one picture. */
+  size: number;
   /** How often the value lay in each of equal parts of min…max. */
   histogram: Float64Array;
 }
 
 const BINS = 2048;
+/** Of each picture about so many elements of a value are counted. */
+const COUNTED = 20_000;
 
 /**
  * Calls `watch` with every value of `names` for every input.
@@ -51,29 +55,44 @@ export async function observe(
   }
 }
 
-/** Runs twice over the inputs: once for the limits, once to count in between. */
+/**
+ * Runs twice over the inputs: once for the limits, once to count in between.
+ * @param onProgress hears the share of the work that is done, 0…1
+ */
 export async function gather(
   model: OnnxModel,
   names: readonly string[],
   inputs: readonly ModelInput[],
+  onProgress: (share: number) => void = () => {},
 ): Promise<Map<string, Statistics>> {
   const statistics = new Map<string, Statistics>();
+  let done = 0;
+  const count = (name: string) => {
+    if (name === names.at(-1)) onProgress(++done / (2 * inputs.length));
+  };
   await observe(model, names, inputs, (name, values, dims) => {
     const channels = dims.length > 1 ? dims[1]! : 1;
-    const known = statistics.get(name) ?? empty(channels);
+    const known = statistics.get(name) ?? empty(channels, values.length);
     statistics.set(name, known);
     widen(known, values, channels, inputs.length);
+    count(name);
   });
   await observe(model, names, inputs, (name, values) => {
     const { min, max, histogram } = statistics.get(name)!;
     const width = BINS / Math.max(max - min, 1e-12);
-    for (const value of values) histogram[Math.min(BINS - 1, Math.floor((value - min) * width))]!++;
+    // An odd step, so that no column of the picture is left out.
+    const step = Math.floor(values.length / COUNTED / 2) * 2 + 1;
+    for (let i = 0; i < values.length; i += step) {
+      histogram[Math.min(BINS - 1, Math.floor((values[i]! - min) * width))]!++;
+    }
+    count(name);
   });
   return statistics;
 }
 
-function empty(channels: number): Statistics {
+function empty(channels: number, size: number): Statistics {
   return {
+    size,
     min: Infinity,
     max: -Infinity,
     channelMeans: new Float64Array(channels),

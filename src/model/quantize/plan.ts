@@ -24,29 +24,34 @@ export type Step =
       output: string;
       /** A Relu or Clip behind the node, which the limits of the whole numbers can replace. */
       activation: FloatNode | null;
+      /** Whether the output is rounded to whole numbers, too: the last matrix product's is not. */
+      rounded: boolean;
     }
   | { kind: 'moving'; node: FloatNode }
   /** A DequantizeLinear of the float graph, such as that of the pixels: its scale is given. */
   | { kind: 'given'; node: FloatNode; scale: number; zeroPoint: number }
   | { kind: 'float'; node: FloatNode };
 
-export function planQuantization(graph: FloatGraph): Step[] {
+/** @param real outputs of nodes that shall work on real numbers */
+export function planQuantization(graph: FloatGraph, real: ReadonlySet<string> = new Set()): Step[] {
   const uses = useCounts(graph);
   const users = new Map(graph.nodes.map((node) => [node.inputs[0]!, node]));
   const steps: Step[] = [];
   const absorbed = new Set<FloatNode>();
+  const last = graph.nodes.findLast((node) => isInteger(graph, node));
   const whole = new Set<string>();
   for (const node of graph.nodes) {
     if (absorbed.has(node)) continue;
     const [output] = node.outputs as [string];
     const given = givenScale(graph, node);
-    if (isInteger(graph, node)) {
-      const next = users.get(output);
+    if (isInteger(graph, node) && !real.has(output)) {
+      const rounded = node !== last || (node.op !== 'Gemm' && node.op !== 'MatMul');
+      const next = rounded ? users.get(output) : undefined;
       const activation = next && uses.get(output) === 1 && activationRange(graph, next) ? next : null;
       if (activation) absorbed.add(activation);
       const scaled = activation?.outputs[0] ?? output;
-      whole.add(scaled);
-      steps.push({ kind: 'integer', node, output: scaled, activation });
+      if (rounded) whole.add(scaled);
+      steps.push({ kind: 'integer', node, output: scaled, activation, rounded });
     } else if (MOVING.has(node.op) && whole.has(node.inputs[0]!)) {
       whole.add(output);
       steps.push({ kind: 'moving', node });
@@ -69,6 +74,7 @@ export function scaledValues(graph: FloatGraph, steps: readonly Step[]): string[
       for (const input of step.node.inputs) {
         if (input && !whole.has(input) && !graph.constants.has(input)) wanted.add(input);
       }
+      if (!step.rounded) continue;
       wanted.add(step.output);
     }
     if (step.kind !== 'float') whole.add(step.kind === 'integer' ? step.output : step.node.outputs[0]!);

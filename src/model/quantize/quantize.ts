@@ -3,25 +3,29 @@
  *
  *   float model ─▶ simplify ─▶ bytes in ─▶ observe ─▶ (equalise ─▶ observe) ─▶ correct biases ─▶ emit
  *                                             │                                                   ▲
- *                                             └────────────── ranges by the best method ──────────┘
+ *                                             └── ranges by the best method, first layers real ───┘
+ *
+ * Every fourth picture is held back: on those the ways are compared, and the agreement is counted.
  */
 import type { ModelDescription } from '../description.ts';
 import type { OnnxModel } from '../onnx.ts';
+import { type Candidate, emitCandidate, type Manner, makeCandidate, withRealInput } from './candidate.ts';
 import { agreement, answerRatio, layerRatios, outputsOf } from './compare.ts';
 import { dequantized, isQuantized } from './dequantize.ts';
-import { type Emitted, emitQuantized, type Target } from './emit.ts';
+import type { Emitted, Target } from './emit.ts';
 import { type FloatGraph, readFloatGraph, writeFloatGraph } from './float-graph.ts';
-import { gather, type ModelInput, type Statistics } from './observe.ts';
-import { type PixelForm, takeBytes, takeReals } from './pixels.ts';
-import { planQuantization, type Step, scaledValues, weightedInputs } from './plan.ts';
-import { chooseRange, RANGE_METHODS, type RangeMethod } from './ranges.ts';
+import type { ModelInput, Statistics } from './observe.ts';
+import { type PixelForm, takeBytes } from './pixels.ts';
+import { RANGE_METHODS, type RangeMethod } from './ranges.ts';
 import { simplify } from './simplify.ts';
-import { correctBiases, equalise } from './weights.ts';
+import { equalise, type Layer, weightedLayers } from './weights.ts';
 
 /** How a model was quantised, chosen by the least error of its answers. */
 export interface Choice {
   ranges: RangeMethod;
   equalised: boolean;
+  /** The first layers, which compute with real numbers, and their share of the multiply-adds. */
+  real: { layers: string[]; share: number };
   /** Signal-to-noise ratio of the answers, in dB. */
   decibels: number;
 }
@@ -30,9 +34,10 @@ export interface Quantized {
   models: Record<Target, { model: OnnxModel; input: PixelForm }>;
   /** Every way that was tried, the best first. */
   choices: Choice[];
-  /** Share of the pictures for which float and int8 (cpu) agree on the first answer. */
-  agreement: number;
-  /** Signal-to-noise ratio of every layer, in dB. */
+  /** Pictures that were held back, and the share of them for which float and int8 agree on the first answer. */
+  held: number;
+  agreement: Record<Target, number>;
+  /** Signal-to-noise ratio of every layer and of the answers, in dB. */
   layers: { name: string; decibels: number }[];
 }
 
@@ -41,11 +46,18 @@ export interface QuantizeOptions {
   output: string;
   methods?: readonly RangeMethod[];
   log?: (message: string) => void;
+  /** Hears how much of the work is done, 0…1. */
+  onProgress?: (share: number) => void;
 }
 
-/** Pictures on which the ways are compared, and on which every layer is: both take memory and time. */
-const TRIED_ON = 48;
+const HOLD_EVERY = 4;
+/** Pictures on which every layer is compared: all values are kept meanwhile. */
 const LAYERS_ON = 2;
+/** What the first layers may cost in real numbers, as a share of all multiply-adds, and what each must gain. */
+const MOST_REAL = 0.1;
+const LEAST_GAIN_DB = 0.5;
+/** Share of the work that looking at the pictures takes, for each of the two candidates. */
+const LOOKING = 0.4;
 
 /**
  * @param model float, or quantised already, then its float form is quantised anew
@@ -57,74 +69,99 @@ export async function quantizeModel(
   model: OnnxModel,
   input: ModelDescription['input'],
   pictures: readonly Uint8Array[],
-  { output, methods = RANGE_METHODS, log = () => {} }: QuantizeOptions,
+  { output, methods = RANGE_METHODS, log = () => {}, onProgress = () => {} }: QuantizeOptions,
 ): Promise<Quantized> {
   const { graph, form } = prepare(model, input);
   const inputs = pictures.map((picture) => elements(picture, form));
-  const tried = inputs.slice(0, TRIED_ON);
+  const enough = inputs.length >= HOLD_EVERY;
+  const held = enough ? inputs.filter((_, index) => index % HOLD_EVERY === 0) : inputs;
+  const shown = enough ? inputs.filter((_, index) => index % HOLD_EVERY !== 0) : inputs;
   const float = writeFloatGraph(graph);
-  const expected = await outputsOf(float, output, tried);
+  const expected = await outputsOf(float, output, held);
+  const found: Tried[] = [];
+  const attempt = async (candidate: Candidate, manner: Manner, real: Choice['real']): Promise<Tried> => {
+    const emitted = emitCandidate(candidate, manner, 'cpu');
+    const decibels = answerRatio(expected, await outputsOf(emitted.model, output, held));
+    const choice = { ranges: manner.ranges, equalised: candidate.equalised, real, decibels };
+    log(describe(choice));
+    const tried = { candidate, manner, emitted, choice };
+    found.push(tried);
+    return tried;
+  };
 
-  let best: { choice: Choice; emitted: Emitted; candidate: Candidate } | null = null;
-  const choices: Choice[] = [];
   let statistics: ReadonlyMap<string, Statistics> | null = null;
   for (const equalised of [false, true]) {
-    const candidate = await makeCandidate(equalised ? equalise(graph, statistics!) : graph, inputs);
+    const seen = (share: number) => onProgress(LOOKING * (share + (equalised ? 1 : 0)));
+    const source: FloatGraph = statistics ? equalise(graph, statistics) : graph;
+    const candidate = await makeCandidate(source, equalised, shown, seen);
     statistics ??= candidate.statistics;
-    for (const method of methods) {
-      const emitted = emit(candidate, method, 'cpu');
-      const ratio = answerRatio(expected, await outputsOf(emitted.model, output, tried));
-      const choice = { ranges: method, equalised, decibels: ratio };
-      log(`${method}${equalised ? ', equalised' : ''}: answers within ${ratio.toFixed(1)} dB`);
-      choices.push(choice);
-      if (!best || ratio > best.choice.decibels) best = { choice, emitted, candidate };
-    }
+    for (const ranges of methods) await attempt(candidate, { ranges, real: new Set() }, NOTHING_REAL);
   }
-  const { choice, emitted, candidate } = best!;
-  const found = await outputsOf(emitted.model, output, inputs);
-  const compared = { float: inputs.slice(0, LAYERS_ON), whole: inputs.slice(0, LAYERS_ON) };
-  const values = candidate.steps.flatMap((step) => (step.kind === 'integer' ? [step.output] : []));
+  let best = bestOf(found);
+  for (const real of realStarts(weightedLayers(best.candidate.graph, best.candidate.statistics))) {
+    const tried = await attempt(best.candidate, { ...best.manner, real: new Set(real.layers) }, real);
+    if (tried.choice.decibels > best.choice.decibels + LEAST_GAIN_DB) best = tried;
+  }
+
+  const { candidate, manner, emitted, choice } = best;
+  const tensorrt = withRealInput(candidate, form);
+  const models = {
+    cpu: { model: emitted.model, input: form },
+    tensorrt: { model: emitCandidate(tensorrt.candidate, manner, 'tensorrt').model, input: tensorrt.form },
+  };
+  const reals = held.map((one) => asFed(one, form, tensorrt.form));
+  const agreed = {
+    cpu: agreement(expected, await outputsOf(models.cpu.model, output, held)),
+    tensorrt: agreement(expected, await outputsOf(models.tensorrt.model, output, reals)),
+  };
+  onProgress(1);
+  const layers = await layerRatios(writeFloatGraph(candidate.graph), emitted, held.slice(0, LAYERS_ON));
   return {
-    models: {
-      cpu: { model: emitted.model, input: form },
-      tensorrt: forTensorRt(candidate, choice.ranges, form),
-    },
-    choices: choices.sort((a, b) => b.decibels - a.decibels),
-    agreement: agreement(await outputsOf(float, output, inputs), found),
-    layers: await layerRatios(writeFloatGraph(candidate.graph), emitted, values, compared),
+    models,
+    choices: [choice, ...others(found, best)],
+    held: held.length,
+    agreement: agreed,
+    layers: [...layers, { name: output, decibels: choice.decibels }],
   };
 }
 
-/** A float graph with everything that is known about its values. */
-interface Candidate {
-  graph: FloatGraph;
-  steps: Step[];
-  statistics: ReadonlyMap<string, Statistics>;
+interface Tried {
+  candidate: Candidate;
+  manner: Manner;
+  emitted: Emitted;
+  choice: Choice;
 }
 
-async function makeCandidate(graph: FloatGraph, inputs: readonly ModelInput[]): Promise<Candidate> {
-  const steps = planQuantization(graph);
-  const values = [...new Set([...scaledValues(graph, steps), ...weightedInputs(steps)])];
-  return { graph, steps, statistics: await gather(writeFloatGraph(graph), values, inputs) };
+const NOTHING_REAL: Choice['real'] = { layers: [], share: 0 };
+
+function bestOf(found: readonly Tried[]): Tried {
+  return found.reduce((best, tried) => (tried.choice.decibels > best.choice.decibels ? tried : best));
 }
 
-function emit({ graph, steps, statistics }: Candidate, method: RangeMethod, target: Target): Emitted {
-  const ranges = new Map([...statistics].map(([name, seen]) => [name, chooseRange(seen, method)]));
-  const corrected = correctBiases(graph, statistics);
-  const renewed = new Map(graph.nodes.map((node, index) => [node, corrected.nodes[index]!]));
-  const again = steps.map((step): Step => ({ ...step, node: renewed.get(step.node)! }));
-  return emitQuantized(corrected, again, ranges, target);
+function others(found: readonly Tried[], best: Tried): Choice[] {
+  const rest = found.filter((tried) => tried !== best).map(({ choice }) => choice);
+  return rest.sort((a, b) => b.decibels - a.decibels);
 }
 
-/** TensorRT takes no uint8: its form of the model takes real numbers, scaled by whoever feeds it. */
-function forTensorRt(candidate: Candidate, method: RangeMethod, form: PixelForm) {
-  const reals = takeReals(candidate.graph, form);
-  const { model } = emit(
-    { ...candidate, graph: reals.graph, steps: planQuantization(reals.graph) },
-    method,
-    'tensorrt',
-  );
-  return { model, input: reals.form };
+/**
+ * The first layer, the first two and so on, while they are a small part of the work: rounding hurts most where few
+ * channels carry the whole picture.
+ */
+function realStarts(layers: readonly Layer[]): Choice['real'][] {
+  const all = layers.reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0);
+  const starts: Choice['real'][] = [];
+  let share = 0;
+  for (const [index, { multiplyAdds }] of layers.entries()) {
+    share += multiplyAdds / all;
+    if (share > MOST_REAL) break;
+    starts.push({ layers: layers.slice(0, index + 1).map(({ name }) => name), share });
+  }
+  return starts;
+}
+
+function describe({ ranges, equalised, real, decibels }: Choice): string {
+  const start = real.layers.length > 0 ? `, first ${real.layers.length} in float` : '';
+  return `${ranges}${equalised ? ', equalised' : ''}${start}: answers within ${decibels.toFixed(1)} dB`;
 }
 
 function prepare(model: OnnxModel, input: ModelDescription['input']): { graph: FloatGraph; form: PixelForm } {
@@ -148,4 +185,9 @@ function elements(picture: Uint8Array, { type, layout, mean, scale }: PixelForm)
     result[to] = (picture[i]! - mean[channel]!) * scale[channel]!;
   }
   return result;
+}
+
+/** The input of one form as that of another: bytes become reals where the form for TensorRT wants those. */
+function asFed(input: ModelInput, from: PixelForm, to: PixelForm): ModelInput {
+  return from === to ? input : elements(input as Uint8Array, to);
 }

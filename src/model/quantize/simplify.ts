@@ -3,11 +3,12 @@ import { OPSET } from '../graph.ts';
 import { type FloatGraph, type FloatNode, floatConstant, integers, useCounts } from './float-graph.ts';
 
 /**
- * Writes old forms of operators in today's, folds batch normalisation into the convolution before it, and makes a
- * mean over all pixels a global average pool. The results stay the same.
+ * Writes old forms of operators in today's, folds batch normalisation into the convolution before it, makes a mean
+ * over all pixels a global average pool, and the last convolution behind it a matrix product. The results stay the
+ * same.
  */
 export function simplify(graph: FloatGraph): FloatGraph {
-  return poolMeans(foldNormalisation(modernise(graph)));
+  return multiplyLast(poolMeans(foldNormalisation(modernise(graph))));
 }
 
 /** Attributes that have become inputs since: Clip's in opset 11, those of Squeeze and Unsqueeze in opset 13. */
@@ -94,4 +95,39 @@ function poolMeans(graph: FloatGraph): FloatGraph {
     return [{ ...pool, outputs: [`${output}_pooled`] }, flat];
   });
   return { ...graph, constants, nodes };
+}
+
+/**
+ * A last convolution that sees one pixel only is a matrix product, and of those ONNX Runtime has one that takes whole
+ * numbers and gives real ones.
+ */
+function multiplyLast(graph: FloatGraph): FloatGraph {
+  const makers = new Map(graph.nodes.map((node) => [node.outputs[0]!, node]));
+  const last = graph.nodes.findLast(({ op }) => op === 'Conv' || op === 'Gemm' || op === 'MatMul');
+  const weights = graph.constants.get(last?.inputs[1] ?? '');
+  if (last?.op !== 'Conv' || !weights || !seesPooled(makers, last)) return graph;
+  const [to, from, ...kernel] = weights.dims as [number, number, ...number[]];
+  const { group = 1, pads = [] } = last.attributes;
+  const padded = (pads as number[]).some((pad) => pad !== 0);
+  if (group !== 1 || padded || kernel.some((size) => size !== 1)) return graph;
+  const [output] = last.outputs as [string];
+  const [input, , bias] = last.inputs as [string, string, string | undefined];
+  const names = { flat: `${output}_flat`, matrix: `${output}_matrix`, product: `${output}_product` };
+  const constants = new Map(graph.constants);
+  constants.set(names.matrix, { data: weights.data, dims: [to, from] });
+  constants.set(`${output}_shape`, { data: BigInt64Array.of(0n, -1n, 1n, 1n), dims: [4] });
+  const terms = [names.flat, names.matrix, ...(bias ? [bias] : [])];
+  const product: FloatNode[] = [
+    { op: 'Flatten', inputs: [input], outputs: [names.flat], attributes: { axis: 1 } },
+    { op: 'Gemm', inputs: terms, outputs: [names.product], attributes: { transB: 1 } },
+    { op: 'Reshape', inputs: [names.product, `${output}_shape`], outputs: [output], attributes: {} },
+  ];
+  return { ...graph, constants, nodes: graph.nodes.flatMap((node) => (node === last ? product : [node])) };
+}
+
+/** Whether the input is the output of a global pool, perhaps with an activation between. */
+function seesPooled(makers: ReadonlyMap<string, FloatNode>, node: FloatNode): boolean {
+  const maker = makers.get(node.inputs[0]!);
+  if (maker?.op === 'Relu' || maker?.op === 'Clip') return seesPooled(makers, maker);
+  return maker?.op === 'GlobalAveragePool';
 }

@@ -1,7 +1,7 @@
 /** The weights of convolutions and matrix products: quantising them, and making up for what that costs. */
 import { type FloatGraph, type FloatNode, floatConstant, useCounts } from './float-graph.ts';
 import type { Statistics } from './observe.ts';
-import { activationRange } from './plan.ts';
+import { activationRange, planQuantization } from './plan.ts';
 
 const WEIGHTED = new Set(['Conv', 'Gemm', 'MatMul']);
 
@@ -15,29 +15,67 @@ export function isWeighted(graph: FloatGraph, node: FloatNode): boolean {
   return WEIGHTED.has(node.op) && floatConstant(graph, node.inputs[1]) !== null;
 }
 
+/** A convolution or matrix product with constant weights. */
+export interface Layer {
+  /** Its output. */
+  name: string;
+  multiplyAdds: number;
+}
+
+/** The layers that the multiply-adds are spent in, in the order of the graph. */
+export function weightedLayers(graph: FloatGraph, statistics: ReadonlyMap<string, Statistics>): Layer[] {
+  return planQuantization(graph).flatMap((step): Layer[] => {
+    if (step.kind !== 'integer' || !isWeighted(graph, step.node)) return [];
+    const { data, dims } = graph.constants.get(step.node.inputs[1]!)!;
+    const channels = dims[outputAxis(step.node, dims)]!;
+    const outputs = step.rounded ? statistics.get(step.output)!.size : channels;
+    return [{ name: step.node.outputs[0]!, multiplyAdds: (outputs * data.length) / channels }];
+  });
+}
+
 /** The dimension of the weights along which the output channels lie. */
 export function outputAxis(node: FloatNode, dims: readonly number[]): number {
   return node.op === 'Conv' || node.attributes.transB === 1 ? 0 : dims.length - 1;
 }
 
-/** Symmetric int8 numbers, −127…127, with one scale for each channel along `axis`. */
+/**
+ * Symmetric int8 numbers, −127…127, with one scale for each channel along `axis`. Weights that were quantised before
+ * keep their numbers where these fit.
+ */
 export function quantizeWeights(
   data: Float32Array,
   dims: readonly number[],
   axis: number,
 ): { whole: Int8Array; scales: Float32Array } {
   const channelOf = alongAxis(dims, axis);
-  const scales = new Float32Array(dims[axis]!);
+  const largest = new Float64Array(dims[axis]!);
+  const steps = new Float64Array(dims[axis]!);
   for (const [index, value] of data.entries()) {
     const channel = channelOf(index);
-    scales[channel] = Math.max(scales[channel]!, Math.abs(value) / 127);
+    const size = Math.abs(value);
+    largest[channel] = Math.max(largest[channel]!, size);
+    steps[channel] = commonStep(steps[channel]!, size);
   }
-  // A channel of zeros may have any scale but 0.
-  for (let channel = 0; channel < scales.length; channel++) scales[channel] ||= 1;
+  const scales = Float32Array.from(largest, (size, channel) => {
+    const step = steps[channel]!;
+    // A channel of zeros may have any scale but 0.
+    return (size < 127.5 * step ? step : size / 127) || 1;
+  });
   const whole = Int8Array.from(data, (value, index) =>
     Math.max(-127, Math.min(127, Math.round(value / scales[channelOf(index)]!))),
   );
   return { whole, scales };
+}
+
+/** Remainders smaller than this share come from the precision of float32. */
+const PRECISION = 1e-4;
+
+/** The largest number that both are multiples of (Euclid's algorithm); tiny for numbers that were never whole. */
+function commonStep(a: number, b: number): number {
+  let [large, small] = a > b ? [a, b] : [b, a];
+  const least = large * PRECISION;
+  while (small > least) [large, small] = [small, Math.abs(large - Math.round(large / small) * small)];
+  return large;
 }
 
 /**
@@ -73,12 +111,17 @@ export function equalise(graph: FloatGraph, statistics: ReadonlyMap<string, Stat
 /**
  * Takes the mean error that rounding the weights causes off the biases: Δb = −Σ ΔW · E[x], for each channel
  * (Nagel et al. 2019). Without it MobileNetV2 loses a tenth of its answers.
+ * @param real outputs of nodes whose weights stay as they are
  */
-export function correctBiases(graph: FloatGraph, statistics: ReadonlyMap<string, Statistics>): FloatGraph {
+export function correctBiases(
+  graph: FloatGraph,
+  statistics: ReadonlyMap<string, Statistics>,
+  real: ReadonlySet<string> = new Set(),
+): FloatGraph {
   const constants = new Map(graph.constants);
   const nodes = graph.nodes.map((node) => {
     const means = statistics.get(node.inputs[0] ?? '')?.channelMeans;
-    if (!means || !isWeighted(graph, node) || node.op === 'MatMul') return node;
+    if (!means || !isWeighted(graph, node) || node.op === 'MatMul' || real.has(node.outputs[0]!)) return node;
     const { data, dims } = graph.constants.get(node.inputs[1]!)! as { data: Float32Array; dims: number[] };
     const axis = outputAxis(node, dims);
     const { whole, scales } = quantizeWeights(data, dims, axis);

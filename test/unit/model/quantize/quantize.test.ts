@@ -136,7 +136,7 @@ describe('a float graph keeps its answers', () => {
 describe('a quantised network', () => {
   test('answers nearly what the float one does, on the CPU and in the form for TensorRT', async () => {
     const model = network();
-    const { models, choices, layers, agreement } = await quantizeModel(model, input, pictures, {
+    const { models, choices, layers, agreement, held } = await quantizeModel(model, input, pictures, {
       output: 'logits',
     });
     let [signal, cpuNoise, tensorrtNoise] = [0, 0, 0];
@@ -154,17 +154,44 @@ describe('a quantised network', () => {
     const decibels = (noise: number) => 10 * Math.log10(signal / noise);
     assert.ok(decibels(cpuNoise) > 25, `cpu ${decibels(cpuNoise)} dB`);
     assert.ok(decibels(tensorrtNoise) > 18, `tensorrt ${decibels(tensorrtNoise)} dB`);
-    assert.ok(agreement > 0.9);
-    assert.equal(choices.length, 6);
-    assert.ok(choices[0]!.decibels >= choices[5]!.decibels);
+    assert.ok(agreement.cpu >= 0.9 && agreement.tensorrt >= 0.8, JSON.stringify(agreement));
+    assert.equal(held, 10);
+    const integer = choices.filter(({ real }) => real.layers.length === 0);
+    assert.equal(integer.length, 6);
+    assert.ok(choices.every(({ real }) => real.share <= 0.1));
     assert.deepEqual(
       layers.map(({ name }) => name),
       ['six', 'relu', 'third', 'sum', 'pooled_pooled', 'logits'],
     );
     assert.ok(
-      layers.every((layer) => layer.decibels > 15),
+      layers.every((layer) => layer.decibels > 12),
       JSON.stringify(layers),
     );
+  });
+
+  test('multiplies in whole numbers behind a pool and answers in real ones', async () => {
+    const g = new GraphBuilder('head');
+    const x = g.input('x', 'float', [1, 3, SIDE, SIDE]);
+    const one = g.node('Conv', [x, g.constant('w1', normal(24), [8, 3, 1, 1])], {}, 'one');
+    const pooled = g.node('GlobalAveragePool', [one], {}, 'pooled');
+    const head = [pooled, g.constant('w2', normal(40), [5, 8, 1, 1]), g.constant('b2', normal(5), [5])];
+    const answer = g.node('Conv', head, { kernel_shape: [1, 1] }, 'answer');
+    g.node('Flatten', [answer], {}, 'logits');
+    g.output('logits', [1, 5]);
+    const model = g.build();
+    const { models } = await quantizeModel(model, input, pictures, { output: 'logits', methods: ['minmax'] });
+    const { node } = models.cpu.model.graph;
+    const product = node.find(({ opType }) => opType === 'Gemm')!;
+    const after = node.filter((user) => user.input.includes(product.output[0]!));
+    assert.deepEqual(
+      after.map(({ opType }) => opType),
+      ['Reshape'],
+    );
+    for (const picture of pictures.slice(0, 5)) {
+      const expected = (await runModel(model, planes(picture))).logits!;
+      const found = (await runModel(models.cpu.model, picture)).logits!;
+      assert.ok(worst(expected, found) < 0.1 * Math.max(...expected.map(Math.abs)));
+    }
   });
 
   test('has no activations left on the CPU, and only zero zero points for TensorRT', async () => {
@@ -181,7 +208,7 @@ describe('a quantised network', () => {
     const zeros = graph.node
       .filter(({ opType }) => /^(Deq|Q)uantizeLinear$/.test(opType))
       .map(({ input: names }) => graph.initializer.find(({ name }) => name === names[2])!);
-    assert.ok(zeros.length > 20);
+    assert.ok(zeros.length > 15);
     for (const zero of zeros)
       assert.ok(zero.rawData.every((value) => value === 0) && zero.dataType === 3, zero.name);
     const tensorrtOps = graph.node.map(({ opType }) => opType);

@@ -13,13 +13,23 @@ test('the numbers for activations hold zero exactly', () => {
 });
 
 test('weights are scaled channel by channel', () => {
-  const { whole, scales } = quantizeWeights(Float32Array.of(1, -2, 0, 0, 0.5, 0.25), [3, 2], 0);
-  assert.deepEqual([...whole], [64, -127, 0, 0, 127, 64]);
-  assert.deepEqual(
-    [...scales].map((s) => Math.round(s * 127 * 100) / 100),
-    [2, 127, 0.5],
-  );
-  assert.deepEqual([...quantizeWeights(Float32Array.of(1, -2, 3, 4), [2, 2], 1).whole], [42, -64, 127, 127]);
+  const data = Float32Array.of(1.2345, -2.3456, 0, 0, 0.5004, 0.2345);
+  const { whole, scales } = quantizeWeights(data, [3, 2], 0);
+  assert.deepEqual([...whole], [67, -127, 0, 0, 127, 60]);
+  const largest = [...scales].map((scale) => Math.round(scale * 127 * 1e4) / 1e4);
+  assert.deepEqual(largest, [2.3456, 127, 0.5004]);
+  const turned = quantizeWeights(Float32Array.of(1.2345, -2.3456, 3.1417, 4.1234), [2, 2], 1);
+  assert.deepEqual([...turned.whole], [50, -72, 127, 127]);
+});
+
+test('weights that were whole numbers before keep them', () => {
+  const before = [5, -3, 127, 12, 0, 44, -100, 30, 6, 200, 199, -7];
+  const data = Float32Array.from(before, (whole, index) => whole * (index < 6 ? 0.0173 : 0.0412));
+  const { whole, scales } = quantizeWeights(data, [4, 3], 0);
+  for (const [index, value] of data.slice(0, 9).entries()) {
+    assert.ok(Math.abs(whole[index]! * scales[Math.floor(index / 3)]! - value) < 1e-5);
+  }
+  assert.equal(whole[9], 127, 'numbers that do not fit are rounded');
 });
 
 /** Mostly small numbers, and one far away. */
@@ -31,6 +41,7 @@ function statistics(outliers: number): Statistics {
     min: 0,
     max: 20.48,
     histogram,
+    size: 1,
     channelMeans: new Float64Array(1),
     channelSizes: new Float64Array(1),
   };
