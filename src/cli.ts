@@ -7,6 +7,7 @@ import { classifyCommand } from './commands/classify.ts';
 import { eventsCommand } from './commands/events.ts';
 import { exportCommand } from './commands/export.ts';
 import { modelCommand } from './commands/model.ts';
+import { profileCommand } from './commands/profile.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
 import { versionCommand } from './commands/version.ts';
@@ -28,6 +29,7 @@ for (const register of [
   eventsCommand,
   exportCommand,
   modelCommand,
+  profileCommand,
   schemaCommand,
   versionCommand,
 ]) {

@@ -1,0 +1,120 @@
+/** Holds one report against another. */
+import { columns, describeMachine, figure } from './report/table.ts';
+import { ratio } from './statistics.ts';
+import { METRICS, type Metric, type Provenance, type Report, type Row } from './types.ts';
+
+export type Verdict = 'better' | 'worse' | 'the same' | 'cannot tell';
+
+/** One metric of one row in both reports. */
+export interface Difference {
+  key: string;
+  metric: Metric;
+  before: number;
+  after: number;
+  /** After ÷ before, with its 95 % confidence interval. */
+  ratio: { value: number; low: number; high: number };
+  verdict: Verdict;
+}
+
+export interface Comparison {
+  before: Provenance;
+  after: Provenance;
+  /** Fields of the provenance that differ, beside the time. */
+  changed: string[];
+  differences: Difference[];
+  /** Rows that only one of them has. */
+  onlyBefore: string[];
+  onlyAfter: string[];
+  /** What a reader should know before trusting the verdicts. */
+  warnings: string[];
+}
+
+/** Two figures whose ratio surely lies within this are the same for all purposes. */
+const SAME = 0.03;
+const USUAL_CHANGES = new Set(['at', 'load']);
+
+export function compareReports(before: Report, after: Report): Comparison {
+  const known = new Map(before.rows.map((row) => [row.key, row]));
+  const shared = after.rows.flatMap((row) => {
+    const other = known.get(row.key);
+    return other ? [[other, row] as const] : [];
+  });
+  const keys = new Set(after.rows.map(({ key }) => key));
+  return {
+    before: before.provenance,
+    after: after.provenance,
+    changed: Object.keys(before.provenance).filter((key) => {
+      const field = key as keyof Provenance;
+      return !USUAL_CHANGES.has(key) && before.provenance[field] !== after.provenance[field];
+    }),
+    differences: shared.flatMap(([a, b]) => differencesOf(a, b)),
+    onlyBefore: before.rows.filter(({ key }) => !keys.has(key)).map(({ key }) => key),
+    onlyAfter: after.rows.filter(({ key }) => !known.has(key)).map(({ key }) => key),
+    warnings: warningsOf(before, after, shared),
+  };
+}
+
+function differencesOf(a: Row, b: Row): Difference[] {
+  return (Object.keys(METRICS) as Metric[]).flatMap((metric) => {
+    const [before, after] = [a.metrics[metric], b.metrics[metric]];
+    if (!before || !after || before.value === 0) return [];
+    const found = ratio(before, after);
+    const verdict = judge(found, METRICS[metric].better);
+    return [{ key: b.key, metric, before: before.value, after: after.value, ratio: found, verdict }];
+  });
+}
+
+/** What the interval of a ratio allows to say. */
+export function judge({ low, high }: { low: number; high: number }, better: 'higher' | 'lower'): Verdict {
+  if (low >= 1 - SAME && high <= 1 + SAME) return 'the same';
+  if (low > 1) return better === 'higher' ? 'better' : 'worse';
+  if (high < 1) return better === 'higher' ? 'worse' : 'better';
+  return 'cannot tell';
+}
+
+function warningsOf(before: Report, after: Report, shared: readonly (readonly [Row, Row])[]): string[] {
+  const warnings: string[] = [];
+  if (Math.min(before.rounds, after.rounds) < 3) {
+    warnings.push(
+      'With fewer than 3 rounds the intervals are too narrow: runs differ more than parts of one run.',
+    );
+  }
+  if (before.fps !== after.fps) {
+    warnings.push(`The paced parts are not the same: ${before.fps} and ${after.fps} frames per second.`);
+  }
+  const other = shared.filter(([a, b]) => a.sha256 !== b.sha256).map(([, { point }]) => point.model);
+  if (other.length > 0)
+    warnings.push(`Not the same file under the same name: ${[...new Set(other)].join(', ')}.`);
+  for (const [name, { rows }] of Object.entries({ first: before, second: after })) {
+    const busy = rows.some(({ stamps }) => stamps.some((stamp) => (stamp.after.others_percent ?? 0) > 10));
+    if (busy) warnings.push(`Other programs were busy during the ${name}.`);
+  }
+  return warnings;
+}
+
+/** For a terminal. */
+export function describeComparison({ before, after, ...comparison }: Comparison): string {
+  const { differences, changed, onlyBefore, onlyAfter, warnings } = comparison;
+  const percent = (value: number) => `${value >= 1 ? '+' : ''}${(100 * (value - 1)).toFixed(1)}`;
+  const lines = differences.map(({ key, metric, before: a, after: b, ratio: r, verdict }) => [
+    key,
+    `${METRICS[metric].label}, ${METRICS[metric].unit}`,
+    figure(a),
+    figure(b),
+    `${percent(r.value)} %`,
+    `${percent(r.low)} … ${percent(r.high)} %`,
+    verdict,
+  ]);
+  const count = (verdict: Verdict) =>
+    differences.filter((difference) => difference.verdict === verdict).length;
+  const parts = [
+    `before: ${before.at.slice(0, 16)} ${describeMachine(before)}\nafter:  ${after.at.slice(0, 16)} ${describeMachine(after)}`,
+    ...(changed.length > 0 ? [`not the same: ${changed.join(', ')}`] : []),
+    columns(['point', 'figure', 'before', 'after', 'change', '95 % interval', 'verdict'], lines),
+    `${count('better')} better, ${count('worse')} worse, ${count('the same')} the same, ${count('cannot tell')} undecided`,
+    ...(onlyBefore.length > 0 ? [`only before: ${onlyBefore.join('; ')}`] : []),
+    ...(onlyAfter.length > 0 ? [`only after: ${onlyAfter.join('; ')}`] : []),
+    ...warnings,
+  ];
+  return `${parts.join('\n\n')}\n`;
+}

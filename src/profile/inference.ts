@@ -1,0 +1,143 @@
+/** The model by itself: the daemon's own inference threads, asked in the ways of MLPerf Inference. */
+import type { ModelDescription } from '../model/description.ts';
+import type { PreparedModel } from '../prepared.ts';
+import type { SessionInfo } from '../vision/session.ts';
+import { Slots } from '../vision/slots.ts';
+import { InferenceThreads } from '../vision/threads.ts';
+import { rates } from './recorder.ts';
+import { batches, percentile } from './statistics.ts';
+import type { Asked, Budget, InferenceAlone } from './types.ts';
+
+/** Queries that MLPerf Inference asks for at least, for each scenario; single-stream counts as in its first rules. */
+export const SINGLE_STREAM = { samples: 1, queries: 1024, percentile: 0.9 } as const;
+export const MULTI_STREAM = { samples: 8, queries: 662, percentile: 0.99 } as const;
+
+const WARM_UP = 10;
+const BATCHES = 16;
+
+/** Runs the model until each budget is used up. @throws LookoutError MODEL_* when it cannot run here */
+export async function measureInference(
+  model: PreparedModel,
+  { inferenceMs, multiStream }: Budget,
+): Promise<{ info: SessionInfo; inference: InferenceAlone }> {
+  const bench = new Bench(model);
+  try {
+    const info = await bench.ready;
+    for (let run = 0; run < WARM_UP; run++) await bench.query(2);
+    const singleStream = await stream(bench, SINGLE_STREAM, inferenceMs);
+    const multi = multiStream ? await stream(bench, MULTI_STREAM, inferenceMs) : null;
+    const fps = await bench.saturate(inferenceMs / 2);
+    return { info, inference: { fps, singleStream, multiStream: multi } };
+  } finally {
+    await bench.close();
+  }
+}
+
+/** Asks one query after the other. */
+async function stream(bench: Bench, scenario: Scenario, milliseconds: number): Promise<Asked> {
+  const latencies: number[] = [];
+  const end = performance.now() + milliseconds;
+  while (latencies.length < scenario.queries && (latencies.length === 0 || performance.now() < end)) {
+    latencies.push(await bench.query(scenario.samples));
+  }
+  const least = Math.ceil(1 / (1 - scenario.percentile));
+  return {
+    samples: scenario.samples,
+    latencies,
+    tail: batches(latencies, BATCHES, least).map((batch) =>
+      percentile(Float64Array.from(batch).sort(), scenario.percentile),
+    ),
+  };
+}
+
+interface Scenario {
+  samples: number;
+  queries: number;
+  percentile: number;
+}
+
+/** The sessions of a model and their slots, without the vision thread that fills them otherwise. */
+class Bench {
+  readonly ready: Promise<SessionInfo>;
+  readonly #threads: InferenceThreads;
+  readonly #slots: Slots;
+  readonly #free: number[];
+  readonly #busy: number[];
+  #answered: () => void = () => {};
+
+  constructor(model: PreparedModel) {
+    this.#threads = new InferenceThreads(model);
+    const { lane, ready } = this.#threads;
+    this.ready = ready;
+    this.#slots = new Slots(model.description, lane.ports.length, lane.slots);
+    for (const [slot, input] of this.#slots.inputs.entries()) fill(input, slot, model.description.input);
+    this.#free = this.#slots.inputs.map((_, slot) => slot);
+    this.#busy = lane.ports.map(() => 0);
+    for (const [session, port] of lane.ports.entries()) {
+      port.on('message', (slot: number) => {
+        this.#free.push(slot);
+        this.#busy[session]!--;
+        this.#answered();
+      });
+    }
+  }
+
+  /** Has so many samples worked on, over all sessions at once. @returns milliseconds until the last was done */
+  async query(samples: number): Promise<number> {
+    const began = performance.now();
+    let asked = 0;
+    let left = samples;
+    await new Promise<void>((resolve) => {
+      const ask = () => {
+        while (asked < samples && this.#ask()) asked++;
+      };
+      this.#answered = () => {
+        if (--left === 0) resolve();
+        else ask();
+      };
+      ask();
+    });
+    return performance.now() - began;
+  }
+
+  /** Keeps all sessions busy. @returns frames per second, batch by batch */
+  async saturate(milliseconds: number): Promise<number[]> {
+    const times = [performance.now()];
+    const end = times[0]! + milliseconds;
+    await new Promise<void>((resolve) => {
+      this.#answered = () => {
+        times.push(performance.now());
+        if (times.at(-1)! < end) while (this.#ask()) {}
+        else if (this.#free.length === this.#slots.inputs.length) resolve();
+      };
+      while (this.#ask()) {}
+    });
+    return rates(times);
+  }
+
+  async close(): Promise<void> {
+    this.#threads.discard();
+    await this.#threads.ended;
+  }
+
+  /** Hands a free slot to the session with the least to do; says whether there was one. */
+  #ask(): boolean {
+    const slot = this.#free.pop();
+    if (slot === undefined) return false;
+    const idlest = this.#busy.indexOf(Math.min(...this.#busy));
+    this.#busy[idlest]!++;
+    this.#threads.lane.ports[idlest]!.postMessage(slot);
+    return true;
+  }
+}
+
+/** Pixels that differ: some processors multiply zeros faster. */
+function fill(bytes: Uint8Array, seed: number, { type, mean, scale }: ModelDescription['input']): void {
+  const pixel = (index: number) => ((index * 7919 + seed * 104_729) >>> 3) & 255;
+  if (type !== 'float32') {
+    for (let index = 0; index < bytes.length; index++) bytes[index] = pixel(index);
+    return;
+  }
+  const floats = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+  for (let index = 0; index < floats.length; index++) floats[index] = (pixel(index) - mean[0]) * scale[0];
+}

@@ -1,0 +1,67 @@
+/** Shows how far a sweep is: as a bar with the time left on a terminal, as a line for each point elsewhere. */
+
+const BAR = 24;
+const ERASE = '\r\x1b[K';
+
+interface Screen {
+  write(text: string): unknown;
+  isTTY?: boolean;
+  columns?: number;
+}
+
+export class ProgressBar {
+  readonly #screen: Screen;
+  readonly #expectedMs: number;
+  readonly #now: () => number;
+  readonly #began: number;
+  #shown = '';
+  #last: [done: number, total: number, doing: string] = [0, 1, ''];
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param expectedMs what one step takes by the plan; what it really takes is learned */
+  constructor(screen: Screen, expectedMs: number, now: () => number = () => performance.now()) {
+    this.#screen = screen;
+    this.#expectedMs = expectedMs;
+    this.#now = now;
+    this.#began = now();
+    if (screen.isTTY) this.#timer = setInterval(() => this.#draw(), 1000).unref();
+  }
+
+  show(done: number, total: number, doing: string): void {
+    this.#last = [done, total, doing];
+    if (this.#screen.isTTY) this.#draw();
+    else if (doing) this.#screen.write(`${done + 1}/${total}  ${this.#left(done, total)} left  ${doing}\n`);
+  }
+
+  /** Takes the bar away. */
+  end(): void {
+    clearInterval(this.#timer);
+    if (this.#shown) this.#screen.write(ERASE);
+    this.#shown = '';
+  }
+
+  #draw(): void {
+    const [done, total, doing] = this.#last;
+    const full = Math.floor((BAR * done) / total);
+    const bar = `${'█'.repeat(full)}${'░'.repeat(BAR - full)}`;
+    const line = `${bar} ${done}/${total}  ${this.#left(done, total)} left  ${doing}`;
+    this.#shown = line.slice(0, (this.#screen.columns ?? 80) - 1);
+    this.#screen.write(`${ERASE}${this.#shown}`);
+  }
+
+  #left(done: number, total: number): string {
+    const elapsed = this.#now() - this.#began;
+    const each = done > 0 ? elapsed / done : this.#expectedMs;
+    // While a step goes on, its share of the time runs down.
+    const spent = done > 0 ? 0 : Math.min(elapsed, each);
+    return duration((total - done) * each - spent);
+  }
+}
+
+/** Such as `45 s`, `3 min 20 s` or `2 h 5 min`. */
+export function duration(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}

@@ -1,0 +1,18 @@
+import { loadModel } from '../model/load.ts';
+import { ModelSession } from '../vision/session.ts';
+import type { ModelRef, Provider } from './types.ts';
+
+const PROVIDERS: readonly Provider[] = ['cpu', 'cuda', 'tensorrt'];
+
+/** The execution providers that really run a model on this machine; being part of ONNX Runtime is not enough. */
+export async function workingProviders(model: ModelRef): Promise<Provider[]> {
+  const { file, description } = await loadModel(model, '/');
+  const working: Provider[] = [];
+  for (const provider of PROVIDERS) {
+    const providers: Provider[] = provider === 'cpu' ? ['cpu'] : [provider, 'cpu'];
+    const session = await ModelSession.open(file, description, { providers, threads: 1, spinning: false });
+    if (session.info.provider === provider) working.push(provider);
+    await session.release();
+  }
+  return working;
+}

@@ -1,0 +1,65 @@
+/** How the board is just now: heat, clock, throttling, and what other programs take of it. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readThermals } from '../platform/board.ts';
+import { readFrequency } from '../platform/frequency.ts';
+import { readUsage } from '../platform/usage.ts';
+import type { Stamp } from './types.ts';
+
+/** Processor time of the machine since its start, of which our own and that of our programs, in hundredths of a second. */
+interface Ticks {
+  all: number;
+  idle: number;
+  own: number;
+}
+
+export class Stamper {
+  readonly #root: string;
+  #before: Ticks | null = null;
+
+  /** @param root folder that stands for `/` */
+  constructor(root = '/') {
+    this.#root = root;
+  }
+
+  /** Looks at the board; what others took is that since the last call, null for the first. */
+  async stamp(): Promise<Stamp> {
+    const [thermals, frequency, ticks] = await Promise.all([
+      readThermals({ root: this.#root }),
+      readFrequency(this.#root),
+      this.#ticks(),
+    ]);
+    const others = this.#before && ticks ? share(this.#before, ticks) : null;
+    this.#before = ticks;
+    return { at: Date.now(), ...thermals, ...frequency, others_percent: others };
+  }
+
+  async #ticks(): Promise<Ticks | null> {
+    try {
+      const [line] = (await readFile(join(this.#root, 'proc/stat'), 'utf8')).split('\n', 1);
+      // proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
+      const [user, nice, system, idle, iowait, irq, softirq, steal] = line!
+        .trim()
+        .split(/\s+/)
+        .slice(1)
+        .map(Number);
+      const waiting = idle! + iowait!;
+      const { cpuMs, childrenCpuMs } = await readUsage();
+      return {
+        all: user! + nice! + system! + irq! + softirq! + steal! + waiting,
+        idle: waiting,
+        own: (cpuMs + (childrenCpuMs ?? 0)) / 10,
+      };
+    } catch {
+      return null;
+    }
+  }
+}
+
+/** What was neither idle nor ours, in percent of all cores. */
+function share(from: Ticks, to: Ticks): number | null {
+  const all = to.all - from.all;
+  if (all <= 0) return null;
+  const others = all - (to.idle - from.idle) - (to.own - from.own);
+  return Math.round(Math.max(0, (100 * others) / all));
+}

@@ -1,0 +1,57 @@
+/** A long run at full load, looked at each second: does the board get too hot, and what does it keep up? */
+import { EnergyMeter, findPowerSource } from '../platform/energy.ts';
+import { listen } from '../platform/stages.ts';
+import { settle, startDaemon, wait } from './measure.ts';
+import { Stamper } from './stamp.ts';
+import { summarise } from './statistics.ts';
+import type { SustainSample } from './types.ts';
+import { isSettled } from './verdict.ts';
+
+/** Runs until the heat has settled, `seconds` are over, or `signal` aborts; tells of each second. */
+export async function sustain(
+  { config, seconds }: { config: string; seconds: number },
+  signal: AbortSignal,
+  tell: (sample: SustainSample) => void,
+): Promise<null> {
+  const { daemon, stop } = await startDaemon(config);
+  const power = await findPowerSource();
+  const meter = power && new EnergyMeter(power);
+  const stamper = new Stamper();
+  let latencies: number[] = [];
+  const stopListening = listen((stage, milliseconds) => {
+    if (stage === 'whole') latencies.push(milliseconds);
+  });
+  try {
+    await settle(daemon);
+    await meter?.start();
+    latencies = [];
+    const samples: SustainSample[] = [];
+    const began = performance.now();
+    let last = began;
+    while (!signal.aborted && last - began < 1000 * seconds && !isSettled(samples)) {
+      await wait(1000 - ((performance.now() - began) % 1000));
+      const now = performance.now();
+      const summary = summarise(latencies);
+      latencies = [];
+      const elapsed = (now - last) / 1000;
+      last = now;
+      const joules = await meter?.lap();
+      const { temperature_c, throttled, throttle_reasons, mhz } = await stamper.stamp();
+      const sample: SustainSample = {
+        t: (now - began) / 1000,
+        fps: (summary?.count ?? 0) / elapsed,
+        latencyP50: summary?.p50 ?? null,
+        latencyP90: summary?.p90 ?? null,
+        ...{ temperature_c, throttled, throttle_reasons, mhz },
+        watts: joules === undefined ? null : joules / elapsed,
+      };
+      samples.push(sample);
+      tell(sample);
+    }
+  } finally {
+    stopListening();
+    await meter?.stop();
+    await stop();
+  }
+  return null;
+}

@@ -1,0 +1,150 @@
+/**
+ * Measures the points of a plan, each in processes of its own, round after round: what drifts meanwhile (heat, other
+ * programs) then spreads over all points instead of spoiling the last.
+ */
+import { rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { SourceConfig } from '../config/sources.ts';
+import { LookoutError, messageOf } from '../errors.ts';
+import { describe } from './models.ts';
+import { keyOf } from './plan.ts';
+import { runJob } from './process.ts';
+import { makeRow } from './rows.ts';
+import type { Budget, Failure, Measurement, ModelFacts, ModelRef, Point, Row } from './types.ts';
+import { type Work, writeConfig } from './workload.ts';
+
+export interface SweepOptions {
+  points: readonly Point[];
+  rounds: number;
+  /** What the next round may take, after so many of all were done in so much time. */
+  budget: (step: Step) => Budget;
+  models: ReadonlyMap<string, ModelRef>;
+  /** Configured cameras by name. */
+  cameras: ReadonlyMap<string, SourceConfig>;
+  /** Where everything is kept meanwhile. */
+  folder: string;
+  /** Ends the sweep; what was measured stays. */
+  signal: AbortSignal;
+  onProgress: (done: number, total: number, doing: string) => void;
+}
+
+export interface Step {
+  done: number;
+  total: number;
+  elapsedMs: number;
+}
+
+interface Progress {
+  rounds: Measurement[];
+  failures: Failure[];
+}
+
+/** A model as it is needed to measure, or why it cannot be. */
+type Ready = { facts: ModelFacts; label: string } | { failure: Failure };
+
+/** What building and profiling a model may take, and a round beside its budget. */
+const MODEL_MS = 600_000;
+const OVERHEAD_MS = 120_000;
+
+export class Sweep {
+  readonly #options: SweepOptions;
+  readonly #progress = new Map<string, Progress>();
+  readonly #models = new Map<string, Ready>();
+
+  constructor(options: SweepOptions) {
+    this.#options = options;
+  }
+
+  /** Of the points that were measured, in the order of the plan. */
+  get rows(): Row[] {
+    return this.#options.points.flatMap((point) => {
+      const progress = this.#progress.get(keyOf(point));
+      if (!progress) return [];
+      const model = this.#models.get(point.model);
+      const sha256 = model && 'facts' in model ? model.facts.sha256 : null;
+      return [makeRow(point, sha256, progress.rounds, progress.failures)];
+    });
+  }
+
+  get models(): ModelFacts[] {
+    return [...this.#models.values()].flatMap((model) => ('facts' in model ? [model.facts] : []));
+  }
+
+  /** Resolves when all is measured or the signal came. A point that fails is a row too. */
+  async run(): Promise<void> {
+    const { points, rounds, budget, signal, onProgress } = this.#options;
+    const total = points.length * rounds;
+    const began = performance.now();
+    let done = 0;
+    for (let round = 0; round < rounds; round++) {
+      for (const point of points) {
+        if (signal.aborted) return;
+        onProgress(done, total, keyOf(point));
+        await this.#round(point, budget({ done, total, elapsedMs: performance.now() - began }));
+        done++;
+      }
+    }
+    onProgress(total, total, '');
+  }
+
+  async #round(point: Point, budget: Budget): Promise<void> {
+    const { signal } = this.#options;
+    const key = keyOf(point);
+    const before = this.#progress.get(key);
+    // What a process that crashed could not do, another may; what is missing stays missing.
+    if (before?.failures.some(({ code }) => code !== 'PROFILE_CRASHED')) return;
+    const progress = before ?? { rounds: [], failures: [] };
+    try {
+      const model = await this.#ready(point.model);
+      if ('failure' in model) progress.failures.push(model.failure);
+      else progress.rounds.push(await this.#measure(point, model.label, budget));
+    } catch (error) {
+      if (signal.aborted) return;
+      progress.failures.push(failureOf(error));
+    }
+    this.#progress.set(key, progress);
+  }
+
+  async #measure(point: Point, label: string, budget: Budget): Promise<Measurement> {
+    const { models, cameras, folder, signal } = this.#options;
+    const model = models.get(point.model)!;
+    const work: Work = { point, model, label, camera: cameras.get(point.source) ?? null, folder };
+    const paced = await writeConfig(work, budget.fps);
+    const full = await writeConfig(work, null);
+    const { pipelineMs, pacedMs, inferenceMs } = budget;
+    const timeoutMs = pipelineMs + pacedMs + 3 * inferenceMs + OVERHEAD_MS;
+    try {
+      return await runJob('measure', { full, paced, budget }, { signal, timeoutMs });
+    } finally {
+      for (const file of [paced, full]) await rm(dirname(file), { recursive: true, force: true });
+    }
+  }
+
+  /** Builds a model where that is needed, and learns what it costs; once. */
+  async #ready(name: string): Promise<Ready> {
+    const known = this.#models.get(name);
+    if (known) return known;
+    const { models, folder, signal } = this.#options;
+    const model = models.get(name)!;
+    const options = { signal, timeoutMs: MODEL_MS };
+    let ready: Ready;
+    try {
+      if (model.member) await runJob('build', { member: model.member, file: model.file }, options);
+      const { facts, description } = await describe(model);
+      const measured = await runJob('facts', { model, folder }, options);
+      const { labels, background } = description;
+      const label = labels.find((candidate) => !background.includes(candidate)) ?? labels[0]!;
+      ready = { facts: { ...facts, ...measured }, label };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      ready = { failure: failureOf(error) };
+    }
+    this.#models.set(name, ready);
+    return ready;
+  }
+}
+
+function failureOf(error: unknown): Failure {
+  const code = error instanceof LookoutError ? error.code : 'INTERNAL';
+  return { code, message: messageOf(error) };
+}

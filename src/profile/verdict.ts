@@ -1,0 +1,102 @@
+/** What a long run says: whether it came to rest, whether the board slowed itself down, and what can be held. Pure. */
+import { median, percentile } from './statistics.ts';
+import type { SustainSample, SustainVerdict } from './types.ts';
+
+/** Heat has settled when it neither rose nor fell by more over the last minutes. */
+const REST_SECONDS = 180;
+const REST_DEGREES_PER_MINUTE = 0.2;
+/** Without a thermometer the rate must be as steady as this, from one third of those minutes to the next. */
+const REST_RATE = 0.02;
+/** Seconds whose rate is averaged before the worst tenth is taken for what can be held. */
+const BLOCK_SECONDS = 10;
+const WORST = 0.1;
+const START_SECONDS = 30;
+/** A fall of the rate that is worth telling. */
+const FALL = 0.03;
+
+/** Whether temperature, or where there is none the rate, has come to rest. */
+export function isSettled(samples: readonly SustainSample[]): boolean {
+  const end = samples.at(-1);
+  const first = samples[0];
+  if (!end || !first || end.t - first.t < REST_SECONDS) return false;
+  const recent = samples.filter(({ t }) => t > end.t - REST_SECONDS);
+  const heat = recent.flatMap(({ t, temperature_c }) =>
+    temperature_c === null ? [] : [[t, temperature_c] as const],
+  );
+  if (heat.length > recent.length / 2) return Math.abs(60 * slope(heat)) < REST_DEGREES_PER_MINUTE;
+  const thirds = [0, 1, 2].map((third) => {
+    const length = Math.floor(recent.length / 3);
+    return median(recent.slice(third * length, (third + 1) * length).map(({ fps }) => fps));
+  });
+  return (Math.max(...thirds) - Math.min(...thirds)) / Math.max(...thirds) < REST_RATE;
+}
+
+/** @param samples at least one */
+export function judge(samples: readonly SustainSample[]): SustainVerdict {
+  const settled = isSettled(samples);
+  const hot = samples.find(({ throttled }) => throttled === true);
+  const end = samples.at(-1)!.t;
+  const startFps = rate(samples.filter(({ t }) => t <= START_SECONDS));
+  const rest = samples.filter(({ t }) => t > end - REST_SECONDS);
+  const endFps = rate(samples.filter(({ t }) => t > end - START_SECONDS));
+  const temperatures = samples.flatMap(({ temperature_c }) => temperature_c ?? []);
+  const known = samples.some(({ throttled }) => throttled !== null);
+  const verdict = {
+    settled,
+    throttledAt: hot?.t ?? null,
+    reasons: [
+      ...new Set(samples.flatMap(({ throttled, throttle_reasons }) => (throttled ? throttle_reasons : []))),
+    ],
+    startFps,
+    endFps,
+    holdFps: settled ? held(rest) : null,
+    peakTemperature: temperatures.length > 0 ? Math.max(...temperatures) : null,
+  };
+  return { ...verdict, text: describe(verdict, known, end) };
+}
+
+function describe(verdict: Omit<SustainVerdict, 'text'>, known: boolean, seconds: number): string {
+  const { settled, throttledAt, reasons, startFps, endFps, holdFps, peakTemperature } = verdict;
+  const fps = (value: number) => `${value.toFixed(1)} fps`;
+  const parts = [
+    peakTemperature === null
+      ? 'This machine shows no temperature.'
+      : `It reached ${peakTemperature.toFixed(1)} °C${settled ? ' and came to rest' : ''}.`,
+    throttledAt === null
+      ? known
+        ? 'It did not slow itself down.'
+        : 'It does not say whether it slows itself down.'
+      : `It slowed itself down after ${Math.round(throttledAt)} s (${reasons.join(', ')}).`,
+    endFps < (1 - FALL) * startFps
+      ? `The rate fell from ${fps(startFps)} to ${fps(endFps)}.`
+      : `The rate stayed at ${fps(endFps)}.`,
+    holdFps === null
+      ? `After ${Math.round(seconds)} s it had not come to rest: run it longer to learn what it can hold.`
+      : `It can hold ${fps(holdFps)} for ever.`,
+  ];
+  return parts.join(' ');
+}
+
+/** What nine of ten stretches of 10 s reach at least. */
+function held(samples: readonly SustainSample[]): number {
+  const blocks: number[] = [];
+  for (let at = 0; at < samples.length; at += BLOCK_SECONDS)
+    blocks.push(rate(samples.slice(at, at + BLOCK_SECONDS)));
+  return percentile(Float64Array.from(blocks).sort(), WORST);
+}
+
+function rate(samples: readonly SustainSample[]): number {
+  return samples.reduce((sum, { fps }) => sum + fps, 0) / Math.max(1, samples.length);
+}
+
+/** Of a straight line through the points (least squares). */
+function slope(points: readonly (readonly [x: number, y: number])[]): number {
+  const mean = (axis: 0 | 1) => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
+  const [mx, my] = [mean(0), mean(1)];
+  let [above, below] = [0, 0];
+  for (const [x, y] of points) {
+    above += (x - mx) * (y - my);
+    below += (x - mx) ** 2;
+  }
+  return above / below;
+}
