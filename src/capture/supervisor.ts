@@ -2,8 +2,8 @@
  * Keeps one camera going: starts its source, notices when it fails or falls silent, and starts it again.
  *
  *   stopped ──start──▶ starting ──first picture──▶ online
- *                         ▲                          │ throws: offline · silent: stalled, and after a while:
- *                         └──────── backoff ◀────────┘
+ *                         ▲                          │ throws: offline
+ *                         └──────── backoff ◀────────┘ silent: stalled, and still so after a while
  */
 import type { Logger } from 'pino';
 import { LookoutError } from '../errors.ts';
@@ -183,6 +183,9 @@ export class CameraSupervisor implements Service {
     }
     if (outer.aborted) return { kind: 'aborted' };
     if (!stalled.signal.aborted) return { kind: 'failed', error, goodMs: sink.goodMs };
+    if (error instanceof LookoutError && error.code === 'CAPTURE_HANGING') {
+      return { kind: 'stalled', error, goodMs: sink.goodMs };
+    }
     const silence = new LookoutError(
       'CAPTURE_STALLED',
       `camera ${name}: expected a picture at least every ${stallMs / 1000} s, found none`,

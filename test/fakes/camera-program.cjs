@@ -1,9 +1,11 @@
 /**
- * What the fake camera programs in bin/ share. FAKE_CAMERA chooses how one behaves, as words such as
+ * What the fake camera programs in bin/ share. FAKE_CAMERA (or FAKE_CAMERA_FILE) chooses how one behaves, as words such as
  * `stall=3,flood`:
  *
  *   frames=N         ends with an error after N pictures
  *   stall=N          gives N pictures and then nothing more
+ *   stuck=N          from picture N on hangs in the kernel, on the device FAKE_CAMERA_DEVICE
+ *   garbage          gives random bytes, and more of them than was asked for
  *   flood            writes to stderr without end
  *   cut=N            gives only half of picture N, then goes on
  *   tail             with frames=N: gives half a picture more before it ends
@@ -18,10 +20,17 @@
  */
 'use strict';
 const { spawn } = require('node:child_process');
-const { appendFileSync, writeSync } = require('node:fs');
+const { randomFillSync } = require('node:crypto');
+const { appendFileSync, openSync, readFileSync, writeFileSync, writeSync } = require('node:fs');
+
+/** FAKE_CAMERA, or the content of the file FAKE_CAMERA_FILE, which a test may change between two starts. */
+function said() {
+  const file = process.env.FAKE_CAMERA_FILE;
+  return file ? readFileSync(file, 'utf8') : (process.env.FAKE_CAMERA ?? '');
+}
 
 const behaviour = new Map(
-  (process.env.FAKE_CAMERA ?? '')
+  said()
     .split(',')
     .filter(Boolean)
     .map((word) => {
@@ -90,6 +99,12 @@ function picture(number, width, height, align, chromaAlign) {
   return bytes;
 }
 
+/** Leaves the time in a file beside FAKE_CAMERA_FILE. */
+function mark(name) {
+  if (process.env.FAKE_CAMERA_FILE)
+    writeFileSync(`${process.env.FAKE_CAMERA_FILE}.${name}`, String(Date.now()));
+}
+
 /** Writes pictures to a file descriptor at a steady rate until the behaviour or a signal ends it. */
 function stream({ fd, width, height, fps, align, chromaAlign }) {
   const last = Number(behaviour.get('frames') ?? Number.POSITIVE_INFINITY);
@@ -97,10 +112,20 @@ function stream({ fd, width, height, fps, align, chromaAlign }) {
   const [resizeAt, newSize] = (behaviour.get('resize') ?? ':').split(':');
   let number = 0;
   setInterval(() => {
-    if (number >= stall) return;
+    if (number >= stall) {
+      if (number === stall) mark('stalled');
+      number++;
+      return;
+    }
     const resized = resizeAt !== '' && number >= Number(resizeAt);
     const [w, h] = resized ? size(newSize) : [width, height];
     const bytes = picture(number, w, h, align, chromaAlign);
+    if (String(number) === behaviour.get('stuck')) {
+      mark('stalled');
+      openSync(process.env.FAKE_CAMERA_DEVICE, 'r');
+    }
+    if (behaviour.has('garbage'))
+      write(fd, randomFillSync(Buffer.alloc(1 + Math.floor(Math.random() * 3 * bytes.length))));
     if (number >= last) {
       if (behaviour.has('tail')) write(fd, bytes.subarray(0, bytes.length / 2));
       fail('ERROR: *** camera frontend has timed out ***', 255);

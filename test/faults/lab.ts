@@ -55,7 +55,7 @@ export class Lab {
   readonly #env: NodeJS.ProcessEnv;
   /** Events that were seen in the database with an end, and those without one yet. */
   readonly #committed = new Map<string, EventRow>();
-  readonly #opened = new Set<string>();
+  readonly #opened = new Map<string, EventRow>();
 
   private constructor(broker: Mosquitto, recorder: Recorder, options: LabOptions) {
     const { camera, labels } = busyCamera(options.seconds ?? 1, ['person', 'car', 'cat']);
@@ -107,7 +107,7 @@ export class Lab {
   observe(): void {
     if (!existsSync(this.database)) return;
     for (const row of readEvents(this.database)) {
-      if (row.ended_at === null) this.#opened.add(row.id);
+      if (row.ended_at === null) this.#opened.set(row.id, row);
       else this.#committed.set(row.id, row);
     }
   }
@@ -165,7 +165,7 @@ export class Lab {
     for (const [id, row] of this.#committed) {
       if (row.camera === camera && JSON.stringify(byId.get(id)) !== JSON.stringify(row)) lost++;
     }
-    for (const id of this.#opened) if (!byId.has(id)) lost++;
+    for (const [id, row] of this.#opened) if (row.camera === camera && !byId.has(id)) lost++;
     const first = new Map<string, number>();
     let duplicated = 0;
     for (const [at, { id, type }] of this.told(camera).entries()) {
