@@ -87,6 +87,8 @@ export interface Detection {
   score: number;
   box: Box;
   capturedAt: number;
+  /** Name of the model that said so. */
+  model: string;
   /** The clock of the board was not set yet. */
   timeUncertain?: boolean;
 }

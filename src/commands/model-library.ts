@@ -60,14 +60,15 @@ interface AddOptions extends ConfigOption {
   name?: string;
 }
 
-/** Where models go, and which one the configuration uses. */
+/** Where models go, and which settings of the configuration name which file. */
 async function place({
   config: named,
-}: ConfigOption): Promise<{ folder: string; used: string; config: Config }> {
+}: ConfigOption): Promise<{ folder: string; used: ReadonlyMap<string, string[]>; config: Config }> {
   const { loadConfig } = await import('../config/load.ts');
   const { modelsFolder } = await import('../model/names.ts');
+  const { modelSettings } = await import('../decide/models.ts');
   const { config } = loadConfig({ file: configFile(named) });
-  return { folder: modelsFolder(config.data_dir), used: config.model.file, config };
+  return { folder: modelsFolder(config.data_dir), used: modelSettings(config), config };
 }
 
 async function add(what: string, options: AddOptions): Promise<void> {
@@ -112,7 +113,7 @@ async function list(options: ConfigOption & { json?: true }): Promise<void> {
   const { folder, used, config } = await place(options);
   const builtin = await describeBuiltin(config);
   const added = await Promise.all(
-    (await addedModels(folder)).map((model) => describeAdded(model, used === model.file)),
+    (await addedModels(folder)).map((model) => describeAdded(model, used.has(model.file))),
   );
   const available = Object.entries(loadCatalogue()).map(([name, entry]) => ({ name, ...entry }));
   if (options.json) {
@@ -222,9 +223,13 @@ async function remove(name: string, options: ConfigOption & { force?: true }): P
   const { folder, used, config } = await place(options);
   if (!isModelName(name)) throw unknownModel(name);
   const carries = (await builtinNow(config)).network === name;
-  if ((used === addedFileIn(folder, name) || (carries && used === 'builtin')) && !options.force) {
-    throw new LookoutError('MODEL_IN_USE', `model.file: the configuration uses ${name}`, {
-      hint: 'Change `model.file` first, or say --force.',
+  const settings = [
+    ...(used.get(addedFileIn(folder, name)) ?? []),
+    ...((carries && used.get('builtin')) || []),
+  ];
+  if (settings.length > 0 && !options.force) {
+    throw new LookoutError('MODEL_IN_USE', `the configuration uses ${name}: ${settings.join(', ')}`, {
+      hint: 'Name another model there first, or say --force.',
     });
   }
   if (!(await removeModel(folder, name))) throw unknownModel(name);

@@ -144,7 +144,8 @@ export class Decider {
         const score = roundScore(raw);
         if (score < this.#options.logThreshold) continue;
         const label = watched.model.compiled.names[i]!;
-        decision.detections.push({ camera, zone, label, score, box, capturedAt });
+        const { name } = watched.model;
+        decision.detections.push({ camera, zone, label, score, box, capturedAt, model: name });
       }
       for (const { track, index } of watched.tracks.values()) {
         const score = roundScore(watched.scores[index]!);

@@ -73,7 +73,15 @@ async function read(file: string, setting: string): Promise<Buffer> {
   }
 }
 
+/** What TensorFlow Lite files carry at byte 4. */
+const TFLITE = 'TFL3';
+
 function parseModel(bytes: Buffer, file: string): OnnxModel {
+  if (bytes.toString('latin1', 4, 8) === TFLITE || extname(file).toLowerCase() === '.tflite') {
+    throw new LookoutError('MODEL_CORRUPT', `${file}: expected an ONNX model, found a TensorFlow Lite one`, {
+      hint: `Convert it with \`lookout model import ${file}\` and name the .onnx file that it writes.`,
+    });
+  }
   try {
     if (bytes.length === 0) throw new Error('it is empty');
     const model = decodeModel(bytes);

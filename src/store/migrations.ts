@@ -98,6 +98,10 @@ export const MIGRATIONS: readonly string[] = [
   UPDATE outbox SET bytes = length(CAST(topic AS BLOB)) + length(CAST(payload AS BLOB));
   CREATE INDEX outbox_room ON outbox (live, id, bytes);
   `,
+  `
+  -- Which model said so; NULL in rows from before this was kept.
+  ALTER TABLE detections ADD COLUMN model TEXT;
+  `,
 ];
 
 /** The version of the schema that this program reads and writes. */

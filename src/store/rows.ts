@@ -34,6 +34,7 @@ export interface DetectionRow extends BoxColumns {
   label: string;
   score: number;
   time_uncertain: number;
+  model: string;
 }
 
 export interface OutboxColumns {
@@ -95,6 +96,7 @@ export function fromDetection(detection: Detection): DetectionRow {
     score: detection.score,
     ...boxColumns(detection.box),
     time_uncertain: Number(detection.timeUncertain ?? false),
+    model: detection.model,
   };
 }
 
@@ -157,6 +159,7 @@ export const DETECTION_COLUMNS = [
   'box_w',
   'box_h',
   'time_uncertain',
+  'model',
 ] as const satisfies readonly (keyof DetectionRow)[];
 
 export const SAMPLE_COLUMNS = [

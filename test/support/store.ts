@@ -51,6 +51,7 @@ export function detection(changes: Partial<Detection> = {}): Detection {
     score: 0.7,
     box: { x: 0, y: 0, w: 1, h: 1 },
     capturedAt: Date.UTC(2026, 0, 1),
+    model: 'demo',
     ...changes,
   };
 }

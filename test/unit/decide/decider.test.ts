@@ -301,7 +301,7 @@ test('detections are all labels of all regions from the log threshold on', () =>
       { dog: 0.29, zone: 'lawn' },
     ]),
   );
-  const common = { camera: 'door', zone: null, box: WHOLE, capturedAt: T0 + 1000 };
+  const common = { camera: 'door', zone: null, box: WHOLE, capturedAt: T0 + 1000, model: 'toy' };
   assert.deepEqual(detections, [
     { ...common, label: 'dog', score: 0.3 },
     { ...common, label: 'car', score: 0.7 },

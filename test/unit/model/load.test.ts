@@ -32,6 +32,11 @@ async function refused(code: ErrorCode, message: RegExp, config: Parameters<type
   });
 }
 
+test('a TensorFlow Lite file is named as one, with the command that converts it', async () => {
+  await put('m.onnx', Buffer.from('\x1c\0\0\0TFL3 and so on', 'latin1'));
+  await assert.rejects(load(), { code: 'MODEL_CORRUPT', hint: /`lookout model import .*m\.onnx`/ });
+});
+
 describe('a sound model', () => {
   test('without any description speaks through its graph and the labels beside it', async () => {
     await put('m.onnx', tinyModel());

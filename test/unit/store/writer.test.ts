@@ -80,6 +80,7 @@ test('detections and samples keep every field', (t) => {
     box_w: 0.5,
     box_h: 0.375,
     time_uncertain: 0,
+    model: 'demo',
   });
   const { cameras, throttle_reasons, throttled, problems, outbox_mb, ...numbers } = healthSample();
   assert.deepEqual(db.prepare('SELECT * FROM samples').get(), {
@@ -157,6 +158,49 @@ test('the oldest messages are dropped when too many wait, and the count survives
   assert.equal(writer.outboxDropped, 3);
   assert.equal(rowsIn(db, 'events'), 6);
   db.close();
+});
+
+test('messages of interest only at their time are dropped first, then the oldest, by number and by bytes', (t) => {
+  const writer = new Writer(freshDatabase(t), { maxOutbox: 100, maxOutboxBytes: 1000 });
+  const say = (id: string, live: boolean) =>
+    writer.commit(batch({ events: [{ ...entry({ id }), messages: [{ ...message(id.padEnd(76)), live }] }] }));
+  const waiting = () => writer.outbox(0, 100).map(({ payload }) => payload.trim());
+  for (const [n, live] of [false, true, false, true, false, true, false, false, false].entries()) {
+    say(`${n}${live ? ' live' : ''}`, live);
+  }
+  assert.deepEqual(waiting(), ['0', '1 live', '2', '3 live', '4', '5 live', '6', '7', '8']);
+  assert.equal(writer.outboxBytes, 9 * (76 + message('').topic.length));
+  say('9', false);
+  assert.deepEqual(waiting(), ['0', '2', '3 live', '4', '5 live', '6', '7', '8', '9']);
+  for (const id of ['10', '11', '12']) say(id, false);
+  assert.deepEqual(waiting(), ['2', '4', '6', '7', '8', '9', '10', '11', '12']);
+  assert.equal(writer.outboxDropped, 4);
+  writer.commit(batch({ publishedUpTo: 100 }));
+  assert.equal(writer.outboxBytes, 0);
+});
+
+test('messages that wait for too long are dropped, but not those from before the clock was set', (t) => {
+  const writer = new Writer(freshDatabase(t), MANY);
+  const at = (id: string, recordedAt: number) =>
+    writer.commit(batch({ events: [{ ...entry({ id }), messages: [message(id)], recordedAt }] }));
+  const day = 86_400_000;
+  const now = Date.UTC(2026, 5, 1);
+  at('old', now - 10 * day);
+  at('older', now - 11 * day);
+  at('new', now - day);
+  at('late', now - 20 * day);
+  writer.dropOlderThan(now - 7 * day);
+  assert.deepEqual(
+    writer.outbox(0, 10).map(({ payload }) => payload),
+    ['new', 'late'],
+    'only the head of the outbox is looked at',
+  );
+  assert.equal(writer.outboxDropped, 2);
+
+  const unset = new Writer(freshDatabase(t), MANY);
+  unset.commit(batch({ events: [{ ...entry(), recordedAt: 5000 }] }));
+  unset.dropOlderThan(now);
+  assert.equal(unset.outboxDepth, 1);
 });
 
 test('an outbox id is never used again, not after a restart and not in a fresh file', () => {
