@@ -40,6 +40,7 @@ export interface EventMessage {
   started_at: string;
   ended_at: string | null;
   snapshot: string | null;
+  time_uncertain: boolean;
   replayed: boolean;
 }
 

@@ -163,13 +163,13 @@ test('the oldest messages are dropped when too many wait, and the count survives
 test('messages of interest only at their time are dropped first, then the oldest, by number and by bytes', (t) => {
   const writer = new Writer(freshDatabase(t), { maxOutbox: 100, maxOutboxBytes: 1000 });
   const say = (id: string, live: boolean) =>
-    writer.commit(batch({ events: [{ ...entry({ id }), messages: [{ ...message(id.padEnd(76)), live }] }] }));
+    writer.commit(batch({ events: [{ ...entry({ id }), messages: [{ ...message(id.padEnd(77)), live }] }] }));
   const waiting = () => writer.outbox(0, 100).map(({ payload }) => payload.trim());
   for (const [n, live] of [false, true, false, true, false, true, false, false, false].entries()) {
     say(`${n}${live ? ' live' : ''}`, live);
   }
   assert.deepEqual(waiting(), ['0', '1 live', '2', '3 live', '4', '5 live', '6', '7', '8']);
-  assert.equal(writer.outboxBytes, 9 * (76 + message('').topic.length));
+  assert.equal(writer.outboxBytes, 9 * (77 + message('').topic.length));
   say('9', false);
   assert.deepEqual(waiting(), ['0', '2', '3 live', '4', '5 live', '6', '7', '8', '9']);
   for (const id of ['10', '11', '12']) say(id, false);
