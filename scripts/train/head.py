@@ -3,13 +3,15 @@ Trains the head: a linear classifier of the 11 classes on the pooled features of
 as it is.
 
     python head.py --data DIR --backbone mobilenet_v2_1.0_224_int8.onnx --demo crops.bin \
-        --published SHA256 --features features.pt --out models/heads/mobilenet_v2_imagenet.onnx
+        --published SHA256 --features FOLDER --out models/heads/mobilenet_v2_imagenet.onnx
 """
 
 import argparse
 import hashlib
 import json
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +28,9 @@ from description import description
 from teacher import Teacher
 
 SIDE = 224
-BATCH = 64
+# distorted at this size, then enlarged: the pictures themselves are hardly larger
+DISTORTED_SIDE = 160
+BATCH = 32
 
 
 def plain(teacher: Teacher, pictures: Pictures) -> tuple[Tensor, Tensor]:
@@ -36,19 +40,28 @@ def plain(teacher: Teacher, pictures: Pictures) -> tuple[Tensor, Tensor]:
     return torch.cat(features), pictures.label
 
 
-def distorted(teacher: Teacher, pictures: Pictures, passes: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Features and labels of `passes` times as many distorted pictures, drawn by weight."""
-    augment = Augment(pictures, SIDE, seed)
+def distorted(teacher: Teacher, pictures: Pictures, seed: int) -> tuple[Tensor, Tensor]:
+    """Features and labels of as many distorted pictures, drawn by weight."""
+    augment = Augment(pictures, DISTORTED_SIDE, seed)
     features, labels = [], []
-    begun = time.monotonic()
-    steps = passes * len(pictures) // BATCH
-    for step in range(steps):
+    for _ in range(len(pictures) // BATCH):
         _, seen, label = augment.batch(BATCH)
         features.append(teacher.features(seen, SIDE).half())
         labels.append(label)
-        if step % 50 == 49:
-            print(f"{step + 1}/{steps} {BATCH * (step + 1) / (time.monotonic() - begun):.1f} pictures/s", flush=True)
     return torch.cat(features), torch.cat(labels)
+
+
+def kept(file: Path, compute: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Computes once, and reads the file from then on."""
+    if not file.exists():
+        begun = time.monotonic()
+        result = compute()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(result, file.with_suffix(".tmp"))
+        file.with_suffix(".tmp").replace(file)
+        print(f"{file}: {len(result[1])} pictures in {time.monotonic() - begun:.0f} s", flush=True)
+    features, label = torch.load(file, weights_only=True)
+    return features.float(), label
 
 
 def fit(features: Tensor, label: Tensor, decay: float, seed: int) -> torch.nn.Linear:
@@ -117,27 +130,30 @@ def main() -> None:
     parser.add_argument("--published", required=True, help="sha256 of the file that the catalogue names")
     parser.add_argument("--demo", type=Path, required=True, help="crops of the demo scene, from demo-crops.ts")
     parser.add_argument("--without", default="", help="leave these sources out of training, comma-separated")
-    parser.add_argument("--features", type=Path, required=True, help="where features are kept between runs")
-    parser.add_argument("--passes", type=int, default=4)
+    parser.add_argument("--features", type=Path, required=True, help="folder in which features are kept between runs")
+    parser.add_argument("--passes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
-    if not options.features.exists():
-        teacher = Teacher(options.backbone, options.threads)
-        train = join(load(options.data, "train"), load_demo(options.demo))
-        left_out = set(filter(None, options.without.split(",")))
-        train = train.where([source not in left_out for source in train.source])
-        saved = {split: plain(teacher, load(options.data, split)) for split in ("val", "test")}
-        saved["plain"] = plain(teacher, train)
-        saved["distorted"] = distorted(teacher, train, options.passes, options.seed)
-        torch.save(saved, options.features)
-    saved = torch.load(options.features)
-    val, test = ((features.float(), label) for features, label in (saved["val"], saved["test"]))
-    features = torch.cat([saved["plain"][0], saved["distorted"][0]]).float()
-    label = torch.cat([saved["plain"][1], saved["distorted"][1]])
+    teacher = Teacher(options.backbone, options.threads)
+    left_out = set(filter(None, options.without.split(",")))
+
+    @cache
+    def train() -> Pictures:
+        pictures = join(load(options.data, "train"), load_demo(options.demo))
+        return pictures.where([source not in left_out for source in pictures.source])
+
+    folder = options.features
+    val = kept(folder / "val.pt", lambda: plain(teacher, load(options.data, "val")))
+    test = kept(folder / "test.pt", lambda: plain(teacher, load(options.data, "test")))
+    parts = [kept(folder / "train.pt", lambda: plain(teacher, train()))]
+    for number in range(options.passes):
+        seed = options.seed + number
+        parts.append(kept(folder / f"distorted-{seed}.pt", lambda: distorted(teacher, train(), seed)))
+    features, label = (torch.cat(tensors) for tensors in zip(*parts))
 
     fitted = []
     for decay in (0.01, 0.1, 0.5, 2.0):
