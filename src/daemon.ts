@@ -11,6 +11,7 @@ import { EXIT } from './errors.ts';
 import { readBoard } from './platform/board.ts';
 import { type Clock, systemClock } from './platform/clock.ts';
 import { HealthMonitor } from './platform/health.ts';
+import { HeatGovernor } from './platform/heat.ts';
 import { createIdSource } from './platform/id.ts';
 import { notify, Watchdog } from './platform/systemd.ts';
 import { TimeSync } from './platform/time-sync.ts';
@@ -28,6 +29,8 @@ export interface DaemonOptions {
   clock?: Clock;
   random?: () => number;
   preparer?: Preparer;
+  /** Folder that stands for `/` where the board is looked at. */
+  root?: string;
 }
 
 /** Why the daemon should stop, and the exit code of its process. */
@@ -47,6 +50,7 @@ export class Daemon implements Service {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #preparer: Preparer;
+  readonly #root: string;
   /** What runs, in the order of its start. */
   readonly #running: { name: string; stop: () => Promise<void> }[] = [];
   readonly #cameras = new Map<string, Camera>();
@@ -71,6 +75,7 @@ export class Daemon implements Service {
     this.#clock = clock;
     this.#random = random;
     this.#preparer = preparer;
+    this.#root = options.root ?? '/';
     this.#monitor = new HealthMonitor({ clock, cameras: Object.keys(loaded.config.cameras) });
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
@@ -145,10 +150,11 @@ export class Daemon implements Service {
     });
     this.#vision = vision;
     await this.#start('vision', vision);
+    if (config.thermal.governor) await this.#governHeat(vision, publisher);
     this.#buildCameras(prepared, {
       ...{ vision, store, publisher, pool, clock, log, monitor, timeKnown },
     });
-    const board = await readBoard();
+    const board = await readBoard({ root: this.#root });
     const sayInfo = (current: Prepared, configError: string | null) => {
       this.#sayModels(current, vision);
       this.#configError = configError;
@@ -225,6 +231,21 @@ export class Daemon implements Service {
     }
     this.#log.info('stopped');
     this.#log.flush();
+  }
+
+  /** Has fewer frames analysed before the board gets too hot. */
+  async #governHeat(vision: Vision, publisher: Publisher): Promise<void> {
+    const governor = new HeatGovernor({
+      limit: this.#loaded.config.thermal.limit ?? null,
+      clock: this.#clock,
+      log: this.#log,
+      root: this.#root,
+      onChange: (state) => {
+        vision.setShare(state.share);
+        publisher.setThermal(state);
+      },
+    });
+    await this.#start('thermal governor', governor);
   }
 
   async #start(name: string, part: Service): Promise<void> {

@@ -50,6 +50,7 @@ const SAMPLES: Record<string, unknown> = {
   url: 'rtsp://camera.local/stream1',
   model: 'birds',
   vehicle: ['car', 'truck'],
+  limit: 70,
   ...defaultLabel,
 };
 

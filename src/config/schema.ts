@@ -288,6 +288,22 @@ export const configSchema = z.strictObject({
     .describe('Labels and groups that make events. Empty: those the model’s description proposes.'),
   store: store.prefault({}),
   mqtt: mqtt.prefault({}),
+  thermal: z
+    .strictObject({
+      governor: z
+        .boolean()
+        .default(true)
+        .describe('Analyse fewer frames before the board gets so hot that it slows itself down.'),
+      limit: z
+        .number()
+        .min(30)
+        .max(110)
+        .optional()
+        .describe(
+          'Highest temperature of the processor in °C; by default 5 °C below where the kernel slows it down, or 75.',
+        ),
+    })
+    .prefault({}),
   health_interval: seconds(1, 3600).default(60).describe('Seconds between health messages.'),
 });
 

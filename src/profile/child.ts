@@ -8,7 +8,7 @@ type Work = { [Kind in JobKind]: (ask: Jobs[Kind]['ask']) => Promise<Jobs[Kind][
 const stop = new AbortController();
 
 const work: Work = {
-  measure: async (ask) => (await import('./measure.ts')).measure(ask),
+  measure: async (ask) => (await import('./measure.ts')).measure(ask, stop.signal),
   sustain: async (ask) => (await import('./sustain.ts')).sustain(ask, stop.signal, tell),
   build: async ({ member, file }) => (await import('./family.ts')).buildMember(member, file),
   providers: async ({ model }) => (await import('./providers.ts')).workingProviders(model),

@@ -19,14 +19,15 @@ const BATCHES = 16;
 export async function measureInference(
   model: PreparedModel,
   { inferenceMs, multiStream }: Budget,
+  signal: AbortSignal,
 ): Promise<{ info: SessionInfo; inference: InferenceAlone }> {
   const bench = new Bench(model);
   try {
     const info = await bench.ready;
     for (let run = 0; run < WARM_UP; run++) await bench.query(2);
-    const singleStream = await stream(bench, SINGLE_STREAM, inferenceMs);
-    const multi = multiStream ? await stream(bench, MULTI_STREAM, inferenceMs) : null;
-    const fps = await bench.saturate(inferenceMs / 2);
+    const singleStream = await stream(bench, SINGLE_STREAM, inferenceMs, signal);
+    const multi = multiStream ? await stream(bench, MULTI_STREAM, inferenceMs, signal) : null;
+    const fps = await bench.saturate(inferenceMs / 2, signal);
     return { info, inference: { fps, singleStream, multiStream: multi } };
   } finally {
     await bench.close();
@@ -34,10 +35,16 @@ export async function measureInference(
 }
 
 /** Asks one query after the other. */
-async function stream(bench: Bench, scenario: Scenario, milliseconds: number): Promise<Asked> {
+async function stream(
+  bench: Bench,
+  scenario: Scenario,
+  milliseconds: number,
+  signal: AbortSignal,
+): Promise<Asked> {
   const latencies: number[] = [];
   const end = performance.now() + milliseconds;
   while (latencies.length < scenario.queries && (latencies.length === 0 || performance.now() < end)) {
+    signal.throwIfAborted();
     latencies.push(await bench.query(scenario.samples));
   }
   const least = Math.ceil(1 / (1 - scenario.percentile));
@@ -101,13 +108,13 @@ class Bench {
   }
 
   /** Keeps all sessions busy. @returns frames per second, batch by batch */
-  async saturate(milliseconds: number): Promise<number[]> {
+  async saturate(milliseconds: number, signal: AbortSignal): Promise<number[]> {
     const times = [performance.now()];
     const end = times[0]! + milliseconds;
     await new Promise<void>((resolve) => {
       this.#answered = () => {
         times.push(performance.now());
-        if (times.at(-1)! < end) while (this.#ask()) {}
+        if (times.at(-1)! < end && !signal.aborted) while (this.#ask()) {}
         else if (this.#free.length === this.#slots.inputs.length) resolve();
       };
       while (this.#ask()) {}

@@ -1,4 +1,5 @@
 /** One round of a point, in a process of its own: the real daemon paced, then at full speed, then the model alone. */
+import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { DEFAULT_MODEL } from '../config/names.ts';
 import { Daemon } from '../daemon.ts';
@@ -18,27 +19,23 @@ const SLOWEST_MS = 30_000;
 /**
  * @param full path of the configuration in which frames come as fast as they are analysed
  * @param paced path of the one in which they come at the wanted rate
- * @throws LookoutError whatever keeps the daemon from running
+ * @param signal ends it early
+ * @throws LookoutError whatever keeps the daemon from running; the signal's reason
  */
-export async function measure({
-  full,
-  paced,
-  budget,
-}: {
-  full: string;
-  paced: string;
-  budget: Budget;
-}): Promise<Measurement> {
+export async function measure(
+  { full, paced, budget }: { full: string; paced: string; budget: Budget },
+  signal: AbortSignal,
+): Promise<Measurement> {
   const power = await findPowerSource();
   const stamper = new Stamper();
   const before = await stamper.stamp();
   // First what a user has all day, so that the memory is that of a daemon and nothing else.
-  const pacedPhase = await measurePipeline(paced, budget.pacedMs, power);
-  const pipeline = await measurePipeline(full, budget.pipelineMs, power);
-  const loaded = await new Preparer().load({ file: full, env: {} });
-  const { models } = await new Preparer().prepare(loaded);
+  const pacedPhase = await measurePipeline(paced, budget.pacedMs, power, signal);
+  const pipeline = await measurePipeline(full, budget.pipelineMs, power, signal);
+  const preparer = new Preparer();
+  const { models } = await preparer.prepare(await preparer.load({ file: full, env: {} }));
   const model = models.get(DEFAULT_MODEL)!;
-  const { info, inference } = await measureInference(model, budget);
+  const { info, inference } = await measureInference(model, budget, signal);
   const [wanted] = model.config.providers;
   if (info.provider !== wanted) throw passedOver(wanted!, info.passedOver);
   const after = await stamper.stamp();
@@ -62,21 +59,22 @@ async function measurePipeline(
   file: string,
   milliseconds: number,
   power: PowerSource | null,
+  signal: AbortSignal,
 ): Promise<Phase> {
-  const { daemon, stop } = await startDaemon(file);
+  const daemon = await startDaemon(file);
   try {
     const recorder = new Recorder(power);
-    await settle(daemon);
+    await settle(daemon, signal);
     await recorder.start();
-    await wait(milliseconds);
+    await wait(milliseconds, signal);
     return await recorder.stop();
   } finally {
-    await stop();
+    await daemon.stop();
   }
 }
 
 /** Runs the daemon in this process. @throws LookoutError if it cannot start */
-export async function startDaemon(file: string): Promise<{ daemon: Daemon; stop: () => Promise<void> }> {
+export async function startDaemon(file: string): Promise<Daemon> {
   const preparer = new Preparer();
   const loaded = await preparer.load({ file, env: {} });
   const daemon = new Daemon(loaded, { log: pino({ level: 'silent' }), preparer });
@@ -86,23 +84,22 @@ export async function startDaemon(file: string): Promise<{ daemon: Daemon; stop:
     await daemon.stop();
     throw error;
   }
-  return { daemon, stop: () => daemon.stop() };
+  return daemon;
 }
 
 /** Waits until frames flow. @throws LookoutError CAPTURE_STALLED */
-export async function settle(daemon: Daemon): Promise<void> {
+export async function settle(daemon: Daemon, signal: AbortSignal): Promise<void> {
   const began = performance.now();
   while (daemon.finished < WARM_UP_FRAMES || performance.now() - began < WARM_UP_MS) {
     if (daemon.finished > 0 && performance.now() - began > 2 * WARM_UP_MS) break;
     if (performance.now() - began > SLOWEST_MS) {
       throw new LookoutError('CAPTURE_STALLED', `the camera gave no picture in ${SLOWEST_MS / 1000} s`);
     }
-    await wait(10);
+    await wait(10, signal);
   }
 }
 
-export function wait(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, milliseconds);
-  });
+/** @throws the reason of `signal`, as soon as it aborts */
+export async function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await setTimeout(milliseconds, undefined, { signal });
 }

@@ -13,7 +13,7 @@ export async function sustain(
   signal: AbortSignal,
   tell: (sample: SustainSample) => void,
 ): Promise<null> {
-  const { daemon, stop } = await startDaemon(config);
+  const daemon = await startDaemon(config);
   const power = await findPowerSource();
   const meter = power && new EnergyMeter(power);
   const stamper = new Stamper();
@@ -22,14 +22,15 @@ export async function sustain(
     if (stage === 'whole') latencies.push(milliseconds);
   });
   try {
-    await settle(daemon);
+    await settle(daemon, signal);
     await meter?.start();
     latencies = [];
     const samples: SustainSample[] = [];
     const began = performance.now();
     let last = began;
-    while (!signal.aborted && last - began < 1000 * seconds && !isSettled(samples)) {
-      await wait(1000 - ((performance.now() - began) % 1000));
+    while (last - began < 1000 * seconds && !isSettled(samples)) {
+      await wait(1000 - ((performance.now() - began) % 1000), signal).catch(() => {});
+      if (signal.aborted) break;
       const now = performance.now();
       const summary = summarise(latencies);
       latencies = [];
@@ -51,7 +52,7 @@ export async function sustain(
   } finally {
     stopListening();
     await meter?.stop();
-    await stop();
+    await daemon.stop();
   }
   return null;
 }

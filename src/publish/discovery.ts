@@ -124,6 +124,18 @@ function deviceEntities(topics: Topics): Entity[] {
         availability,
       },
     ],
+    [
+      'slowed_for_heat',
+      {
+        platform: 'binary_sensor',
+        name: 'Slowed for heat',
+        device_class: 'problem',
+        state_topic: topics.thermal,
+        value_template: "{{ 'ON' if value_json.limiting else 'OFF' }}",
+        entity_category: 'diagnostic',
+        availability,
+      },
+    ],
   ];
 }
 

@@ -1,5 +1,6 @@
 /** What is said on each topic. Times are ISO 8601 in UTC with milliseconds, shares are 0…1 with four decimals. */
 import type { HealthSample } from '../platform/health.ts';
+import type { HeatState } from '../platform/heat.ts';
 import type { EventChange } from '../types.ts';
 
 /** What the retained `info` message says about this device. More fields may be added by the daemon. */
@@ -53,6 +54,11 @@ export function markReplayed(payload: string): string {
   }
   if (typeof message !== 'object' || message === null || Array.isArray(message)) return payload;
   return JSON.stringify({ ...message, replayed: true });
+}
+
+/** What is done about the heat: how large a share of the frames is analysed, and why. */
+export function thermalPayload({ share: part, ...state }: HeatState): string {
+  return JSON.stringify({ ...state, analysed_share: Math.round(part * 100) / 100 });
 }
 
 export function healthPayload(sample: HealthSample): string {

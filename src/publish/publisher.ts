@@ -10,6 +10,7 @@ import type { MqttConfig } from '../config/schema.ts';
 import { messageOf } from '../errors.ts';
 import { type Clock, sleep } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
+import type { HeatState } from '../platform/heat.ts';
 import { Limiter } from '../platform/limiter.ts';
 import type { OutboxMessage } from '../store/types.ts';
 import type { CameraStatus, EventChange, Service } from '../types.ts';
@@ -21,7 +22,8 @@ import { type DeviceDiscovery, describeDevice, discoveryId, discoveryTopic } fro
 import { Leftovers } from './leftovers.ts';
 import { LiveState } from './live.ts';
 import { type Outbox, OutboxDrain } from './outbox.ts';
-import { type DeviceInfo, eventPayload, healthPayload, statePayload } from './payloads.ts';
+import { type DeviceInfo, eventPayload, healthPayload, statePayload, thermalPayload } from './payloads.ts';
+import { addressTarget, brokerTarget } from './target.ts';
 import { type PublishedCamera, Topics } from './topics.ts';
 
 export interface PublisherOptions {
@@ -251,6 +253,10 @@ export class Publisher implements Service {
 
   publishHealth(sample: HealthSample): void {
     this.#live.set({ topic: this.#topics.health, payload: healthPayload(sample), qos: 0, retain: true });
+  }
+
+  setThermal(state: HeatState): void {
+    this.#retain(this.#topics.thermal, thermalPayload(state));
   }
 
   /** Takes the picture over: it must not be changed afterwards. */

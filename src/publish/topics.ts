@@ -65,6 +65,10 @@ export class Topics {
     return `${this.device}/health`;
   }
 
+  get thermal(): string {
+    return `${this.device}/thermal`;
+  }
+
   cameraStatus(camera: string): string {
     return `${this.device}/${camera}/status`;
   }

@@ -62,6 +62,9 @@ export class Vision implements Service {
   readonly #watched: Record<string, WatchedCamera>;
   readonly #open = new Map<string, Region[]>();
   readonly #underWay = new Map<number, Frame>();
+  /** Share of the frames to analyse, and by camera what it has coming: 1 is a frame. */
+  #share = 1;
+  readonly #credit = new Map<string, number>();
   #nextId = 0;
   #models: Models;
   #infos: ReadonlyMap<string, SessionInfo> | null = null;
@@ -141,13 +144,18 @@ export class Vision implements Service {
 
   /** Takes a frame in. Of each camera only the latest waits: the one it replaces is dropped. */
   offer(frame: Frame): void {
-    if (this.#stopping || !this.#isSound(frame)) {
+    if (this.#stopping || !this.#takes(frame) || !this.#isSound(frame)) {
       this.#drop(frame);
       return;
     }
     const replaced = this.#scheduler.offer(frame);
     if (replaced) this.#drop(replaced);
     this.#send();
+  }
+
+  /** Has only a share of the frames analysed, 0…1; the others are dropped before they cost anything. */
+  setShare(share: number): void {
+    this.#share = share;
   }
 
   /** Resolves when a new frame of the camera would replace none. */
@@ -253,6 +261,14 @@ export class Vision implements Service {
       this.#begin().catch(() => {});
     });
     this.#retryMs = Math.min(LONGEST_RETRY_MS, this.#retryMs * 2);
+  }
+
+  /** Whether a frame is among the share that is analysed: spread evenly, for each camera by itself. */
+  #takes({ camera }: Frame): boolean {
+    const credit = (this.#credit.get(camera) ?? 0) + this.#share;
+    const takes = credit >= 1;
+    this.#credit.set(camera, takes ? credit - 1 : credit);
+    return takes;
   }
 
   #isSound({ camera, format, data }: Frame): boolean {

@@ -16,7 +16,7 @@ export interface Plot {
   front?: 'right' | 'left';
 }
 
-const [WIDTH, HEIGHT] = [720, 320];
+const [WIDTH, HEIGHT] = [800, 320];
 const [LEFT, RIGHT, TOP, BOTTOM] = [64, 16, 28, 44];
 const COLOURS = ['#1f6feb', '#d1242f', '#1a7f37', '#9a6700', '#8250df', '#57606a'];
 const TICKS = 5;
@@ -64,7 +64,7 @@ export interface Bar {
 export function bars(title: string, unit: string, rows: readonly Bar[]): string {
   if (rows.length === 0) return '';
   const height = TOP + 24 * rows.length + 12;
-  const left = 230;
+  const left = 300;
   const end = Math.max(...rows.flatMap(({ values }) => values), Number.MIN_VALUE);
   const length = (value: number) => round((value / end) * (WIDTH - left - 150));
   const parts = [frame(`${title}, ${unit}`, height)];
@@ -126,11 +126,11 @@ function text(x: number, y: number, content: string, more = ''): string {
   return `<text x="${round(x)}" y="${round(y)}" font-size="12" ${more}>${escapeHtml(content)}</text>`;
 }
 
-/** The next of 1, 2, 2.5 and 5 times a power of ten. */
+/** A round number that is not much greater. */
 function niceEnd(value: number): number {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].map((step) => step * power).find((end) => end >= value)!;
+  return [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((end) => end >= value)!;
 }
 
 const round = (value: number) => Math.round(value * 10) / 10;

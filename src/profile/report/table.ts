@@ -59,7 +59,7 @@ export function table(report: Report): string {
   const figures: [Metric, string][] = [
     ['inference_fps', 'model fps'],
     ['pipeline_fps', 'pipeline fps'],
-    ['single_stream_p90_ms', 'p90 ms'],
+    ['single_stream_p90_ms', 'model p90 ms'],
     ['paced_cpu_percent', `CPU % at ${fps} fps`],
     ['paced_latency_p90_ms', 'seen in ms p90'],
     ['rss_mb', 'RSS MB'],
@@ -148,7 +148,13 @@ function notes({ rows, rounds, interrupted }: Report): string[] {
   if (stamps.some(({ throttled }) => throttled)) found.push('The board slowed itself down meanwhile.');
   if (rounds === 1)
     found.push('Each point was measured once: the intervals know nothing of what differs from run to run.');
-  if (interrupted) found.push('Ended before its time: this is what was measured until then.');
+  if (interrupted) {
+    found.push(
+      rows.length > 0
+        ? 'Ended before its time: this is what was measured until then.'
+        : 'Ended before anything was measured.',
+    );
+  }
   return found;
 }
 
