@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { eventPayload, healthPayload } from '../../../src/publish/payloads.ts';
+import { eventPayload, healthPayload, thermalPayload } from '../../../src/publish/payloads.ts';
 import { SETTINGS, Topics } from '../../../src/publish/topics.ts';
 import { eventChange } from '../../fakes/events.ts';
 import { healthSample } from '../../fakes/health.ts';
@@ -11,9 +11,11 @@ const examples = [...page.matchAll(/```json\n(.*?)```/gs)].map(([, json = '']) =
 const topics = new Topics('lookout', 'garden', [{ name: 'drive', labels: [] }]);
 
 test('the examples in docs/mqtt.md have the keys of the real messages, in their order', () => {
-  const real = [eventPayload(eventChange()), healthPayload(healthSample())].map(
-    (json) => JSON.parse(json) as object,
-  );
+  const real = [
+    eventPayload(eventChange()),
+    healthPayload(healthSample()),
+    thermalPayload({ share: 1, limiting: false, temperature_c: 50, limit_c: 75 }),
+  ].map((json) => JSON.parse(json) as object);
   assert.deepEqual(examples.map(Object.keys), real.map(Object.keys));
 });
 
@@ -26,6 +28,7 @@ test('every topic is in docs/mqtt.md', () => {
     topics.status,
     topics.info,
     topics.health,
+    topics.thermal,
     topics.cameraStatus('drive'),
     topics.event('drive'),
     topics.snapshot('drive'),
