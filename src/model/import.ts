@@ -9,7 +9,7 @@ import { labelsBeside, parseLabels } from './labels.ts';
 import { DESCRIPTION_KEY } from './load.ts';
 import { encodeModel, setMetadata } from './onnx.ts';
 import { type Converted, convertTflite } from './tflite/convert.ts';
-import { readMetadata } from './tflite/metadata.ts';
+import { readMetadata, wholePixels } from './tflite/metadata.ts';
 import { readTflite, type TfliteModel } from './tflite/read.ts';
 import { type Trial, tryModel } from './trial.ts';
 import { writeWhole } from './write.ts';
@@ -101,7 +101,10 @@ async function describe(
   const metadata = readMetadata(bytes, source);
   const labels = named ? parseLabels((await read(named)).toString()) : (metadata.labels ?? undefined);
   const name = basename(file, extname(file));
+  const { normalisation } = metadata;
+  const pixels = normalisation && converted.pixels && wholePixels(normalisation, converted.pixels);
   const content = descriptionFile.parse({
+    ...(pixels && { input: pixels }),
     output: converted.output,
     embedding: converted.embedding,
     labels,

@@ -9,7 +9,7 @@ import {
 } from './tflite-writer.ts';
 
 export type Whole = 'uint8' | 'int8';
-type Activation = 0 | 1 | 3;
+type Activation = 0 | 1 | 2 | 3;
 const VALID = 1;
 
 /** A value while the network is being put together. */
@@ -166,7 +166,12 @@ export class TinyNet {
   }
 
   reshape(shape: number[], code: 'RESHAPE' | 'SQUEEZE' = 'RESHAPE'): this {
-    return this.#step(code, [this.at.index], shape, this.at.scale, this.at.zeroPoint);
+    const inputs = [this.at.index];
+    if (code === 'RESHAPE') {
+      const data = Int32Array.from(shape);
+      inputs.push(this.#tensor({ name: 'shape', shape: [shape.length], type: 'int32', data }));
+    }
+    return this.#step(code, inputs, shape, this.at.scale, this.at.zeroPoint);
   }
 
   relu(code: 'RELU' | 'RELU6'): this {

@@ -9,6 +9,9 @@ export interface WrittenTensor {
   zeroPoints?: number[];
   axis?: number;
   data?: Uint8Array | Int8Array | Int32Array | Float32Array;
+  sparse?: boolean;
+  /** Sizes as they were before they were fixed, −1 for any. */
+  signature?: number[];
 }
 
 /** A field of an options table: its number, its kind and its value. */
@@ -53,13 +56,57 @@ const CODES = {
   QUANTIZE: 114,
 } as const;
 
-const CONV_OPTIONS = 1;
+/** Which table of options an operator has (BuiltinOptions of the schema). */
+const OPTIONS: Partial<Record<WrittenOperator['code'], number>> = {
+  CONV_2D: 1,
+  DEPTHWISE_CONV_2D: 2,
+  AVERAGE_POOL_2D: 5,
+  MAX_POOL_2D: 5,
+  FULLY_CONNECTED: 8,
+  SOFTMAX: 9,
+  ADD: 11,
+  MUL: 21,
+  MEAN: 27,
+  SUB: 28,
+};
 
 export function writeTflite(model: WrittenModel): Uint8Array {
+  return write(model, (b, data) => {
+    b.startVector(1, data.length, 16);
+    for (const byte of data.toReversed()) b.addInt8(byte);
+    const vector = b.endVector();
+    b.startObject(1);
+    b.addFieldOffset(0, vector, 0);
+    return b.endObject();
+  });
+}
+
+/** As `writeTflite`, with the constants behind the FlatBuffer, as models of more than 2 GB have them. */
+export function writeTfliteOutside(model: WrittenModel): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  const attempt = (base: number) => {
+    pieces.length = 0;
+    let start = base;
+    return write(model, (b, data) => {
+      b.startObject(3);
+      b.addFieldInt64(1, BigInt(start), 0n);
+      b.addFieldInt64(2, BigInt(data.length), 0n);
+      start += data.length;
+      pieces.push(data);
+      return b.endObject();
+    });
+  };
+  // The length does not depend on where the constants are.
+  return Buffer.concat([attempt(attempt(2).length), ...pieces]);
+}
+
+function write(model: WrittenModel, buffer: (b: Builder, data: Uint8Array) => Offset): Uint8Array {
   const b = new Builder(1024);
   const buffers = [
     emptyTable(b),
-    ...model.tensors.filter(({ data }) => data).map(({ data }) => buffer(b, data!)),
+    ...model.tensors
+      .filter(({ data }) => data)
+      .map(({ data }) => buffer(b, new Uint8Array(data!.buffer, data!.byteOffset, data!.byteLength))),
   ];
   let next = 1;
   const tensors = model.tensors.map((tensor) => writeTensor(b, tensor, tensor.data ? next++ : 0));
@@ -108,16 +155,24 @@ function writeTensor(b: Builder, tensor: WrittenTensor, bufferIndex: number): Of
     b.addFieldInt32(6, tensor.axis ?? 0, 0);
     quantization = b.endObject();
   }
-  b.startObject(6);
+  const sparsity = tensor.sparse ? emptyTable(b) : 0;
+  const signature = tensor.signature ? int32s(b, tensor.signature) : 0;
+  b.startObject(8);
   b.addFieldOffset(0, shape, 0);
   b.addFieldInt8(1, TYPES[tensor.type], 0);
   b.addFieldInt32(2, bufferIndex, 0);
   b.addFieldOffset(3, name, 0);
   b.addFieldOffset(4, quantization, 0);
+  b.addFieldOffset(6, sparsity, 0);
+  b.addFieldOffset(7, signature, 0);
   return b.endObject();
 }
 
-function writeOperator(b: Builder, { inputs, outputs, options }: WrittenOperator, code: number): Offset {
+function writeOperator(
+  b: Builder,
+  { code, inputs, outputs, options }: WrittenOperator,
+  codeIndex: number,
+): Offset {
   const inputVector = int32s(b, inputs);
   const outputVector = int32s(b, outputs);
   let table = 0;
@@ -131,18 +186,11 @@ function writeOperator(b: Builder, { inputs, outputs, options }: WrittenOperator
     table = b.endObject();
   }
   b.startObject(5);
-  b.addFieldInt32(0, code, 0);
+  b.addFieldInt32(0, codeIndex, 0);
   b.addFieldOffset(1, inputVector, 0);
   b.addFieldOffset(2, outputVector, 0);
-  b.addFieldInt8(3, table ? CONV_OPTIONS : 0, 0);
+  b.addFieldInt8(3, table ? (OPTIONS[code] ?? 0) : 0, 0);
   b.addFieldOffset(4, table, 0);
-  return b.endObject();
-}
-
-function buffer(b: Builder, data: NonNullable<WrittenTensor['data']>): Offset {
-  const vector = b.createByteVector(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  b.startObject(1);
-  b.addFieldOffset(0, vector, 0);
   return b.endObject();
 }
 

@@ -173,6 +173,7 @@ function prepare(model: OnnxModel, input: ModelDescription['input']): { graph: F
 /** A picture as the elements that a model takes: (pixel − mean) × scale in its layout. */
 function elements(picture: Uint8Array, { type, layout, mean, scale }: PixelForm): ModelInput {
   const area = picture.length / 3;
+  const limits = { float32: null, uint8: [0, 255], int8: [-128, 127] }[type] as [number, number] | null;
   const result =
     type === 'float32'
       ? new Float32Array(picture.length)
@@ -182,7 +183,8 @@ function elements(picture: Uint8Array, { type, layout, mean, scale }: PixelForm)
   for (let i = 0; i < picture.length; i++) {
     const channel = i % 3;
     const to = layout === 'nhwc' ? i : channel * area + (i - channel) / 3;
-    result[to] = (picture[i]! - mean[channel]!) * scale[channel]!;
+    const value = (picture[i]! - mean[channel]!) * scale[channel]!;
+    result[to] = limits ? Math.max(limits[0], Math.min(limits[1], Math.round(value))) : value;
   }
   return result;
 }

@@ -69,6 +69,14 @@ export function checkOperators(operators: readonly TfliteOperator[], file: strin
     );
   }
   const tensors = new Set(operators.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]));
+  const sparse = [...tensors].flatMap((tensor) => (tensor?.sparse ? [nameOf(tensor)] : []));
+  if (sparse.length > 0) {
+    throw new LookoutError(
+      'MODEL_OPERATOR_UNSUPPORTED',
+      `${file} keeps sparse weights, which cannot be converted: ${sparse.join(', ')}`,
+      { hint: 'Export it again without tf.lite.Optimize.EXPERIMENTAL_SPARSITY.' },
+    );
+  }
   const problems = [
     ...[...tensors].flatMap((tensor) => (tensor ? quantizationProblems(tensor) : [])),
     ...operators.flatMap(operatorProblems),

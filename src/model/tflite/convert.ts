@@ -6,6 +6,7 @@
  * has its fastest kernels for this pair. Pictures and features become planes, N×C×H×W.
  */
 import { LookoutError } from '../../errors.ts';
+import type { Quantization } from '../graph.ts';
 import type { OnnxModel } from '../onnx.ts';
 import { checkOperators, neededOperators } from './check.ts';
 import { activation, Conversion, makeValue } from './conversion.ts';
@@ -17,6 +18,8 @@ export interface Converted {
   model: OnnxModel;
   width: number;
   height: number;
+  /** How the file quantises real pixels, when it takes those and quantises them itself; else null. */
+  pixels: Quantization | null;
   classes: number;
   output: { name: string; kind: 'probabilities' | 'logits' };
   /** Length of the pooled features, when they were asked for. */
@@ -46,7 +49,7 @@ export function convertTflite(
   const pooled = operators.findLast(({ name }) => POOLS.has(name))?.outputs[0];
   const fixed = [...model.inputs, ...model.outputs, ...(embedding && pooled ? [pooled] : [])];
   const conversion = new Conversion(file, copies ? planCopies(operators, new Set(fixed)) : new Map());
-  const { width, height } = addInput(conversion, model, operators, file);
+  const { width, height, pixels } = addInput(conversion, model, operators, file);
   for (const operator of operators) {
     const [output] = operator.outputs;
     // The picture itself may be what a QUANTIZE makes.
@@ -57,7 +60,7 @@ export function convertTflite(
   const last = operators.findLast(({ name }) => !FORMAL.has(name))?.name;
   const classes = addOutput(conversion, model, file);
   return {
-    ...{ width, height, classes },
+    ...{ width, height, pixels, classes },
     output: { name: 'scores', kind: last === 'SOFTMAX' || last === 'LOGISTIC' ? 'probabilities' : 'logits' },
     embedding: embedding ? addEmbedding(conversion, pooled, file) : null,
     model: conversion.graph.build(),
@@ -70,7 +73,7 @@ function addInput(
   model: TfliteModel,
   operators: readonly TfliteOperator[],
   file: string,
-): { width: number; height: number } {
+): Pick<Converted, 'width' | 'height' | 'pixels'> {
   const refuse = (message: string) => new LookoutError('MODEL_INPUT_UNSUPPORTED', `${file}: ${message}`);
   const [input] = model.inputs;
   if (!input || model.inputs.length > 1) throw refuse(`expected one input, found ${model.inputs.length}`);
@@ -87,7 +90,7 @@ function addInput(
   const image = conversion.graph.input('image', 'uint8', input.shape);
   const planes = conversion.graph.node('Transpose', [image], { perm: [0, 3, 1, 2] }, 'planes');
   conversion.set(source, makeValue(input.shape, { name: planes, quantization }, true));
-  return { width, height };
+  return { width, height, pixels: source === input ? null : quantization };
 }
 
 /** One float vector of scores. @returns its length */

@@ -51,6 +51,12 @@ export class Table {
     return at === null ? absent : this.#view.getUint32(at, true);
   }
 
+  /** A 64-bit integer as a number. */
+  uint64(field: number, absent = 0): number {
+    const at = this.#find(field);
+    return at === null ? absent : Number(this.#view.getBigUint64(at, true));
+  }
+
   float32(field: number, absent = 0): number {
     const at = this.#find(field);
     return at === null ? absent : this.#view.getFloat32(at, true);

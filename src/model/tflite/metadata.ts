@@ -1,4 +1,5 @@
 /** What a TensorFlow Lite file says about itself (metadata schema 1.0.1) and the labels packed with it. */
+import type { Quantization } from '../graph.ts';
 import { parseLabels } from '../labels.ts';
 import { Table } from './flatbuffer.ts';
 import type { TfliteModel } from './read.ts';
@@ -13,6 +14,8 @@ export interface TfliteMetadata {
   /** How pixels of 0…255 become the model's real numbers: (pixel − mean) / deviation, per channel or for all. */
   normalisation: { mean: number[]; deviation: number[] } | null;
 }
+
+type Triple = [number, number, number];
 
 const AXIS_LABELS = 2;
 const NORMALISATION = 1;
@@ -38,6 +41,26 @@ export function readMetadata(bytes: Uint8Array, model: TfliteModel): TfliteMetad
     // A model works without.
   }
   return found;
+}
+
+/**
+ * How bytes of a picture become the whole numbers that a file makes of real pixels: (byte − mean) × scale.
+ * @returns null when the bytes themselves are those numbers
+ */
+export function wholePixels(
+  { mean, deviation }: NonNullable<TfliteMetadata['normalisation']>,
+  { scale: step, zeroPoint }: Quantization,
+): { mean: Triple; scale: Triple } | null {
+  const channels = [0, 1, 2].map((channel) => {
+    const scale = 1 / ((deviation[channel] ?? deviation[0]!) * step);
+    return { scale, mean: (mean[channel] ?? mean[0]!) - zeroPoint / scale };
+  });
+  const same = channels.every((channel) =>
+    [0, 255].every((byte) => Math.abs((byte - channel.mean) * channel.scale - byte) < 1),
+  );
+  if (same || !channels.every(({ scale }) => Number.isFinite(scale))) return null;
+  const all = (key: 'mean' | 'scale') => channels.map((channel) => channel[key]) as Triple;
+  return { mean: all('mean'), scale: all('scale') };
 }
 
 function labelsOf(output: Table | undefined, files: Map<string, Buffer>): string[] | null {

@@ -36,6 +36,8 @@ export interface TfliteTensor {
   axis: number;
   /** Bytes of a constant, little-endian; null for what is computed. */
   data: Uint8Array | null;
+  /** Only the weights other than 0 are kept. */
+  sparse: boolean;
 }
 
 export interface TfliteOperator {
@@ -71,7 +73,7 @@ export function readTflite(bytes: Uint8Array): TfliteModel {
   const model = Table.root(bytes);
   const [subgraph] = model.tables(2);
   if (!subgraph) throw new Error('there is no graph in it');
-  const buffers = model.tables(4).map((buffer) => buffer.bytes(0));
+  const buffers = model.tables(4).map((buffer) => contentOf(buffer, bytes));
   const tables = subgraph.tables(0);
   if (tables.length > MOST_TENSORS) throw new Error(`${tables.length} tensors are too many`);
   const tensors = tables.map((table, index) => readTensor(table, index, buffers));
@@ -104,6 +106,15 @@ export function readTflite(bytes: Uint8Array): TfliteModel {
   };
 }
 
+/** Bytes inside the FlatBuffer, or behind it in files that may grow beyond 2 GB. */
+function contentOf(buffer: Table, file: Uint8Array): Uint8Array | null {
+  const [start, size] = [buffer.uint64(1), buffer.uint64(2)];
+  // A start of 1 is what writers put there until they know better.
+  if (start <= 1) return buffer.bytes(0);
+  if (start + size > file.length) throw new RangeError('weights are kept beyond the end of the file');
+  return file.subarray(start, start + size);
+}
+
 function readTensor(table: Table, index: number, buffers: (Uint8Array | null)[]): TfliteTensor {
   const quantization = table.table(4);
   const type = TENSOR_TYPES[table.int8(1)] ?? 'other';
@@ -111,7 +122,8 @@ function readTensor(table: Table, index: number, buffers: (Uint8Array | null)[])
   const name = table.text(3) || `tensor ${index}`;
   const data = buffers[table.uint32(2)] ?? null;
   const elements = shape.reduce((product, size) => product * size, 1);
-  if (data?.length && data.length !== elements * ELEMENT_BYTES[type]) {
+  const sparse = table.has(6);
+  if (data?.length && !sparse && data.length !== elements * ELEMENT_BYTES[type]) {
     throw new Error(`${name} of ${shape.join('×')} ${type} has ${data.length} bytes`);
   }
   return {
@@ -123,6 +135,7 @@ function readTensor(table: Table, index: number, buffers: (Uint8Array | null)[])
     zeroPoints: quantization?.int64s(3) ?? [],
     axis: quantization?.int32(6) ?? 0,
     data: data?.length ? data : null,
+    sparse,
   };
 }
 

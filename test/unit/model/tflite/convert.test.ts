@@ -5,6 +5,7 @@ import { readTflite, type TfliteTensor } from '../../../../src/model/tflite/read
 import { Random } from '../../../../src/platform/random.ts';
 import { TinyNet } from '../../../support/tflite-nets.ts';
 import { evaluate } from '../../../support/tflite-reference.ts';
+import { writeTflite, writeTfliteOutside } from '../../../support/tflite-writer.ts';
 import { runModel } from '../run-model.ts';
 
 const SIDE = 17;
@@ -40,6 +41,15 @@ async function agrees(net: TinyNet, step: number): Promise<void> {
     assert.ok(worst <= 2.01, `differs by ${worst} steps`);
   }
 }
+
+test('constants behind the FlatBuffer and an input for any number of pictures make the same model', () => {
+  const net = new TinyNet(9, 'int8', SIDE, { perChannel: true }).conv(8, 3, 2).mean().dense(4).softmax();
+  const convert = (bytes: Uint8Array) => convertTflite(readTflite(bytes), 'net.tflite').model;
+  const model = net.model();
+  const plain = convert(writeTflite(model));
+  model.tensors[0]!.signature = [-1, SIDE, SIDE, 3];
+  assert.deepEqual(convert(writeTfliteOutside(model)), plain);
+});
 
 describe('the conversion agrees with the integer reference for', () => {
   test('uint8: convolution, depthwise, shortcut, global pool, dense layer, softmax', async () => {

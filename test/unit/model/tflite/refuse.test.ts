@@ -4,7 +4,12 @@ import type { ErrorCode } from '../../../../src/errors.ts';
 import { convertTflite } from '../../../../src/model/tflite/convert.ts';
 import { readTflite } from '../../../../src/model/tflite/read.ts';
 import { TinyNet } from '../../../support/tflite-nets.ts';
-import { type WrittenModel, type WrittenTensor, writeTflite } from '../../../support/tflite-writer.ts';
+import {
+  type WrittenModel,
+  type WrittenTensor,
+  writeTflite,
+  writeTfliteOutside,
+} from '../../../support/tflite-writer.ts';
 
 const small = () =>
   new TinyNet(1, 'uint8', 9).conv(4, 3, 2).pool('AVERAGE_POOL_2D', 5, 5, true).dense(3).softmax();
@@ -78,6 +83,19 @@ describe('a TensorFlow Lite file is refused', () => {
       [/AVERAGE_POOL_2D .* changes the scale/, (m) => (named(m, 'AVERAGE_POOL_2D_1').scales = [1])],
     ];
     for (const [message, change] of wrong) refused('MODEL_QUANTIZATION_INVALID', message, change);
+  });
+
+  test('with sparse weights, by their names', () => {
+    refused('MODEL_OPERATOR_UNSUPPORTED', /keeps sparse weights.*: weights$/, (model) => {
+      const weights = named(model, 'weights');
+      weights.sparse = true;
+      weights.data = weights.data!.slice(0, 20);
+    });
+  });
+
+  test('with constants that are kept beyond its end', () => {
+    const whole = writeTfliteOutside(small().model());
+    assert.throws(() => readTflite(whole.subarray(0, whole.length - 1)), /beyond the end of the file/);
   });
 
   test('with an input that is no colour picture, or several', () => {
