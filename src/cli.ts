@@ -10,6 +10,7 @@ import { modelCommand } from './commands/model.ts';
 import { profileCommand } from './commands/profile.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
+import { tuneCommand } from './commands/tune.ts';
 import { versionCommand } from './commands/version.ts';
 import { EXIT, LookoutError, outputFailed } from './errors.ts';
 import { VERSION } from './version.ts';
@@ -31,6 +32,7 @@ for (const register of [
   modelCommand,
   profileCommand,
   schemaCommand,
+  tuneCommand,
   versionCommand,
 ]) {
   register(program);

@@ -21,6 +21,7 @@ export const ERROR_CODES = {
   CAPTURE_STREAM: EXIT.internal,
   CONFIG_INVALID: EXIT.config,
   CONFIG_UNREADABLE: EXIT.config,
+  CONFIG_UNWRITABLE: EXIT.config,
   IMAGE_UNREADABLE: EXIT.noInput,
   INTERNAL: EXIT.internal,
   LABEL_UNKNOWN: EXIT.config,
@@ -58,6 +59,7 @@ export const ERROR_CODES = {
   OUTPUT_FAILED: EXIT.output,
   PROFILE_CRASHED: EXIT.internal,
   PROFILE_INVALID: EXIT.config,
+  PROFILE_UNWRITABLE: EXIT.config,
   STORE_CORRUPT: EXIT.config,
   STORE_FULL: EXIT.internal,
   STORE_LOCKED: EXIT.config,
@@ -67,6 +69,7 @@ export const ERROR_CODES = {
   STORE_UNREADABLE: EXIT.config,
   STORE_UNWRITABLE: EXIT.config,
   SYSTEM_UNSUPPORTED: EXIT.config,
+  TUNE_UNREACHABLE: EXIT.config,
   USAGE: EXIT.usage,
 } as const;
 

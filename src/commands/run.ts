@@ -2,6 +2,7 @@ import { isatty } from 'node:tty';
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
 import { EXIT } from '../errors.ts';
+import type { Tuning } from '../tune/first-start.ts';
 import { configFile } from './options.ts';
 
 /** Longest wait for the last lines of the log. */
@@ -29,7 +30,9 @@ async function run(named: string | undefined): Promise<void> {
     import('../platform/logger.ts'),
   ]);
   const log = createLogger(loaded.config.log);
-  const daemon = new Daemon(loaded, { log, preparer });
+  const tuning = new AbortController();
+  let tune: Tuning = (found) => found;
+  let daemon: InstanceType<typeof Daemon> | null = null;
 
   // The one owner of signals and of what nobody caught.
   const stopRequested = new Promise<string>((resolve) => {
@@ -37,7 +40,7 @@ async function run(named: string | undefined): Promise<void> {
     const inTerminal = isatty(0) || isatty(1);
     process.on('SIGHUP', () => {
       if (inTerminal) resolve('the terminal was closed');
-      else daemon.reload(() => preparer.load({ file: configFile(named) }));
+      else daemon?.reload(async () => tune(await preparer.load({ file: configFile(named) })));
     });
     const broken = (error: unknown) => {
       process.exitCode = EXIT.internal;
@@ -48,6 +51,13 @@ async function run(named: string | undefined): Promise<void> {
     process.once('unhandledRejection', broken);
   });
 
+  if (loaded.config.tune.first_start) {
+    void stopRequested.then(() => tuning.abort());
+    const { findTuning } = await import('../tune/first-start.ts');
+    tune = await findTuning(loaded, { log, signal: tuning.signal });
+    if (tuning.signal.aborted) return;
+  }
+  daemon = new Daemon(tune(loaded), { log, preparer });
   try {
     await daemon.start();
     const end = await Promise.race([stopRequested, daemon.ended]);

@@ -288,6 +288,22 @@ export const configSchema = z.strictObject({
     .describe('Labels and groups that make events. Empty: those the model’s description proposes.'),
   store: store.prefault({}),
   mqtt: mqtt.prefault({}),
+  tune: z
+    .strictObject({
+      first_start: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Measure at the first start with a model, a processor and an ONNX Runtime, and use the best threads and sessions from then on.',
+        ),
+      min_idle: z
+        .number()
+        .min(0)
+        .max(99)
+        .default(50)
+        .describe('Percent of all cores that should stay idle then at the configured `fps`.'),
+    })
+    .prefault({}),
   thermal: z
     .strictObject({
       governor: z

@@ -1,11 +1,16 @@
 import { open, rename, rm } from 'node:fs/promises';
-import { LookoutError, messageOf } from '../errors.ts';
+import { type ErrorCode, LookoutError, messageOf } from '../errors.ts';
 
 /**
  * Writes a file whole or not at all: beside its place first, onto the disk, then under its name.
- * @throws LookoutError MODEL_WRITE_FAILED; nothing is left behind
+ * @param code of the error if that fails
+ * @throws LookoutError with that code; nothing is left behind
  */
-export async function writeWhole(file: string, bytes: Uint8Array): Promise<void> {
+export async function writeWhole(
+  file: string,
+  bytes: Uint8Array,
+  code: ErrorCode = 'MODEL_WRITE_FAILED',
+): Promise<void> {
   const draft = `${file}.${process.pid}.part`;
   try {
     const handle = await open(draft, 'w');
@@ -18,6 +23,6 @@ export async function writeWhole(file: string, bytes: Uint8Array): Promise<void>
     await rename(draft, file);
   } catch (cause) {
     await rm(draft, { force: true }).catch(() => {});
-    throw new LookoutError('MODEL_WRITE_FAILED', `${file} cannot be written: ${messageOf(cause)}`, { cause });
+    throw new LookoutError(code, `${file} cannot be written: ${messageOf(cause)}`, { cause });
   }
 }

@@ -86,7 +86,17 @@ export async function runProfile(options: ProfileOptions): Promise<Report> {
       `${points.length} points, ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, about ${duration(eachMs * rounds * points.length)}\n`,
     );
     const onProgress = (...step: Parameters<ProgressBar['show']>) => bar.show(...step);
-    const sweep = new Sweep({ points, rounds, budget, models, cameras, folder, signal, onProgress });
+    const sweep = new Sweep({
+      costs: true,
+      points,
+      rounds,
+      budget,
+      models,
+      cameras,
+      folder,
+      signal,
+      onProgress,
+    });
     try {
       await sweep.run();
     } finally {

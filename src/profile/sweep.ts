@@ -21,6 +21,8 @@ export interface SweepOptions {
   models: ReadonlyMap<string, ModelRef>;
   /** Configured cameras by name. */
   cameras: ReadonlyMap<string, SourceConfig>;
+  /** Also learn what the models cost and where their time goes. */
+  costs: boolean;
   /** Where everything is kept meanwhile. */
   folder: string;
   /** Ends the sweep; what was measured stays. */
@@ -124,14 +126,16 @@ export class Sweep {
   async #ready(name: string): Promise<Ready> {
     const known = this.#models.get(name);
     if (known) return known;
-    const { models, folder, signal } = this.#options;
+    const { models, folder, signal, costs } = this.#options;
     const model = models.get(name)!;
     const options = { signal, timeoutMs: MODEL_MS };
     let ready: Ready;
     try {
       if (model.member) await runJob('build', { member: model.member, file: model.file }, options);
       const { facts, description } = await describe(model);
-      const measured = await runJob('facts', { model, folder }, options);
+      const measured = costs
+        ? await runJob('facts', { model, folder }, options)
+        : { multiplyAdds: null, operators: [] };
       const { labels, background } = description;
       const label = labels.find((candidate) => !background.includes(candidate)) ?? labels[0]!;
       ready = { facts: { ...facts, ...measured }, label };

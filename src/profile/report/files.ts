@@ -13,7 +13,7 @@ export async function writeReport(report: Report, name: string): Promise<string[
   const files: string[] = [];
   for (const [kind, content] of Object.entries(contents)) {
     const file = `${name}.${kind}`;
-    await writeWhole(file, Buffer.from(content));
+    await writeWhole(file, Buffer.from(content), 'PROFILE_UNWRITABLE');
     files.push(file);
   }
   return files;

@@ -1,0 +1,55 @@
+/** Writes settings into a configuration file and leaves everything else in it, comments too, as it was. */
+import { chmod, chown, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { isMap, parseDocument } from 'yaml';
+import { loadConfig } from '../config/load.ts';
+import { LookoutError, messageOf } from '../errors.ts';
+
+export interface Setting {
+  path: readonly string[];
+  value: string | number | boolean;
+}
+
+/**
+ * Changes settings in the text of a configuration.
+ * @throws Error where the groups of a setting are something else
+ */
+export function changeText(text: string, settings: readonly Setting[]): string {
+  const document = parseDocument(text);
+  for (const { path, value } of settings) {
+    for (let depth = 1; depth < path.length; depth++) {
+      const group = path.slice(0, depth);
+      const found = document.getIn(group, true);
+      if (found === undefined || document.getIn(group) === null)
+        document.setIn(group, document.createNode({}));
+      else if (!isMap(found)) throw new Error(`${group.join('.')} is not written as a group of settings`);
+    }
+    document.setIn(path, value);
+  }
+  return document.toString({ lineWidth: 0 });
+}
+
+/**
+ * Changes settings in a configuration file: the new text is checked as a whole before it takes the old one's place.
+ * @throws LookoutError CONFIG_UNWRITABLE, CONFIG_INVALID; the file is as it was then
+ */
+export async function changeConfig(file: string, settings: readonly Setting[]): Promise<void> {
+  // Beside its place, because that is where relative paths start.
+  const draft = `${file}.${process.pid}.tmp`;
+  try {
+    const text = changeText(await readFile(file, 'utf8'), settings);
+    const { mode, uid, gid } = await stat(file);
+    await writeFile(draft, text, { mode, flush: true });
+    await chmod(draft, mode);
+    // Only root may give files away; for others they are their own already.
+    await chown(draft, uid, gid).catch(() => {});
+    loadConfig({ file: draft });
+    await rename(draft, file);
+  } catch (cause) {
+    await rm(draft, { force: true }).catch(() => {});
+    if (cause instanceof LookoutError) throw cause;
+    throw new LookoutError('CONFIG_UNWRITABLE', `${file} cannot be changed: ${messageOf(cause)}`, {
+      cause,
+      hint: 'Write the settings above into it by hand.',
+    });
+  }
+}

@@ -1,0 +1,195 @@
+/** `lookout tune`: measures what could serve a goal, step by step, and chooses. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import type { LoadedConfig } from '../config/load.ts';
+import { LookoutError } from '../errors.ts';
+import { describe, findModel } from '../profile/models.ts';
+import { unique } from '../profile/plan.ts';
+import { runJob } from '../profile/process.ts';
+import { ProgressBar } from '../profile/progress.ts';
+import { readProvenance } from '../profile/provenance.ts';
+import { Sweep } from '../profile/sweep.ts';
+import type { Budget, ModelRef, Point, Provider, Row } from '../profile/types.ts';
+import { type Choice, type Circumstances, TuneCache } from './cache.ts';
+import { type Candidate, candidatesOf, explain, type Goal, meets, rank, refuse } from './choose.ts';
+import { encodingsOf } from './encodings.ts';
+
+export interface TuneOptions {
+  config: LoadedConfig;
+  goal: Goal;
+  /** Measure again what was measured before. */
+  fresh: boolean;
+  signal: AbortSignal;
+  screen: ConstructorParameters<typeof ProgressBar>[0];
+}
+
+export interface Tuned {
+  choice: Choice;
+  /** It was measured before. */
+  cached: boolean;
+}
+
+const BUDGET = { pipelineMs: 1500, pacedMs: 2000, inferenceMs: 300, multiStream: false };
+const STEP_MS = 8000;
+/** No picture gets smaller than this by tuning: too little would be left to see. */
+const SMALLEST_SIDE = 240;
+/** Paced at this rate while the goal is the highest one. */
+const USUAL_FPS = 5;
+
+/**
+ * Encodings first, then threads and sessions; spinning only where the highest rate is the goal, smaller pictures only
+ * where the goal is not reached without.
+ * @throws LookoutError TUNE_UNREACHABLE when nothing serves, MODEL_* and PROFILE_* when nothing could be measured
+ */
+export async function tune({ config, goal, fresh, signal, screen }: TuneOptions): Promise<Tuned> {
+  const folder = await mkdtemp(join(tmpdir(), 'lookout-tune-'));
+  try {
+    const { cpu, cores, onnxruntime } = await readProvenance();
+    const models = await modelsOf(config, folder);
+    const described = await Promise.all([...models.values()].map(describe));
+    const base = baseOf(config, await providerOf(config, models, signal));
+    const { width, height } = base;
+    const circumstances: Circumstances = {
+      models: described.map(({ facts }) => facts.sha256),
+      ...{ cpu, cores, onnxruntime, goal, width, height },
+    };
+    const cache = new TuneCache(config.config.data_dir);
+    const known = fresh ? null : await cache.find(circumstances);
+    if (known) return { choice: known, cached: true };
+
+    const bench = new Bench({ models, folder, signal, screen, goal, cores });
+    const best = await search(bench, base, [...models.keys()], cores, goal);
+    if (!meets(best, goal)) throw new LookoutError('TUNE_UNREACHABLE', refuse(best, goal, cores));
+    const choice = choiceOf(best, bench.ranked, goal, cores, models, base);
+    await cache.keep(circumstances, choice);
+    return { choice, cached: false };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function search(
+  bench: Bench,
+  base: Point,
+  models: readonly string[],
+  cores: number,
+  goal: Goal,
+): Promise<Candidate> {
+  const counts = Array.from({ length: cores }, (_, index) => index + 1);
+  await bench.measure(models.map((model) => ({ ...base, model, threads: 1, sessions: 1 })));
+  const { model } = bench.best.point;
+  const shapes = counts.flatMap((count) => [
+    { threads: count, sessions: 1 },
+    { threads: 1, sessions: count },
+  ]);
+  await bench.measure(shapes.map((shape) => ({ ...base, model, ...shape })));
+  if (goal.fps === null) await bench.measure([{ ...bench.best.point, spinning: true }]);
+  for (let { width, height } = base; !meets(bench.best, goal); ) {
+    [width, height] = [half(width), half(height)];
+    if (Math.min(width, height) < SMALLEST_SIDE) break;
+    await bench.measure([{ ...bench.best.point, width, height }]);
+  }
+  return bench.best;
+}
+
+const half = (side: number) => 2 * Math.round(side / 4);
+
+interface BenchOptions {
+  models: ReadonlyMap<string, ModelRef>;
+  folder: string;
+  signal: AbortSignal;
+  screen: TuneOptions['screen'];
+  goal: Goal;
+  cores: number;
+}
+
+/** Measures points, each once, and knows the best so far. */
+class Bench {
+  readonly #options: BenchOptions;
+  readonly #rows: Row[] = [];
+  #measured: Point[] = [];
+
+  constructor(options: BenchOptions) {
+    this.#options = options;
+  }
+
+  get ranked(): Candidate[] {
+    const { goal, cores } = this.#options;
+    return rank(candidatesOf(this.#rows, cores), goal);
+  }
+
+  get best(): Candidate {
+    const [best] = this.ranked;
+    if (best) return best;
+    const [failure] = this.#rows.flatMap(({ failures }) => failures);
+    throw new LookoutError(failure?.code ?? 'INTERNAL', failure?.message ?? 'nothing could be measured');
+  }
+
+  async measure(wanted: readonly Point[]): Promise<void> {
+    const { models, folder, signal, screen, goal } = this.#options;
+    const all = unique([...this.#measured, ...wanted]);
+    const points = all.slice(this.#measured.length);
+    this.#measured = all;
+    const budget: Budget = { ...BUDGET, fps: (goal.fps ?? USUAL_FPS) * goal.cameras };
+    const bar = new ProgressBar(screen, STEP_MS);
+    const sweep = new Sweep({
+      ...{ points, rounds: 1, models, costs: false, cameras: new Map(), folder, signal },
+      budget: () => budget,
+      onProgress: (...step) => bar.show(...step),
+    });
+    try {
+      await sweep.run();
+    } finally {
+      bar.end();
+    }
+    signal.throwIfAborted();
+    this.#rows.push(...sweep.rows);
+  }
+}
+
+/** The configured model and its other encodings, by what `model.file` would be. */
+async function modelsOf(config: LoadedConfig, folder: string): Promise<Map<string, ModelRef>> {
+  const { file } = config.config.model;
+  const configured = await findModel(file, config, folder);
+  const models = new Map([[file, configured]]);
+  if (file === 'builtin') return models;
+  for (const other of (await encodingsOf(configured.file)).slice(1)) {
+    models.set(other, { ...configured, name: basename(other), file: other });
+  }
+  return models;
+}
+
+async function providerOf(
+  { config }: LoadedConfig,
+  models: ReadonlyMap<string, ModelRef>,
+  signal: AbortSignal,
+): Promise<Provider> {
+  const [model] = models.values();
+  const working = await runJob('providers', { model: model! }, { signal, timeoutMs: 120_000 });
+  return config.model.providers.find((name) => working.includes(name)) ?? 'cpu';
+}
+
+function baseOf({ config }: LoadedConfig, provider: Provider): Point {
+  const [camera] = Object.values(config.cameras);
+  const { width, height } = camera!.source;
+  const { file } = config.model;
+  return { model: file, threads: 1, sessions: 1, provider, spinning: false, width, height, source: 'raw' };
+}
+
+function choiceOf(
+  best: Candidate,
+  ranked: readonly Candidate[],
+  goal: Goal,
+  cores: number,
+  models: ReadonlyMap<string, ModelRef>,
+  base: Point,
+): Choice {
+  const { model, threads, sessions, spinning, width, height } = best.point;
+  return {
+    file: model === base.model ? null : models.get(model)!.file,
+    ...{ threads, sessions, spinning, width, height },
+    lines: explain(best, ranked, goal, cores),
+    at: new Date().toISOString(),
+  };
+}
