@@ -134,7 +134,7 @@ function accuracy(rows: readonly Row[], models: readonly ModelFacts[]): string {
   const drawn = plot({
     title: 'Accuracy against speed',
     ...axes,
-    front: 'right',
+    front: true,
     series: [dots('models', points)],
   });
   return `${drawn}<p class="note">${note}</p>`;
@@ -151,7 +151,7 @@ function multiplyAdds(rows: readonly Row[], models: readonly ModelFacts[]): stri
   return plot({
     title: 'Multiply-adds against speed',
     ...axes,
-    front: 'right',
+    front: true,
     series: [dots('models', points)],
   });
 }

@@ -12,8 +12,8 @@ export interface Plot {
   x: string;
   y: string;
   series: readonly Series[];
-  /** A point is on the front when none is better in both: the greater x and y, or the smaller x and greater y. */
-  front?: 'right' | 'left';
+  /** Also draw the line of those points that no other beats in both x and y. */
+  front?: boolean;
 }
 
 const [WIDTH, HEIGHT] = [800, 320];
@@ -45,7 +45,7 @@ export function plot({ title, x, y, series, front }: Plot): string {
     if (series.length > 1) parts.push(text(LEFT + 8 + 130 * index, TOP - 6, name, `fill="${colour}"`));
   }
   if (front) {
-    const best = pareto(all, front);
+    const best = pareto(all);
     const path = best.map((p) => `${round(atX(p.x))},${round(atY(p.y))}`).join(' ');
     parts.push(`<polyline fill="none" stroke="#57606a" stroke-dasharray="4 3" points="${path}"/>`);
     for (const p of best) parts.push(text(atX(p.x) + 6, atY(p.y) - 6, p.label ?? ''));
@@ -88,11 +88,12 @@ interface Point {
 }
 
 /** Those points that no other beats in both, in the order of x. */
-export function pareto(points: readonly Point[], front: 'right' | 'left'): Point[] {
-  const ordered = points.toSorted((a, b) => (front === 'right' ? b.x - a.x : a.x - b.x) || b.y - a.y);
+export function pareto(points: readonly Point[]): Point[] {
   const best: Point[] = [];
-  for (const point of ordered) if (point.y > (best.at(-1)?.y ?? Number.NEGATIVE_INFINITY)) best.push(point);
-  return front === 'right' ? best.reverse() : best;
+  for (const point of points.toSorted((a, b) => b.x - a.x || b.y - a.y)) {
+    if (point.y > (best.at(-1)?.y ?? Number.NEGATIVE_INFINITY)) best.push(point);
+  }
+  return best.reverse();
 }
 
 function frame(title: string, height = HEIGHT): string {
