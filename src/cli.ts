@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { cameraCommand } from './commands/cameras.ts';
 import { checkConfigCommand } from './commands/check-config.ts';
 import { classifyCommand } from './commands/classify.ts';
+import { doctorCommand } from './commands/doctor.ts';
 import { eventsCommand } from './commands/events.ts';
 import { exportCommand } from './commands/export.ts';
 import { modelCommand } from './commands/model.ts';
@@ -27,6 +28,7 @@ for (const register of [
   checkConfigCommand,
   cameraCommand,
   classifyCommand,
+  doctorCommand,
   eventsCommand,
   exportCommand,
   modelCommand,

@@ -4,10 +4,19 @@
  */
 
 /** Exit codes: sysexits.h `EX_CONFIG` (which systemd is told not to restart) and its kin. */
-export const EXIT = { ok: 0, usage: 64, noInput: 66, internal: 70, output: 74, config: 78 } as const;
+export const EXIT = {
+  ok: 0,
+  unhealthy: 1,
+  usage: 64,
+  noInput: 66,
+  internal: 70,
+  output: 74,
+  config: 78,
+} as const;
 
 /** Code → exit code of a command that ends with it. */
 export const ERROR_CODES = {
+  BOARD_OVERRUN: EXIT.internal,
   CAPTURE_ADDRESS: EXIT.config,
   CAPTURE_DEVICE: EXIT.config,
   CAPTURE_ENDED: EXIT.internal,

@@ -287,18 +287,8 @@ export class Publisher implements Service {
   }
 
   async #target(): Promise<Target> {
-    const { config } = this.#options;
-    const url = this.#broker ? this.#address : config.url;
-    const { protocol, hostname, port, pathname, search } = new URL(url);
-    const target: Target = {
-      protocol: protocol.slice(0, -1) as Target['protocol'],
-      host: hostname.replace(/^\[(.*)\]$/, '$1'),
-      ...(port ? { port: Number(port) } : {}),
-      path: pathname + search,
-      protocolVersion: this.#broker ? 4 : config.version,
-    };
-    if (this.#broker) return target;
-    return { ...target, ...(await readCredentials(config)), rejectUnauthorized: config.verify };
+    if (this.#broker) return { ...addressTarget(this.#address), protocolVersion: 4 };
+    return await brokerTarget(this.#options.config);
   }
 
   #receive(topic: string, payload: Buffer, retained: boolean): void {

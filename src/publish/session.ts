@@ -103,11 +103,13 @@ export class Session {
     });
   }
 
-  /** Asks for messages. Resolves with whether the broker grants it. */
+  /** Asks for messages. Resolves with whether the broker grants it; false too when the connection ends before. */
   subscribe(filters: string[]): Promise<boolean> {
-    return new Promise((resolve) => {
+    if (this.#over) return Promise.resolve(false);
+    const granted = new Promise<boolean>((resolve) => {
       this.#client.subscribe(filters, { qos: 1 }, (error) => resolve(!error));
     });
+    return Promise.race([granted, this.ended.then(() => false)]);
   }
 
   /** Asks for no more of them. */

@@ -1,0 +1,103 @@
+/** The programs, devices and addresses of the configured cameras. No device is opened: the daemon may be using it. */
+import { connect } from 'node:net';
+import { pino } from 'pino';
+import { publicAddress, readAddress } from '../capture/address.ts';
+import { createSource } from '../capture/create.ts';
+import { type Survey, surveyCameras } from '../capture/discover.ts';
+import { VIDEO_PROGRAMS } from '../capture/libcamera.ts';
+import { requireProgram } from '../capture/programs.ts';
+import { STILL_PROGRAMS } from '../capture/still.ts';
+import type { SourceConfig } from '../config/sources.ts';
+import { systemClock } from '../platform/clock.ts';
+
+import { type Check, type Finding, fail, failed, ok, type Patient } from './check.ts';
+
+const CONNECT_MS = 5000;
+
+/** Ports of addresses that name none. */
+const PORTS: Record<string, number> = { 'rtsp:': 554, 'rtsps:': 322, 'http:': 80, 'https:': 443 };
+
+export const checkCameras: Check = async (patient) => {
+  const survey = surveyCameras({ env: patient.env, root: patient.root });
+  const findings = await Promise.all(
+    Object.entries(patient.loaded.config.cameras).map(async ([name, { source, enabled }]) => {
+      const check = `camera ${name}`;
+      if (!enabled) return ok(check, 'turned off in the configuration');
+      try {
+        return await look(check, source, patient, survey);
+      } catch (error) {
+        return failed(check, error, 'See the troubleshooting in docs/cameras.md.');
+      }
+    }),
+  );
+  return findings;
+};
+
+async function look(
+  check: string,
+  source: SourceConfig,
+  { env, root }: Patient,
+  survey: Promise<Survey>,
+): Promise<Finding> {
+  const context = { clock: systemClock, log: pino({ level: 'silent' }), env, root };
+  switch (source.kind) {
+    case 'libcamera': {
+      const program = await requireProgram(source.mode === 'still' ? STILL_PROGRAMS : VIDEO_PROGRAMS, env);
+      return found(check, await survey, 'libcamera', `${program} is there`);
+    }
+    case 'gstreamer':
+      return ok(check, `${await requireProgram(['gst-launch-1.0'], env)} is there`);
+    case 'v4l2': {
+      const program = await requireProgram(['ffmpeg'], env);
+      await createSource(source, context);
+      return ok(check, `${source.device} may be used, through ${program}`);
+    }
+    case 'rtsp':
+    case 'http': {
+      await requireProgram(['ffmpeg'], env);
+      const address = await readAddress(source);
+      await reach(address);
+      return ok(check, `${publicAddress(address)} answers; what it shows was not looked at`);
+    }
+    case 'replay': {
+      const { description } = await createSource(source, context);
+      return ok(check, description);
+    }
+    case 'demo':
+      return ok(check, 'rendered, needs nothing');
+    case 'auto': {
+      const { found: cameras, missing } = await survey;
+      const [first] = cameras;
+      if (first) return ok(check, `would take ${first.description}`);
+      return fail(
+        check,
+        `no camera found: ${missing.join('; ')}`,
+        'Plug one in, or configure a network camera.',
+      );
+    }
+  }
+}
+
+function found(check: string, { found: cameras, missing }: Survey, kind: string, program: string): Finding {
+  const camera = cameras.find(({ source }) => source.kind === kind);
+  if (camera) return ok(check, `${program}; ${camera.description}`);
+  const reason = missing.find((line) => line.startsWith(kind)) ?? 'no camera was found';
+  return fail(check, `${program}, but ${reason}`, 'Check the ribbon cable, and docs/raspberry-pi.md.');
+}
+
+/** Resolves when something takes a connection at the address. */
+async function reach(address: URL): Promise<void> {
+  const { hostname, port, protocol } = address;
+  const host = hostname.replace(/^\[(.*)\]$/, '$1');
+  const socket = connect({ host, port: Number(port) || (PORTS[protocol] ?? 80) });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve).once('error', reject);
+      socket.setTimeout(CONNECT_MS, () => reject(new Error(`nobody answers in ${CONNECT_MS / 1000} s`)));
+    });
+  } catch (error) {
+    throw new Error(`${publicAddress(address)} cannot be reached: ${(error as Error).message}`);
+  } finally {
+    socket.destroy();
+  }
+}

@@ -1,0 +1,49 @@
+/** Whether each model that is in use loads and runs here, on which provider and how fast. */
+import { prepare } from '../prepare.ts';
+import type { PreparedModel } from '../prepared.ts';
+import { ModelSession } from '../vision/session.ts';
+import { type Check, type Finding, failed, ok, warn } from './check.ts';
+
+/** Inferences of which the fastest is told. */
+const RUNS = 5;
+
+export const checkModels: Check = async ({ loaded, prepared }) => {
+  // Without them, this says why.
+  const { models } = prepared ?? (await prepare(loaded));
+  const findings: Finding[] = [];
+  // One after the other: they would slow each other down.
+  for (const [name, model] of models) findings.push(await run(`model ${name}`, model));
+  return findings;
+};
+
+async function run(check: string, { file, description, config, note }: PreparedModel): Promise<Finding> {
+  let session: ModelSession | undefined;
+  try {
+    session = await ModelSession.open(file, description, config);
+    const { provider, passedOver } = session.info;
+    const milliseconds = await time(session, description);
+    const text = `${description.name}, ${description.labels.length} labels, on ${provider}: ${milliseconds.toFixed(1)} ms`;
+    const preferred = passedOver.filter((other) => other.provider !== 'cpu');
+    const passed = preferred.map((other) => `${other.provider}: ${other.reason}`).join('; ');
+    if (note?.problem) return warn(check, `${text}; ${note.text}`, 'See docs/models.md.');
+    if (description.warning) return warn(check, text, description.warning);
+    return ok(check, passed === '' ? text : `${text} (passed over ${passed})`);
+  } catch (error) {
+    return failed(check, error, 'See docs/models.md.');
+  } finally {
+    await session?.release();
+  }
+}
+
+/** Milliseconds of the fastest of some inferences. */
+async function time(session: ModelSession, { input, labels }: PreparedModel['description']): Promise<number> {
+  const bytes = input.width * input.height * 3 * (input.type === 'float32' ? 4 : 1);
+  const infer = session.bind(new Uint8Array(bytes), new Float32Array(labels.length));
+  let fastest = Number.POSITIVE_INFINITY;
+  for (let run = 0; run < RUNS; run++) {
+    const start = performance.now();
+    await infer();
+    fastest = Math.min(fastest, performance.now() - start);
+  }
+  return fastest;
+}

@@ -1,0 +1,17 @@
+/** The report of `lookout doctor` for people. */
+import { type Finding, worst } from './check.ts';
+
+const CONCLUSION = {
+  ok: 'All is well.',
+  warn: 'It works, but see the lines that say warn.',
+  fail: 'Something does not work: see the lines that say fail.',
+};
+
+export function report(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map(({ check }) => check.length));
+  const lines = findings.flatMap(({ check, verdict, found, advice }) => [
+    `${verdict.padEnd(4)}  ${check.padEnd(width)}  ${found}`,
+    ...(advice === null ? [] : [`      ${' '.repeat(width)}  → ${advice}`]),
+  ]);
+  return `${[...lines, '', CONCLUSION[worst(findings)]].join('\n')}\n`;
+}

@@ -1,0 +1,66 @@
+/** What nobody else may read, taken out of texts that are to be shown to others. */
+import { readFile } from 'node:fs/promises';
+import type { Config } from '../config/schema.ts';
+import { redactUrl } from '../platform/logger.ts';
+
+const HIDDEN = '***';
+
+/** Settings of the environment whose names say that they are secret. */
+const SECRET_NAME = /pass|secret|token|key|url|user|credential/i;
+
+/** Words behind which a secret stands in the arguments of a program, such as `user-pw=…` of GStreamer. */
+const SECRET_WORD =
+  /\b([\w-]*(?:pass\w*|passwd|pwd|[_-]pw|secret|token|user[_-]?id))(["']?\s*[=:]\s*)(["']?)[^\s"',}]+/gi;
+
+/** Shorter texts would take half of a report with them. */
+const SHORTEST = 3;
+
+/** The files that the configuration says hold secrets. */
+export function secretFiles({ mqtt, cameras }: Config): string[] {
+  const files = [mqtt.username_file, mqtt.password_file, mqtt.key_file];
+  for (const { source } of Object.values(cameras)) {
+    if (source.kind === 'rtsp' || source.kind === 'http') files.push(source.url_file);
+  }
+  return files.filter((file) => file !== undefined);
+}
+
+/**
+ * Gathers every secret that the configuration, its files and the environment hold.
+ * @returns takes them out of a text, and whatever else looks like one
+ */
+export async function redactor(config: Config, env: NodeJS.ProcessEnv): Promise<(text: string) => string> {
+  const texts: (string | undefined)[] = [config.mqtt.username];
+  for (const { source } of Object.values(config.cameras)) {
+    if (source.kind === 'rtsp' || source.kind === 'http') texts.push(...partsOf(source.url ?? ''));
+  }
+  for (const file of secretFiles(config)) {
+    const content = await readFile(file, 'utf8').catch(() => '');
+    texts.push(...content.split(/\r?\n/), ...partsOf(content.trim()));
+  }
+  for (const [name, value = ''] of Object.entries(env)) {
+    if (SECRET_NAME.test(name)) texts.push(...(URL.canParse(value) ? partsOf(value) : [value]));
+  }
+  const secrets = texts.map((text) => text?.trim() ?? '').filter((text) => text.length >= SHORTEST);
+  const longestFirst = [...new Set(secrets)].sort((a, b) => b.length - a.length);
+  return (text) => {
+    let clean = text;
+    for (const secret of longestFirst) clean = clean.replaceAll(secret, HIDDEN);
+    return redactUrl(clean).replace(SECRET_WORD, `$1$2$3${HIDDEN}`);
+  };
+}
+
+/** User, password and parameters of an address, as they are written and as they are meant. */
+function partsOf(address: string): string[] {
+  if (!URL.canParse(address)) return [];
+  const { username, password, search, searchParams } = new URL(address);
+  const raw = [username, password, search.slice(1), ...searchParams.values()];
+  return raw.flatMap((part) => [part, decoded(part)]);
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,27 @@
+import type { MqttConfig } from '../config/schema.ts';
+import type { Target } from './connection.ts';
+import { readCredentials } from './credentials.ts';
+
+/**
+ * Where the configured broker is and how it is spoken to. Files with secrets are read anew each time.
+ * @throws LookoutError MQTT_CREDENTIALS_UNREADABLE, MQTT_CREDENTIALS_INVALID
+ */
+export async function brokerTarget(config: MqttConfig): Promise<Target> {
+  return {
+    ...addressTarget(config.url),
+    protocolVersion: config.version,
+    ...(await readCredentials(config)),
+    rejectUnauthorized: config.verify,
+  };
+}
+
+/** The parts of a broker's address. */
+export function addressTarget(url: string): Target {
+  const { protocol, hostname, port, pathname, search } = new URL(url);
+  return {
+    protocol: protocol.slice(0, -1) as Target['protocol'],
+    host: hostname.replace(/^\[(.*)\]$/, '$1'),
+    ...(port ? { port: Number(port) } : {}),
+    path: pathname + search,
+  };
+}

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { stringify } from 'yaml';
+import { checkBroker } from '../../src/doctor/broker.ts';
+import { examine } from '../../src/doctor/doctor.ts';
+import { issue, makeCa } from '../support/certificates.ts';
+import { tempFolder } from '../support/daemon.ts';
+import { freePort, Mosquitto, type MosquittoOptions } from '../support/mosquitto.ts';
+import { TestPublisher } from '../support/publishing.ts';
+import { Recorder } from '../support/recorder.ts';
+import { requires } from '../support/requires.ts';
+
+const skip = requires('mosquitto');
+
+async function broker(t: TestContext, options?: MosquittoOptions): Promise<Mosquitto> {
+  const mosquitto = await Mosquitto.start(options);
+  t.after(() => mosquitto.remove());
+  return mosquitto;
+}
+
+/** What the doctor says of a broker; the configuration itself is left out. */
+async function findings(mqtt: Record<string, unknown>) {
+  const folder = tempFolder();
+  const file = join(folder, 'lookout.yaml');
+  const cameras = { drive: { source: { kind: 'demo' } } };
+  writeFileSync(file, stringify({ device: 'garden', cameras, mqtt }));
+  const { findings } = await examine({ file, env: {}, checks: [['broker', checkBroker]] });
+  return findings.slice(1);
+}
+
+const verdicts = (list: Awaited<ReturnType<typeof findings>>) => list.map(({ verdict }) => verdict).join(' ');
+
+for (const version of [4, 5]) {
+  test(`a broker that takes everything is well, with MQTT ${version === 4 ? '3.1.1' : '5'}`, {
+    skip,
+  }, async (t) => {
+    const mosquitto = await broker(t);
+    const found = await findings({ url: mosquitto.url, version });
+    assert.equal(verdicts(found), 'ok ok ok', JSON.stringify(found));
+    assert.match(found[1]!.found, /takes messages on 14 topics/);
+  });
+}
+
+test('a daemon that runs is not thrown out, and no state changes', { skip }, async (t) => {
+  const mosquitto = await broker(t);
+  const one = await TestPublisher.start(t, { url: mosquitto.url });
+  const recorder = await Recorder.connect(mosquitto.url, 'lookout/#');
+  t.after(() => recorder.end());
+  one.publisher.setLabel('drive', 'person', true);
+  await recorder.sees('lookout/garden/drive/person', 'ON');
+  await findings({ url: mosquitto.url });
+  assert.equal(one.publisher.stats.connections, 1);
+  assert.ok(one.publisher.stats.connected);
+  assert.equal(recorder.last('lookout/garden/drive/person'), 'ON');
+  assert.equal(recorder.last('lookout/garden/status'), 'online');
+  assert.equal(recorder.last('lookout/garden/drive/event'), '{"type":"test"}');
+});
+
+test('topics that the access rules forbid are named', { skip }, async (t) => {
+  const rules = join(tempFolder(), 'rules');
+  const allowed = ['topic readwrite lookout/garden/#', 'topic deny lookout/garden/drive/event'];
+  writeFileSync(rules, `${allowed.join('\n')}\n`);
+  const mosquitto = await broker(t, { lines: [`acl_file ${rules}`] });
+  const found = await findings({ url: mosquitto.url });
+  const [, refused] = found;
+  assert.equal(refused?.verdict, 'fail');
+  assert.match(refused?.found ?? '', /lookout\/garden\/drive\/event \(.*[Nn]ot authorized\)/);
+  assert.match(refused?.found ?? '', /homeassistant\/device\/lookout_garden\/config/);
+  assert.doesNotMatch(refused?.found ?? '', /drive\/status/);
+  assert.match(refused?.advice ?? '', /access rules/);
+});
+
+test('with MQTT 3.1.1, which cannot refuse, what does not come back is in doubt', { skip }, async (t) => {
+  const rules = join(tempFolder(), 'rules');
+  writeFileSync(rules, 'topic readwrite lookout/garden/#\ntopic write homeassistant/#\n');
+  const mosquitto = await broker(t, { lines: [`acl_file ${rules}`] });
+  const [, doubtful] = await findings({ url: mosquitto.url, version: 4 });
+  assert.equal(doubtful?.verdict, 'warn');
+  assert.match(doubtful?.found ?? '', /1 of 14 topics did not come back, such as homeassistant/);
+});
+
+test('commands that the rules keep away are noticed', { skip }, async (t) => {
+  const rules = join(tempFolder(), 'rules');
+  writeFileSync(rules, 'topic write lookout/#\ntopic write homeassistant/#\n');
+  const mosquitto = await broker(t, { lines: [`acl_file ${rules}`] });
+  const found = await findings({ url: mosquitto.url });
+  assert.equal(verdicts(found), 'ok ok warn', JSON.stringify(found));
+  assert.match(
+    found[2]!.found,
+    /a command sent to lookout\/garden\/doctor-test\/snapshot\/set did not arrive/,
+  );
+});
+
+test('a wrong password, an unknown certificate and a silent port each get their own words', {
+  skip,
+}, async (t) => {
+  const folder = tempFolder();
+  const password_file = join(folder, 'password');
+  writeFileSync(password_file, 'wrong');
+  const ca = makeCa(folder, 'house');
+  const tls = issue(folder, ca, 'broker', 'IP:127.0.0.1');
+  const [closed, secured] = await Promise.all([
+    broker(t, { users: { garden: 'right' } }),
+    broker(t, { tls }),
+  ]);
+  const [refused] = await findings({ url: closed.url, username: 'garden', password_file });
+  assert.match(refused?.found ?? '', /user name or the password \(MQTT_REFUSED\)/);
+  const untrusted = (await findings({ url: secured.url })).at(-1)!;
+  assert.match(untrusted.found, /signed by nobody known here \(MQTT_TLS\)/);
+  assert.match(untrusted.advice ?? '', /mqtt\.ca_file/);
+  const trusted = await findings({ url: secured.url, ca_file: ca.cert });
+  assert.equal(verdicts(trusted), 'warn ok ok ok');
+  assert.match(trusted[0]!.found, /certificate is valid for [12] more days/);
+  const [unreachable] = await findings({ url: `mqtt://127.0.0.1:${await freePort()}` });
+  assert.match(unreachable?.found ?? '', /nothing listens there \(MQTT_UNREACHABLE\)/);
+});
+
+test('a taken port of the embedded broker is noticed', async (t) => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const [taken] = await findings({ embedded_port: address.port });
+  assert.equal(taken?.verdict, 'fail');
+  assert.match(taken?.found ?? '', /EADDRINUSE/);
+});
