@@ -13,6 +13,7 @@ import { type Clock, systemClock } from './platform/clock.ts';
 import { HealthMonitor } from './platform/health.ts';
 import { HeatGovernor } from './platform/heat.ts';
 import { createIdSource } from './platform/id.ts';
+import { PressureGovernor } from './platform/pressure.ts';
 import { notify, Watchdog } from './platform/systemd.ts';
 import { TimeSync } from './platform/time-sync.ts';
 import { labelsOf, modelsInUse, type Prepared } from './prepared.ts';
@@ -55,11 +56,15 @@ export class Daemon implements Service {
   readonly #running: { name: string; stop: () => Promise<void> }[] = [];
   readonly #cameras = new Map<string, Camera>();
   readonly #monitor: HealthMonitor;
+  /** Shares of the frames that heat and memory allow to be analysed. */
+  readonly #shares = { heat: 1, memory: 1 };
+  #pressure: PressureGovernor | null = null;
   /** Keys of the models that the log was told of since they are in use. */
   #saidModels = new Set<string>();
   #changes: Changes | null = null;
   #time: TimeSync | null = null;
   #configError: string | null = null;
+  #hot: string | null = null;
   #end: (end: End) => void = () => {};
   #vision: Vision | null = null;
 
@@ -151,6 +156,7 @@ export class Daemon implements Service {
     this.#vision = vision;
     await this.#start('vision', vision);
     if (config.thermal.governor) await this.#governHeat(vision, publisher);
+    await this.#governPressure(vision);
     this.#buildCameras(prepared, {
       ...{ vision, store, publisher, pool, clock, log, monitor, timeKnown },
     });
@@ -241,11 +247,31 @@ export class Daemon implements Service {
       log: this.#log,
       root: this.#root,
       onChange: (state) => {
-        vision.setShare(state.share);
+        this.#hot = state.limiting
+          ? `it is hot: ${Math.round(100 * state.share)} % of the frames are analysed`
+          : null;
+        this.#setShare(vision, 'heat', state.share);
         publisher.setThermal(state);
       },
     });
     await this.#start('thermal governor', governor);
+  }
+
+  /** Has fewer frames analysed while the board is short of memory, and says why frames are dropped. */
+  async #governPressure(vision: Vision): Promise<void> {
+    this.#pressure = new PressureGovernor({
+      clock: this.#clock,
+      log: this.#log,
+      root: this.#root,
+      frames: () => this.#monitor.totals,
+      onShare: (share) => this.#setShare(vision, 'memory', share),
+    });
+    await this.#start('pressure governor', this.#pressure);
+  }
+
+  #setShare(vision: Vision, of: 'heat' | 'memory', share: number): void {
+    this.#shares[of] = share;
+    vision.setShare(Math.min(this.#shares.heat, this.#shares.memory));
   }
 
   async #start(name: string, part: Service): Promise<void> {
@@ -306,6 +332,8 @@ export class Daemon implements Service {
       ...(error === null ? [] : [`STORE_UNWRITABLE: ${error}`]),
       ...(damage === null ? [] : [`STORE_CORRUPT: ${damage}`]),
       ...(this.#configError === null ? [] : [`CONFIG_INVALID: ${this.#configError}`]),
+      ...(this.#pressure?.problem ? [`BOARD_OVERRUN: ${this.#pressure.problem}`] : []),
+      ...(this.#hot === null ? [] : [`BOARD_OVERRUN: ${this.#hot}`]),
       ...(this.#time?.known === false ? ['TIME_UNKNOWN: the clock is not set'] : []),
     ];
   }

@@ -9,6 +9,12 @@ import { LATEST, snapshotPath } from './store/paths.ts';
 import type { Store } from './store/store.ts';
 import type { Event, EventChange, Frame } from './types.ts';
 
+/**
+ * Pictures of one camera that are being written at a time. When events come faster than the disk takes pictures, some
+ * events have none: they would pile up in memory.
+ */
+const MOST_SAVING = 6;
+
 export interface PicturesOptions {
   camera: string;
   config: Pick<CameraConfig, 'rotate' | 'mirror'>;
@@ -35,6 +41,7 @@ export class Pictures {
   readonly #options: PicturesOptions;
   readonly #kept = new Map<string, Kept>();
   #wanted = false;
+  #saving = 0;
 
   constructor(options: PicturesOptions) {
     this.#options = options;
@@ -66,6 +73,11 @@ export class Pictures {
       const { event: then, frame } = kept.best;
       kept.best = null;
       kept.saving++;
+      if (this.#saving >= MOST_SAVING) {
+        this.#options.pool.release(frame.data);
+        this.#settle(kept, false);
+        return;
+      }
       const saved = this.#write(frame, then, type === 'start').then(
         (written) => this.#settle(kept, written),
         (error: unknown) => {
@@ -126,7 +138,8 @@ export class Pictures {
   /** Writes a picture as the event's snapshot, or as the camera's when there is no event. */
   async #write(frame: Frame, event: Event | null, publish: boolean): Promise<boolean> {
     const { camera, config, store, publisher, pool } = this.#options;
-    const { jpeg, data, written } = await store.saveSnapshot({
+    this.#saving++;
+    const saved = store.saveSnapshot({
       path: snapshotPath(event ?? { id: LATEST, camera, startedAt: frame.capturedAt }),
       capturedAt: frame.capturedAt,
       format: frame.format,
@@ -134,6 +147,7 @@ export class Pictures {
       transform: { rotate: config.rotate, mirror: config.mirror },
       annotation: event && { label: event.label, score: event.topScore, box: event.box },
     });
+    const { jpeg, data, written } = await saved.finally(() => this.#saving--);
     pool.release(data);
     if (publish) publisher.publishSnapshot(camera, jpeg);
     return written;

@@ -134,6 +134,16 @@ export class HealthMonitor implements Service {
     return this.#finished;
   }
 
+  /** Frames of all cameras since the start. */
+  get totals(): { captured: number; dropped: number } {
+    const totals = { captured: 0, dropped: 0 };
+    for (const { captured, dropped } of this.#cameras.values()) {
+      totals.captured += captured;
+      totals.dropped += dropped;
+    }
+    return totals;
+  }
+
   /** Frames that were captured and have neither come back nor been dropped. */
   get pending(): number {
     return this.#pending;

@@ -15,6 +15,7 @@ import { codeOf, isDamage, lockForWriting, openForWriting, quarantine, unwritabl
 import { enforceRetention, isOverSize } from './retention.ts';
 import { type Handlers, Handover, serve } from './rpc.ts';
 import { Snapshots } from './snapshots.ts';
+import { openDatabase } from './sqlite.ts';
 import type {
   Batch,
   CommitResult,
@@ -35,6 +36,7 @@ export interface WorkerOptions {
   config: StoreConfig;
 }
 
+const PROBE_TIMEOUT_MS = 100;
 const DAY_MS = 86_400_000;
 
 /** How long closing waits for readers, in ms. */
@@ -120,6 +122,7 @@ class StoreThread implements Handlers<WorkerApi> {
   stats = (): WorkerStats =>
     this.#guard(() => {
       const { db, writer } = this.#connected();
+      probe(this.#options.file);
       const number = (sql: string) => Number(db.prepare(sql).pluck().get() ?? 0);
       const written = bytesWrittenByThread();
       return {
@@ -216,10 +219,20 @@ class StoreThread implements Handlers<WorkerApi> {
   /** After a fault of the file or the disk the next piece of work starts with a new connection. */
   #recover(error: unknown): void {
     if (isDamage(error)) {
+      this.#backUpLast();
       this.#disconnect();
       this.#setAside(error);
     } else if (/^SQLITE_(IOERR|READONLY|CANTOPEN)/.test(codeOf(error))) this.#disconnect();
     else if (isFull(error)) void this.#makeRoom();
+  }
+
+  /** What this connection still has of a file that is damaged goes into the backup. */
+  #backUpLast(): void {
+    try {
+      if (this.#connection) backUp(this.#connection.db, this.#options.file);
+    } catch {
+      // The backup stays as it was.
+    }
   }
 
   /** After the disk was full: pictures make room for events. */
@@ -264,6 +277,21 @@ class StoreThread implements Handlers<WorkerApi> {
 
   #say(code: Notice['code'], notice: string, hint = ''): void {
     this.#port.postMessage({ code, notice, hint } satisfies Notice);
+  }
+}
+
+/**
+ * Looks at the newest rows of each table as they are on the disk: an open connection would be answered from its memory.
+ * @throws SqliteError if the file is damaged there
+ */
+function probe(file: string): void {
+  const db = openDatabase(file, { readonly: true, timeout: PROBE_TIMEOUT_MS });
+  try {
+    for (const table of ['events', 'detections', 'outbox', 'samples']) {
+      db.prepare(`SELECT * FROM ${table} ORDER BY rowid DESC LIMIT 1`).get();
+    }
+  } finally {
+    db.close();
   }
 }
 

@@ -57,6 +57,23 @@ function frame(): Frame {
   return { camera: 'drive', seq: 0, capturedAt: 0, monotonic: 0, format, data: new ArrayBuffer(6) };
 }
 
+test('when pictures come faster than they can be written, the events beyond have none, and nothing piles up', async () => {
+  const bench = new Bench();
+  for (let n = 0; n < 20; n++) {
+    const id = `event-${n}`;
+    bench.pictures.remember(eventChange({ id }).event, frame());
+    bench.step('start', { id });
+  }
+  assert.equal(bench.saves.length, 6);
+  assert.equal(bench.recorded.length, 14, 'the log is told which have none');
+  assert.ok(bench.recorded.every(({ event }) => event.snapshot === null));
+  for (const { done } of bench.saves) done(true);
+  await bench.settled();
+  bench.remember();
+  assert.equal(bench.step('start'), PATH);
+  assert.equal(bench.saves.length, 7);
+});
+
 test('an event names the file of its picture from its start on', async () => {
   const bench = new Bench();
   bench.remember();
