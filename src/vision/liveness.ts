@@ -3,13 +3,13 @@ import type { Clock } from '../platform/clock.ts';
 const LOOK_MS = 250;
 /** Shortest silence that is taken for a hang … */
 const SHORTEST_MS = 3000;
-/** … and how many times as long as the slowest frame of late it must be. */
-const TIMES_SLOWEST = 10;
+/** … and how many times as long as a usual frame it must be. */
+const TIMES_USUAL = 10;
 /** Before the first answer, when providers prepare themselves: of all threads, and of those that replace others. */
 const FIRST_MS = 30_000;
 const FIRST_AGAIN_MS = 8000;
-/** How much of the slowest frame is remembered with each further one. */
-const MEMORY = 0.99;
+/** What the latest frame counts for in the usual one. */
+const LATEST = 0.05;
 
 /**
  * Notices that threads have frames and give none back. A thread inside of ONNX Runtime cannot be asked, nor ended:
@@ -21,8 +21,8 @@ export class Liveness {
   #waiting = 0;
   #silentMs = 0;
   #lookedAt = 0;
-  /** Milliseconds that the slowest frame of late took; null: none was answered yet. */
-  #slowest: number | null = null;
+  /** Milliseconds that a frame takes of late; null: none was answered yet. */
+  #usual: number | null = null;
   #answered = false;
   #cancel: (() => void) | null = null;
 
@@ -34,8 +34,8 @@ export class Liveness {
 
   /** Milliseconds of silence that are taken for a hang. */
   get patience(): number {
-    if (this.#slowest === null) return FIRST_MS;
-    return Math.max(this.#answered ? SHORTEST_MS : FIRST_AGAIN_MS, TIMES_SLOWEST * this.#slowest);
+    if (this.#usual === null) return FIRST_MS;
+    return Math.max(this.#answered ? SHORTEST_MS : FIRST_AGAIN_MS, TIMES_USUAL * this.#usual);
   }
 
   /** New threads: nothing is under way, and they may take their time for their first frame. */
@@ -62,7 +62,7 @@ export class Liveness {
     this.#waiting--;
     this.#silentMs = 0;
     this.#answered = true;
-    this.#slowest = Math.max(ms, (this.#slowest ?? 0) * MEMORY);
+    this.#usual = this.#usual === null ? ms : this.#usual + (ms - this.#usual) * LATEST;
   }
 
   #look(): void {

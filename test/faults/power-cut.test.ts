@@ -12,6 +12,8 @@ import { inLab } from './lab.ts';
 
 /** Seconds between two group commits of detections. */
 const COMMIT_INTERVAL = 1;
+/** For a busy machine, and the time that a frame takes from the camera to the disk. */
+const SLACK_MS = 3000;
 
 interface Detections {
   last: number;
@@ -67,7 +69,7 @@ export const faults = [
           const left = detections(lab.database);
           assert.ok(left.count >= seen.count, `${seen.count - left.count} committed detections are gone`);
           const gap = cutAt - Math.max(left.last, startedAt);
-          assert.ok(gap < COMMIT_INTERVAL * 1000 + 1500, `the last detection is ${gap} ms old`);
+          assert.ok(gap < COMMIT_INTERVAL * 1000 + SLACK_MS, `the last detection is ${gap} ms old`);
         }
         recovery.push(await lab.start());
         lab.observe();

@@ -27,10 +27,16 @@ export interface LogLine {
   [key: string]: unknown;
 }
 
+const folders: string[] = [];
+
 /** A folder of its own for one test, deleted when the test process ends. */
 export function tempFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'lookout-test-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  if (folders.push(folder) === 1) {
+    process.once('exit', () => {
+      for (const used of folders) rmSync(used, { recursive: true, force: true });
+    });
+  }
   return folder;
 }
 
