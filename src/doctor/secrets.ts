@@ -5,15 +5,17 @@ import { redactUrl } from '../platform/logger.ts';
 
 const HIDDEN = '***';
 
-/** Settings of the environment whose names say that they are secret. */
-const SECRET_NAME = /pass|secret|token|key|url|user|credential/i;
+/** Variables of the environment whose names say that they are secret. */
+const SECRET_NAME = /pass|secret|token|key|credential/i;
 
 /** Words behind which a secret stands in the arguments of a program, such as `user-pw=…` of GStreamer. */
 const SECRET_WORD =
-  /\b([\w-]*(?:pass\w*|passwd|pwd|[_-]pw|secret|token|user[_-]?id))(["']?\s*[=:]\s*)(["']?)[^\s"',}]+/gi;
+  /\b(?!\w*_file)([\w-]*(?:pass\w*|passwd|pwd|[_-]pw|secret|token|user[_-]?id))(["']?\s*[=:]\s*)(["']?)[^\s"',}]+/gi;
 
 /** Shorter texts would take half of a report with them. */
 const SHORTEST = 3;
+/** Up to this length a secret may be part of a word by chance: it is taken out where it stands alone. */
+const SHORT = 5;
 
 /** The files that the configuration says hold secrets. */
 export function secretFiles({ mqtt, cameras }: Config): string[] {
@@ -38,15 +40,22 @@ export async function redactor(config: Config, env: NodeJS.ProcessEnv): Promise<
     texts.push(...content.split(/\r?\n/), ...partsOf(content.trim()));
   }
   for (const [name, value = ''] of Object.entries(env)) {
-    if (SECRET_NAME.test(name)) texts.push(...(URL.canParse(value) ? partsOf(value) : [value]));
+    texts.push(...partsOf(value));
+    // The place of a secret is none.
+    if (SECRET_NAME.test(name) && !value.startsWith('/')) texts.push(value);
   }
   const secrets = texts.map((text) => text?.trim() ?? '').filter((text) => text.length >= SHORTEST);
   const longestFirst = [...new Set(secrets)].sort((a, b) => b.length - a.length);
   return (text) => {
     let clean = text;
-    for (const secret of longestFirst) clean = clean.replaceAll(secret, HIDDEN);
+    for (const secret of longestFirst) clean = hide(clean, secret);
     return redactUrl(clean).replace(SECRET_WORD, `$1$2$3${HIDDEN}`);
   };
+}
+
+function hide(text: string, secret: string): string {
+  if (secret.length > SHORT) return text.replaceAll(secret, HIDDEN);
+  return text.replace(new RegExp(`(?<!\\w)${secret.replace(/[^\w]/g, '\\$&')}(?!\\w)`, 'g'), HIDDEN);
 }
 
 /** User, password and parameters of an address, as they are written and as they are meant. */

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { stringify } from 'yaml';
+import { inspectBoard } from '../../../src/doctor/board.ts';
+import { checkCameras } from '../../../src/doctor/cameras.ts';
+import type { Check, Finding } from '../../../src/doctor/check.ts';
+import { checkDatabase } from '../../../src/doctor/database.ts';
+import { checkDisk } from '../../../src/doctor/disk.ts';
+import { examine } from '../../../src/doctor/doctor.ts';
+import { checkFiles } from '../../../src/doctor/files.ts';
+import { report } from '../../../src/doctor/report.ts';
+import { checkTime } from '../../../src/doctor/time.ts';
+import { lockForWriting, openForWriting } from '../../../src/store/connection.ts';
+import { tempFolder } from '../../support/daemon.ts';
+import { fakeEnv } from '../../support/programs.ts';
+
+interface Bench {
+  config?: object;
+  env?: NodeJS.ProcessEnv;
+  root?: string;
+  folder?: string;
+}
+
+/** What one check finds with a configuration. */
+async function look(check: Check, { config = {}, env = {}, root, folder = tempFolder() }: Bench = {}) {
+  const file = join(folder, 'lookout.yaml');
+  writeFileSync(file, stringify({ data_dir: '.', ...config }));
+  const place = root === undefined ? {} : { root };
+  const { findings } = await examine({ file, env, checks: [['it', check]], ...place });
+  return findings.slice(1);
+}
+
+const said = (findings: readonly Finding[]) =>
+  findings.map(({ verdict, found }) => `${verdict} ${found}`).join('\n');
+
+/** A folder that stands for `/`, with these files. */
+function system(files: Record<string, string>): string {
+  const root = tempFolder();
+  for (const [path, content] of Object.entries(files)) {
+    mkdirSync(join(root, path, '..'), { recursive: true });
+    writeFileSync(join(root, path), content);
+  }
+  return root;
+}
+
+/** A Raspberry Pi whose firmware says this. */
+function pi(flags: string, milliCelsius: number) {
+  const root = system({
+    'proc/device-tree/model': 'Raspberry Pi 4 Model B Rev 1.4\0',
+    'sys/devices/platform/soc/soc:firmware/get_throttled': `${flags}\n`,
+    'sys/class/thermal/thermal_zone0/type': 'cpu-thermal\n',
+    'sys/class/thermal/thermal_zone0/temp': `${milliCelsius}\n`,
+  });
+  return inspectBoard({ root });
+}
+
+test('low voltage is told apart by now and earlier, and heat by its degrees', async () => {
+  for (const [flags, celsius, expected] of [
+    ['0', 45_000, 'ok ok ok'],
+    ['50005', 45_000, 'ok fail warn'],
+    ['10000', 45_000, 'ok warn ok'],
+    ['0', 72_000, 'ok ok warn'],
+    ['0', 84_000, 'ok ok fail'],
+    ['80008', 78_000, 'ok ok warn'],
+  ] as const) {
+    const findings = await pi(flags, celsius);
+    assert.equal(findings.map(({ verdict }) => verdict).join(' '), expected, `${flags}: ${said(findings)}`);
+    for (const { verdict, advice } of findings) assert.equal(advice === null, verdict === 'ok');
+  }
+});
+
+test('a camera whose program is missing is named with the package that brings it', async () => {
+  const config = {
+    cameras: { door: { source: { kind: 'libcamera' } }, off: { enabled: false, source: { kind: 'auto' } } },
+  };
+  const [missing, off] = await look(checkCameras, { config, env: { PATH: '/nowhere' } });
+  assert.equal(missing?.verdict, 'fail');
+  assert.match(
+    missing?.found ?? '',
+    /expected rpicam-vid or libcamera-vid on the PATH.*CAPTURE_PROGRAM_MISSING/,
+  );
+  assert.match(missing?.advice ?? '', /apt install/);
+  assert.equal(off?.verdict, 'ok');
+});
+
+test('a camera that its program shows is well, one that it does not show is not', async () => {
+  const config = { cameras: { door: { source: { kind: 'libcamera' } } } };
+  const there = await look(checkCameras, { config, env: fakeEnv() });
+  assert.match(said(there), /^ok .*rpicam-vid is there; libcamera camera 0/);
+  const folder = tempFolder();
+  writeFileSync(join(folder, 'rpicam-vid'), '#!/bin/sh\necho No cameras available!\n', { mode: 0o755 });
+  const gone = await look(checkCameras, { config, env: { PATH: folder } });
+  assert.match(said(gone), /^fail .*--list-cameras/);
+});
+
+test('a stream that nobody serves and a replay that is not there fail, without the password', async () => {
+  const config = {
+    cameras: {
+      street: { source: { kind: 'rtsp', url: 'rtsp://me:hunter2@127.0.0.1:1/live' } },
+      old: { source: { kind: 'replay', path: 'gone' } },
+    },
+  };
+  const [street, old] = await look(checkCameras, { config, env: process.env });
+  assert.match(street?.found ?? '', /rtsp:\/\/127\.0\.0\.1:1\/live cannot be reached: .*ECONNREFUSED/);
+  assert.match(old?.found ?? '', /CAPTURE_FILE/);
+  assert.doesNotMatch(JSON.stringify([street, old]), /hunter2/);
+});
+
+test('a secret that everybody may read is pointed out, one that is kept is not', async () => {
+  const folder = tempFolder();
+  const password = join(folder, 'password');
+  writeFileSync(password, 'x');
+  const config = { mqtt: { url: 'mqtt://localhost', username: 'me', password_file: 'password' } };
+  for (const [mode, verdict] of [
+    [0o644, 'warn'],
+    [0o640, 'ok'],
+  ] as const) {
+    chmodSync(password, mode);
+    const [permissions, secret] = await look(checkFiles, { config, folder });
+    assert.equal(permissions?.verdict, 'ok');
+    assert.equal(secret?.verdict, verdict);
+  }
+});
+
+test('a data folder that cannot be is a failure with its reason', async () => {
+  const folder = tempFolder();
+  writeFileSync(join(folder, 'file'), '');
+  const findings = await look(checkFiles, { config: { data_dir: 'file/data' }, folder });
+  assert.match(said(findings), /^fail database: .*file/);
+});
+
+test('the disk is measured, and a folder in memory is pointed out', async () => {
+  const folder = tempFolder();
+  const root = system({ 'proc/mounts': `/dev/root / ext4 rw 0 0\ntmpfs ${folder} tmpfs rw 0 0\n` });
+  const findings = await look(checkDisk, { folder, root });
+  assert.match(said(findings), /MB free/);
+  assert.match(said(findings), /warn .* is in memory: the log is lost with every boot/);
+  assert.match(said(findings), /a write that is made sure of takes [\d.]+ ms/);
+  const onDisk = await look(checkDisk, {
+    folder,
+    root: system({ 'proc/mounts': '/dev/root / ext4 rw 0 0\n' }),
+  });
+  assert.doesNotMatch(said(onDisk), /in memory/);
+});
+
+test('a database is looked through; one that is damaged or too new is a failure', async () => {
+  const folder = tempFolder();
+  const file = join(folder, 'lookout.db');
+  assert.match(said(await look(checkDatabase, { folder })), /^ok .*not there yet/);
+  const db = openForWriting(file);
+  assert.match(said(await look(checkDatabase, { folder })), /^ok .*is sound: 0 events$/);
+  const unlock = lockForWriting(file);
+  assert.match(said(await look(checkDatabase, { folder })), /in use by a daemon$/);
+  unlock();
+  db.pragma('user_version = 1000');
+  db.close();
+  assert.match(said(await look(checkDatabase, { folder })), /^fail .*STORE_TOO_NEW/);
+  writeFileSync(file, 'no database'.repeat(1000));
+  assert.match(said(await look(checkDatabase, { folder })), /^fail .*STORE_CORRUPT/);
+});
+
+test('who sets the clock is asked of systemd', async () => {
+  for (const [answer, expected] of [
+    ['echo yes', /^ok .*set by a time server$/],
+    ['echo no', /^warn .*no time server has set the clock$/],
+    ['exit 1', /^warn .*not to be found out/],
+  ] as const) {
+    const folder = tempFolder();
+    writeFileSync(join(folder, 'timedatectl'), `#!/bin/sh\n${answer}\n`, { mode: 0o755 });
+    symlinkSync('/bin/sh', join(folder, 'sh'));
+    assert.match(said(await look(checkTime, { env: { PATH: folder } })), expected, answer);
+  }
+});
+
+test('a configuration that is not sound is the first failure, and the board is still looked at', async () => {
+  const file = join(tempFolder(), 'lookout.yaml');
+  writeFileSync(file, 'mqtt: { url: 7 }\n');
+  const { findings, loaded } = await examine({ file, env: {} });
+  assert.equal(loaded, null);
+  assert.match(findings[0]?.found ?? '', /mqtt\.url.*\(CONFIG_INVALID\)/s);
+  assert.ok(findings.some(({ check }) => check === 'power'));
+});
+
+test('a check that throws is a failure of its own, and the others go on', async () => {
+  const { findings } = await examine({
+    env: {},
+    checks: [
+      ['first', () => Promise.reject(new Error('no such luck'))],
+      ['second', async () => [{ check: 'second', verdict: 'ok', found: 'fine', advice: null }]],
+    ],
+  });
+  assert.match(report(findings), /^fail {2}first +no such luck$/m);
+  assert.match(report(findings), /^ok {4}second +fine$/m);
+  assert.match(report(findings), /Something does not work/);
+});
