@@ -31,6 +31,7 @@ export interface Comparison {
 
 /** Two figures whose ratio surely lies within this are the same for all purposes. */
 const SAME = 0.03;
+const MOST_OTHERS_PERCENT = 10;
 const USUAL_CHANGES = new Set(['at', 'load']);
 
 export function compareReports(before: Report, after: Report): Comparison {
@@ -59,7 +60,9 @@ function differencesOf(a: Row, b: Row): Difference[] {
     const [before, after] = [a.metrics[metric], b.metrics[metric]];
     if (!before || !after || before.value === 0) return [];
     const found = ratio(before, after);
-    const verdict = judge(found, METRICS[metric].better);
+    const judged = judge(found, METRICS[metric].better);
+    // Beside busy programs, two runs of the same build differ by more than their intervals.
+    const verdict = judged === 'the same' || !(isBusy(a) || isBusy(b)) ? judged : 'cannot tell';
     return [{ key: b.key, metric, before: before.value, after: after.value, ratio: found, verdict }];
   });
 }
@@ -86,10 +89,16 @@ function warningsOf(before: Report, after: Report, shared: readonly (readonly [R
   if (other.length > 0)
     warnings.push(`Not the same file under the same name: ${[...new Set(other)].join(', ')}.`);
   for (const [name, { rows }] of Object.entries({ first: before, second: after })) {
-    const busy = rows.some(({ stamps }) => stamps.some((stamp) => (stamp.after.others_percent ?? 0) > 10));
-    if (busy) warnings.push(`Other programs were busy during the ${name}.`);
+    if (rows.some(isBusy)) {
+      warnings.push(`Other programs were busy during the ${name}: rows with them are not judged.`);
+    }
   }
   return warnings;
+}
+
+/** Whether other programs took more of the processor than a comparison bears. */
+function isBusy({ stamps }: Row): boolean {
+  return stamps.some(({ after }) => (after.others_percent ?? 0) > MOST_OTHERS_PERCENT);
 }
 
 /** For a terminal. */

@@ -99,8 +99,9 @@ export function countMultiplyAdds(events: readonly NodeEvent[]): number | null {
     const [, weights] = args.input_type_shape.map((shape) => Object.values(shape)[0]);
     const [output] = args.output_type_shape.map((shape) => Object.values(shape)[0]);
     if (!weights || !output) return null;
-    // Filters are [outputs, inputs, …]; a matrix is [inputs, outputs] and takes one row for each output.
-    const perOutput = args.op_name === 'Conv' ? product(weights.slice(1)) : weights.at(-2)!;
+    // Filters are [outputs, inputs, …]; a matrix is [inputs, outputs] or the other way round.
+    const perOutput =
+      args.op_name === 'Conv' ? product(weights.slice(1)) : product(weights.slice(-2)) / output.at(-1)!;
     total += product(output) * perOutput;
   }
   return total === 0 ? null : total / 1e6;

@@ -27,6 +27,13 @@ test('a release that is faster is better in its rates and in its latencies', () 
   assert.equal(verdict(report([100, 140, 80]), report([110, 90, 130]), 'pipeline_fps'), 'cannot tell');
 });
 
+test('beside busy programs nothing is called better or worse', () => {
+  const busy = { ...round(120), after: stamp({ others_percent: 60 }) };
+  const after = report([], { rounds: 3, rows: [makeRow(POINT, null, [busy, busy, busy], [])] });
+  assert.equal(verdict(report([100, 101, 99]), after, 'pipeline_fps'), 'cannot tell');
+  assert.equal(verdict(report([100, 101, 99]), after, 'rss_mb'), 'the same');
+});
+
 test('what differs beside the figures is said', () => {
   const before = report([100, 101, 99]);
   const other = { ...POINT, threads: 4 };

@@ -26,7 +26,7 @@ test('time is added up by operator, the longest first, for one run', () => {
     ...[1, 2].flatMap(() => [
       node('a', 100, [4, 3, 3, 3], [1, 4, 8, 8]),
       node('b', 30, [4, 4, 1, 1], [1, 4, 8, 8]),
-      node('c', 200, [256, 10], [1, 10], 'Gemm'),
+      node('c', 200, [10, 256], [1, 10], 'Gemm'),
     ]),
     { ...node('d', 9, [], []), name: 'd_fence_before' },
   ];
