@@ -13,6 +13,7 @@ import { type Clock, systemClock } from './platform/clock.ts';
 import { HealthMonitor } from './platform/health.ts';
 import { HeatGovernor } from './platform/heat.ts';
 import { createIdSource } from './platform/id.ts';
+import { tidyAfterStart } from './platform/memory.ts';
 import { PressureGovernor } from './platform/pressure.ts';
 import { notify, Watchdog } from './platform/systemd.ts';
 import { TimeSync } from './platform/time-sync.ts';
@@ -62,6 +63,7 @@ export class Daemon implements Service {
   /** Keys of the models that the log was told of since they are in use. */
   #saidModels = new Set<string>();
   #changes: Changes | null = null;
+  #classified = false;
   #time: TimeSync | null = null;
   #configError: string | null = null;
   #hot: string | null = null;
@@ -145,6 +147,7 @@ export class Daemon implements Service {
       log,
       onAnalysis: (analysis, frame) => {
         monitor.frame(analysis.camera, analysis);
+        if (analysis.scores.length > 0) this.#sayFirst(analysis.camera);
         this.#cameras.get(frame.camera)?.onAnalysis(analysis, frame);
       },
       onDropped: (frame) => {
@@ -209,6 +212,7 @@ export class Daemon implements Service {
       idle: () => monitor.pending === 0,
     });
     await this.#start('watchdog', watchdog);
+    tidyAfterStart();
     await notify('READY=1', `STATUS=watching ${[...this.#cameras.keys()].join(', ')}`);
   }
 
@@ -277,6 +281,13 @@ export class Daemon implements Service {
   async #start(name: string, part: Service): Promise<void> {
     this.#running.push({ name, stop: () => part.stop() });
     await part.start();
+  }
+
+  #sayFirst(camera: string): void {
+    if (this.#classified) return;
+    this.#classified = true;
+    const seconds = process.uptime().toFixed(2);
+    this.#log.info({ camera }, `first picture classified ${seconds} s after the start of the process`);
   }
 
   #warn({ models }: Prepared): void {

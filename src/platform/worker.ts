@@ -5,7 +5,7 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
  * Threads here reuse their buffers and leave little garbage; V8 would still let each grow a nursery of 48 MB before
  * it looks for any.
  */
-const LIMITS = { maxYoungGenerationSizeMb: 6 };
+const LIMITS = { maxYoungGenerationSizeMb: 3 };
 
 /**
  * Starts a worker thread from a module beside the caller's, whether it runs from source (`.ts`) or from the

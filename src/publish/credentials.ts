@@ -1,7 +1,6 @@
 /** User name, password and TLS material, read from the files that the configuration names. */
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createSecureContext } from 'node:tls';
 import type { MqttConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 
@@ -38,7 +37,7 @@ export async function readCredentials(config: MqttConfig): Promise<Credentials> 
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
   };
-  check(config, credentials);
+  await check(config, credentials);
   return credentials;
 }
 
@@ -67,7 +66,7 @@ function withoutNewline(text: string | undefined): string | undefined {
   return text?.replace(/\r?\n$/, '');
 }
 
-function check(config: MqttConfig, { username, password, ca, cert, key }: Credentials): void {
+async function check(config: MqttConfig, { username, password, ca, cert, key }: Credentials): Promise<void> {
   const invalid = (setting: string, found: string, hint: string, cause?: unknown) =>
     new LookoutError('MQTT_CREDENTIALS_INVALID', `mqtt.${setting}: ${found}`, { hint, cause });
 
@@ -104,6 +103,7 @@ function check(config: MqttConfig, { username, password, ca, cert, key }: Creden
     }
   }
   if (cert === undefined || key === undefined) return;
+  const { createSecureContext } = await import('node:tls');
   try {
     createSecureContext({ cert, key });
   } catch (error) {

@@ -1,17 +1,12 @@
 /** Pictures of events as JPEG files; paths.ts says where. */
 import { mkdir, open, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import sharp from 'sharp';
 import { toRgb } from '../vision/rgb.ts';
 import { annotate } from './annotate.ts';
 import { codeOf, unwritable } from './connection.ts';
 import { eventOfSnapshot } from './paths.ts';
 import { localTime } from './time.ts';
 import type { SnapshotRequest } from './types.ts';
-
-// One picture at a time: a second thread and a cache would cost memory and gain nothing.
-sharp.concurrency(1);
-sharp.cache(false);
 
 const DAY = /^\d{4}-\d\d-\d\d$/;
 const UNFINISHED = '.tmp';
@@ -75,6 +70,7 @@ export class Snapshots {
       annotate(picture, request.annotation, localTime(request.capturedAt));
     }
     const { data, width, height } = picture;
+    const sharp = await encoder();
     const jpeg = await sharp(data, { raw: { width, height, channels: 3 } })
       .jpeg({ quality: this.#quality })
       .toBuffer();
@@ -180,6 +176,15 @@ export class Snapshots {
     this.#bytes = files.reduce((sum, file) => sum + file.bytes, 0);
     return files;
   }
+}
+
+/** Loaded for the first picture: 12 MB that a camera which sees nothing need not take. */
+async function encoder(): Promise<typeof import('sharp').default> {
+  const { default: sharp } = await import('sharp');
+  // One picture at a time: a second thread and a cache would cost memory and gain nothing.
+  sharp.concurrency(1);
+  sharp.cache(false);
+  return sharp;
 }
 
 async function size(file: string): Promise<number> {

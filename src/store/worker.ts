@@ -10,6 +10,7 @@ import type { Database } from 'better-sqlite3';
 import type { StoreConfig } from '../config/schema.ts';
 import { messageOf } from '../errors.ts';
 import { systemClock } from '../platform/clock.ts';
+import { tidyAfterStart } from '../platform/memory.ts';
 import { backUp, restore } from './backup.ts';
 import { codeOf, isDamage, lockForWriting, openForWriting, quarantine, unwritable } from './connection.ts';
 import { enforceRetention, isOverSize } from './retention.ts';
@@ -317,4 +318,7 @@ function bytesWrittenByThread(): number | null {
   }
 }
 
-if (parentPort) serve<WorkerApi>(parentPort, new StoreThread(parentPort, workerData as WorkerOptions));
+if (parentPort) {
+  serve<WorkerApi>(parentPort, new StoreThread(parentPort, workerData as WorkerOptions));
+  tidyAfterStart();
+}
