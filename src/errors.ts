@@ -69,6 +69,7 @@ export const ERROR_CODES = {
   PROFILE_CRASHED: EXIT.internal,
   PROFILE_INVALID: EXIT.config,
   PROFILE_UNWRITABLE: EXIT.config,
+  STORE_BUDGET: EXIT.internal,
   STORE_CORRUPT: EXIT.config,
   STORE_FULL: EXIT.internal,
   STORE_LOCKED: EXIT.config,

@@ -196,6 +196,15 @@ const store = z.strictObject({
     .max(10_000)
     .default(64)
     .describe('Most MB of messages that wait for the broker.'),
+  max_writes_per_day: z
+    .number()
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(200)
+    .describe(
+      'MB that may be written in a day, to spare an SD card. As they run out detections are written less often, then neither detections nor pictures; events always are.',
+    ),
   keep_outbox: z
     .number()
     .min(0.01)

@@ -19,14 +19,20 @@ const MS_PER_TICK = 10;
 /** Reads what this process uses; `proc` stands for /proc. Never rejects. */
 export async function readUsage(proc = '/proc', pid = process.pid): Promise<Usage> {
   const { user, system } = process.cpuUsage();
-  const [children, io] = await Promise.all([childrenTicks(proc, pid), content(join(proc, 'self/io'))]);
-  const written = /^write_bytes: (\d+)$/m.exec(io ?? '')?.[1];
+  const [children, bytesWritten] = await Promise.all([childrenTicks(proc, pid), readBytesWritten(proc)]);
   return {
     cpuMs: (user + system) / 1000,
     childrenCpuMs: children === null ? null : children * MS_PER_TICK,
     rss: process.memoryUsage.rss(),
-    bytesWritten: written === undefined ? null : Number(written),
+    bytesWritten,
   };
+}
+
+/** Bytes that this process caused to be written to disk since its start; null: not readable. */
+export async function readBytesWritten(proc = '/proc'): Promise<number | null> {
+  const io = await content(join(proc, 'self/io'));
+  const written = /^write_bytes: (\d+)$/m.exec(io ?? '')?.[1];
+  return written === undefined ? null : Number(written);
 }
 
 interface Stat {

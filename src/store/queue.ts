@@ -56,6 +56,8 @@ export class WriteQueue {
   #error: string | null = null;
   #saidAt = Number.NEGATIVE_INFINITY;
   #closed = false;
+  #stretch = 1;
+  #ticks = 0;
 
   constructor(options: QueueOptions) {
     this.#options = options;
@@ -77,8 +79,14 @@ export class WriteQueue {
 
   start(): void {
     this.#cancelInterval = this.#options.clock.every(this.#options.interval, () => {
-      if (this.#error === null) void this.flush();
+      this.#ticks++;
+      if (this.#error === null && this.#ticks % this.#stretch === 0) void this.flush();
     });
+  }
+
+  /** Has detections gathered for so many intervals instead of one, as far as they find room. */
+  stretch(intervals: number): void {
+    this.#stretch = intervals;
   }
 
   /** Resolves with true when the entry is on the disk, with false if it was given up. Never rejects. */

@@ -8,8 +8,10 @@ import { LookoutError, messageOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
 import { tell } from '../platform/stages.ts';
+import { readBytesWritten } from '../platform/usage.ts';
 import { startWorker } from '../platform/worker.ts';
 import type { Detection, EventChange, Service } from '../types.ts';
+import { type Thrift, WriteBudget } from './budget.ts';
 import { WriteQueue } from './queue.ts';
 import { Caller } from './rpc.ts';
 import type {
@@ -30,6 +32,15 @@ import type { WorkerOptions } from './worker.ts';
 
 const MAINTENANCE_MS = 3_600_000;
 const BACKUP_MS = 600_000;
+const BUDGET_MS = 10_000;
+
+/** Intervals for which detections are gathered, and what is said of it, by how thrifty the store is. */
+const THRIFT: Record<Thrift, { intervals: number; text: string | null }> = {
+  0: { intervals: 1, text: null },
+  1: { intervals: 4, text: 'detections are written less often' },
+  2: { intervals: 12, text: 'detections are written much less often' },
+  3: { intervals: 12, text: 'detections and pictures are not kept' },
+};
 
 /** Shortest time between two clean-ups because the database is over its limit, in ms. */
 const OVER_SIZE_PAUSE_MS = 60_000;
@@ -74,6 +85,10 @@ export class Store implements Service {
   #lastMaintenance = 0;
   #cancelMaintenance: () => void = () => {};
   #cancelBackups: () => void = () => {};
+  #cancelBudget: () => void = () => {};
+  readonly #budget: WriteBudget;
+  #written: number | null = null;
+  #thrift: Thrift = 0;
   /** What has failed and was said, until it works again. */
   readonly #faults = new Set<string>();
   #stopping = false;
@@ -82,6 +97,7 @@ export class Store implements Service {
   constructor(options: StoreOptions) {
     this.#options = options;
     const { clock, log, config } = options;
+    this.#budget = new WriteBudget(config.max_writes_per_day * 1_000_000, clock);
     this.#queue = new WriteQueue({
       commit: (batch) => this.#commit(batch),
       interval: config.commit_interval * 1000,
@@ -96,6 +112,7 @@ export class Store implements Service {
     this.#queue.start();
     this.#cancelMaintenance = this.#options.clock.every(MAINTENANCE_MS, () => this.#maintain());
     this.#cancelBackups = this.#options.clock.every(BACKUP_MS, () => void this.#backUp());
+    this.#cancelBudget = this.#options.clock.every(BUDGET_MS, () => void this.#spend());
     this.#maintain();
   }
 
@@ -119,7 +136,7 @@ export class Store implements Service {
   }
 
   recordDetections(detections: readonly Detection[]): void {
-    this.#queue.addDetections(detections);
+    if (this.#thrift < 3) this.#queue.addDetections(detections);
   }
 
   recordSample(sample: HealthSample): void {
@@ -133,9 +150,10 @@ export class Store implements Service {
    */
   async saveSnapshot(request: SnapshotRequest): Promise<SavedSnapshot> {
     const { caller } = await this.#running();
-    const { fault, jpeg, data } = await caller.call('snapshot', [request], [request.data]);
-    this.#heed('writing snapshots', fault && new LookoutError(fault.code, fault.notice, fault));
-    return { jpeg, data, written: fault === null };
+    const keep = this.#thrift < 3;
+    const { fault, jpeg, data } = await caller.call('snapshot', [{ ...request, keep }], [request.data]);
+    if (keep) this.#heed('writing snapshots', fault && new LookoutError(fault.code, fault.notice, fault));
+    return { jpeg, data, written: keep && fault === null };
   }
 
   /** Events that are not ended, oldest first: at the start, those that a crash left open. */
@@ -171,12 +189,14 @@ export class Store implements Service {
       this.#options.log.debug({ err: error }, 'database cannot be read');
     }
     const { waiting, lost, error } = this.#queue;
-    return { ...this.#lastStats, waiting, lost, error };
+    const { text } = THRIFT[this.#thrift];
+    return { ...this.#lastStats, waiting, lost, error, thrift: text };
   }
 
   async #stop(): Promise<void> {
     this.#cancelMaintenance();
     this.#cancelBackups();
+    this.#cancelBudget();
     await this.#queue.stop();
     this.#stopping = true;
     const thread = await this.#thread?.catch(() => null);
@@ -196,6 +216,22 @@ export class Store implements Service {
     const now = this.#options.clock.monotonic();
     if (result.overSize && now - this.#lastMaintenance > OVER_SIZE_PAUSE_MS) this.#maintain();
     return result;
+  }
+
+  /** Looks at what was written, and writes less when it is too much for a day. */
+  async #spend(): Promise<void> {
+    const written = await readBytesWritten();
+    if (written === null) return;
+    const before = this.#thrift;
+    this.#thrift = this.#budget.spend(written - (this.#written ?? 0));
+    this.#written = written;
+    if (this.#thrift === before) return;
+    const { intervals, text } = THRIFT[this.#thrift];
+    this.#queue.stretch(intervals);
+    const { log, config } = this.#options;
+    const why = `of ${config.max_writes_per_day} MB that may be written in a day (store.max_writes_per_day)`;
+    if (this.#thrift > before) log.warn({ code: 'STORE_BUDGET' }, `too much ${why}: ${text}`);
+    else log.info(`enough is left ${why}: ${text ?? 'all is written again'}`);
   }
 
   async #backUp(): Promise<void> {

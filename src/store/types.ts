@@ -40,6 +40,12 @@ export interface SnapshotRequest {
   annotation: Annotation | null;
 }
 
+/** A picture of which the JPEG alone is wanted. */
+export interface EncodeRequest extends SnapshotRequest {
+  /** Whether it becomes a file. */
+  keep: boolean;
+}
+
 export interface SavedSnapshot {
   /** False if the file could not be written, which the log says. */
   written: boolean;
@@ -120,6 +126,8 @@ export interface StoreStats extends WorkerStats {
   lost: { events: number; detections: number };
   /** Why the database cannot be written just now. */
   error: string | null;
+  /** What is held back to spare the card; null: nothing. */
+  thrift: string | null;
 }
 
 /** What retention removed in one run. */
@@ -136,7 +144,7 @@ export interface WorkerApi {
   commit(batch: Batch): CommitResult;
   leftOpen(): LeftOpen[];
   outbox(afterId: number, limit: number): OutboxRow[];
-  snapshot(request: SnapshotRequest): {
+  snapshot(request: EncodeRequest): {
     jpeg: SavedSnapshot['jpeg'];
     data: ArrayBuffer;
     fault: Notice | null;

@@ -20,12 +20,12 @@ import { openDatabase } from './sqlite.ts';
 import type {
   Batch,
   CommitResult,
+  EncodeRequest,
   LeftOpen,
   News,
   Notice,
   OutboxRow,
   RetentionResult,
-  SnapshotRequest,
   WorkerApi,
   WorkerStats,
 } from './types.ts';
@@ -100,7 +100,7 @@ class StoreThread implements Handlers<WorkerApi> {
   outbox = (afterId: number, limit: number): OutboxRow[] =>
     this.#guard(() => this.#connected().writer.outbox(afterId, limit));
 
-  snapshot = (request: SnapshotRequest): Promise<Handover<SnapshotReply>> => {
+  snapshot = (request: EncodeRequest): Promise<Handover<SnapshotReply>> => {
     const turn = this.#snapshotTurn.then(() => this.#saveSnapshot(request));
     this.#snapshotTurn = turn.catch(() => {});
     return turn;
@@ -154,11 +154,11 @@ class StoreThread implements Handlers<WorkerApi> {
     }
   };
 
-  async #saveSnapshot(request: SnapshotRequest): Promise<Handover<SnapshotReply>> {
+  async #saveSnapshot(request: EncodeRequest): Promise<Handover<SnapshotReply>> {
     const jpeg = await this.#snapshots.encode(request);
     let fault: Notice | null = null;
     try {
-      await this.#snapshots.write(request.path, jpeg);
+      if (request.keep) await this.#snapshots.write(request.path, jpeg);
     } catch (error) {
       const {
         code,
