@@ -105,6 +105,31 @@ export class Daemon implements Service {
     const prepared = await this.#preparer.prepare(this.#loaded);
     this.#warn(prepared);
 
+    const monitor = this.#monitor;
+    const vision = new Vision({
+      ...modelsInUse(
+        prepared.models,
+        new Map([...prepared.cameras].map(([name, { models }]) => [name, models])),
+      ),
+      cameras: config.cameras,
+      clock,
+      log,
+      onAnalysis: (analysis, frame) => {
+        monitor.frame(analysis.camera, analysis);
+        if (analysis.scores.length > 0) this.#sayFirst(analysis.camera);
+        this.#cameras.get(frame.camera)?.onAnalysis(analysis, frame);
+      },
+      onDropped: (frame) => {
+        monitor.dropped(frame.camera);
+        this.#cameras.get(frame.camera)?.onDropped(frame);
+      },
+      onStuck: (reason) => this.#end({ reason, code: EXIT.internal }),
+    });
+    this.#vision = vision;
+    // Loading models takes the longest: time, database and broker are seen to meanwhile.
+    const loading = vision.start();
+    loading.catch(() => {});
+
     const time = new TimeSync(clock, log);
     await this.#start('time', time);
     this.#time = time;
@@ -135,29 +160,8 @@ export class Daemon implements Service {
     await this.#endLeftOpen(store, publisher);
 
     const pool = new FramePool();
-    const monitor = this.#monitor;
     await this.#start('health', monitor);
-    const vision = new Vision({
-      ...modelsInUse(
-        prepared.models,
-        new Map([...prepared.cameras].map(([name, { models }]) => [name, models])),
-      ),
-      cameras: config.cameras,
-      clock,
-      log,
-      onAnalysis: (analysis, frame) => {
-        monitor.frame(analysis.camera, analysis);
-        if (analysis.scores.length > 0) this.#sayFirst(analysis.camera);
-        this.#cameras.get(frame.camera)?.onAnalysis(analysis, frame);
-      },
-      onDropped: (frame) => {
-        monitor.dropped(frame.camera);
-        this.#cameras.get(frame.camera)?.onDropped(frame);
-      },
-      onStuck: (reason) => this.#end({ reason, code: EXIT.internal }),
-    });
-    this.#vision = vision;
-    await this.#start('vision', vision);
+    await this.#start('vision', { start: () => loading, stop: () => vision.stop() });
     if (config.thermal.governor) await this.#governHeat(vision, publisher);
     await this.#governPressure(vision);
     this.#buildCameras(prepared, {
@@ -229,6 +233,8 @@ export class Daemon implements Service {
   async stop(): Promise<void> {
     await notify('STOPPING=1');
     this.#changes?.stop();
+    // Another part may have failed to start while the models were loading.
+    if (!this.#running.some(({ name }) => name === 'vision')) await this.#vision?.stop();
     for (let part = this.#running.pop(); part; part = this.#running.pop()) {
       try {
         await part.stop();
