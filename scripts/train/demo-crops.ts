@@ -9,7 +9,19 @@ import { parseArgs } from 'node:util';
 import { LABELS, samplesOf } from './demo-samples.ts';
 
 const SIDE = 128;
-const CLASSES = ['person', 'car', 'truck', 'bicycle', 'motorcycle', 'cat', 'dog', 'bird', 'deer', 'animal', 'nothing'];
+const CLASSES = [
+  'person',
+  'car',
+  'truck',
+  'bicycle',
+  'motorcycle',
+  'cat',
+  'dog',
+  'bird',
+  'deer',
+  'animal',
+  'nothing',
+];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
