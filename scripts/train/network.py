@@ -75,6 +75,11 @@ class MobileNetV2(nn.Module):
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
 
+    def freeze(self, count: int) -> None:
+        """Takes the first `count` blocks out of training, their normalisation included."""
+        for block in self.blocks[:count]:
+            block.eval().requires_grad_(False)
+
     def features(self, x: Tensor) -> Tensor:
         """The pooled features: N x 1280 (more for widths above 1)."""
         for block in self.blocks:

@@ -1,8 +1,9 @@
 """
-Trains the built-in model. Two stages, each resumed from its last checkpoint when started again:
+Trains the built-in model. Three stages, each resumed from its last checkpoint when started again:
 
   blocks  each block learns, from what the teacher's block before it gives, what the teacher's block gives (FitNets,
           Romero et al., ICLR 2015, one hint per block); only where the network is as wide as the teacher
+  chain   the same, but each block is given what the network's own block before it gives, and the labels are learnt too
   whole   the network learns the labels, and the teacher's pooled features of the undistorted picture
 
     python train.py blocks --data DIR --teacher mobilenet_v2_1.0_224_int8.onnx --demo crops.bin --out runs/w1.0
@@ -12,12 +13,14 @@ Trains the built-in model. Two stages, each resumed from its last checkpoint whe
 import argparse
 import json
 import math
+import os
 import time
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from augment import Augment, squashed
 from dataset import LABELS, Pictures, join, load, load_demo
@@ -25,6 +28,28 @@ from network import MobileNetV2
 from teacher import Teacher
 
 SAVE_EVERY = 50
+
+
+class Batches(IterableDataset):
+    """Distorted pictures with what the teacher says of them, made in another process."""
+
+    def __init__(self, pictures: Pictures, options: argparse.Namespace, step: int):
+        self.pictures = pictures
+        self.options = options
+        self.step = step
+
+    def __iter__(self):
+        options = self.options
+        os.nice(10)
+        torch.set_num_threads(1)
+        augment = Augment(self.pictures, options.side, options.seed + self.step)
+        teacher = Teacher(options.teacher, 1)
+        while True:
+            clean, seen, label = augment.batch(options.batch)
+            if options.stage != "whole":
+                yield seen, label, teacher.blocks(seen)
+            else:
+                yield seen, label, teacher.features(clean, options.teacher_side)
 
 
 class Average:
@@ -54,15 +79,29 @@ def normalised(pixels: Tensor) -> Tensor:
     return (pixels * 2 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def block_losses(network: MobileNetV2, seen: Tensor, targets: list[Tensor]) -> Tensor:
-    """Squared error of each block over the variance of what it should give: 19 numbers."""
-    inputs = [normalised(seen)] + [target.contiguous(memory_format=torch.channels_last) for target in targets[:-1]]
-    return torch.stack(
-        [
-            F.mse_loss(block(given).float(), target) / target.var()
-            for block, given, target in zip(network.blocks, inputs, targets)
-        ]
-    )
+@torch.no_grad()
+def match_scales(network: MobileNetV2, targets: list[Tensor]) -> None:
+    """Lets the last normalisation of every block begin with the mean and spread of what the block should give."""
+    given = None
+    for block, target in zip(network.blocks, targets):
+        wanted = target - given if given is not None and getattr(block, "adds", False) else target
+        last = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)][-1]
+        last.weight.copy_(wanted.std((0, 2, 3)))
+        last.bias.copy_(wanted.mean((0, 2, 3)))
+        given = target
+
+
+def block_losses(network: MobileNetV2, seen: Tensor, targets: list[Tensor], chained: bool) -> tuple[Tensor, Tensor]:
+    """
+    Squared error of each block over the variance of what it should give (19 numbers), and what the last block gives.
+    """
+    given = normalised(seen)
+    losses = []
+    for block, target in zip(network.blocks, targets):
+        made = block(given)
+        losses.append(F.mse_loss(made.float(), target) / target.var())
+        given = made if chained else target.contiguous(memory_format=torch.channels_last)
+    return torch.stack(losses), made
 
 
 @torch.no_grad()
@@ -78,14 +117,13 @@ def evaluate(network: MobileNetV2, pictures: Pictures, side: int) -> dict[str, f
         right.index_add_(0, label, (guess == label).float())
         count.index_add_(0, label, torch.ones(len(index)))
     share = 100 * right / count.clamp(min=1)
-    network.train()
     named = {name: round(value, 1) for name, value in zip(LABELS, share.tolist())}
     return {"all": round((100 * right.sum() / count.sum()).item(), 2), "classes": round(share.mean().item(), 2), **named}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["blocks", "whole"])
+    parser.add_argument("stage", choices=["blocks", "chain", "whole"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--demo", type=Path, required=True, help="crops of the demo scene, from demo-crops.ts")
@@ -99,6 +137,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=24)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--features", type=float, default=1.0, help="weight of the feature loss")
+    parser.add_argument("--frozen", type=int, default=0, help="leave the first blocks as they are")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -111,14 +150,18 @@ def main() -> None:
     pictures = pictures.where([source not in left_out for source in pictures.source])
     pictures = join(pictures, load_demo(options.demo))
     val = load(options.data, "val")
-    teacher = Teacher(options.teacher, options.threads)
     network = MobileNetV2(options.width, len(LABELS)).to(memory_format=torch.channels_last)
     if options.start:
         network.load_state_dict(torch.load(options.start, weights_only=True)["average"])
     average = Average(network, 0.998)
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
+    # scales and offsets of features have further to go than weights
+    speed = {"blocks": 5.0, "chain": 3.0, "whole": 1.0}[options.stage]
+    groups = [
+        {"params": decayed, "weight_decay": 0.02, "speed": 1.0},
+        {"params": others, "weight_decay": 0.0, "speed": speed},
+    ]
     optimizer = torch.optim.AdamW(groups, lr=options.rate, foreach=True)
     checkpoint = options.out / f"{options.stage}.pt"
     step = 0
@@ -128,31 +171,33 @@ def main() -> None:
         average.state = saved["average"]
         optimizer.load_state_dict(saved["optimizer"])
         step = saved["step"]
-    augment = Augment(pictures, options.side, options.seed + step)
+    batches = DataLoader(Batches(pictures, options, step), batch_size=None, num_workers=1, prefetch_factor=4)
     an_epoch = len(pictures) // options.batch
     steps = int(options.epochs * an_epoch)
     print(f"{len(pictures)} pictures, {steps} steps, from {step}", flush=True)
 
     network.train()
+    network.freeze(options.frozen)
     begun, begun_at = time.monotonic(), step
     sums = torch.zeros(2)
-    while step < steps:
-        clean, seen, label = augment.batch(options.batch)
+    for seen, label, target in batches:
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(step, steps, options.rate)
-        if options.stage == "blocks":
-            targets = teacher.blocks(seen)
+            group["lr"] = group["speed"] * rate_at(step, steps, options.rate)
+        if options.stage != "whole":
+            if options.stage == "blocks" and step == 0:
+                match_scales(network, target)
             with torch.autocast("cpu", torch.bfloat16):
-                losses = block_losses(network, seen, targets)
+                losses, last = block_losses(network, seen, target, options.stage == "chain")
             loss = losses.sum()
+            if options.stage == "chain":
+                loss = loss + F.cross_entropy(network.classifier(last.float().mean((2, 3))), label)
             sums += torch.tensor([losses.mean().item(), losses[-1].item()])
         else:
-            target = teacher.features(clean, options.teacher_side) if options.features else None
             with torch.autocast("cpu", torch.bfloat16):
                 features = network.features(normalised(seen))
             loss = F.cross_entropy(network.classifier(features), label, label_smoothing=0.05)
             sums[0] += loss.item()
-            if target is not None and features.shape == target.shape:
+            if features.shape == target.shape:
                 likeness = F.mse_loss(features, target) / target.var()
                 sums[1] += likeness.item()
                 loss = loss + options.features * likeness
@@ -166,16 +211,18 @@ def main() -> None:
             rate = (step - begun_at) * options.batch / (time.monotonic() - begun)
             line = {"step": step, "epoch": round(step / an_epoch, 2), "pictures_per_s": round(rate, 1)}
             print(json.dumps({**line, "losses": [round(s / SAVE_EVERY, 4) for s in sums.tolist()]}), flush=True)
-            if options.stage == "blocks":
+            if options.stage != "whole":
                 print("  by block", [round(value, 3) for value in losses.tolist()], flush=True)
             sums.zero_()
             state = {"network": network.state_dict(), "average": average.state, "optimizer": optimizer.state_dict()}
             torch.save({**state, "step": step}, checkpoint.with_suffix(".tmp"))
             checkpoint.with_suffix(".tmp").replace(checkpoint)
-        if options.stage == "whole" and (step % an_epoch == 0 or step == steps):
+        if options.stage != "blocks" and (step % an_epoch == 0 or step == steps):
             trained = MobileNetV2(options.width, len(LABELS))
             trained.load_state_dict(average.state)
             print(json.dumps({"val": evaluate(trained, val, options.side)}), flush=True)
+        if step >= steps:
+            break
 
 
 if __name__ == "__main__":
