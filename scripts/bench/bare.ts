@@ -1,4 +1,5 @@
 /** The mark that the pipeline is held against: nothing but `session.run()` in a loop, in a thread of its own. */
+import '../../src/platform/no-telemetry.ts';
 import { parentPort, workerData } from 'node:worker_threads';
 import * as ort from 'onnxruntime-node';
 

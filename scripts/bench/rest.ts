@@ -1,0 +1,142 @@
+/** What the daemon costs besides: its start, memory, a scene in which nothing moves, and the disk. */
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Scene } from '../../src/capture/demo/scene.ts';
+import { DaemonProcess } from './daemon.ts';
+import { HEIGHT, replayCamera, type Settings, WIDTH, writeConfig } from './settings.ts';
+import type { Row } from './table.ts';
+
+/** Seconds from the start of the process to the first classified frame. */
+export async function startRow(settings: Settings): Promise<Row> {
+  const cameras = { bench: replayCamera(join(settings.folder, 'frames.y4m')) };
+  const config = writeConfig(settings, 'start', { cameras });
+  const measured: number[] = [];
+  for (let round = 0; round < settings.rounds; round++) {
+    const daemon = new DaemonProcess(config);
+    measured.push((await daemon.first) / 1000);
+    await daemon.stop();
+  }
+  return { what: 'process start to first classified frame', measured, limit: { atMost: 0.8 }, unit: 's' };
+}
+
+/** Frames after which memory counts as settled, and frames over which its growth is measured. */
+const WARM_UP = 10_000;
+const FRAMES = { quick: 20_000, full: 200_000 };
+
+/** Memory of a daemon with one camera, and how it grows: the slope of the best line through all samples. */
+export async function memoryRows(settings: Settings): Promise<Row[]> {
+  const cameras = { bench: replayCamera(join(settings.folder, 'frames.y4m')) };
+  const daemon = new DaemonProcess(writeConfig(settings, 'memory', { cameras }));
+  await daemon.first;
+  const frames = settings.quick ? FRAMES.quick : FRAMES.full;
+  const points: { x: number; y: number }[] = [];
+  for (let x = 0; x < WARM_UP + frames; ) {
+    await delay(1000);
+    x = daemon.samples().at(-1)?.frames_analysed ?? 0;
+    if (x >= WARM_UP) points.push({ x, y: daemon.rssMb });
+  }
+  const stopMs = await daemon.stop();
+  return [
+    {
+      what: 'RSS, one camera',
+      measured: points.map(({ y }) => y),
+      limit: { atMost: 150 },
+      digits: 1,
+      unit: 'MB',
+    },
+    {
+      what: `RSS, growth over ${frames.toLocaleString('en')} frames, per 100,000`,
+      measured: [slope(points) * 100_000],
+      limit: { atMost: 1 },
+      unit: 'MB',
+    },
+    { what: 'SIGTERM to exit', measured: [stopMs], limit: { atMost: 2000 }, digits: 0, unit: 'ms' },
+  ];
+}
+
+/** Of the straight line with the least squares. */
+function slope(points: readonly { x: number; y: number }[]): number {
+  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [mx, my] = [mean(points.map(({ x }) => x)), mean(points.map(({ y }) => y))];
+  const over = points.reduce((sum, { x, y }) => sum + (x - mx) * (y - my), 0);
+  return over / points.reduce((sum, { x }) => sum + (x - mx) ** 2, 0);
+}
+
+/** Share of one core that the daemon takes for a scene in which nothing moves; its camera program does not count. */
+export async function stillRow(settings: Settings): Promise<Row> {
+  const bin = join(settings.folder, 'bin');
+  writeStillCamera(bin);
+  const source = { kind: 'libcamera', width: WIDTH, height: HEIGHT, fps: 5 };
+  const cameras = { bench: { source, gate: 'motion', interval: 0 } };
+  const config = writeConfig(settings, 'still', { cameras, health_interval: 60 });
+  const daemon = new DaemonProcess(config, { PATH: `${bin}:${process.env.PATH}` });
+  const seconds = settings.quick ? 4 : 10;
+  await delay(8000);
+  const measured: number[] = [];
+  for (let round = 0; round < settings.rounds; round++) {
+    const [cpu, began] = [daemon.cpuMs, performance.now()];
+    await delay(1000 * seconds);
+    measured.push((100 * (daemon.cpuMs - cpu)) / (performance.now() - began));
+  }
+  await daemon.stop();
+  return {
+    what: 'static scene, 640×480 at 5 fps, motion-gated: CPU of one core',
+    measured,
+    limit: { atMost: 2 },
+    unit: '%',
+  };
+}
+
+/** A program that acts as rpicam-vid: a still scene with the noise of a sensor, on standard output. */
+function writeStillCamera(bin: string): void {
+  mkdirSync(bin);
+  const scene = new Scene(WIDTH, HEIGHT, 1);
+  const picture = new Uint8Array(scene.bytes);
+  scene.render(0, picture);
+  writeFileSync(join(bin, 'picture.yuv'), picture);
+  const program = join(bin, 'rpicam-vid');
+  writeFileSync(
+    program,
+    `#!${process.execPath}
+const picture = require('node:fs').readFileSync(__dirname + '/picture.yuv');
+const pictures = Array.from({ length: 8 }, () => picture.map((level) => level + Math.floor(Math.random() * 5) - 2));
+let count = 0;
+setInterval(() => process.stdout.write(pictures[count++ % pictures.length]), 200);
+`,
+  );
+  chmodSync(program, 0o755);
+}
+
+/** Bytes that reach the disk for each detection in the log at 5 per second, from the first to the end of the process. */
+export async function diskRow(settings: Settings): Promise<Row> {
+  const config = writeConfig(settings, 'disk', {
+    cameras: { bench: replayCamera(join(settings.folder, 'frames.y4m'), 5) },
+    // Nothing makes an event: their pictures are not SQLite's.
+    labels: { person: { on: 1, off: 1 } },
+    health_interval: 60,
+  });
+  const daemon = new DaemonProcess(config);
+  await daemon.first;
+  const before = daemon.bytesWritten;
+  await delay(1000 * (settings.quick ? 30 : 120));
+  let written = daemon.bytesWritten;
+  await daemon.stop(() => {
+    try {
+      written = daemon.bytesWritten;
+    } catch {
+      // It has ended.
+    }
+  });
+  const [{ count, span }] = daemon.query(
+    'SELECT count(*) AS count, max(captured_at) - min(captured_at) AS span FROM detections',
+  ) as [{ count: number; span: number }];
+  settings.say(`${count} detections, ${((1000 * count) / span).toFixed(1)} per second`);
+  return {
+    what: 'SQLite: bytes written per logged detection',
+    measured: [(written - before) / count],
+    limit: { atMost: 600 },
+    digits: 0,
+    unit: 'bytes',
+  };
+}
