@@ -178,6 +178,7 @@ async function build({ out, ...options }: Omit<BuildOptions, 'out'> & { out?: st
     ...summary(description),
     ['parameters', `${millions(parameters)}${beside(published?.parameters)}`],
     ['mult-adds', `${millions(multiplyAdds)}${beside(published?.multiplyAdds)}`],
+    ['note', published?.note ?? null],
     ...trialRows(trial),
   ]);
 }

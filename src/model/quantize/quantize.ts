@@ -45,6 +45,8 @@ export interface QuantizeOptions {
   /** Name of the output with the scores. */
   output: string;
   methods?: readonly RangeMethod[];
+  /** Share of the multiply-adds that the first layers may spend on real numbers, 0…1; by default a tenth. */
+  mostReal?: number;
   log?: (message: string) => void;
   /** Hears how much of the work is done, 0…1. */
   onProgress?: (share: number) => void;
@@ -53,8 +55,7 @@ export interface QuantizeOptions {
 const HOLD_EVERY = 4;
 /** Pictures on which every layer is compared: all values are kept meanwhile. */
 const LAYERS_ON = 2;
-/** What the first layers may cost in real numbers, as a share of all multiply-adds, and what each must gain. */
-const MOST_REAL = 0.1;
+/** What a further layer in real numbers must gain. */
 const LEAST_GAIN_DB = 0.5;
 /** Share of the work that looking at the pictures takes, for each of the two candidates. */
 const LOOKING = 0.4;
@@ -69,7 +70,7 @@ export async function quantizeModel(
   model: OnnxModel,
   input: ModelDescription['input'],
   pictures: readonly Uint8Array[],
-  { output, methods = RANGE_METHODS, log = () => {}, onProgress = () => {} }: QuantizeOptions,
+  { output, methods = RANGE_METHODS, mostReal = 0.1, log = () => {}, onProgress = () => {} }: QuantizeOptions,
 ): Promise<Quantized> {
   const { graph, form } = prepare(model, input);
   const inputs = pictures.map((picture) => elements(picture, form));
@@ -98,7 +99,8 @@ export async function quantizeModel(
     for (const ranges of methods) await attempt(candidate, { ranges, real: new Set() }, NOTHING_REAL);
   }
   let best = bestOf(found);
-  for (const real of realStarts(weightedLayers(best.candidate.graph, best.candidate.statistics))) {
+  const weighted = weightedLayers(best.candidate.graph, best.candidate.statistics);
+  for (const real of realStarts(weighted, mostReal)) {
     const tried = await attempt(best.candidate, { ...best.manner, real: new Set(real.layers) }, real);
     if (tried.choice.decibels > best.choice.decibels + LEAST_GAIN_DB) best = tried;
   }
@@ -147,13 +149,13 @@ function others(found: readonly Tried[], best: Tried): Choice[] {
  * The first layer, the first two and so on, while they are a small part of the work: rounding hurts most where few
  * channels carry the whole picture.
  */
-function realStarts(layers: readonly Layer[]): Choice['real'][] {
+function realStarts(layers: readonly Layer[], most: number): Choice['real'][] {
   const all = layers.reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0);
   const starts: Choice['real'][] = [];
   let share = 0;
   for (const [index, { multiplyAdds }] of layers.entries()) {
     share += multiplyAdds / all;
-    if (share > MOST_REAL) break;
+    if (share > most) break;
     starts.push({ layers: layers.slice(0, index + 1).map(({ name }) => name), share });
   }
   return starts;
