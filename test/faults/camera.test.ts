@@ -203,7 +203,7 @@ export const faults = [
     name: 'camera-needs-new-process',
     promise:
       'when no camera can be started any more, Lookout looks for its devices and ends for the service manager',
-    times: { full: 3, fast: 1 },
+    times: { full: 3, fast: 0 },
     skip: skip || requiresStuckDevice(),
     inject: async (times) => {
       const device = await StuckDevice.start();

@@ -37,6 +37,7 @@ export interface Balance {
 /** A line of health as it was published. */
 export type Health = Record<string, unknown> & {
   problems: string[];
+  fps: number;
   frames_captured: number;
   frames_analysed: number;
   frames_dropped: number;

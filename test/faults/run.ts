@@ -48,7 +48,10 @@ async function chosen(): Promise<Fault[]> {
   if (unknown.length > 0) {
     throw new Error(`--only: no fault ${unknown}; there are ${faults.map(({ name }) => name).join(', ')}`);
   }
-  return faults.filter(({ name }) => (names ? names.includes(name) : name !== 'soak'));
+  return faults.filter(({ name, times }) => {
+    if (names) return names.includes(name);
+    return name !== 'soak' && (!values.fast || times.fast > 0);
+  });
 }
 
 async function judge(fault: Fault, times: number): Promise<Result> {
