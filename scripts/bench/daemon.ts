@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { connectAsync } from 'mqtt';
 import { openDatabase } from '../../src/store/sqlite.ts';
 
 const LAUNCHER = new URL('../daemon', import.meta.url).pathname;
@@ -11,8 +12,9 @@ const FIRST = 'first picture classified';
 const MS_PER_TICK = 10;
 const PATIENCE_MS = 60_000;
 
-export interface Sample {
-  at: number;
+/** What is used of a health message. */
+interface Sample {
+  at: string;
   frames_analysed: number;
 }
 
@@ -87,9 +89,10 @@ export class DaemonProcess {
     }
   }
 
-  /** Its health samples, oldest first. */
-  samples(): Sample[] {
-    return this.query('SELECT at, frames_analysed FROM samples ORDER BY at') as Sample[];
+  /** Frames that it had analysed by the last health sample in its log. */
+  get framesAnalysed(): number {
+    const sql = 'SELECT frames_analysed AS count FROM samples ORDER BY at DESC LIMIT 1';
+    return (this.query(sql) as { count: number }[])[0]?.count ?? 0;
   }
 
   #read(file: string): string {
@@ -97,14 +100,36 @@ export class DaemonProcess {
   }
 }
 
-/** Runs a daemon for so many seconds after its first picture. @returns frames per second, the first second left out */
-export async function framesPerSecond(config: string, seconds: number): Promise<number> {
+/**
+ * Runs a daemon until it has told of its health for so many seconds, the first of them left out.
+ * @returns frames per second
+ */
+export async function framesPerSecond(broker: string, config: string, seconds: number): Promise<number> {
+  const client = await connectAsync(broker);
+  const samples: Sample[] = [];
+  client.on('message', (_topic, payload, { retain }) => {
+    if (!retain) samples.push(JSON.parse(payload.toString()) as Sample);
+  });
+  await client.subscribeAsync('lookout/+/health');
   const daemon = new DaemonProcess(config);
-  await daemon.first;
-  await delay(1000 * (seconds + 2));
-  await daemon.stop();
-  const samples = daemon.samples();
-  const [from, to] = [samples[1], samples.at(-1)];
-  if (!from || !to || to.at <= from.at) throw new Error('the daemon has written no samples');
-  return (1000 * (to.frames_analysed - from.frames_analysed)) / (to.at - from.at);
+  try {
+    await daemon.first;
+    const deadline = performance.now() + PATIENCE_MS;
+    for (;;) {
+      await delay(100);
+      const fps = rate(samples, seconds);
+      if (fps !== null) return fps;
+      if (performance.now() > deadline) throw new Error('the daemon has not told of its health');
+    }
+  } finally {
+    await daemon.stop();
+    await client.endAsync();
+  }
+}
+
+/** Frames per second between the second sample and the last; null: that is less than `seconds`. */
+function rate([, from, ...more]: readonly Sample[], seconds: number): number | null {
+  const to = more.at(-1);
+  const span = from && to ? (Date.parse(to.at) - Date.parse(from.at)) / 1000 : 0;
+  return from && to && span >= seconds - 0.5 ? (to.frames_analysed - from.frames_analysed) / span : null;
 }

@@ -33,7 +33,7 @@ export async function memoryRows(settings: Settings): Promise<Row[]> {
   const points: { x: number; y: number }[] = [];
   for (let x = 0; x < WARM_UP + frames; ) {
     await delay(1000);
-    x = daemon.samples().at(-1)?.frames_analysed ?? 0;
+    x = daemon.framesAnalysed;
     if (x >= WARM_UP) points.push({ x, y: daemon.rssMb });
   }
   const stopMs = await daemon.stop();

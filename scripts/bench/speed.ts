@@ -39,7 +39,7 @@ class Bare {
  * @param file the .onnx file of the model
  */
 export async function pipelineRows(settings: Settings, file: string): Promise<Row[]> {
-  const { folder, rounds, seconds, say } = settings;
+  const { folder, broker, rounds, seconds, say } = settings;
   const cores = availableParallelism();
   const rows: Row[] = [];
   for (const [threads, limit] of [[1, 0.97], ...(cores > 1 ? [[cores, 0.88]] : [])] as [number, number][]) {
@@ -50,7 +50,7 @@ export async function pipelineRows(settings: Settings, file: string): Promise<Ro
     const speeds: number[] = [];
     for (let round = 1; round <= rounds; round++) {
       const before = await bare.run(seconds / 2);
-      const pipeline = await framesPerSecond(config, seconds);
+      const pipeline = await framesPerSecond(broker, config, seconds);
       const after = await bare.run(seconds / 2);
       ratios.push(pipeline / ((before + after) / 2));
       speeds.push(pipeline);
@@ -74,7 +74,7 @@ export async function pipelineRows(settings: Settings, file: string): Promise<Ro
 
 /** Total frames per second of four cameras beside those of one, with all cores. */
 export async function camerasRow(settings: Settings): Promise<Row> {
-  const { folder, rounds, seconds, say } = settings;
+  const { folder, broker, rounds, seconds, say } = settings;
   const threads = availableParallelism();
   const camera = replayCamera(join(folder, 'frames.y4m'));
   const one = writeConfig(settings, 'one', { threads, cameras: { a: camera } });
@@ -84,9 +84,9 @@ export async function camerasRow(settings: Settings): Promise<Row> {
   });
   const ratios: number[] = [];
   for (let round = 1; round <= rounds; round++) {
-    const before = await framesPerSecond(one, seconds / 2);
-    const together = await framesPerSecond(four, seconds);
-    const after = await framesPerSecond(one, seconds / 2);
+    const before = await framesPerSecond(broker, one, seconds / 2);
+    const together = await framesPerSecond(broker, four, seconds);
+    const after = await framesPerSecond(broker, one, seconds / 2);
     ratios.push(together / ((before + after) / 2));
     const shown = [before, after].map((fps) => fps.toFixed(1)).join(' and ');
     say(`cameras, ${round}/${rounds}: four ${together.toFixed(1)} fps, one ${shown} fps`);

@@ -46,7 +46,7 @@ export async function transformersRow(settings: Settings, model: LoadedModel): P
   const measured: number[] = [];
   for (let round = 1; round <= settings.rounds; round++) {
     const other = await theirs.run();
-    const ours = await framesPerSecond(config, settings.seconds);
+    const ours = await framesPerSecond(settings.broker, config, settings.seconds);
     measured.push(ours / other);
     settings.say(
       `JPEG, ${round}/${settings.rounds}: ${ours.toFixed(1)} fps, transformers ${other.toFixed(1)} fps`,
