@@ -346,7 +346,7 @@ export class Daemon implements Service {
   /** What is wrong just now, each with its code. */
   #problems({ error, damage, thrift }: StoreStats): string[] {
     return [
-      ...(error === null ? [] : [`STORE_UNWRITABLE: ${error}`]),
+      ...(error === null ? [] : [error]),
       ...(thrift === null ? [] : [`STORE_BUDGET: ${thrift}`]),
       ...(damage === null ? [] : [`STORE_CORRUPT: ${damage}`]),
       ...(this.#configError === null ? [] : [`CONFIG_INVALID: ${this.#configError}`]),

@@ -38,7 +38,7 @@ export interface HealthSample {
   outbox_depth: number;
   outbox_mb: number;
   outbox_dropped: number;
-  /** What is wrong just now, each with its code: `STORE_UNWRITABLE: …`. */
+  /** What is wrong just now, each with its code: `STORE_FULL: …`. */
   problems: string[];
 }
 

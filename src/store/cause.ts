@@ -3,7 +3,7 @@ import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs
 import { dirname } from 'node:path';
 
 /** Faults of the disk that may pass without anybody changing a setting. */
-const PASSING = /^(SQLITE_(FULL|IOERR)|ENOSPC|EDQUOT|EIO)/;
+const PASSING = /^(SQLITE_(FULL|IOERR)|ENOSPC|EDQUOT|EIO|EROFS)/;
 
 /** Lookout's code for one of SQLite's or the system's with which writing failed. */
 export function storeCode(code: string): 'STORE_FULL' | 'STORE_UNWRITABLE' {

@@ -55,7 +55,14 @@ function bringUpToDate(db: Database, file: string, say: (what: string) => void):
 }
 
 /** What SQLite says when the kernel did not let it, whatever the reason. */
-const VAGUE = /^SQLITE_(CANTOPEN|READONLY|PERM|AUTH)/;
+const VAGUE = /^SQLITE_(CANTOPEN|READONLY|PERM|AUTH|IOERR)/;
+/** The disk or its permissions are at fault, not the content. */
+const OF_THE_DISK = /^SQLITE_(FULL|CANTOPEN|READONLY|PERM|AUTH|IOERR)/;
+
+const HINTS: Record<string, string> = {
+  EROFS:
+    'The system sets a card that fails read-only: see `dmesg`. The service may write to its own folders only, see docs/service.md. It tries again by itself.',
+};
 
 /** A file or folder of the store that cannot be written, as an error that says why. */
 export function unwritable(what: string, path: string, cause: unknown): LookoutError {
@@ -66,13 +73,18 @@ export function unwritable(what: string, path: string, cause: unknown): LookoutE
   if (storeCode(code) === 'STORE_FULL') {
     return new LookoutError('STORE_FULL', `${what} ${path}: no room, or a fault of the disk: ${reason}`, {
       cause,
-      hint: 'Make room. The service tries again by itself.',
+      hint: HINTS[code] ?? 'Make room. The service tries again by itself.',
     });
   }
   return new LookoutError('STORE_UNWRITABLE', `${what} ${path}: cannot be written: ${reason}`, {
     cause,
     hint: 'Check that the folder exists, belongs to the user that runs Lookout, and has room.',
   });
+}
+
+/** A fault of the disk while the database was used, as an error that says why; any other error as it is. */
+export function explained(file: string, error: unknown): unknown {
+  return OF_THE_DISK.test(codeOf(error)) ? unwritable('database', file, error) : error;
 }
 
 /** The code that SQLite or the system gave an error, or `''`. */

@@ -7,12 +7,10 @@
  * While the database cannot be written, the newest of everything is kept within bounds and tried again.
  */
 import type { Logger } from 'pino';
-import { messageOf } from '../errors.ts';
+import { LookoutError, messageOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
 import type { Detection } from '../types.ts';
-import { storeCode } from './cause.ts';
-import { RemoteError } from './rpc.ts';
 import type { Batch, CommitResult, EventEntry } from './types.ts';
 
 /** Most entries that wait in memory. Detections are the cheaper loss and have no claim on the room of events. */
@@ -63,7 +61,7 @@ export class WriteQueue {
     this.#options = options;
   }
 
-  /** Why nothing can be written just now; null while all is well. */
+  /** Why nothing can be written just now, after its code; null while all is well. */
   get error(): string | null {
     return this.#error;
   }
@@ -188,13 +186,14 @@ export class WriteQueue {
     const now = clock.monotonic();
     if (this.#error === null && now - this.#saidAt > SAY_AGAIN_MS) {
       this.#saidAt = now;
-      const reason = foreseen(error);
-      log.error(
-        reason === null ? { err: error } : reason,
-        'database cannot be written; keeping events in memory',
-      );
+      const said = 'database cannot be written; keeping events in memory';
+      if (error instanceof LookoutError) {
+        const { code, hint, message: reason } = error;
+        log.error(hint === undefined ? { code, reason } : { code, reason, hint }, said);
+      } else log.error({ err: error }, said);
     }
-    this.#error = messageOf(error);
+    const code = error instanceof LookoutError ? error.code : 'STORE_UNWRITABLE';
+    this.#error = `${code}: ${messageOf(error)}`;
     this.#retryMs = Math.min(LAST_RETRY_MS, this.#retryMs * 2 || FIRST_RETRY_MS);
     this.#cancelRetry();
     if (!this.#closed) this.#cancelRetry = clock.after(this.#retryMs, () => void this.flush());
@@ -226,11 +225,4 @@ export class WriteQueue {
     this.#lost.detections += detections.length;
     return { events: events.length, detections: detections.length };
   }
-}
-
-/** What the file or the disk says against being written; null for any other fault, which needs its stack. */
-function foreseen(error: unknown): { code: string; reason: string } | null {
-  return error instanceof RemoteError && error.code?.startsWith('SQLITE_')
-    ? { code: storeCode(error.code), reason: `${error.message} (${error.code})` }
-    : null;
 }

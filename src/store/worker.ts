@@ -11,8 +11,16 @@ import type { StoreConfig } from '../config/schema.ts';
 import { messageOf } from '../errors.ts';
 import { systemClock } from '../platform/clock.ts';
 import { tidyAfterStart } from '../platform/memory.ts';
-import { backUp, restore } from './backup.ts';
-import { codeOf, isDamage, lockForWriting, openForWriting, quarantine, unwritable } from './connection.ts';
+import { backUp, backupOf, restore } from './backup.ts';
+import {
+  codeOf,
+  explained,
+  isDamage,
+  lockForWriting,
+  openForWriting,
+  quarantine,
+  unwritable,
+} from './connection.ts';
 import { enforceRetention, isOverSize } from './retention.ts';
 import { type Handlers, Handover, serve } from './rpc.ts';
 import { Snapshots } from './snapshots.ts';
@@ -114,11 +122,19 @@ class StoreThread implements Handlers<WorkerApi> {
       return await enforceRetention(connection.db, this.#snapshots, config, now, this.#closing.signal);
     } catch (error) {
       if (this.#connection === connection) this.#recover(error);
-      throw error;
+      throw explained(this.#options.file, error);
     }
   };
 
-  backup = (): void => backUp(this.#connected().db, this.#options.file);
+  backup = (): void => {
+    const { file } = this.#options;
+    const { db } = this.#connected();
+    try {
+      backUp(db, file);
+    } catch (error) {
+      throw explained(backupOf(file), error);
+    }
+  };
 
   stats = (): WorkerStats =>
     this.#guard(() => {
@@ -213,7 +229,7 @@ class StoreThread implements Handlers<WorkerApi> {
       return work();
     } catch (error) {
       this.#recover(error);
-      throw error;
+      throw explained(this.#options.file, error);
     }
   }
 

@@ -1,7 +1,7 @@
 /*
  * Loaded into a process by LD_PRELOAD, this stands between it and the files below FRAIL_DISK:
  *  - while the file FRAIL_DISK_FAULT holds a number, every write, sync and creation there fails with that errno, as on
- *    a card that is broken or was remounted read-only;
+ *    a card that is broken; with EROFS nothing can be opened for writing either, as on one that was remounted;
  *  - every change and every sync that succeeds is recorded in FRAIL_DISK_LOG, so that a test can tell what a power cut
  *    would have left (test/support/power-cut.ts).
  * A record: kind, inode, offset, length of path, length of data (five little-endian 64-bit numbers), path, data.
@@ -30,7 +30,7 @@ static int log_fd = -1;
 
 static int (*real_open)(const char *, int, ...);
 static int (*real_openat)(int, const char *, int, ...);
-static int (*real_close)(int);
+static int (*real_close)(int), (*real_access)(const char *, int);
 static ssize_t (*real_write)(int, const void *, size_t);
 static ssize_t (*real_pwrite)(int, const void *, size_t, off64_t);
 static int (*real_ftruncate)(int, off64_t);
@@ -41,6 +41,7 @@ __attribute__((constructor)) static void begin(void) {
   real_open = dlsym(RTLD_NEXT, "open64");
   real_openat = dlsym(RTLD_NEXT, "openat64");
   real_close = dlsym(RTLD_NEXT, "close");
+  real_access = dlsym(RTLD_NEXT, "access");
   real_write = dlsym(RTLD_NEXT, "write");
   real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
   real_ftruncate = dlsym(RTLD_NEXT, "ftruncate64");
@@ -71,6 +72,9 @@ static int fails(void) {
   return 1;
 }
 
+/* Whether the whole disk is read-only; sets errno. */
+static int is_read_only(void) { return fails() && errno == EROFS; }
+
 static void record(enum kind kind, uint64_t inode, uint64_t offset, const char *path, const void *data, size_t size) {
   if (log_fd < 0) return;
   int before = errno;
@@ -98,9 +102,9 @@ static int opened(int fd, const char *path, int flags, int existed) {
 
 static int open_ours(const char *path, int flags, mode_t mode) {
   pthread_mutex_lock(&turn);
-  int existed = access(path, F_OK) == 0;
+  int existed = real_access(path, F_OK) == 0;
   int fd = -1;
-  if (!((flags & O_CREAT) && !existed && fails())) {
+  if (!((flags & O_CREAT) && !existed && fails()) && !((flags & O_ACCMODE) != O_RDONLY && is_read_only())) {
     fd = real_open(path, flags, mode);
     opened(fd, path, flags, existed);
   }
@@ -132,6 +136,10 @@ int openat64(int at, const char *path, int flags, ...) {
 int openat(int at, const char *path, int flags, ...) {
   MODE(flags, flags)
   return ours(path) ? open_ours(path, flags, mode) : real_openat(at, path, flags, mode);
+}
+
+int access(const char *path, int mode) {
+  return ours(path) && mode & W_OK && is_read_only() ? -1 : real_access(path, mode);
 }
 
 int close(int fd) {

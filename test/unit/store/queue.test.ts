@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { LookoutError } from '../../../src/errors.ts';
 import { MAX_WAITING, WriteQueue } from '../../../src/store/queue.ts';
 import type { Batch, CommitResult } from '../../../src/store/types.ts';
 import { FakeClock } from '../../fakes/clock.ts';
@@ -106,7 +107,7 @@ test('a fault is said once, tried again with growing pauses, and its end is said
   };
   const written = queue.addEvent(entry({ id: 'kept' }));
   await settle();
-  assert.equal(queue.error, 'disk full');
+  assert.equal(queue.error, 'STORE_UNWRITABLE: disk full');
   assert.equal(queue.waiting, 1);
   const pauses: number[] = [];
   for (let seconds = 0, seen = tries; seconds < 100; seconds++) {
@@ -124,6 +125,19 @@ test('a fault is said once, tried again with growing pauses, and its end is said
   assert.equal(queue.error, null);
   assert.deepEqual(batches.map(ids), [['kept']]);
   assert.match(log.lines.at(-1)!.msg, /can be written again/);
+});
+
+test('a fault of the disk is said with its code and what to do about it, without a stack', async () => {
+  const full = new LookoutError('STORE_FULL', 'no room', { hint: 'Make room.' });
+  const { queue, log } = setup(() => Promise.reject(full));
+  void queue.addEvent(entry({ id: 'kept' }));
+  await settle();
+  assert.equal(queue.error, 'STORE_FULL: no room');
+  const { code, reason, hint, err } = log.lines.find(({ level }) => level >= 50)!;
+  assert.deepEqual(
+    { code, reason, hint, err },
+    { code: 'STORE_FULL', reason: 'no room', hint: 'Make room.', err: undefined },
+  );
 });
 
 test('during a fault new events wait for the next try and keep their order', async () => {
