@@ -1,6 +1,6 @@
 /** Pictures of events as JPEG files; paths.ts says where. */
 import { mkdir, open, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { toRgb } from '../vision/rgb.ts';
 import { annotate } from './annotate.ts';
 import { codeOf, unwritable } from './connection.ts';
@@ -81,7 +81,8 @@ export class Snapshots {
 
   /** Writes a file so that it is there whole or not at all, also after a power cut. */
   async write(path: string, jpeg: Uint8Array): Promise<void> {
-    const file = join(this.#folder, path);
+    const file = this.#inside(path);
+    if (file === null) throw new Error(`${path} is not below the folder of the snapshots`);
     const before = await size(file);
     await mkdir(dirname(file), { recursive: true });
     const unfinished = file + UNFINISHED;
@@ -102,9 +103,10 @@ export class Snapshots {
     this.#written += jpeg.byteLength;
   }
 
-  /** Deletes a snapshot; one that has gone already is no error. */
+  /** Deletes a snapshot; one that has gone already, or lies elsewhere, is no error. */
   async remove(path: string, bytes?: number): Promise<void> {
-    const file = join(this.#folder, path);
+    const file = this.#inside(path);
+    if (file === null) return;
     const freed = bytes ?? (await size(file));
     try {
       await unlink(file);
@@ -112,6 +114,14 @@ export class Snapshots {
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw error;
     }
+  }
+
+  /** Where a snapshot is; null if its path, which may come out of a damaged database, leads out of the folder. */
+  #inside(path: string): string | null {
+    const file = join(this.#folder, path);
+    const below = relative(this.#folder, file);
+    const out = below === '' || below.split(sep)[0] === '..' || path.includes('\0');
+    return out ? null : file;
   }
 
   /**
