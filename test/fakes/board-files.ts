@@ -4,11 +4,14 @@ import promises from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 
 const root = process.env.BOARD_FILES ?? '';
-const { readFile } = promises;
+const { readFile, readdir } = promises;
 
-promises.readFile = ((path: string, ...rest: []) =>
-  readFile(
-    typeof path === 'string' && /^\/(proc|sys)\//.test(path) && existsSync(root + path) ? root + path : path,
-    ...rest,
-  )) as typeof readFile;
+function shown(path: string): string {
+  return typeof path === 'string' && /^\/(proc|sys)\//.test(path) && existsSync(root + path)
+    ? root + path
+    : path;
+}
+
+promises.readFile = ((path: string, ...rest: []) => readFile(shown(path), ...rest)) as typeof readFile;
+promises.readdir = ((path: string, ...rest: []) => readdir(shown(path), ...rest)) as typeof readdir;
 syncBuiltinESMExports();

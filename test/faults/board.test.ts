@@ -8,7 +8,7 @@ import { readEvents } from '../support/log.ts';
 import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
-import { inLab, type Lab, type LabOptions, rssMb } from './lab.ts';
+import { inLab, type Lab, type LabOptions, rssMb, TOPIC } from './lab.ts';
 
 const skip = requires('mosquitto');
 const preload = new URL('../fakes/board-files.ts', import.meta.url).href;
@@ -33,6 +33,24 @@ function show(lab: Lab, files: Record<string, string> | null): void {
     writeFileSync(join(board, path), content);
   }
 }
+
+const THERMAL = 'sys/class/thermal/thermal_zone0';
+const COOL_C = 45;
+/** The limit is 75 °C where the kernel names no temperature at which it slows a processor down. */
+const HOT_C = 90;
+
+const atHeat = (celsius: number) => ({
+  [`${THERMAL}/type`]: 'cpu-thermal\n',
+  [`${THERMAL}/temp`]: `${celsius * 1000}\n`,
+});
+
+interface Thermal {
+  limiting: boolean;
+  temperature_c: number;
+  analysed_share: number;
+}
+
+const thermal = (lab: Lab) => JSON.parse(lab.recorder.last(`${TOPIC}/thermal`) ?? '{}') as Partial<Thermal>;
 
 /** Frames that were analysed and dropped in the next seconds, a second. */
 async function rates(lab: Lab, seconds: number): Promise<{ analysed: number; dropped: number }> {
@@ -82,6 +100,41 @@ export const faults = [
           recovery.push(performance.now() - began);
         }
         return settle(lab, times, recovery, `${shares[0]!.toFixed(1)} of 10 frames a second`);
+      }),
+  }),
+  define({
+    name: 'heat',
+    promise:
+      'while the board is too hot fewer frames are analysed, Lookout says why, and every event is written',
+    times: { full: 5, fast: 1 },
+    skip,
+    inject: (times) =>
+      inLab(options, async (lab) => {
+        const recovery: number[] = [];
+        const rate: number[] = [];
+        show(lab, atHeat(COOL_C));
+        await lab.start();
+        await until('the board to be cool', () => thermal(lab).limiting === false);
+        for (let fault = 0; fault < times; fault++) {
+          await lab.healthy('frames', ({ frames_analysed }) => frames_analysed > 5);
+          const logged = lab.daemon.log.length;
+          show(lab, atHeat(HOT_C));
+          await lab.healthy('that it is hot', overrun(/^BOARD_OVERRUN: it is hot: 10 % of the frames/));
+          assert.equal(thermal(lab).temperature_c, HOT_C);
+          const said = lab.daemon.log.slice(logged).filter(({ msg }) => /^90 °C, limit 75 °C: /.test(msg));
+          assert.equal(said.length, 1, 'the log says so once');
+          const { analysed } = await rates(lab, 5);
+          rate.push(analysed);
+          assert.ok(analysed < 3, `${analysed} of 10 frames a second`);
+          const events = readEvents(lab.database).length;
+          await until('events in the log', () => readEvents(lab.database).length > events + 2);
+          lab.observe();
+          const began = performance.now();
+          show(lab, atHeat(COOL_C));
+          await lab.healthy('that all is well', ({ problems }) => problems.length === 0, 90_000);
+          recovery.push(performance.now() - began);
+        }
+        return settle(lab, times, recovery, `${Math.max(...rate).toFixed(1)} of 10 frames a second`);
       }),
   }),
   define({

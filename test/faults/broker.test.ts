@@ -112,7 +112,8 @@ function nothingStale(lab: Lab, since: number, took: number): void {
   if (first) {
     // The picture of an event's end replaces that of its start on the disk: then it is none that is known.
     const shown = pictures.get(digest(first)) ?? newest;
-    assert.ok(shown >= newest - 3, `the first picture is that of event ${shown}, the newest was ${newest}`);
+    // Three events begin at a time. The pictures of the newest three may not be written yet.
+    assert.ok(shown > newest - 6, `the first picture is that of event ${shown}, the newest was ${newest}`);
   }
   const changes = payloads(`${TOPIC}/door/person`).length;
   // While old events are told, new ones change the label: each lasts a second.
