@@ -27,14 +27,18 @@ const options = (more: NodeJS.ProcessEnv = {}): LabOptions => ({
   },
 });
 
-const analysed = (lab: Lab) => lab.health()?.frames_analysed ?? 0;
+/** Resolves when the model has answered since `since` messages: a first answer may take its time. */
+async function isAtWork(lab: Lab, since: number): Promise<void> {
+  await until('frames to be analysed', () => (lab.health(since)?.frames_analysed ?? 0) > 5);
+}
 
 /** Breaks the inference so often; each time another worker must take over soon, and count what was dropped. */
 async function breakIt(lab: Lab, kind: string, times: number): Promise<Outcome> {
   const recovery: number[] = [];
+  let started = 0;
   await lab.start();
   for (let fault = 0; fault < times; fault++) {
-    await until('frames to be analysed', () => analysed(lab) > 5);
+    await isAtWork(lab, started);
     const logged = lab.daemon.log.length;
     const failed = () =>
       lab.daemon.log.slice(logged).find(({ msg }) => msg.startsWith('vision threads failed'));
@@ -48,6 +52,7 @@ async function breakIt(lab: Lab, kind: string, times: number): Promise<Outcome> 
         70,
         'too many hang: the service manager is to start it anew',
       );
+      started = lab.recorder.messages.length;
       await lab.start();
       recovery.push(performance.now() - began);
       continue;
@@ -93,9 +98,10 @@ export const faults = [
       return inLab(options(systemd.env(2000)), async (lab): Promise<Outcome> => {
         const recovery: number[] = [];
         for (let fault = 0; fault < times; fault++) {
+          const started = lab.recorder.messages.length;
           await lab.start();
           await until('a sign of life', () => systemd.told('WATCHDOG=1').length > 0);
-          await until('frames to be analysed', () => analysed(lab) > 5);
+          await isAtWork(lab, started);
           lab.observe();
           const began = Date.now();
           writeFileSync(join(lab.folder, 'fault'), 'hang always');
