@@ -1,10 +1,21 @@
+/** After so many acquisitions of a size, those of its buffers are let go that were never needed meanwhile. */
+const REVIEW = 256;
+
+/** Free buffers of one size. */
+interface Shelf {
+  buffers: ArrayBuffer[];
+  acquired: number;
+  /** The fewest that lay here since the last review: so many were not needed. */
+  fewest: number;
+}
+
 /**
  * Frame buffers in reuse, so that a running camera allocates nothing for its pictures. Buffers travel: capture fills
  * them, the vision thread gets them by transfer, and whoever is last gives them back.
  */
 export class FramePool {
-  /** Size in bytes → free buffers of that size. Sizes used least lately come first. */
-  readonly #free = new Map<number, ArrayBuffer[]>();
+  /** By size in bytes. Sizes used least lately come first. */
+  readonly #free = new Map<number, Shelf>();
   readonly #maxFreeBytes: number;
   #freeBytes = 0;
 
@@ -15,9 +26,15 @@ export class FramePool {
 
   /** A buffer of exactly `bytes` bytes, its content undefined. */
   acquire(bytes: number): ArrayBuffer {
-    const buffer = this.#free.get(bytes)?.pop();
-    if (!buffer) return new ArrayBuffer(bytes);
+    const shelf = this.#free.get(bytes);
+    const buffer = shelf?.buffers.pop();
+    if (!shelf || !buffer) {
+      if (shelf) shelf.fewest = 0;
+      return new ArrayBuffer(bytes);
+    }
     this.#freeBytes -= bytes;
+    shelf.fewest = Math.min(shelf.fewest, shelf.buffers.length);
+    if (++shelf.acquired >= REVIEW) this.#review(shelf, bytes);
     return buffer;
   }
 
@@ -25,18 +42,26 @@ export class FramePool {
   release(buffer: ArrayBuffer): void {
     const bytes = buffer.byteLength;
     if (bytes === 0 || buffer.resizable || bytes > this.#maxFreeBytes) return;
-    const list = this.#free.get(bytes) ?? [];
-    if (list.includes(buffer)) return;
+    const shelf = this.#free.get(bytes) ?? { buffers: [], acquired: 0, fewest: 0 };
+    if (shelf.buffers.includes(buffer)) return;
     this.#free.delete(bytes);
-    this.#free.set(bytes, list);
-    list.push(buffer);
+    this.#free.set(bytes, shelf);
+    shelf.buffers.push(buffer);
     this.#freeBytes += bytes;
     while (this.#freeBytes > this.#maxFreeBytes) this.#dropOldest();
   }
 
+  /** Many events at one time need many buffers: memory must not remember that for ever. */
+  #review(shelf: Shelf, bytes: number): void {
+    const unneeded = shelf.buffers.splice(0, shelf.fewest);
+    this.#freeBytes -= bytes * unneeded.length;
+    shelf.acquired = 0;
+    shelf.fewest = shelf.buffers.length;
+  }
+
   #dropOldest(): void {
-    for (const [bytes, list] of this.#free) {
-      if (list.shift()) {
+    for (const [bytes, { buffers }] of this.#free) {
+      if (buffers.shift()) {
         this.#freeBytes -= bytes;
         return;
       }

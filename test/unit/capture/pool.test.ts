@@ -47,3 +47,16 @@ test('a buffer larger than the limit is not kept', () => {
   pool.release(large);
   assert.notEqual(pool.acquire(31), large);
 });
+
+test('buffers that were needed once only are let go after a while', () => {
+  const pool = new FramePool();
+  const crowd = Array.from({ length: 20 }, () => pool.acquire(10));
+  for (const buffer of crowd) pool.release(buffer);
+  for (let frame = 0; frame < 1000; frame++) {
+    const [a, b] = [pool.acquire(10), pool.acquire(10)];
+    pool.release(a);
+    pool.release(b);
+  }
+  const left = Array.from({ length: 20 }, () => pool.acquire(10)).filter((buffer) => crowd.includes(buffer));
+  assert.equal(left.length, 2);
+});
