@@ -8,6 +8,8 @@ export const [WIDTH, HEIGHT] = [640, 480];
 const FRAMES = 50;
 /** Between two pictures of the video, in ms of the scene's time. */
 const STEP = 200;
+/** The first of a thousand random scores are hardly higher: so one detection or two of each frame are logged. */
+const LOG_THRESHOLD = 0.1;
 
 export interface Settings {
   /** Scratch folder of this run. */
@@ -74,6 +76,7 @@ export function writeConfig(
     data_dir: join(folder, name),
     log: { format: 'json' },
     model: { file: model, threads },
+    store: { log_threshold: LOG_THRESHOLD },
     mqtt: { url: broker, version: 4 },
     health_interval: 1,
     ...rest,
