@@ -21,7 +21,7 @@ export class Liveness {
   #waiting = 0;
   #silentMs = 0;
   #lookedAt = 0;
-  /** Milliseconds that a frame takes of late; null: none was answered yet. */
+  /** Milliseconds that a frame takes of late; null: not known yet. The first of new threads tells nothing of others. */
   #usual: number | null = null;
   #answered = false;
   #cancel: (() => void) | null = null;
@@ -34,7 +34,7 @@ export class Liveness {
 
   /** Milliseconds of silence that are taken for a hang. */
   get patience(): number {
-    if (this.#usual === null) return FIRST_MS;
+    if (this.#usual === null) return this.#answered ? FIRST_AGAIN_MS : FIRST_MS;
     return Math.max(this.#answered ? SHORTEST_MS : FIRST_AGAIN_MS, TIMES_USUAL * this.#usual);
   }
 
@@ -61,7 +61,10 @@ export class Liveness {
   answered(ms: number): void {
     this.#waiting--;
     this.#silentMs = 0;
-    this.#answered = true;
+    if (!this.#answered) {
+      this.#answered = true;
+      return;
+    }
     this.#usual = this.#usual === null ? ms : this.#usual + (ms - this.#usual) * LATEST;
   }
 

@@ -11,6 +11,14 @@ function watch() {
   return { clock, hangs, liveness };
 }
 
+/** The first answer, which may take longer than others, and the ones after it. */
+function answer(liveness: Liveness, ...times: number[]): void {
+  for (const ms of times) {
+    liveness.sent();
+    liveness.answered(ms);
+  }
+}
+
 /** Lets time pass as a process sees it that is not held up. */
 function pass(clock: FakeClock, ms: number): void {
   for (let left = ms; left > 0; left -= 50) clock.advance(50);
@@ -18,8 +26,7 @@ function pass(clock: FakeClock, ms: number): void {
 
 test('threads that have a frame and give nothing back for three seconds hang, once', () => {
   const { clock, hangs, liveness } = watch();
-  liveness.sent();
-  liveness.answered(20);
+  answer(liveness, 2000, 20);
   pass(clock, 60_000);
   assert.deepEqual(hangs, [], 'without a frame there is nothing to be silent about');
   liveness.sent();
@@ -35,7 +42,8 @@ test('the first answer may take its time, and less of it after a replacement', (
   liveness.sent();
   pass(clock, 29_000);
   assert.deepEqual(hangs, []);
-  liveness.answered(29_000 / 100);
+  liveness.answered(29_000);
+  answer(liveness, 20);
   liveness.restart();
   liveness.sent();
   pass(clock, 7500);
@@ -46,8 +54,7 @@ test('the first answer may take its time, and less of it after a replacement', (
 
 test('a slow model is given ten times as long as its usual frame, and one slow frame does not count', () => {
   const { clock, hangs, liveness } = watch();
-  liveness.sent();
-  liveness.answered(1000);
+  answer(liveness, 1000, 1000);
   liveness.sent();
   pass(clock, 9500);
   assert.deepEqual(hangs, []);
@@ -55,19 +62,25 @@ test('a slow model is given ten times as long as its usual frame, and one slow f
   assert.equal(hangs.length, 1);
 
   const quick = watch();
-  for (const ms of [20, 20, 20, 2000, 20]) {
-    quick.liveness.sent();
-    quick.liveness.answered(ms);
-  }
+  answer(quick.liveness, 20, 20, 20, 2000, 20);
   quick.liveness.sent();
   pass(quick.clock, 3500);
   assert.equal(quick.hangs.length, 1);
 });
 
+test('after the first answer, before it is known how long others take, the second may take as long as a replacement', () => {
+  const { clock, hangs, liveness } = watch();
+  answer(liveness, 5000);
+  liveness.sent();
+  pass(clock, 7500);
+  assert.deepEqual(hangs, []);
+  pass(clock, 1000);
+  assert.equal(hangs.length, 1);
+});
+
 test('a process that was itself held up does not take that for silence', () => {
   const { clock, hangs, liveness } = watch();
-  liveness.sent();
-  liveness.answered(20);
+  answer(liveness, 20, 20);
   liveness.sent();
   let stopped = 0;
   const clockWhileStopped = clock.monotonic;
