@@ -6,7 +6,7 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { LABELS, samplesOf } from './demo-samples.ts';
+import { LABELS, samplesOf } from '../demo-model/samples.ts';
 
 const SIDE = 128;
 const CLASSES = [
