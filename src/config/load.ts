@@ -11,12 +11,15 @@ import { overrides, strayVariables } from './environment.ts';
 import { deepFreeze } from './freeze.ts';
 import { describeIssue, type Problem, removeFaults, show } from './problems.ts';
 import { type Config, configSchema } from './schema.ts';
+import { bringUpToDate, type Step } from './upgrade.ts';
 
 export interface LoadOptions {
   /** YAML file; without one the defaults run. */
   file?: string | undefined;
   /** `LOOKOUT__mqtt__url=…` overrides `mqtt.url`; values are read as YAML. */
   env?: NodeJS.ProcessEnv;
+  /** From one version of the settings to the next; by default those of this program. */
+  steps?: readonly Step[];
 }
 
 export interface LoadedConfig {
@@ -30,11 +33,12 @@ export interface LoadedConfig {
 
 /**
  * Reads and checks the configuration.
- * @throws LookoutError CONFIG_UNREADABLE, or CONFIG_INVALID with every problem at once
+ * @throws LookoutError CONFIG_UNREADABLE, CONFIG_TOO_NEW, or CONFIG_INVALID with every problem at once
  */
-export function loadConfig({ file, env = process.env }: LoadOptions = {}): LoadedConfig {
+export function loadConfig({ file, env = process.env, steps }: LoadOptions = {}): LoadedConfig {
   const source = file === undefined ? null : readSource(resolve(file));
   const raw = source?.value ?? {};
+  const changes = source === null ? [] : bringUpToDate(raw, source.file, steps);
   for (const { path, text } of overrides(env)) overlay(raw, path, text);
 
   const { parsed, problems } = check(raw);
@@ -55,7 +59,8 @@ export function loadConfig({ file, env = process.env }: LoadOptions = {}): Loade
   const baseDir = file === undefined ? process.cwd() : dirname(resolve(file));
   const config = { ...parsed, device: parsed.device ?? deviceName(hostname()) };
   resolvePaths(config, baseDir, env.CREDENTIALS_DIRECTORY);
-  return { config: deepFreeze(config), file: source?.file ?? null, baseDir, warnings: strayVariables(env) };
+  const warnings = [...changes, ...strayVariables(env)];
+  return { config: deepFreeze(config), file: source?.file ?? null, baseDir, warnings };
 }
 
 /** All problems of the raw settings: those of single settings, and those between the settings that are right. */

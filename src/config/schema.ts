@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { NAME } from './names.ts';
 import { sourceSchema } from './sources.ts';
+import { CONFIG_VERSION } from './upgrade.ts';
 import { fraction, path, seconds } from './values.ts';
 
 const point = z.tuple([fraction, fraction]);
@@ -260,6 +261,13 @@ const mqtt = z.strictObject({
 });
 
 export const configSchema = z.strictObject({
+  version: z
+    .number()
+    .int()
+    .min(1)
+    .max(CONFIG_VERSION)
+    .default(CONFIG_VERSION)
+    .describe('By which rules this file is written. Files of earlier versions are understood, too.'),
   device: z
     .string()
     .regex(NAME.pattern, NAME.rule)
