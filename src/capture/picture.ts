@@ -1,9 +1,6 @@
 import sharp from 'sharp';
 import { tell } from '../platform/stages.ts';
-import type { FrameSink, Picture } from './source.ts';
-
-/** Pictures of more pixels than this are refused: they would take hundreds of megabytes. */
-const LARGEST_PIXELS = 64_000_000;
+import { type FrameSink, LARGEST_PIXELS, type Picture } from './source.ts';
 
 /**
  * Decodes a JPEG or PNG file, upright and scaled into `width` × `height` with its proportions kept, into a pooled

@@ -1,5 +1,8 @@
 import type { PictureFormat } from '../types.ts';
 
+/** Files with pictures of more pixels are refused: they would take hundreds of megabytes. */
+export const LARGEST_PIXELS = 64_000_000;
+
 /** One picture as a source hands it over. The buffer changes hands with it. */
 export interface Picture {
   format: PictureFormat;

@@ -31,6 +31,7 @@ export function classifyCommand(program: Command): void {
 }
 
 async function classify(files: string[], options: Options): Promise<void> {
+  const { LARGEST_PIXELS } = await import('../capture/source.ts');
   const { loadConfig } = await import('../config/load.ts');
   const { chooseModel } = await import('../model/builtin.ts');
   const { loadModel } = await import('../model/load.ts');
@@ -55,7 +56,7 @@ async function classify(files: string[], options: Options): Promise<void> {
   try {
     for (const file of files) {
       try {
-        const { data, info } = await sharp(file, { limitInputPixels: 100_000_000 })
+        const { data, info } = await sharp(file, { limitInputPixels: LARGEST_PIXELS })
           .rotate()
           .flatten()
           .toColourspace('srgb')

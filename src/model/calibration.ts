@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { FramePool } from '../capture/pool.ts';
-import type { FrameSink, Picture, Source } from '../capture/source.ts';
+import { type FrameSink, LARGEST_PIXELS, type Picture, type Source } from '../capture/source.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import { Random } from '../platform/random.ts';
 import type { Box } from '../types.ts';
@@ -108,7 +108,7 @@ class Cutter {
 }
 
 async function decode(file: string): Promise<Picture> {
-  const { data, info } = await sharp(file, { limitInputPixels: 100_000_000 })
+  const { data, info } = await sharp(file, { limitInputPixels: LARGEST_PIXELS })
     .rotate()
     .flatten()
     .toColourspace('srgb')
