@@ -19,7 +19,7 @@ export interface PicturesOptions {
   camera: string;
   config: Pick<CameraConfig, 'rotate' | 'mirror'>;
   store: Pick<Store, 'saveSnapshot' | 'recordEvent'>;
-  publisher: Pick<Publisher, 'publishSnapshot'>;
+  publisher: Pick<Publisher, 'publishSnapshot' | 'eventMessages' | 'wake'>;
   pool: FramePool;
   /** Takes the work that goes on in the background. */
   watch: (work: Promise<unknown>) => void;
@@ -60,7 +60,7 @@ export class Pictures {
   /** Writes into a step where the event's picture is, or is about to be; null if it could not be written. */
   name({ type, event }: EventChange): void {
     const kept = this.#of(event.id);
-    if (type === 'start' && kept.best) kept.file = 'expected';
+    if (type === 'start' && kept.best && this.#saving < MOST_SAVING) kept.file = 'expected';
     event.snapshot = kept.file === 'none' ? null : snapshotPath(event);
     kept.told = event;
   }
@@ -117,7 +117,7 @@ export class Pictures {
     return kept;
   }
 
-  /** What was told of a file that did not come about, or came after all, is put right in the log. */
+  /** What was told of a file that did not come about, or came after all, is put right and told again. */
   #settle(kept: Kept, written: boolean): void {
     kept.saving--;
     if (written) kept.file = 'there';
@@ -126,7 +126,10 @@ export class Pictures {
     const snapshot = kept.file === 'none' ? null : snapshotPath(told);
     if (snapshot !== told.snapshot) {
       kept.told = { ...told, snapshot };
-      void this.#options.store.recordEvent({ type: 'update', event: kept.told }, []);
+      const { store, publisher } = this.#options;
+      const change = { type: kept.over ? 'end' : 'update', event: kept.told } as const;
+      const recorded = store.recordEvent(change, publisher.eventMessages(change));
+      void recorded.then((committed) => committed && publisher.wake());
     }
     this.#tidy(told.id, kept);
   }
