@@ -68,6 +68,13 @@ test('it is started again whatever happens, except after mistakes that only a pe
   assert.deepEqual(values('StartLimitIntervalSec'), ['0']);
 });
 
+test('what is needed for a moment only is kept off the SD card, and the log within bounds', () => {
+  assert.ok(values('Environment').includes('TMPDIR=%t/lookout'));
+  assert.deepEqual(values('RuntimeDirectory'), ['lookout']);
+  assert.deepEqual(values('LogRateLimitIntervalSec'), ['30s']);
+  assert.deepEqual(values('LogRateLimitBurst'), ['500']);
+});
+
 test('a credential that is loaded has a stand-in, so that the service starts without it', () => {
   const names = (setting: string) => values(setting).map((value) => value.split(':')[0]);
   assert.deepEqual(names('LoadCredential'), ['mqtt-password']);
