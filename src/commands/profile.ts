@@ -29,19 +29,20 @@ export function profileCommand(program: Command): void {
     .option('--spinning <states>', 'on, off or on,off', states)
     .option('--sizes <sizes>', 'sizes of the camera’s picture, such as 640x480,1280x720', sizes)
     .option('--sources <names>', 'raw, jpeg, demo, or cameras of the configuration', list)
-    .option('--fps <rate>', 'rate of the paced part, frames per second', positive, 5)
+    .option('--fps <rate>', 'rate of the paced part, frames per second', rate, 5)
     .option('--rounds <count>', 'how often each point is measured, in processes of its own', count)
     .option('--seconds <seconds>', 'length of each part of a round', positive)
     .option(
       '--sustain <time>',
-      'then run the fastest point until heat settles, at most this long: 10m, 1h',
+      'then run the fastest point of the first model until heat settles, at most this long: 10m, 1h',
       time,
     )
     .option('-o, --out <name>', 'write NAME.json, NAME.csv and NAME.html')
     .option('--json', 'print the report as JSON instead of a table')
     .addHelpText(
       'after',
-      '\nWithout --quick, --full or an axis: one axis at a time around the configured settings.' +
+      '\nWithout --quick, --full or an axis: one axis at a time around the configured settings;' +
+        '\nwith --sustain alone: only the configured settings.' +
         '\nCtrl-C ends it and keeps what was measured.' +
         '\n\nExamples:\n  $ lookout profile --quick\n  $ lookout profile --threads 1,2,4 --sessions 1,2,4 --out pi5' +
         '\n  $ lookout profile --models v2-0.35-96-int8,v2-1-224-int8 --sustain 10m --out heat',
@@ -64,16 +65,18 @@ async function measure({ config: file, out, json, ...options }: Options): Promis
   const { loadConfig } = await import('../config/load.ts');
   const { runProfile } = await import('../profile/profile.ts');
   const { table } = await import('../profile/report/table.ts');
-  const { writeReport } = await import('../profile/report/files.ts');
+  const { checkWritable, writeReport } = await import('../profile/report/files.ts');
   if (options.quick && options.full) throw new LookoutError('USAGE', 'expected --quick or --full, not both');
   const config = loadConfig({ file: configFile(file) });
+  const name = out?.replace(/\.(json|csv|html)$/, '');
+  if (name !== undefined) await checkWritable(name);
   const stop = new AbortController();
   const onSignal = () => stop.abort();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal);
   const report = await runProfile({ ...options, config, signal: stop.signal, screen: process.stderr });
   process.stdout.write(json ? `${JSON.stringify(report)}\n` : table(report));
-  if (out !== undefined) {
-    const files = await writeReport(report, out);
+  if (name !== undefined) {
+    const files = await writeReport(report, name);
     process.stderr.write(`\nwritten: ${files.join(', ')}\n`);
   }
   if (report.rows.every(({ metrics }) => !metrics.pipeline_fps)) {
@@ -104,6 +107,12 @@ function count(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > 64)
     throw new InvalidArgumentError('expected whole numbers, 1…64.');
+  return value;
+}
+
+function rate(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0.1 && value <= 120)) throw new InvalidArgumentError('expected a rate, 0.1…120.');
   return value;
 }
 

@@ -11,8 +11,10 @@ export interface Difference {
   metric: Metric;
   before: number;
   after: number;
-  /** After ÷ before, with its 95 % confidence interval. */
+  /** After ÷ before. */
   ratio: { value: number; low: number; high: number };
+  /** Both were measured often enough for `ratio` to have a 95 % confidence interval. */
+  hasInterval: boolean;
   verdict: Verdict;
 }
 
@@ -60,10 +62,12 @@ function differencesOf(a: Row, b: Row): Difference[] {
     const [before, after] = [a.metrics[metric], b.metrics[metric]];
     if (!before || !after || before.value === 0) return [];
     const found = ratio(before, after);
-    const judged = judge(found, METRICS[metric].better);
+    const hasInterval = [before, after].every(({ rounds }) => rounds.flat().length > 1);
+    const judged = hasInterval ? judge(found, METRICS[metric].better) : 'cannot tell';
     // Beside busy programs, two runs of the same build differ by more than their intervals.
     const verdict = judged === 'the same' || !(isBusy(a) || isBusy(b)) ? judged : 'cannot tell';
-    return [{ key: b.key, metric, before: before.value, after: after.value, ratio: found, verdict }];
+    const values = { before: before.value, after: after.value };
+    return [{ key: b.key, metric, ...values, ratio: found, hasInterval, verdict }];
   });
 }
 
@@ -105,13 +109,13 @@ function isBusy({ stamps }: Row): boolean {
 export function describeComparison({ before, after, ...comparison }: Comparison): string {
   const { differences, changed, onlyBefore, onlyAfter, warnings } = comparison;
   const percent = (value: number) => `${value >= 1 ? '+' : ''}${(100 * (value - 1)).toFixed(1)}`;
-  const lines = differences.map(({ key, metric, before: a, after: b, ratio: r, verdict }) => [
+  const lines = differences.map(({ key, metric, before: a, after: b, ratio: r, hasInterval, verdict }) => [
     key,
     `${METRICS[metric].label}, ${METRICS[metric].unit}`,
     figure(a),
     figure(b),
     `${percent(r.value)} %`,
-    `${percent(r.low)} … ${percent(r.high)} %`,
+    hasInterval ? `${percent(r.low)} … ${percent(r.high)} %` : '–',
     verdict,
   ]);
   const count = (verdict: Verdict) =>

@@ -11,6 +11,10 @@ import { modelFile, modelsFolder } from '../model/names.ts';
 import { memberName, parseMember, publishedAccuracy } from './family.ts';
 import type { ModelFacts, ModelRef } from './types.ts';
 
+/** What a name of the family's kind must be like. */
+export const NO_MEMBER =
+  'Members of the MobileNetV2 family are named v2-WIDTH-RESOLUTION-int8 or -fp32, with a width of 0.1…2 and a resolution of 32…512, such as v2-0.5-160-int8.';
+
 /** Names of the models that are here: the configured one first, then `builtin`, then those that were added. */
 export async function installedModels({ config }: LoadedConfig): Promise<string[]> {
   const added = await addedModels(modelsFolder(config.data_dir));

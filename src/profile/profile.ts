@@ -1,32 +1,30 @@
 /** `lookout profile`, from its options to a report. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { LoadedConfig } from '../config/load.ts';
 import { LookoutError } from '../errors.ts';
-import { describe, findModel, installedModels } from './models.ts';
+import { longRun } from './long-run.ts';
+import { findModel, installedModels, NO_MEMBER } from './models.ts';
+import { type PaceOptions, paceOf } from './pace.ts';
 import { type Axes, combine, fullPlan, type PlanOptions, quickPlan, standardPlan } from './plan.ts';
 import { runJob } from './process.ts';
-import { duration, ProgressBar } from './progress.ts';
+import { duration, ProgressBar, type Screen } from './progress.ts';
 import { readProvenance } from './provenance.ts';
-import { type Step, Sweep } from './sweep.ts';
+import { failureOf, Sweep } from './sweep.ts';
 import {
-  type Budget,
+  type Failure,
   type ModelRef,
   type Point,
   type Provider,
   REPORT_VERSION,
   type Report,
-  type Sustained,
-  type SustainSample,
+  type Row,
 } from './types.ts';
-import { judge } from './verdict.ts';
-import { SOURCES, writeConfig } from './workload.ts';
+import { SOURCES } from './workload.ts';
 
-export interface ProfileOptions {
+export interface ProfileOptions extends PaceOptions {
   config: LoadedConfig;
-  quick?: boolean;
-  full?: boolean;
   models?: string[];
   threads?: number[];
   sessions?: number[];
@@ -34,31 +32,12 @@ export interface ProfileOptions {
   spinning?: boolean[];
   sizes?: Axes['size'];
   sources?: string[];
-  /** Rate of the paced part. */
-  fps: number;
-  rounds?: number;
-  /** Length of each part of a round. */
-  seconds?: number;
   /** Most seconds of a long run at the end. */
   sustain?: number;
   /** Ends it; what was measured is reported. */
   signal: AbortSignal;
   screen: Screen;
 }
-
-interface Screen {
-  write(text: string): unknown;
-  isTTY?: boolean;
-  columns?: number;
-}
-
-/** What a process takes to start, warm up and stop, twice, on a fast machine. */
-const OVERHEAD_MS = 3000;
-/** All of a quick sweep, with some room below the minute that it may take, and the least that is worth measuring. */
-const QUICK_MS = 45_000;
-const LEAST_MS = 1500;
-const STANDARD = { pipelineMs: 2000, pacedMs: 2000, inferenceMs: 3000, rounds: 3 };
-const FULL = { pipelineMs: 3000, pacedMs: 3000, inferenceMs: 20_000, rounds: 3 };
 
 /** @throws LookoutError USAGE, MODEL_* */
 export async function runProfile(options: ProfileOptions): Promise<Report> {
@@ -73,29 +52,19 @@ export async function runProfile(options: ProfileOptions): Promise<Report> {
     const installed = await installedModels(config);
     const points = planOf(options, { base, cores, installed, providers: working });
     const cameras = new Map(
-      Object.entries(config.config.cameras).map(([name, { source }]) => [name, source]),
+      Object.entries(config.config.cameras)
+        .filter(([name]) => !SOURCES.some((source) => source === name))
+        .map(([name, { source }]) => [name, source]),
     );
     checkSources(points, [...cameras.keys()]);
-    const models = new Map<string, ModelRef>();
-    for (const { model } of points) {
-      if (!models.has(model)) models.set(model, await findModel(model, config, folder));
-    }
-    const { budget, rounds, eachMs } = paceOf(options, points.length);
+    const { models, broken } = await findModels(points, options, folder);
+    const { budget, rounds, eachMs } = paceOf(options, points.length, performance.now());
     const bar = new ProgressBar(screen, eachMs);
-    screen.write(
-      `${points.length} points, ${rounds} ${rounds === 1 ? 'round' : 'rounds'}, about ${duration(eachMs * rounds * points.length)}\n`,
-    );
-    const onProgress = (...step: Parameters<ProgressBar['show']>) => bar.show(...step);
+    const about = duration(eachMs * rounds * points.length);
+    screen.write(`${plural(points.length, 'point')}, ${plural(rounds, 'round')}, about ${about}\n`);
     const sweep = new Sweep({
-      costs: true,
-      points,
-      rounds,
-      budget,
-      models,
-      cameras,
-      folder,
-      signal,
-      onProgress,
+      ...{ costs: true, points, rounds, budget, models, broken, cameras, folder, signal },
+      onProgress: (...step) => bar.show(...step),
     });
     try {
       await sweep.run();
@@ -105,53 +74,52 @@ export async function runProfile(options: ProfileOptions): Promise<Report> {
     const report: Report = {
       ...{ format: 'lookout-profile', version: REPORT_VERSION, provenance, fps: options.fps, rounds },
       interrupted: signal.aborted,
-      ...{ models: sweep.models, rows: sweep.rows, sustained: null },
+      leftOut: signal.aborted ? [] : sweep.leftOut,
+      ...{ models: sweep.models, rows: sweep.rows, sustained: null, sustainFailure: null },
     };
-    const best = report.rows
-      .filter(({ metrics }) => metrics.pipeline_fps)
-      .sort((a, b) => b.metrics.pipeline_fps!.value - a.metrics.pipeline_fps!.value)[0];
-    if (options.sustain !== undefined && best && !signal.aborted) {
-      const { point } = best;
-      const camera = cameras.get(point.source) ?? null;
-      const sustained = await sustain({ point, model: models.get(point.model)!, camera, folder }, options);
-      return { ...report, sustained, interrupted: signal.aborted };
-    }
-    return report;
+    const point = longPoint(report.rows, points[0]!.model);
+    if (options.sustain === undefined || !point || signal.aborted) return report;
+    const camera = cameras.get(point.source) ?? null;
+    const work = { point, model: models.get(point.model)!, camera, folder };
+    const { sustained, failure } = await longRun(work, options.sustain, { signal, screen });
+    return { ...report, sustained, sustainFailure: failure, interrupted: signal.aborted };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function sustain(
-  work: Omit<Parameters<typeof writeConfig>[0], 'label'>,
-  { sustain: seconds = 0, signal, screen }: ProfileOptions,
-): Promise<Sustained | null> {
-  const { description } = await describe(work.model);
-  const file = await writeConfig({ ...work, label: description.labels[0]! }, null);
-  const samples: SustainSample[] = [];
-  const bar = new ProgressBar(screen, 1000);
-  try {
-    await runJob(
-      'sustain',
-      { config: file, seconds },
-      {
-        signal,
-        timeoutMs: 1000 * seconds + 120_000,
-        onSample: (sample) => {
-          samples.push(sample);
-          const { t, fps, temperature_c } = sample;
-          const heat = temperature_c === null ? '' : `, ${temperature_c.toFixed(1)} °C`;
-          if (screen.isTTY) bar.show(Math.round(t), Math.round(seconds), `${fps.toFixed(1)} fps${heat}`);
-        },
-      },
-    );
-  } catch (error) {
-    if (!signal.aborted || samples.length === 0) throw error;
-  } finally {
-    bar.end();
-    await rm(dirname(file), { recursive: true, force: true });
+/** @throws LookoutError when one that was asked for cannot be measured; others are only missed */
+async function findModels(
+  points: readonly Point[],
+  { config, models: named = [] }: ProfileOptions,
+  folder: string,
+): Promise<{ models: Map<string, ModelRef>; broken: Map<string, Failure> }> {
+  const models = new Map<string, ModelRef>();
+  const broken = new Map<string, Failure>();
+  for (const name of new Set(points.map(({ model }) => model))) {
+    try {
+      models.set(name, await findModel(name, config, folder));
+    } catch (error) {
+      if (!named.includes(name) || !(error instanceof LookoutError)) broken.set(name, failureOf(error));
+      else {
+        const { code, message, hint } = error;
+        const why = message.replace(/^model\.file: /, '');
+        throw new LookoutError(code, `--models ${name}: ${why}`, {
+          cause: error,
+          hint: name.startsWith('v2-') ? NO_MEMBER : hint,
+        });
+      }
+    }
   }
-  return samples.length === 0 ? null : { point: work.point, samples, verdict: judge(samples) };
+  return { models, broken };
+}
+
+/** The fastest point of the model that was named first: how long a smaller one lasts says nothing about it. */
+function longPoint(rows: readonly Row[], model: string): Point | null {
+  const measured = rows
+    .filter(({ metrics }) => metrics.pipeline_fps)
+    .toSorted((a, b) => b.metrics.pipeline_fps!.value - a.metrics.pipeline_fps!.value);
+  return (measured.find(({ point }) => point.model === model) ?? measured[0])?.point ?? null;
 }
 
 function planOf(options: ProfileOptions, plan: PlanOptions): Point[] {
@@ -166,6 +134,7 @@ function planOf(options: ProfileOptions, plan: PlanOptions): Point[] {
     return (options.full ? fullPlan : quickPlan)({ ...plan, base: base! });
   }
   if (Object.keys(given).length > 0) return combine(plan.base, given);
+  if (options.sustain !== undefined) return [plan.base];
   return standardPlan(plan);
 }
 
@@ -186,39 +155,10 @@ function baseOf({ config }: LoadedConfig, cores: number, working: readonly Provi
 }
 
 function checkSources(points: readonly Point[], cameras: readonly string[]): void {
-  const known = [...SOURCES, ...cameras];
+  const known: string[] = [...SOURCES, ...cameras];
   const unknown = points.find(({ source }) => !known.includes(source));
   if (!unknown) return;
   throw new LookoutError('USAGE', `--sources ${unknown.source}: expected one of ${known.join(', ')}`);
 }
 
-interface Pace {
-  rounds: number;
-  /** What a round may take, without and with what comes on top of it. */
-  budget: (step: Step) => Budget;
-  eachMs: number;
-}
-
-function paceOf({ quick, full, seconds, fps, rounds }: ProfileOptions, points: number): Pace {
-  if (seconds !== undefined || !quick) {
-    const { rounds: usual, ...parts } = full ? FULL : STANDARD;
-    const ms = 1000 * (seconds ?? 0);
-    const same = { pipelineMs: ms, pacedMs: ms, inferenceMs: ms };
-    const budget = { ...(seconds === undefined ? parts : same), fps, multiStream: !quick };
-    const eachMs = OVERHEAD_MS + budget.pacedMs + budget.pipelineMs + 1.5 * budget.inferenceMs;
-    return { rounds: rounds ?? (quick ? 1 : usual), budget: () => budget, eachMs };
-  }
-  const times = rounds ?? 1;
-  return { rounds: times, budget: quickBudget(fps), eachMs: QUICK_MS / (points * times) };
-}
-
-/** Shares out what is left of a quick sweep's time, learning what comes on top of the measuring. */
-function quickBudget(fps: number): Pace['budget'] {
-  let spent = 0;
-  return ({ done, total, elapsedMs }) => {
-    const overhead = done > 0 ? (elapsedMs - spent) / done : OVERHEAD_MS;
-    const each = Math.max(LEAST_MS, (QUICK_MS - elapsedMs) / (total - done) - overhead);
-    spent += each;
-    return { pacedMs: 0.3 * each, pipelineMs: 0.25 * each, inferenceMs: 0.3 * each, fps, multiStream: false };
-  };
-}
+const plural = (count: number, thing: string) => `${count} ${thing}${count === 1 ? '' : 's'}`;

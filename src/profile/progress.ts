@@ -3,7 +3,7 @@
 const BAR = 24;
 const ERASE = '\r\x1b[K';
 
-interface Screen {
+export interface Screen {
   write(text: string): unknown;
   isTTY?: boolean;
   columns?: number;
@@ -14,6 +14,7 @@ export class ProgressBar {
   readonly #expectedMs: number;
   readonly #now: () => number;
   readonly #began: number;
+  #stepBegan: number;
   #shown = '';
   #last: [done: number, total: number, doing: string] = [0, 1, ''];
   #timer: NodeJS.Timeout | undefined;
@@ -24,10 +25,12 @@ export class ProgressBar {
     this.#expectedMs = expectedMs;
     this.#now = now;
     this.#began = now();
+    this.#stepBegan = this.#began;
     if (screen.isTTY) this.#timer = setInterval(() => this.#draw(), 1000).unref();
   }
 
   show(done: number, total: number, doing: string): void {
+    if (done !== this.#last[0]) this.#stepBegan = this.#now();
     this.#last = [done, total, doing];
     if (this.#screen.isTTY) this.#draw();
     else if (doing) this.#screen.write(`${done + 1}/${total}  ${this.#left(done, total)} left  ${doing}\n`);
@@ -42,7 +45,7 @@ export class ProgressBar {
 
   #draw(): void {
     const [done, total, doing] = this.#last;
-    const full = Math.floor((BAR * done) / total);
+    const full = Math.floor(BAR * Math.min(1, done / total));
     const bar = `${'█'.repeat(full)}${'░'.repeat(BAR - full)}`;
     const line = `${bar} ${done}/${total}  ${this.#left(done, total)} left  ${doing}`;
     this.#shown = line.slice(0, (this.#screen.columns ?? 80) - 1);
@@ -50,10 +53,9 @@ export class ProgressBar {
   }
 
   #left(done: number, total: number): string {
-    const elapsed = this.#now() - this.#began;
-    const each = done > 0 ? elapsed / done : this.#expectedMs;
+    const each = done > 0 ? (this.#stepBegan - this.#began) / done : this.#expectedMs;
     // While a step goes on, its share of the time runs down.
-    const spent = done > 0 ? 0 : Math.min(elapsed, each);
+    const spent = Math.min(this.#now() - this.#stepBegan, each);
     return duration((total - done) * each - spent);
   }
 }

@@ -16,9 +16,11 @@ import { type Work, writeConfig } from './workload.ts';
 export interface SweepOptions {
   points: readonly Point[];
   rounds: number;
-  /** What the next round may take, after so many of all were done in so much time. */
-  budget: (step: Step) => Budget;
+  /** What the next round may take, after so many of all were done in so much time; null ends the sweep. */
+  budget: (step: Step) => Budget | null;
   models: ReadonlyMap<string, ModelRef>;
+  /** Models that cannot be measured, and why. */
+  broken?: ReadonlyMap<string, Failure>;
   /** Configured cameras by name. */
   cameras: ReadonlyMap<string, SourceConfig>;
   /** Also learn what the models cost and where their time goes. */
@@ -55,6 +57,7 @@ export class Sweep {
 
   constructor(options: SweepOptions) {
     this.#options = options;
+    for (const [name, failure] of options.broken ?? []) this.#models.set(name, { failure });
   }
 
   /** Of the points that were measured, in the order of the plan. */
@@ -66,6 +69,11 @@ export class Sweep {
       const sha256 = model && 'facts' in model ? model.facts.sha256 : null;
       return [makeRow(point, sha256, progress.rounds, progress.failures)];
     });
+  }
+
+  /** Keys of the points that were not reached. */
+  get leftOut(): string[] {
+    return this.#options.points.map(keyOf).filter((key) => !this.#progress.has(key));
   }
 
   get models(): ModelFacts[] {
@@ -81,8 +89,10 @@ export class Sweep {
     for (let round = 0; round < rounds; round++) {
       for (const point of points) {
         if (signal.aborted) return;
+        const allowed = budget({ done, total, elapsedMs: performance.now() - began });
+        if (!allowed) return;
         onProgress(done, total, keyOf(point));
-        await this.#round(point, budget({ done, total, elapsedMs: performance.now() - began }));
+        await this.#round(point, allowed);
         done++;
       }
     }
@@ -148,7 +158,7 @@ export class Sweep {
   }
 }
 
-function failureOf(error: unknown): Failure {
+export function failureOf(error: unknown): Failure {
   const code = error instanceof LookoutError ? error.code : 'INTERNAL';
   return { code, message: messageOf(error) };
 }

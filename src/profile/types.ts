@@ -114,7 +114,7 @@ export interface Measurement {
   after: Stamp;
 }
 
-/** Why a round came to nothing; a crash of its process has the code INTERNAL. */
+/** Why something came to nothing. */
 export interface Failure {
   code: ErrorCode;
   message: string;
@@ -239,9 +239,13 @@ export interface Report {
   rounds: number;
   /** The sweep was ended before its time. */
   interrupted: boolean;
+  /** Keys of points for which a quick sweep had no time left. */
+  leftOut: string[];
   models: ModelFacts[];
   rows: Row[];
   sustained: Sustained | null;
+  /** What ended the long run, or kept it from beginning. */
+  sustainFailure: Failure | null;
 }
 
 /** What a child process may be asked to do, and what comes of it. Configurations are files of one camera, `profile`. */

@@ -24,7 +24,7 @@ const FEWEST_PICTURES = 4;
 /** Time in the scene between two pictures, ms. */
 const STEP_MS = 200;
 /** As fast as a source that has a clock of its own may go. */
-const FASTEST = 120;
+export const FASTEST = 120;
 
 /** What a configuration is written for. */
 export interface Work {
@@ -62,6 +62,8 @@ export async function writeConfig(work: Work, fps: number | null): Promise<strin
     },
     labels: { [label]: { on: 0, off: 0, window: 1, hits: 1, hold: 0, max: 1 } },
     mqtt: { embedded_port: 0 },
+    // What the board does by itself when it gets hot is to be seen.
+    thermal: { governor: false },
   };
   await writeFile(path, stringify(settings));
   return path;

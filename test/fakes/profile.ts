@@ -48,7 +48,7 @@ export const PROVENANCE: Provenance = {
 export function report(rounds: readonly number[], change: Partial<Report> = {}): Report {
   return {
     ...{ format: 'lookout-profile', version: 1, provenance: PROVENANCE, fps: 5, rounds: rounds.length },
-    interrupted: false,
+    ...{ interrupted: false, leftOut: [], sustainFailure: null },
     models: [
       {
         ...{ name: 'builtin', file: '/m.onnx', sha256: 'ab'.repeat(32), bytes: 1e6, input: '96×96 uint8' },

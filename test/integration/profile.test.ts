@@ -119,11 +119,34 @@ test('a point that cannot be measured is a row that says why, and the others are
   assert.match(refused.stderr, /^MODEL_CORRUPT: /m);
 });
 
+test('the demo runs ahead of its configured rate, and --sustain alone takes the configured settings', async () => {
+  const { folder, env } = place();
+  const args = ['profile', '--sources', 'demo', '--rounds', '1', '--seconds', '1.5', '--json'];
+  const demo = await lookout(args, { cwd: folder, env });
+  assert.equal(demo.code, 0, demo.stderr);
+  const [row] = (JSON.parse(demo.stdout) as Report).rows;
+  assert.ok(row!.metrics.pipeline_fps!.value > 10, 'the camera `demo` of the configuration gives 5 a second');
+
+  const long = ['profile', '--sustain', '2s', '--rounds', '1', '--seconds', '0.5', '--json'];
+  const { code, stdout, stderr } = await lookout(long, { cwd: folder, env });
+  assert.equal(code, 0, stderr);
+  const { rows, sustained, sustainFailure } = JSON.parse(stdout) as Report;
+  assert.equal(rows.length, 1);
+  assert.deepEqual(sustained!.point, rows[0]!.point);
+  assert.equal(sustainFailure, null);
+  assert.match(stderr, /^1 point, 1 round, /m);
+  assert.match(stderr, /^long run of builtin .*, at most 2 s$/m);
+});
+
 test('wrong options are refused with what was expected', async () => {
   const cases: [string[], RegExp][] = [
     [['--quick', '--full'], /expected --quick or --full/],
-    [['--sources', 'nowhere'], /--sources nowhere: expected one of raw, jpeg, demo/],
+    [['--sources', 'nowhere'], /--sources nowhere: expected one of raw, jpeg, demo$/m],
     [['--sizes', '641x480'], /expected sizes such as 640x480/],
+    [['--models', 'nowhere'], /^MODEL_MISSING: --models nowhere: .*cannot be read/m],
+    [['--models', 'v2-9-224-int8'], /width of 0\.1…2/],
+    [['--quick', '--out', 'missing/x'], /^PROFILE_UNWRITABLE: --out missing\/x: /m],
+    [['--fps', '200'], /expected a rate, 0\.1…120/],
     [['--threads', '0'], /expected whole numbers/],
     [['--sustain', 'long'], /expected a time such as 90s/],
     [['compare', 'a.json', 'b.json'], /^PROFILE_INVALID: a\.json/m],

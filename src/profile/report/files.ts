@@ -1,11 +1,29 @@
 /** Reports as files: JSON for programs and for `compare`, CSV for spreadsheets, HTML for people. */
-import { readFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { LookoutError, messageOf } from '../../errors.ts';
 import { writeWhole } from '../../model/write.ts';
 import { STAGES } from '../../platform/stages.ts';
 import { METRICS, type Metric, REPORT_VERSION, type Report } from '../types.ts';
 import { html } from './html.ts';
+
+/** Tries, before hours of measuring, whether a report can be written. @throws LookoutError PROFILE_UNWRITABLE */
+export async function checkWritable(name: string): Promise<void> {
+  const draft = `${name}.${process.pid}.part`;
+  try {
+    await writeFile(draft, '');
+    await rm(draft);
+  } catch (cause) {
+    throw new LookoutError(
+      'PROFILE_UNWRITABLE',
+      `--out ${name}: nothing can be written there: ${messageOf(cause)}`,
+      {
+        cause,
+        hint: 'Name a file in a folder that exists and that you may write to.',
+      },
+    );
+  }
+}
 
 /** Writes NAME.json, NAME.csv and NAME.html. @returns their paths */
 export async function writeReport(report: Report, name: string): Promise<string[]> {
@@ -19,12 +37,29 @@ export async function writeReport(report: Report, name: string): Promise<string[
   return files;
 }
 
-const head = z.looseObject({ format: z.literal('lookout-profile'), version: z.literal(REPORT_VERSION) });
+const estimate = z.looseObject({
+  ...{ value: z.number(), low: z.number(), high: z.number() },
+  rounds: z.array(z.array(z.number())).min(1),
+});
+const nullable = z.number().nullable();
+const row = z.looseObject({
+  key: z.string(),
+  point: z.looseObject({ model: z.string() }),
+  sha256: z.string().nullable(),
+  metrics: z.record(z.string(), estimate),
+  stamps: z.array(z.looseObject({ after: z.looseObject({ others_percent: nullable }) })),
+});
+/** What a comparison reads. */
+const readable = z.looseObject({
+  ...{ format: z.literal('lookout-profile'), version: z.literal(REPORT_VERSION) },
+  provenance: z.looseObject({ at: z.string(), host: z.string(), cores: z.number(), onnxruntime: z.string() }),
+  ...{ fps: z.number(), rounds: z.number(), rows: z.array(row) },
+});
 
 /** @throws LookoutError PROFILE_INVALID */
 export async function readReport(file: string): Promise<Report> {
   try {
-    return head.parse(JSON.parse(await readFile(file, 'utf8'))) as unknown as Report;
+    return readable.parse(JSON.parse(await readFile(file, 'utf8'))) as unknown as Report;
   } catch (cause) {
     const reason = cause instanceof z.ZodError ? z.prettifyError(cause) : messageOf(cause);
     throw new LookoutError('PROFILE_INVALID', `${file} is no report of this version: ${reason}`, { cause });

@@ -1,20 +1,23 @@
 /** A report as one page that needs nothing else: plots as inline SVG, no scripts, nothing from the network. */
 import { STAGES } from '../../platform/stages.ts';
+import { parseMember } from '../family.ts';
+import { keyOf } from '../plan.ts';
 import {
   METRICS,
   type Metric,
   type ModelFacts,
   type Report,
   type Row,
+  type Sustained,
   type SustainSample,
 } from '../types.ts';
-import { bars, escapeHtml, plot } from './svg.ts';
+import { type Axis, bars, escapeHtml, plot } from './svg.ts';
 import { describeMachine, figure, withInterval } from './table.ts';
 
-const STYLE = `body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem;color:#1f2328;background:#fff}
-table{border-collapse:collapse;font-size:13px;margin:1rem 0;display:block;overflow-x:auto}
+const STYLE = `body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2rem auto;padding:0 1rem;color:#1f2328;background:#fff}
+table{border-collapse:collapse;font-size:12px;margin:1rem 0;display:block;overflow-x:auto}
 td,th{padding:4px 8px;border-bottom:1px solid #d0d7de;text-align:right;white-space:nowrap}
-td:first-child,th:first-child{text-align:left}
+th{white-space:normal;vertical-align:bottom;min-width:4rem}td:first-child,th:first-child{text-align:left;position:sticky;left:0;background:#fff}
 svg{max-width:100%;height:auto;font-family:inherit}h2{margin-top:2.5rem}.note{color:#57606a}`;
 
 export function html(report: Report): string {
@@ -26,12 +29,9 @@ export function html(report: Report): string {
     ['Where a frame spends its time', stages(measured)],
     ['Accuracy against speed', accuracy(measured, models)],
     ['Multiply-adds against speed', multiplyAdds(measured, models)],
-    ['Operators', models.map(operators).join('\n')],
-    [
-      'Sustained',
-      sustained ? `<p>${escapeHtml(sustained.verdict.text)}</p>${curves(sustained.samples)}` : '',
-    ],
-    ['Not measured', failures(rows)],
+    ['Sustained', sustained ? longRun(sustained) : ''],
+    ['Operators', breakdowns(models)],
+    ['Not measured', failures(report)],
     ['Where and with what', facts(report)],
   ];
   const title = `Lookout on ${provenance.board ?? provenance.host}`;
@@ -70,14 +70,16 @@ function figures({ rows, fps }: Report): string {
 
 function latency(rows: readonly Row[]): string {
   const found = rows.flatMap(({ key, singleStream }) => (singleStream ? [{ key, ...singleStream }] : []));
+  if (found.length === 0) return '';
+  const { names, shared } = shortNames(found.map(({ key }) => key));
   const plots = bars(
-    'One query after the other: p50, p90, p99',
-    'ms',
-    found.map(({ key, latency: { p50, p90, p99 } }) => ({
-      name: key,
+    'One query after the other, milliseconds',
+    found.map(({ latency: { p50, p90, p99 } }, index) => ({
+      name: names[index]!,
       values: [p50, p90, p99],
       shown: [p50, p90, p99].map(figure).join(' · '),
     })),
+    ['p50', 'p90', 'p99'],
   );
   const head = ['', 'p50', 'p90', 'p99', 'max', 'queries', 'MLPerf-style'];
   const lines = found.map(({ key, latency: { p50, p90, p99, max, count }, complete }) => [
@@ -89,10 +91,36 @@ function latency(rows: readonly Row[]): string {
     ...[`${key}, ${samples} samples`, figure(p50), figure(p90), figure(p99), figure(max), String(count)],
     complete ? `multi-stream ${figure(p99)} ms` : 'too few queries',
   ]);
-  return found.length === 0 ? '' : `${plots}${tableOf(head, [...lines, ...more])}`;
+  const note = shared ? `<p class="note">All: ${escapeHtml(shared)}</p>` : '';
+  return `${plots}${note}${folded('As figures, in milliseconds', tableOf(head, [...lines, ...more]))}`;
+}
+
+/** The words in which keys differ, and those that all of them have. */
+function shortNames(keys: readonly string[]): { names: string[]; shared: string } {
+  const words = keys.map((key) => key.split(' '));
+  // A key has one word more where threads spin, so that the words are not in the same places.
+  const isSame = (word: string) => keys.length > 1 && words.every((other) => other.includes(word));
+  return {
+    names: words.map((all) => all.filter((word, index) => index === 0 || !isSame(word)).join(' ')),
+    shared: words[0]!.filter((word, index) => index > 0 && isSame(word)).join(' '),
+  };
 }
 
 function stages(rows: readonly Row[]): string {
+  const [best] = rows.toSorted((a, b) => b.metrics.pipeline_fps!.value - a.metrics.pipeline_fps!.value);
+  const drawn = STAGES.flatMap((stage) => {
+    const found = best?.stages?.pipeline[stage];
+    if (!found) return [];
+    const values = [found.p50, found.p90, found.p99];
+    return [
+      { name: stage, values, shown: `${values.map(figure).join(' · ')}, at most ${figure(found.max)}` },
+    ];
+  });
+  const title = `Stages at full speed, milliseconds: ${best?.key ?? ''}`;
+  return `${bars(title, drawn, ['p50', 'p90', 'p99'])}\n${stageTables(rows)}`;
+}
+
+function stageTables(rows: readonly Row[]): string {
   return (['pipeline', 'paced'] as const)
     .map((part) => {
       const lines = rows.flatMap(({ key, stages: found }) =>
@@ -106,7 +134,7 @@ function stages(rows: readonly Row[]): string {
       );
       const name = part === 'pipeline' ? 'At full speed' : 'Paced';
       const content = tableOf(['stage, ms', 'p50', 'p90', 'p99', 'max', 'times'], lines);
-      return lines.length === 0 ? '' : `<details><summary>${name}</summary>${content}</details>`;
+      return lines.length === 0 ? '' : folded(name, content);
     })
     .join('\n');
 }
@@ -121,44 +149,50 @@ function fastest(rows: readonly Row[]): Map<string, number> {
   return best;
 }
 
+const SPEED = { name: 'whole pipeline, frames per second', scale: 'log' } as const;
+
 function accuracy(rows: readonly Row[], models: readonly ModelFacts[]): string {
-  const rates = fastest(rows);
-  const points = models.flatMap(({ name, accuracy: y }) => {
-    const x = rates.get(name);
-    return x === undefined || y === null ? [] : [{ x, y, label: name }];
-  });
-  if (points.length < 2) return '';
   const note =
-    'Top-1 on ImageNet as the authors published it for the float weights; quantising costs some of it.';
-  const axes = { x: 'whole pipeline, frames per second', y: 'top-1, %' };
-  const drawn = plot({
-    title: 'Accuracy against speed',
-    ...axes,
-    front: true,
-    series: [dots('models', points)],
+    'Top-1 on ImageNet as the authors published it for the float weights; quantising costs some of it. The line joins the models that no other beats in both.';
+  const drawn = againstSpeed('Top-1 and frames per second', rows, models, ({ accuracy: top1 }) => top1, {
+    ...{ name: 'top-1, %', scale: 'near' },
   });
-  return `${drawn}<p class="note">${note}</p>`;
+  return drawn && `${drawn}<p class="note">${note}</p>`;
 }
 
 function multiplyAdds(rows: readonly Row[], models: readonly ModelFacts[]): string {
-  const rates = fastest(rows);
-  const points = models.flatMap(({ name, multiplyAdds: y }) => {
-    const x = rates.get(name);
-    return x === undefined || y === null ? [] : [{ x, y, label: name }];
-  });
-  if (points.length < 2) return '';
-  const axes = { x: 'whole pipeline, frames per second', y: 'multiply-adds, millions' };
-  return plot({
-    title: 'Multiply-adds against speed',
-    ...axes,
-    front: true,
-    series: [dots('models', points)],
+  return againstSpeed('Multiply-adds and frames per second', rows, models, ({ multiplyAdds: cost }) => cost, {
+    ...{ name: 'multiply-adds, millions', scale: 'log' },
   });
 }
 
-const dots = (name: string, points: readonly { x: number; y: number; label: string }[]) => ({
-  ...{ name, points, line: false },
-});
+/** A point for each model, at the rate of its fastest row; none for fewer than two models. */
+function againstSpeed(
+  title: string,
+  rows: readonly Row[],
+  models: readonly ModelFacts[],
+  pick: (model: ModelFacts) => number | null,
+  y: Axis,
+): string {
+  const rates = fastest(rows);
+  const series = new Map<string, { x: number; y: number; label: string }[]>();
+  for (const model of models) {
+    const [x, value] = [rates.get(model.name), pick(model)];
+    if (x === undefined || value === null) continue;
+    const kind = parseMember(model.name)?.precision ?? 'other models';
+    series.set(kind, [...(series.get(kind) ?? []), { x, y: value, label: model.name }]);
+  }
+  const all = [...series].map(([name, points]) => ({ name, points, line: false }));
+  if (all.flatMap(({ points }) => points).length < 2) return '';
+  return plot({ title, x: SPEED, y, front: true, series: all, height: 460 });
+}
+
+/** The first model's breakdown, and the others' folded away. */
+function breakdowns(models: readonly ModelFacts[]): string {
+  const [first, ...others] = models.filter(({ operators: found }) => found.length > 0);
+  if (!first) return '';
+  return [operators(first), ...others.map((model) => folded(model.name, operators(model)))].join('\n');
+}
 
 function operators({ name, operators: found }: ModelFacts): string {
   const total = found.reduce((sum, { microseconds }) => sum + microseconds, 0);
@@ -168,31 +202,51 @@ function operators({ name, operators: found }: ModelFacts): string {
     shown: `${figure(operator.microseconds)} (${((100 * operator.microseconds) / total).toFixed(0)} %)`,
   }));
   if (rows.length === 0) return '';
-  return `<h3>${escapeHtml(name)}</h3>${bars(`${name}, one thread`, 'µs for one inference', rows)}`;
+  return bars(`${name}: microseconds of one inference with one thread, by operator`, rows);
 }
 
 /** Rate, latency, clock and temperature over time. */
-function curves(samples: readonly SustainSample[]): string {
-  const over = (y: string, pick: (sample: SustainSample) => number | null) => {
+function longRun({ point, samples, verdict }: Sustained): string {
+  const spans = throttledSpans(samples);
+  const over = (y: string, scale: Axis['scale'], pick: (sample: SustainSample) => number | null) => {
     const points = samples.flatMap((sample) => {
       const value = pick(sample);
       return value === null ? [] : [{ x: sample.t, y: value }];
     });
-    return plot({ title: y, x: 'seconds', y, series: [{ name: y, points, line: true }] });
+    const title = y[0]!.toUpperCase() + y.slice(1);
+    const axes = { x: { name: 'seconds', scale: 'zero' }, y: { name: y, scale } } as const;
+    return plot({ title, ...axes, spans, height: 240, series: [{ name: y, points, line: true }] });
   };
   return [
-    over('frames per second', ({ fps }) => fps),
-    over('picture to decision p90, ms', ({ latencyP90 }) => latencyP90),
-    over('clock, MHz', ({ mhz }) => mhz),
-    over('temperature, °C', ({ temperature_c }) => temperature_c),
-    over('power, W', ({ watts }) => watts),
+    `<p><b>${escapeHtml(keyOf(point))}</b>: ${escapeHtml(verdict.text)}</p>`,
+    over('frames per second', 'zero', ({ fps }) => fps),
+    over('picture to decision p90, ms', 'zero', ({ latencyP90 }) => latencyP90),
+    over('clock, MHz', 'zero', ({ mhz }) => mhz),
+    over('temperature, °C', 'near', ({ temperature_c }) => temperature_c),
+    over('power, W', 'zero', ({ watts }) => watts),
   ].join('\n');
 }
 
-function failures(rows: readonly Row[]): string {
-  const lines = rows.flatMap(({ key, failures: found }) =>
-    found.map(({ code, message }) => `<li>${escapeHtml(`${key}: ${code}: ${message}`)}</li>`),
-  );
+/** When the board slowed itself down. */
+function throttledSpans(samples: readonly SustainSample[]): { from: number; to: number; name: string }[] {
+  const spans: { from: number; to: number; name: string }[] = [];
+  let open = false;
+  for (const { t, throttled } of samples) {
+    if (throttled && !open) spans.push({ from: t, to: t, name: 'the board slows itself down' });
+    else if (throttled) spans.at(-1)!.to = t;
+    open = throttled === true;
+  }
+  return spans;
+}
+
+function failures({ rows, leftOut, sustainFailure }: Report): string {
+  const lines = [
+    ...rows.flatMap(({ key, failures: found }) =>
+      found.map(({ code, message }) => `${key}: ${code}: ${message}`),
+    ),
+    ...leftOut.map((key) => `${key}: no time was left`),
+    ...(sustainFailure ? [`long run: ${sustainFailure.code}: ${sustainFailure.message}`] : []),
+  ].map((line) => `<li>${escapeHtml(line)}</li>`);
   return lines.length === 0 ? '' : `<ul>${lines.join('')}</ul>`;
 }
 
@@ -203,6 +257,9 @@ function facts({ provenance, models }: Report): string {
   ]);
   return tableOf(['', ''], where) + tableOf(['model', 'input', 'size', 'multiply-adds, M', 'sha256'], known);
 }
+
+const folded = (title: string, content: string) =>
+  `<details><summary>${escapeHtml(title)}</summary>${content}</details>`;
 
 function tableOf(head: readonly string[], lines: readonly (readonly string[])[]): string {
   const row = (cells: readonly string[], tag: string) =>

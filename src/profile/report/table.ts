@@ -1,6 +1,7 @@
 /** A report for a terminal. */
 
 import { STAGES } from '../../platform/stages.ts';
+import { keyOf } from '../plan.ts';
 import type { Estimate } from '../statistics.ts';
 import { METRICS, type Metric, type Provenance, type Report, type Row } from '../types.ts';
 
@@ -28,9 +29,10 @@ export function figure(value: number | null | undefined): string {
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** A figure and half the width of its interval. */
+/** A figure and half the width of its interval, where it has one. */
 export function withInterval(estimate: Estimate | undefined): string {
   if (!estimate) return '–';
+  if (estimate.value === 0 || estimate.rounds.flat().length < 2) return figure(estimate.value);
   const half = (100 * (estimate.high - estimate.low)) / 2 / estimate.value;
   return `${figure(estimate.value)} ±${half.toFixed(half < 10 ? 1 : 0)}%`;
 }
@@ -82,7 +84,9 @@ export function table(report: Report): string {
     for (const { code, message } of failures) parts.push(`${key}: ${code}: ${message}`);
   }
   parts.push(...notes(report));
-  if (report.sustained) parts.push(report.sustained.verdict.text);
+  const { sustained, sustainFailure } = report;
+  if (sustained) parts.push(`long run of ${keyOf(sustained.point)}: ${sustained.verdict.text}`);
+  if (sustainFailure) parts.push(`long run: ${sustainFailure.code}: ${sustainFailure.message}`);
   return `${parts.join('\n\n')}\n`;
 }
 
@@ -139,7 +143,7 @@ function heat({ stamps }: Row): string {
 }
 
 /** What takes away from the trust in the figures. */
-function notes({ rows, rounds, interrupted }: Report): string[] {
+function notes({ rows, rounds, interrupted, leftOut }: Report): string[] {
   const found: string[] = [];
   const stamps = rows.flatMap((row) => row.stamps.map(({ after }) => after));
   const busy = Math.max(0, ...stamps.map(({ others_percent }) => others_percent ?? 0));
@@ -148,6 +152,8 @@ function notes({ rows, rounds, interrupted }: Report): string[] {
   if (stamps.some(({ throttled }) => throttled)) found.push('The board slowed itself down meanwhile.');
   if (rounds === 1)
     found.push('Each point was measured once: the intervals know nothing of what differs from run to run.');
+  if (leftOut.length > 0)
+    found.push(`No time was left for ${leftOut.join(', ')}: measure without --quick to have all.`);
   if (interrupted) {
     found.push(
       rows.length > 0

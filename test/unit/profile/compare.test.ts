@@ -34,6 +34,15 @@ test('beside busy programs nothing is called better or worse', () => {
   assert.equal(verdict(report([100, 101, 99]), after, 'rss_mb'), 'the same');
 });
 
+test('what was measured once has no interval and no verdict', () => {
+  const comparison = compareReports(report([100]), report([120]));
+  const found = comparison.differences.filter(({ hasInterval }) => !hasInterval);
+  assert.ok(found.some(({ metric }) => metric === 'rss_mb'));
+  assert.ok(found.every(({ verdict }) => verdict === 'cannot tell'));
+  assert.match(describeComparison(comparison), /RSS, MB .* – {2,}cannot tell$/m);
+  assert.equal(verdict(report([100]), report([120]), 'pipeline_fps'), 'better', 'of its batches');
+});
+
 test('what differs beside the figures is said', () => {
   const before = report([100, 101, 99]);
   const other = { ...POINT, threads: 4 };

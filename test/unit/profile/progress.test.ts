@@ -19,6 +19,27 @@ test('the time left is what was planned at first, then what the steps really tak
   assert.deepEqual(written, ['1/4  40 s left  one\n', '2/4  12 s left  two\n', '3/4  8 s left  three\n']);
 });
 
+test('the time left runs down within each step, and does not run over', () => {
+  let now = 0;
+  const written: string[] = [];
+  const screen = { isTTY: true, columns: 80, write: (text: string) => written.push(text) };
+  const bar = new ProgressBar(screen, 10_000, () => now);
+  const left = () => /\S+ s left/.exec(written.at(-1)!)?.[0];
+  bar.show(0, 3, 'one');
+  now = 10_000;
+  bar.show(1, 3, 'two');
+  assert.equal(left(), '20 s left');
+  now = 14_000;
+  bar.show(1, 3, 'two');
+  assert.equal(left(), '16 s left');
+  now = 60_000;
+  bar.show(1, 3, 'two');
+  assert.equal(left(), '10 s left');
+  bar.show(4, 3, 'a step too many');
+  assert.match(written.at(-1)!, /█{24} 4\/3/);
+  bar.end();
+});
+
 test('a terminal gets one line that is taken away in the end', () => {
   const written: string[] = [];
   const bar = new ProgressBar(

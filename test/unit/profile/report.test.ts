@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { csv, readReport, writeReport } from '../../../src/profile/report/files.ts';
+import { checkWritable, csv, readReport, writeReport } from '../../../src/profile/report/files.ts';
 import { html } from '../../../src/profile/report/html.ts';
+import { scaleOf } from '../../../src/profile/report/scale.ts';
 import { pareto, plot } from '../../../src/profile/report/svg.ts';
 import { table } from '../../../src/profile/report/table.ts';
 import { makeRow } from '../../../src/profile/rows.ts';
@@ -94,7 +95,7 @@ test('the front holds what nothing beats in both', () => {
 });
 
 test('a plot of nothing is none, and one of zeros can be drawn', () => {
-  const axes = { title: 't', x: 'x', y: 'y' };
+  const axes = { title: 't', x: { name: 'x', scale: 'log' }, y: { name: 'y', scale: 'zero' } } as const;
   assert.equal(plot({ ...axes, series: [] }), '');
   assert.doesNotMatch(
     plot({ ...axes, series: [{ name: 's', points: [{ x: 0, y: 0 }], line: true }] }),
@@ -112,9 +113,74 @@ test('a report is read as it was written; anything else is refused', async () =>
   );
   assert.deepEqual(await readReport(files[0]!), written);
   const wrong = join(folder, 'wrong.json');
-  for (const content of ['{}', 'no JSON', JSON.stringify({ ...written, version: 99 })]) {
+  const { rows: _, ...part } = written;
+  const wrongs = [
+    '{}',
+    'no JSON',
+    ...[{ ...written, version: 99 }, part].map((wrong) => JSON.stringify(wrong)),
+  ];
+  for (const content of wrongs) {
     writeFileSync(wrong, content);
     await assert.rejects(readReport(wrong), { code: 'PROFILE_INVALID' });
   }
   await assert.rejects(writeReport(written, join(folder, 'missing', 'out')), { code: 'PROFILE_UNWRITABLE' });
+});
+
+test('whether a report can be written is known before anything is measured, and trying leaves nothing', async () => {
+  const folder = tempFolder();
+  await checkWritable(join(folder, 'out'));
+  assert.deepEqual(readdirSync(folder), []);
+  await assert.rejects(checkWritable(join(folder, 'missing', 'out')), {
+    code: 'PROFILE_UNWRITABLE',
+    message: /^--out .*missing/,
+  });
+});
+
+test('axes end at round numbers around what they show', () => {
+  assert.deepEqual(scaleOf([3, 55], 'zero').ticks, [0, 10, 20, 30, 40, 50, 60]);
+  assert.deepEqual(scaleOf([45.5, 75], 'near').ticks, [45, 50, 55, 60, 65, 70, 75]);
+  assert.deepEqual(scaleOf([7, 300], 'log').ticks, [5, 10, 20, 50, 100, 200, 500]);
+  assert.deepEqual(
+    scaleOf([0.001, 9e6], 'log').ticks.slice(0, 3),
+    [0.001, 0.01, 0.1],
+    'a wide one is thinned out',
+  );
+  const { at } = scaleOf([7, 300], 'log');
+  assert.ok(Math.abs(at(5)) < 1e-9 && Math.abs(at(500) - 1) < 1e-9 && Math.abs(at(50) - 0.5) < 1e-9);
+  for (const kind of ['zero', 'near', 'log'] as const) {
+    const { at, ticks } = scaleOf([50, 50], kind);
+    assert.ok(ticks.length >= 2 && at(50) >= 0 && at(50) <= 1, kind);
+  }
+});
+
+test('a plot marks when the board slowed itself down, and no two labels cover each other', () => {
+  const axes = { title: 't', x: { name: 'x', scale: 'log' }, y: { name: 'y', scale: 'near' } } as const;
+  const points = Array.from({ length: 40 }, (_, index) => ({
+    x: 10 + index / 100,
+    y: 50,
+    label: `m${index}`,
+  }));
+  const spans = [{ from: 10, to: 10.2, name: 'slowed' }];
+  const drawn = plot({ ...axes, series: [{ name: 's', points, line: false }], spans });
+  assert.equal(drawn.match(/<circle/g)?.length, 40);
+  assert.ok(drawn.match(/>m\d+</g)!.length < 10, 'the others tell their names under the pointer');
+  assert.match(drawn, /fill-opacity="0\.12"><title>slowed</);
+});
+
+test('what a report lacks is said: points without time, and a long run that broke', () => {
+  const lacking = report([100], {
+    leftOut: ['builtin 4×1 cpu 640x480 raw'],
+    sustainFailure: { code: 'PROFILE_CRASHED', message: 'the process was ended by SIGKILL' },
+  });
+  for (const text of [table(lacking), html(lacking)]) {
+    assert.match(text, /[Nn]o time was left/);
+    assert.match(text, /builtin 4×1 cpu/);
+    assert.match(text, /long run: PROFILE_CRASHED: .*SIGKILL/);
+  }
+});
+
+test('a figure without an interval has none', () => {
+  const page = html(report([100]));
+  assert.doesNotMatch(page, /NaN/);
+  assert.match(page, /<td>0\.00<\/td>/, 'the processor time of no camera programs');
 });

@@ -1,0 +1,53 @@
+/** Has a point run until its heat settles, and judges what came of it. */
+import { rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { describe } from './models.ts';
+import { keyOf } from './plan.ts';
+import { runJob } from './process.ts';
+import { duration, ProgressBar, type Screen } from './progress.ts';
+import { failureOf } from './sweep.ts';
+import type { Failure, Sustained, SustainSample } from './types.ts';
+import { judge } from './verdict.ts';
+import { type Work, writeConfig } from './workload.ts';
+
+/** How often a screen that is no terminal gets a line, in seconds. */
+const LINE_SECONDS = 60;
+
+/**
+ * @param seconds most that it may take
+ * @returns what was seen until it ended, and why it ended if that was before its time; never rejects, because a sweep
+ * stands behind it that must not be lost
+ */
+export async function longRun(
+  work: Omit<Work, 'label'>,
+  seconds: number,
+  { signal, screen }: { signal: AbortSignal; screen: Screen },
+): Promise<{ sustained: Sustained | null; failure: Failure | null }> {
+  const { point, model } = work;
+  const samples: SustainSample[] = [];
+  const bar = new ProgressBar(screen, 1000);
+  const onSample = (sample: SustainSample) => {
+    samples.push(sample);
+    const { t, fps, temperature_c, throttled } = sample;
+    const heat = temperature_c === null ? '' : `, ${temperature_c.toFixed(1)} °C`;
+    const doing = `${fps.toFixed(1)} fps${heat}${throttled ? ', throttled' : ''}`;
+    if (screen.isTTY) bar.show(Math.round(t), Math.round(seconds), doing);
+    else if (samples.length % LINE_SECONDS === 0) screen.write(`${duration(1000 * t)}  ${doing}\n`);
+  };
+  let failure: Failure | null = null;
+  let file: string | undefined;
+  try {
+    screen.write(`long run of ${keyOf(point)}, until heat settles, at most ${duration(1000 * seconds)}\n`);
+    const { description } = await describe(model);
+    file = await writeConfig({ ...work, label: description.labels[0]! }, null);
+    const limits = { signal, timeoutMs: 1000 * seconds + 120_000 };
+    await runJob('sustain', { config: file, seconds }, { ...limits, onSample });
+  } catch (error) {
+    if (!signal.aborted) failure = failureOf(error);
+  } finally {
+    bar.end();
+    if (file !== undefined) await rm(dirname(file), { recursive: true, force: true });
+  }
+  const sustained = samples.length === 0 ? null : { point, samples, verdict: judge(samples) };
+  return { sustained, failure };
+}
