@@ -4,6 +4,7 @@ import type { Choice } from '../tune/cache.ts';
 import type { Goal } from '../tune/choose.ts';
 import type { Setting } from '../tune/config-file.ts';
 import { configFile } from './options.ts';
+import { time } from './profile.ts';
 
 interface Options {
   config?: string;
@@ -13,6 +14,8 @@ interface Options {
   maxTemp?: number;
   dryRun?: true;
   fresh?: true;
+  /** Seconds. */
+  within?: number;
   json?: true;
 }
 
@@ -30,6 +33,7 @@ export function tuneCommand(program: Command): void {
     .option('--max-temp <celsius>', 'temperature that the board must stay below', celsius)
     .option('--dry-run', 'only say what would be written')
     .option('--fresh', 'measure again what was measured before')
+    .option('--within <time>', 'measure nothing more after this long, such as 2m', time)
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
@@ -50,12 +54,12 @@ async function run(options: Options): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   const goal = goalOf(options, config);
   const fresh = options.fresh ?? false;
-  const tuned = await tune({ config, goal, fresh, signal: stop.signal, screen: process.stderr }).catch(
-    (error: unknown) => {
-      if (stop.signal.aborted) return null;
-      throw error;
-    },
-  );
+  const withinMs = options.within === undefined ? undefined : 1000 * options.within;
+  const how = { fresh, withinMs, signal: stop.signal, screen: process.stderr };
+  const tuned = await tune({ config, goal, ...how }).catch((error: unknown) => {
+    if (stop.signal.aborted) return null;
+    throw error;
+  });
   if (!tuned) {
     process.stderr.write('Ended before its time: nothing was chosen.\n');
     process.exitCode = EXIT.internal;

@@ -15,6 +15,7 @@ const choice = z.strictObject({
   width: z.number().int(),
   height: z.number().int(),
   lines: z.array(z.string()),
+  temperature: z.number().nullable(),
   /** ISO 8601. */
   at: z.string(),
 });
@@ -31,7 +32,7 @@ export interface Circumstances {
   cpu: string | null;
   cores: number;
   onnxruntime: string;
-  goal: Goal;
+  goal: Omit<Goal, 'maxTemperature'>;
   width: number;
   height: number;
 }

@@ -20,6 +20,8 @@ export interface Candidate {
   /** Percent of all cores that stay idle at the wanted rate. */
   idle: number;
   rssMb: number;
+  /** The highest that was seen while it was measured, °C. */
+  temperature: number | null;
 }
 
 /** What must be possible beyond the wanted rate, so that a busy moment drops no frames. */
@@ -27,14 +29,20 @@ export const HEADROOM = 1.25;
 /** Figures that differ by less than this are the same: then fewer threads, sessions and megabytes count. */
 const SAME = 0.05;
 
-/** @param cores of the machine; rows without figures are no candidates */
-export function candidatesOf(rows: readonly Row[], cores: number): Candidate[] {
-  return rows.flatMap(({ point, metrics }) => {
+/**
+ * Rows without figures are no candidates.
+ * @param cores of the machine
+ * @param times how often the rate at which the rows were paced goes into the wanted one
+ */
+export function candidatesOf(rows: readonly Row[], cores: number, times = 1): Candidate[] {
+  return rows.flatMap(({ point, metrics, stamps }) => {
     const { pipeline_fps, paced_cpu_percent, paced_camera_cpu_percent, rss_mb } = metrics;
     if (!pipeline_fps || !paced_cpu_percent || !rss_mb) return [];
-    const busy = paced_cpu_percent.value + (paced_camera_cpu_percent?.value ?? 0);
+    const busy = times * (paced_cpu_percent.value + (paced_camera_cpu_percent?.value ?? 0));
     const idle = Math.max(0, 100 - busy / cores);
-    return [{ point, fps: pipeline_fps.value, idle, rssMb: rss_mb.value }];
+    const temperatures = stamps.flatMap(({ after }) => after.temperature_c ?? []);
+    const temperature = temperatures.length > 0 ? Math.max(...temperatures) : null;
+    return [{ point, fps: pipeline_fps.value, idle, rssMb: rss_mb.value, temperature }];
   });
 }
 
@@ -60,26 +68,38 @@ function weight({ point, rssMb }: Candidate): number {
   return point.threads * point.sessions + Number(point.spinning) + rssMb / 1000;
 }
 
+/** What will be of the heat; the limit needs no measuring. */
+export function explainHeat(temperature: number | null, { maxTemperature }: Goal): string {
+  const seen = temperature === null ? '' : `${temperature} °C when it was measured at full speed; `;
+  const then =
+    maxTemperature === null
+      ? 'the thermal governor keeps the board below the temperature at which it would slow down'
+      : `the thermal governor keeps the board below ${maxTemperature} °C, if need be by analysing fewer frames`;
+  return `Heat: ${seen}${then}`;
+}
+
 /** The choice in three lines: what, why, and what of the heat. */
 export function explain(best: Candidate, others: readonly Candidate[], goal: Goal, cores: number): string[] {
-  const { point, fps, idle } = best;
+  const { point, fps, idle, temperature } = best;
   const { model, threads, sessions, spinning, width, height } = point;
   const shape = `${plural(sessions, 'session')} of ${plural(threads, 'thread')}`;
   const what = `${model} with ${shape}${spinning ? ', spinning' : ''}, pictures of ${width}×${height}`;
   const reach = `${fps.toFixed(1)} frames per second at most`;
   const next = others.find((other) => keyOf(other.point) !== keyOf(point));
   const beside = next
-    ? `; next best ${next.point.model} ${next.point.threads}×${next.point.sessions}: ${next.fps.toFixed(1)} fps, ${next.idle.toFixed(0)} % idle`
+    ? `; next best ${shortName(next.point, point)}: ${next.fps.toFixed(1)} fps, ${next.idle.toFixed(0)} % idle`
     : '';
   const why =
     goal.fps === null
       ? `${reach}${beside}`
       : `${goal.fps * goal.cameras} frames per second leave ${idle.toFixed(0)} % of ${plural(cores, 'core')} idle (wanted ${goal.minIdle} %), and it can do ${reach}${beside}`;
-  const heat =
-    goal.maxTemperature === null
-      ? 'the thermal governor keeps the board below the temperature at which it would slow down'
-      : `the thermal governor keeps the board below ${goal.maxTemperature} °C, if need be by analysing fewer frames`;
-  return [`Choice: ${what}`, `Because: ${why}`, `Heat: ${heat}`];
+  return [`Choice: ${what}`, `Because: ${why}`, explainHeat(temperature, goal)];
+}
+
+/** With the size of the pictures where it is another one. */
+function shortName({ model, threads, sessions, width, height }: Point, beside: Point): string {
+  const size = width === beside.width && height === beside.height ? '' : ` with ${width}×${height}`;
+  return `${model} ${threads}×${sessions}${size}`;
 }
 
 /** Why nothing serves, and what would. */

@@ -13,8 +13,10 @@ interface Printed {
   cached: boolean;
 }
 
-/** As long as tuning may take, and how often systemd is asked for patience meanwhile, ms. */
+/** After this long it measures nothing more, after this long it is ended: the cameras wait for it. */
+const ENOUGH_SECONDS = 200;
 const LONGEST_MS = 300_000;
+/** How often systemd is asked for patience meanwhile, ms. */
 const PATIENCE_MS = 30_000;
 
 /** Puts what was found into a configuration. */
@@ -36,7 +38,8 @@ export async function findTuning(
   try {
     const { min_idle } = loaded.config.tune;
     const file = loaded.file === null ? [] : ['--config', loaded.file];
-    const args = [cli, 'tune', ...file, '--min-idle', String(min_idle), '--dry-run', '--json'];
+    const goal = ['--min-idle', String(min_idle), '--within', `${ENOUGH_SECONDS}s`];
+    const args = [cli, 'tune', ...file, ...goal, '--dry-run', '--json'];
     const { choice, cached } = JSON.parse(await output(args, signal)) as Printed;
     const { threads, sessions, spinning, lines } = choice;
     for (const line of lines) log.info(`tuning${cached ? ', as measured before' : ''}: ${line}`);

@@ -7,12 +7,22 @@ import { LookoutError } from '../errors.ts';
 import { describe, findModel } from '../profile/models.ts';
 import { unique } from '../profile/plan.ts';
 import { runJob } from '../profile/process.ts';
-import { ProgressBar } from '../profile/progress.ts';
+import { ProgressBar, type Screen } from '../profile/progress.ts';
 import { readProvenance } from '../profile/provenance.ts';
 import { Sweep } from '../profile/sweep.ts';
 import type { Budget, ModelRef, Point, Provider, Row } from '../profile/types.ts';
+import { FASTEST } from '../profile/workload.ts';
 import { type Choice, type Circumstances, TuneCache } from './cache.ts';
-import { type Candidate, candidatesOf, explain, type Goal, meets, rank, refuse } from './choose.ts';
+import {
+  type Candidate,
+  candidatesOf,
+  explain,
+  explainHeat,
+  type Goal,
+  meets,
+  rank,
+  refuse,
+} from './choose.ts';
 import { encodingsOf } from './encodings.ts';
 
 export interface TuneOptions {
@@ -20,8 +30,10 @@ export interface TuneOptions {
   goal: Goal;
   /** Measure again what was measured before. */
   fresh: boolean;
+  /** Milliseconds after which no other point is measured, if one was. */
+  withinMs?: number | undefined;
   signal: AbortSignal;
-  screen: ConstructorParameters<typeof ProgressBar>[0];
+  screen: Screen;
 }
 
 export interface Tuned {
@@ -34,6 +46,8 @@ const BUDGET = { pipelineMs: 1500, pacedMs: 2000, inferenceMs: 300, multiStream:
 const STEP_MS = 8000;
 /** No picture gets smaller than this by tuning: too little would be left to see. */
 const SMALLEST_SIDE = 240;
+/** Up to so many cores every way to share them is tried. */
+const FEW_CORES = 4;
 /** Paced at this rate while the goal is the highest one. */
 const USUAL_FPS = 5;
 
@@ -42,7 +56,8 @@ const USUAL_FPS = 5;
  * where the goal is not reached without.
  * @throws LookoutError TUNE_UNREACHABLE when nothing serves, MODEL_* and PROFILE_* when nothing could be measured
  */
-export async function tune({ config, goal, fresh, signal, screen }: TuneOptions): Promise<Tuned> {
+export async function tune({ config, goal, fresh, withinMs, signal, screen }: TuneOptions): Promise<Tuned> {
+  const began = performance.now();
   const folder = await mkdtemp(join(tmpdir(), 'lookout-tune-'));
   try {
     const { cpu, cores, onnxruntime } = await readProvenance();
@@ -52,13 +67,18 @@ export async function tune({ config, goal, fresh, signal, screen }: TuneOptions)
     const { width, height } = base;
     const circumstances: Circumstances = {
       models: described.map(({ facts }) => facts.sha256),
-      ...{ cpu, cores, onnxruntime, goal, width, height },
+      ...{ cpu, cores, onnxruntime, width, height },
+      goal: { fps: goal.fps, cameras: goal.cameras, minIdle: goal.minIdle },
     };
     const cache = new TuneCache(config.config.data_dir);
     const known = fresh ? null : await cache.find(circumstances);
-    if (known) return { choice: known, cached: true };
+    if (known) {
+      const lines = [...known.lines.slice(0, 2), explainHeat(known.temperature, goal)];
+      return { choice: { ...known, lines }, cached: true };
+    }
 
-    const bench = new Bench({ models, folder, signal, screen, goal, cores });
+    const deadline = withinMs === undefined ? null : began + withinMs;
+    const bench = new Bench({ models, folder, signal, deadline, screen, goal, cores });
     const best = await search(bench, base, [...models.keys()], cores, goal);
     if (!meets(best, goal)) throw new LookoutError('TUNE_UNREACHABLE', refuse(best, goal, cores));
     const choice = choiceOf(best, bench.ranked, goal, cores, models, base);
@@ -76,22 +96,32 @@ async function search(
   cores: number,
   goal: Goal,
 ): Promise<Candidate> {
-  const counts = Array.from({ length: cores }, (_, index) => index + 1);
   await bench.measure(models.map((model) => ({ ...base, model, threads: 1, sessions: 1 })));
   const { model } = bench.best.point;
-  const shapes = counts.flatMap((count) => [
-    { threads: count, sessions: 1 },
-    { threads: 1, sessions: count },
-  ]);
-  await bench.measure(shapes.map((shape) => ({ ...base, model, ...shape })));
+  await bench.measure(shapesOf(cores).map((shape) => ({ ...base, model, ...shape })));
   if (goal.fps === null) await bench.measure([{ ...bench.best.point, spinning: true }]);
   for (let { width, height } = base; !meets(bench.best, goal); ) {
     [width, height] = [half(width), half(height)];
-    if (Math.min(width, height) < SMALLEST_SIDE) break;
+    if (Math.min(width, height) < SMALLEST_SIDE || bench.isLate()) break;
     await bench.measure([{ ...bench.best.point, width, height }]);
   }
   return bench.best;
 }
+
+/** Ways to share the cores between threads and sessions; of many cores only some, for the time that it takes. */
+export function shapesOf(cores: number): { threads: number; sessions: number }[] {
+  const all = Array.from({ length: cores }, (_, index) => index + 1);
+  const counts = cores <= FEW_CORES ? all : all.filter((count) => Number.isInteger(Math.log2(count)));
+  const used = [...new Set([...counts, cores])];
+  return used.flatMap((sessions) =>
+    used.filter((threads) => threads * sessions <= cores).map((threads) => ({ threads, sessions })),
+  );
+}
+
+/** Of all cameras together. */
+const wantedFps = ({ fps, cameras }: Goal) => (fps ?? USUAL_FPS) * cameras;
+/** One camera plays all of them, as fast as one can. */
+const pacedFps = (goal: Goal) => Math.min(FASTEST, wantedFps(goal));
 
 const half = (side: number) => 2 * Math.round(side / 4);
 
@@ -99,7 +129,9 @@ interface BenchOptions {
   models: ReadonlyMap<string, ModelRef>;
   folder: string;
   signal: AbortSignal;
-  screen: TuneOptions['screen'];
+  /** As `performance.now()` counts; nothing else is measured after it. */
+  deadline: number | null;
+  screen: Screen;
   goal: Goal;
   cores: number;
 }
@@ -114,9 +146,15 @@ class Bench {
     this.#options = options;
   }
 
+  /** Whether there is no time left to measure more. @param done how many were measured, beside the rows */
+  isLate(done = 0): boolean {
+    const { deadline } = this.#options;
+    return deadline !== null && performance.now() > deadline && this.#rows.length + done > 0;
+  }
+
   get ranked(): Candidate[] {
     const { goal, cores } = this.#options;
-    return rank(candidatesOf(this.#rows, cores), goal);
+    return rank(candidatesOf(this.#rows, cores, wantedFps(goal) / pacedFps(goal)), goal);
   }
 
   get best(): Candidate {
@@ -131,11 +169,11 @@ class Bench {
     const all = unique([...this.#measured, ...wanted]);
     const points = all.slice(this.#measured.length);
     this.#measured = all;
-    const budget: Budget = { ...BUDGET, fps: (goal.fps ?? USUAL_FPS) * goal.cameras };
+    const budget: Budget = { ...BUDGET, fps: pacedFps(goal) };
     const bar = new ProgressBar(screen, STEP_MS);
     const sweep = new Sweep({
       ...{ points, rounds: 1, models, costs: false, cameras: new Map(), folder, signal },
-      budget: () => budget,
+      budget: ({ done }) => (this.isLate(done) ? null : budget),
       onProgress: (...step) => bar.show(...step),
     });
     try {
@@ -190,6 +228,7 @@ function choiceOf(
     file: model === base.model ? null : models.get(model)!.file,
     ...{ threads, sessions, spinning, width, height },
     lines: explain(best, ranked, goal, cores),
+    temperature: best.temperature,
     at: new Date().toISOString(),
   };
 }

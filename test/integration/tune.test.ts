@@ -35,6 +35,10 @@ test('lookout tune explains its choice in three lines, writes it and remembers i
   const { cached, choice } = JSON.parse(again.stdout) as { cached: boolean; choice: { lines: string[] } };
   assert.equal(cached, true);
   assert.deepEqual(choice.lines, [what, why, heat]);
+
+  const cooler = await lookout([...args.slice(0, -1), '60', '--dry-run'], { cwd: folder });
+  assert.match(cooler.stdout, /^Heat: .*below 60 °C/m);
+  assert.match(cooler.stdout, /^\(measured /m, 'another limit is nothing to measure for');
 });
 
 test('a goal out of reach changes nothing and says what is in reach', async () => {

@@ -10,11 +10,11 @@ import { colourModel } from '../vision/colour-model.ts';
 
 const HERE: Circumstances = {
   ...{ models: ['ab'], cpu: 'Cortex-A76', cores: 4, onnxruntime: '1.30.0', width: 640, height: 480 },
-  goal: { fps: 5, cameras: 1, minIdle: 50, maxTemperature: null },
+  goal: { fps: 5, cameras: 1, minIdle: 50 },
 };
 const CHOICE: Choice = {
   ...{ file: null, threads: 1, sessions: 4, spinning: false, width: 640, height: 480 },
-  ...{ lines: ['a', 'b', 'c'], at: '2026-05-01T12:00:00.000Z' },
+  ...{ temperature: null, lines: ['a', 'b', 'c'], at: '2026-05-01T12:00:00.000Z' },
 };
 
 test('what was found is known again under the same circumstances, and under no others', async () => {

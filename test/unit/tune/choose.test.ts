@@ -9,11 +9,12 @@ import {
   rank,
   refuse,
 } from '../../../src/tune/choose.ts';
+import { shapesOf } from '../../../src/tune/tune.ts';
 import { POINT, report } from '../../fakes/profile.ts';
 
 const GOAL: Goal = { fps: 5, cameras: 1, minIdle: 50, maxTemperature: null };
 const candidate = (fps: number, idle: number, change: object = {}): Candidate => ({
-  ...{ point: { ...POINT, ...change }, fps, idle, rssMb: 150 },
+  ...{ point: { ...POINT, ...change }, fps, idle, rssMb: 150, temperature: 61.5 },
 });
 
 test('rows become candidates with what they leave idle of all cores', () => {
@@ -21,6 +22,8 @@ test('rows become candidates with what they leave idle of all cores', () => {
   assert.deepEqual(others, []);
   assert.equal(found!.idle, 97, '12 % of one core are 3 % of four');
   assert.equal(Math.round(found!.fps), 100);
+  const [many] = candidatesOf(report([100, 101, 99]).rows, 4, 5);
+  assert.equal(many!.idle, 85, 'five times the rate at which it was measured');
 });
 
 test('a goal is met with headroom for busy moments, for all cameras together', () => {
@@ -51,7 +54,9 @@ test('the choice is explained in three lines', () => {
   assert.equal(lines[0], 'Choice: builtin with 1 session of 2 threads, pictures of 640×480');
   assert.match(lines[1]!, /5 frames per second leave 80 % of 4 cores idle \(wanted 50 %\)/);
   assert.match(lines[1]!, /next best builtin 1×1: 15\.0 fps, 70 % idle/);
-  assert.match(lines[2]!, /below 70 °C/);
+  const larger = candidate(15, 70, { width: 1280, height: 720 });
+  assert.match(explain(best, [best, larger], GOAL, 4)[1]!, /next best builtin 1×1 with 1280×720: /);
+  assert.match(lines[2]!, /^Heat: 61\.5 °C when it was measured at full speed; .* below 70 °C/);
 });
 
 test('a goal that is out of reach is answered with what is in reach', () => {
@@ -65,4 +70,15 @@ test('a goal that is out of reach is answered with what is in reach', () => {
     busy,
     /leave 20 % of 4 cores idle, expected 50 %.*3\.1 frames per second of each camera would do/,
   );
+});
+
+test('a few cores are shared in every way, many in some', () => {
+  assert.deepEqual(
+    shapesOf(4).map(({ threads, sessions }) => `${threads}×${sessions}`),
+    ['1×1', '2×1', '3×1', '4×1', '1×2', '2×2', '1×3', '1×4'],
+  );
+  assert.equal(shapesOf(1).length, 1);
+  const many = shapesOf(12);
+  assert.ok(many.length < 15 && many.every(({ threads, sessions }) => threads * sessions <= 12));
+  assert.ok(many.some(({ threads }) => threads === 12) && many.some(({ sessions }) => sessions === 12));
 });
