@@ -13,10 +13,10 @@ export function parseLabels(text: string): string[] {
   return inOrder ? numbered.map((match) => match![2]!) : lines;
 }
 
-/** The labels of every `*labels*.txt` in the folder of a model. */
+/** The labels of every `*label*.txt` in the folder of a model: `labels.txt`, `birds_labels.txt`, `labelmap.txt`. */
 export async function labelsBeside(file: string): Promise<string[][]> {
   const folder = dirname(file);
-  const names = (await readdir(folder)).filter((name) => /labels.*\.txt$/i.test(name));
+  const names = (await readdir(folder)).filter((name) => /label.*\.txt$/i.test(name));
   const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8').catch(() => '')));
   return texts.map(parseLabels);
 }

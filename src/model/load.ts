@@ -33,7 +33,7 @@ export interface LoadedModel {
  *
  * Its description is looked for in `model.description`, inside the model (metadata entry `lookout`) and beside
  * it (`NAME.json`); the first found counts. What it leaves out is taken from the graph. Labels come from
- * `model.labels`, the description, or the only `*labels*.txt` beside the model with the right number of lines;
+ * `model.labels`, the description, or the only `*label*.txt` beside the model with the right number of lines;
  * without any, classes are numbered.
  * @param baseDir where relative paths start
  * @throws LookoutError MODEL_*

@@ -98,10 +98,13 @@ export class TinyNet {
     );
   }
 
-  dense(to: number, { activation = 0 as Activation } = {}): this {
-    const from = this.at.shape.reduce((a, b) => a * b, 1);
+  /** @param each one product for every row of the last dimension */
+  dense(to: number, { activation = 0 as Activation, each = false } = {}): this {
+    const { shape } = this.at;
+    const from = each ? shape.at(-1)! : shape.reduce((a, b) => a * b, 1);
     const weights = this.#weights([to, from], 0, from);
-    return this.#weighted('FULLY_CONNECTED', weights, to, from, [1, to], [[0, 'int8', activation]]);
+    const made = each ? [...shape.slice(0, -1), to] : [1, to];
+    return this.#weighted('FULLY_CONNECTED', weights, to, from, made, [[0, 'int8', activation]]);
   }
 
   add(other: Node): this {
@@ -157,12 +160,29 @@ export class TinyNet {
     ]);
   }
 
-  pad(amount: number): this {
+  /** @param fill the whole number to pad with (PADV2); without it the one that stands for zero (PAD) */
+  pad(amount: number, fill?: number): this {
     const [, rows, columns, channels] = this.at.shape as [number, number, number, number];
-    const data = Int32Array.of(0, 0, amount, amount + 1, amount, amount + 1, 0, 0);
-    const pads = this.#tensor({ name: 'pads', shape: [4, 2], type: 'int32', data });
+    const data = [0, 0, amount, amount + 1, amount, amount + 1, 0, 0];
+    const pads =
+      fill === undefined
+        ? this.#tensor({ name: 'pads', shape: [4, 2], type: 'int32', data: Int32Array.from(data) })
+        : this.#tensor({
+            name: 'pads',
+            shape: [4, 2],
+            type: 'int64',
+            data: BigInt64Array.from(data, BigInt),
+          });
+    const inputs = [this.at.index, pads];
+    if (fill !== undefined) {
+      const filling = this.#whole === 'uint8' ? Uint8Array.of(fill) : Int8Array.of(fill);
+      const { scale, zeroPoint } = this.at;
+      const meaning = { scales: [scale], zeroPoints: [zeroPoint] };
+      inputs.push(this.#tensor({ name: 'fill', shape: [], type: this.#whole, ...meaning, data: filling }));
+    }
     const shape = [1, rows + 2 * amount + 1, columns + 2 * amount + 1, channels];
-    return this.#step('PAD', [this.at.index, pads], shape, this.at.scale, this.at.zeroPoint);
+    const code = fill === undefined ? 'PAD' : 'PADV2';
+    return this.#step(code, inputs, shape, this.at.scale, this.at.zeroPoint);
   }
 
   reshape(shape: number[], code: 'RESHAPE' | 'SQUEEZE' = 'RESHAPE'): this {
@@ -174,8 +194,10 @@ export class TinyNet {
     return this.#step(code, inputs, shape, this.at.scale, this.at.zeroPoint);
   }
 
-  relu(code: 'RELU' | 'RELU6'): this {
-    return this.#step(code, [this.at.index], this.at.shape, 6 / 255, this.#whole === 'uint8' ? 0 : -128);
+  relu(code: 'RELU' | 'RELU6' | 'RELU_0_TO_1' | 'RELU_N1_TO_1'): this {
+    const low = this.#whole === 'uint8' ? 0 : -128;
+    const zeroPoint = code === 'RELU_N1_TO_1' ? this.#middle() : low;
+    return this.#step(code, [this.at.index], this.at.shape, 6 / 255, zeroPoint);
   }
 
   requantize(factor: number): this {

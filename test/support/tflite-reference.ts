@@ -40,10 +40,12 @@ export function constant(tensor: TfliteTensor): Int32Array {
   const { data, type } = tensor;
   if (!data) throw new Error(`${tensor.name} is no constant`);
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  const size = type === 'int32' ? 4 : 1;
-  return Int32Array.from({ length: data.length / size }, (_, i) =>
-    type === 'int32' ? view.getInt32(i * 4, true) : type === 'int8' ? view.getInt8(i) : view.getUint8(i),
-  );
+  const size = { int64: 8, int32: 4 }[type as string] ?? 1;
+  return Int32Array.from({ length: data.length / size }, (_, i) => {
+    if (type === 'int64') return Number(view.getBigInt64(i * 8, true));
+    if (type === 'int32') return view.getInt32(i * 4, true);
+    return type === 'int8' ? view.getInt8(i) : view.getUint8(i);
+  });
 }
 
 type KernelFunction = (operator: TfliteOperator, inputs: Int32Array[]) => Values;
@@ -58,11 +60,15 @@ const KERNELS: Record<string, KernelFunction> = {
   MAX_POOL_2D: maxPool,
   MEAN: mean,
   PAD: pad,
+  PADV2: pad,
   RESHAPE: (_, [x]) => x!,
   SQUEEZE: (_, [x]) => x!,
   QUANTIZE: requantize,
+  SHAPE: ({ inputs: [tensor] }) => Int32Array.from(tensor!.shape),
   RELU: requantize,
   RELU6: requantize,
+  RELU_0_TO_1: requantize,
+  RELU_N1_TO_1: requantize,
   SOFTMAX: softmax,
   DEQUANTIZE: ({ inputs: [tensor] }, [x]) =>
     Float32Array.from(x!, (value) => (value - zero(tensor)) * scale(tensor)),
@@ -113,12 +119,16 @@ function roundingShift(x: number, exponent: number): number {
 }
 
 /** The lowest and highest whole number that an activation leaves of an output. */
+/** RELU_0_TO_1, which only exists as an operator of its own. */
+const ZERO_TO_ONE = -1;
+
 function activationLimits(kind: number, output: TfliteTensor): [number, number] {
   const [low, high] = limits(output);
   const whole = (real: number) => zero(output) + Math.round(real / scale(output));
   if (kind === 1) return [Math.max(low, whole(0)), high];
   if (kind === 3) return [Math.max(low, whole(0)), Math.min(high, whole(6))];
   if (kind === 2) return [Math.max(low, whole(-1)), Math.min(high, whole(1))];
+  if (kind === ZERO_TO_ONE) return [Math.max(low, whole(0)), Math.min(high, whole(1))];
   return [low, high];
 }
 
@@ -254,9 +264,12 @@ function fullyConnected(operator: TfliteOperator, [x, w, b]: Int32Array[]): Int3
   const [to, from] = weights.shape as [number, number];
   const multipliers = channelMultipliers(input, weights, output, to);
   const range = activationLimits(operator.options?.int8(0) ?? 0, output);
-  return Int32Array.from({ length: to }, (_, out) => {
+  return Int32Array.from({ length: (to * x!.length) / from }, (_, index) => {
+    const [row, out] = [Math.floor(index / to), index % to];
     let sum = b ? b[out]! : 0;
-    for (let i = 0; i < from; i++) sum += (x![i]! - zero(input)) * (w![out * from + i]! - zero(weights));
+    for (let i = 0; i < from; i++) {
+      sum += (x![row * from + i]! - zero(input)) * (w![out * from + i]! - zero(weights));
+    }
     const [multiplier, shift] = multipliers[out]!;
     return within(multiplyFixed(sum, multiplier, shift) + zero(output), range);
   });
@@ -337,12 +350,12 @@ function mean(operator: TfliteOperator, [x]: Int32Array[]): Int32Array {
   });
 }
 
-function pad(operator: TfliteOperator, [x, amounts]: Int32Array[]): Int32Array {
+function pad(operator: TfliteOperator, [x, amounts, filling]: Int32Array[]): Int32Array {
   const [input] = operator.inputs as [TfliteTensor];
   const [output] = operator.outputs as [TfliteTensor];
   const [, inRows, inColumns, channels] = input.shape as [number, number, number, number];
   const [, rows, columns] = output.shape as [number, number, number];
-  const result = new Int32Array(rows * columns * channels).fill(zero(output));
+  const result = new Int32Array(rows * columns * channels).fill(filling?.[0] ?? zero(output));
   for (let row = 0; row < inRows; row++) {
     for (let i = 0; i < inColumns * channels; i++) {
       const column = Math.floor(i / channels) + amounts![4]!;
@@ -357,7 +370,7 @@ function requantize(operator: TfliteOperator, [x]: Int32Array[]): Int32Array {
   const [input] = operator.inputs as [TfliteTensor];
   const [output] = operator.outputs as [TfliteTensor];
   const [m, s] = quantizeMultiplier(scale(input) / scale(output));
-  const kind = { RELU: 1, RELU6: 3 }[operator.name] ?? 0;
+  const kind = { RELU: 1, RELU_N1_TO_1: 2, RELU6: 3, RELU_0_TO_1: ZERO_TO_ONE }[operator.name] ?? 0;
   const range = activationLimits(kind, output);
   return x!.map((value) => within(multiplyFixed(value - zero(input), m, s) + zero(output), range));
 }

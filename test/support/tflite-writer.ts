@@ -8,7 +8,7 @@ export interface WrittenTensor {
   scales?: number[];
   zeroPoints?: number[];
   axis?: number;
-  data?: Uint8Array | Int8Array | Int32Array | Float32Array;
+  data?: Uint8Array | Int8Array | Int32Array | BigInt64Array | Float32Array;
   sparse?: boolean;
   /** Sizes as they were before they were fixed, −1 for any. */
   signature?: number[];
@@ -32,7 +32,7 @@ export interface WrittenModel {
   outputs: number[];
 }
 
-const TYPES = { float32: 0, float16: 1, int32: 2, uint8: 3, int16: 7, int8: 9 } as const;
+const TYPES = { float32: 0, float16: 1, int32: 2, uint8: 3, int64: 4, int16: 7, int8: 9 } as const;
 
 const CODES = {
   ADD: 0,
@@ -45,6 +45,7 @@ const CODES = {
   MAX_POOL_2D: 17,
   MUL: 18,
   RELU: 19,
+  RELU_N1_TO_1: 20,
   RELU6: 21,
   RESHAPE: 22,
   SOFTMAX: 25,
@@ -52,8 +53,10 @@ const CODES = {
   MEAN: 40,
   SUB: 41,
   SQUEEZE: 43,
+  PADV2: 60,
   SHAPE: 77,
   QUANTIZE: 114,
+  RELU_0_TO_1: 152,
 } as const;
 
 /** Which table of options an operator has (BuiltinOptions of the schema). */

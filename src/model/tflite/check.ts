@@ -15,9 +15,12 @@ export const SUPPORTED = new Set([
   'MEAN',
   'MUL',
   'PAD',
+  'PADV2',
   'QUANTIZE',
   'RELU',
   'RELU6',
+  'RELU_0_TO_1',
+  'RELU_N1_TO_1',
   'RESHAPE',
   'SOFTMAX',
   'SQUEEZE',
@@ -54,14 +57,17 @@ export function neededOperators(model: TfliteModel): TfliteOperator[] {
  */
 export function checkOperators(operators: readonly TfliteOperator[], file: string): void {
   const unsupported = operators.filter(({ name }) => !SUPPORTED.has(name));
+  const list = unsupported.map(({ name, outputs }) => `${name} (makes ${nameOf(outputs[0])})`);
   const floats = operators.filter((operator) => WEIGHTED.has(operator.name) && !isInteger(operator));
   if (floats.length > 0) {
-    throw new LookoutError('MODEL_NOT_QUANTIZED', `${file} is not fully quantised: ${floatKind(floats)}`, {
-      hint: HOW_TO_EXPORT,
-    });
+    const foreign = list.length > 0 ? `; nor can it be converted for ${list.join(', ')}` : '';
+    throw new LookoutError(
+      'MODEL_NOT_QUANTIZED',
+      `${file} is not fully quantised: ${floatKind(floats, operators)}${foreign}`,
+      { hint: HOW_TO_EXPORT },
+    );
   }
   if (unsupported.length > 0) {
-    const list = unsupported.map(({ name, outputs }) => `${name} (makes ${nameOf(outputs[0])})`);
     throw new LookoutError(
       'MODEL_OPERATOR_UNSUPPORTED',
       `${file} uses ${list.length === 1 ? 'an operator' : 'operators'} that cannot be converted: ${list.join(', ')}`,
@@ -94,15 +100,21 @@ function isInteger({ inputs: [input, weights], outputs: [output] }: TfliteOperat
   return whole(input) && whole(weights) && whole(output);
 }
 
-function floatKind(floats: readonly TfliteOperator[]): string {
+function floatKind(floats: readonly TfliteOperator[], operators: readonly TfliteOperator[]): string {
   const [first] = floats as [TfliteOperator];
-  const [input, weights] = first.inputs;
+  // Converters leave small layers in floats, so any layer may be the one that tells.
+  const weights = new Set(floats.map(({ inputs }) => inputs[1]?.type));
+  const half = operators.some(
+    ({ name, inputs }) => name === 'DEQUANTIZE' && inputs[0]?.data && inputs[0].type === 'float16',
+  );
   const kind =
-    input?.type === 'int16'
+    first.inputs[0]?.type === 'int16'
       ? 'its activations are 16-bit'
-      : weights?.type === 'int8' || weights?.type === 'uint8'
+      : weights.has('int8') || weights.has('uint8')
         ? 'its weights are 8-bit but it computes in floats ("dynamic range")'
-        : 'it computes in floats';
+        : half
+          ? 'its weights are float16 and it computes in floats'
+          : 'it computes in floats';
   return `${kind} in ${floats.length} layers, first in ${first.name} (makes ${nameOf(first.outputs[0])})`;
 }
 
@@ -140,6 +152,7 @@ function operatorProblems(operator: TfliteOperator): string[] {
     case 'RESHAPE':
     case 'SQUEEZE':
     case 'PAD':
+    case 'PADV2':
       return sameScale(input, output)
         ? []
         : [`${operator.name} ${nameOf(output)} changes the scale of ${nameOf(input)}`];

@@ -15,8 +15,8 @@ export interface Value {
   real: string | null;
   /** Whether it lies as planes, 1×C×H×W, instead of as `shape`. */
   planes: boolean;
-  /** Rows and columns of zeros that are still to be put around it. */
-  padding: { top: number; left: number; bottom: number; right: number } | null;
+  /** Rows and columns of zeros that are still to be put around it; `fill` is the whole number in them. */
+  padding: { top: number; left: number; bottom: number; right: number; fill: number } | null;
 }
 
 export class Conversion {
@@ -108,14 +108,14 @@ export class Conversion {
     return { ...this.#reshaped(this.#interleaved(value), shape), shape };
   }
 
-  /** Puts the value's pending zeros around it. */
+  /** Puts what is pending around the value. */
   padded(value: Value): Value {
     if (!value.padding || !value.whole) return value;
-    const { top, left, bottom, right } = value.padding;
+    const { top, left, bottom, right, fill } = value.padding;
     const { name, quantization } = value.whole;
     const pads = this.graph.constant('pads', int64([0, 0, top, left, 0, 0, bottom, right]), [8]);
-    const zero = this.graph.constant('zero', Uint8Array.of(quantization.zeroPoint));
-    const whole = { name: this.graph.node('Pad', [name, pads, zero], {}, `${name}_padded`), quantization };
+    const filling = this.graph.constant('filling', Uint8Array.of(fill));
+    const whole = { name: this.graph.node('Pad', [name, pads, filling], {}, `${name}_padded`), quantization };
     return { ...value, whole, padding: null };
   }
 

@@ -62,7 +62,7 @@ export function convolution(conversion: Conversion, operator: TfliteOperator, ou
   return weighted(conversion, operator, output, planes, kernel, attributes, kind);
 }
 
-/** A matrix product is a convolution over a single pixel. */
+/** A matrix product is a convolution over a single pixel, or over a column of them: one for each row of the matrix. */
 export function fullyConnected(
   conversion: Conversion,
   operator: TfliteOperator,
@@ -72,18 +72,21 @@ export function fullyConnected(
   const [to, from] = weights.shape as [number, number];
   const input = conversion.padded(conversion.value(operator.inputs[0]));
   const size = input.shape.reduce((product, dimension) => product * dimension, 1);
-  if (weights.shape.length !== 2 || size !== from) {
+  const rows = size / from;
+  if (weights.shape.length !== 2 || rows % 1 !== 0 || rows < 1) {
     conversion.refuse(operator, `has weights of ${weights.shape.join('×')} for ${size} numbers`);
   }
-  const planes = conversion.asPlanes(lonePixel(input) ? input : conversion.asVector(input, size));
+  const pixels = lonePixel(input) && rows === 1 ? input : conversion.reshape(input, [1, rows, 1, from]);
   const kernel: Kernel = {
     tensor: weights,
     dims: [to, from, 1, 1],
     copies: { out: [], in: [] },
     indexOf: (out, channel) => out * from + channel,
   };
+  const attributes = { group: 1, kernel_shape: [1, 1] };
   const kind = operator.options?.int8(0) ?? 0;
-  return weighted(conversion, operator, output, planes, kernel, { group: 1, kernel_shape: [1, 1] }, kind);
+  const made = weighted(conversion, operator, output, conversion.asPlanes(pixels), kernel, attributes, kind);
+  return rows === 1 ? made : conversion.reshape({ ...made, shape: [1, rows, 1, to] }, [rows, to]);
 }
 
 function weighted(

@@ -26,8 +26,11 @@ const CARRIERS = new Set([
   'AVERAGE_POOL_2D',
   'MAX_POOL_2D',
   'PAD',
+  'PADV2',
   'RELU',
   'RELU6',
+  'RELU_0_TO_1',
+  'RELU_N1_TO_1',
   'QUANTIZE',
 ]);
 

@@ -2,17 +2,7 @@
 import { activation, type Conversion, makeValue, type Value } from './conversion.ts';
 import { convolution, fullyConnected } from './convolutions.ts';
 import type { TfliteOperator, TfliteTensor } from './read.ts';
-import {
-  BOUNDS,
-  checkWindow,
-  clamp,
-  fusedActivation,
-  padsOf,
-  RELU,
-  RELU6,
-  VALID,
-  type Window,
-} from './window.ts';
+import { ALONE, checkWindow, clamp, fusedActivation, padsOf, VALID, type Window } from './window.ts';
 
 export type Layer = (conversion: Conversion, operator: TfliteOperator, output: TfliteTensor) => Value;
 
@@ -29,17 +19,20 @@ export const LAYERS: Record<string, Layer> = {
   RESHAPE: reshape,
   SQUEEZE: reshape,
   PAD: pad,
+  PADV2: pad,
   RELU: relu,
   RELU6: relu,
+  RELU_0_TO_1: relu,
+  RELU_N1_TO_1: relu,
   SOFTMAX: softmax,
   LOGISTIC: (conversion, { inputs }, output) => {
-    const value = conversion.value(inputs[0]);
+    const value = conversion.padded(conversion.value(inputs[0]));
     const real = conversion.graph.node('Sigmoid', [conversion.real(value)]);
     return { ...makeValue(output.shape, null, value.planes), real };
   },
   QUANTIZE: requantize,
   DEQUANTIZE: (conversion, { inputs }, output) => {
-    const input = conversion.value(inputs[0]);
+    const input = conversion.padded(conversion.value(inputs[0]));
     return { ...makeValue(output.shape, null, input.planes), real: conversion.real(input) };
   },
 };
@@ -105,9 +98,7 @@ function pool(op: 'AveragePool' | 'MaxPool'): Layer {
 function mean(conversion: Conversion, operator: TfliteOperator, output: TfliteTensor): Value {
   const [input, axes] = operator.inputs;
   const value = conversion.asPlanes(conversion.padded(conversion.value(input)));
-  const wanted = axes?.data
-    ? int32s(axes.data).map((axis) => (axis < 0 ? axis + value.shape.length : axis))
-    : [];
+  const wanted = axes?.data ? wholes(axes).map((axis) => (axis < 0 ? axis + value.shape.length : axis)) : [];
   if (value.shape.length !== 4 || wanted.sort().join() !== '1,2') {
     conversion.refuse(operator, `works along the axes ${wanted.join(', ') || 'that it computes'}`);
   }
@@ -119,31 +110,43 @@ function reshape(conversion: Conversion, operator: TfliteOperator, output: Tflit
   const value = conversion.padded(conversion.value(operator.inputs[0]));
   const count = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
   if (count(value.shape) !== count(output.shape)) {
+    // Where the shape is worked out for any number of pictures, the file says 1 for what it does not know.
+    if (operator.inputs[1] && !operator.inputs[1].data) return value;
     conversion.refuse(operator, `makes ${output.shape.join('×')} of ${value.shape.join('×')}`);
   }
   return conversion.reshape(value, output.shape);
 }
 
-/** Remembered, because the convolution that usually follows pads by itself. */
+/** Zeros are only remembered, because the convolution that usually follows pads by itself. */
 function pad(conversion: Conversion, operator: TfliteOperator, output: TfliteTensor): Value {
-  const [input, amounts] = operator.inputs;
+  const [input, amounts, filling] = operator.inputs;
   const value = conversion.asPlanes(conversion.padded(conversion.value(input)));
-  const pads = amounts?.data && amounts.type === 'int32' ? int32s(amounts.data) : [];
+  const pads = amounts?.data ? wholes(amounts) : [];
   const [batch0, batch1, top, bottom, left, right, channel0, channel1] = pads as number[];
   if (pads.length !== 8 || batch0 || batch1 || channel0 || channel1 || pads.some((n) => n < 0 || n > 1024)) {
     conversion.refuse(operator, `pads by ${pads.join(', ') || 'what it computes'}`);
   }
-  return {
-    ...value,
-    shape: output.shape,
-    padding: { top: top!, left: left!, bottom: bottom!, right: right! },
-  };
+  if (!value.whole) conversion.refuse(operator, 'pads real numbers');
+  const { zeroPoint } = value.whole.quantization;
+  const fill = operator.name === 'PADV2' ? fillingOf(conversion, operator, filling) : zeroPoint;
+  const padding = { top: top!, left: left!, bottom: bottom!, right: right!, fill };
+  const pending = { ...value, shape: output.shape, padding };
+  return fill === zeroPoint ? pending : conversion.padded(pending);
+}
+
+/** The whole number that PADV2 puts around its input, as uint8; it counts in the steps of the input. */
+function fillingOf(
+  conversion: Conversion,
+  operator: TfliteOperator,
+  tensor: TfliteTensor | null | undefined,
+): number {
+  if (tensor?.data?.length !== 1) conversion.refuse(operator, 'pads by a number that it computes');
+  return (tensor.data[0]! + (tensor.type === 'int8' ? 128 : 0)) & 255;
 }
 
 function relu(conversion: Conversion, operator: TfliteOperator, output: TfliteTensor): Value {
   const value = conversion.padded(conversion.value(operator.inputs[0]));
-  const bounds = BOUNDS[operator.name === 'RELU' ? RELU : RELU6]!;
-  const clamped = clamp(conversion, conversion.real(value), bounds, activation(output));
+  const clamped = clamp(conversion, conversion.real(value), ALONE[operator.name]!, activation(output));
   return conversion.quantized(clamped, output, value.planes);
 }
 
@@ -158,14 +161,21 @@ function softmax(conversion: Conversion, operator: TfliteOperator, output: Tflit
 }
 
 function requantize(conversion: Conversion, operator: TfliteOperator, output: TfliteTensor): Value {
-  const value = conversion.padded(conversion.value(operator.inputs[0]));
+  const [input] = operator.inputs;
+  const value = conversion.padded(conversion.value(input));
   const wanted = activation(output);
+  // Scores that were kept finer than the whole numbers of the file stay so.
+  if (!value.whole && input && activation(input)) return value;
   const has = value.whole?.quantization;
   if (has && wanted && has.scale === wanted.scale && has.zeroPoint === wanted.zeroPoint) return value;
   return conversion.quantized(conversion.real(value), output, value.planes);
 }
 
-function int32s(bytes: Uint8Array): number[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return Array.from({ length: bytes.length >> 2 }, (_, index) => view.getInt32(index * 4, true));
+/** The elements of a constant of int32 or int64; none for any other. */
+function wholes({ data, type }: TfliteTensor): number[] {
+  if (!data || (type !== 'int32' && type !== 'int64')) return [];
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  return type === 'int32'
+    ? Array.from({ length: data.length >> 2 }, (_, index) => view.getInt32(index * 4, true))
+    : Array.from({ length: data.length >> 3 }, (_, index) => Number(view.getBigInt64(index * 8, true)));
 }

@@ -3,15 +3,18 @@ import type { Quantization } from '../graph.ts';
 import { activation, type Conversion, type Value } from './conversion.ts';
 import type { TfliteOperator, TfliteTensor } from './read.ts';
 
-/** ActivationFunctionType */
-export const RELU = 1;
-const RELU_N1_TO_1 = 2;
-export const RELU6 = 3;
-export const BOUNDS: Record<number, [low: number, high: number]> = {
-  [RELU]: [0, Infinity],
-  [RELU_N1_TO_1]: [-1, 1],
-  [RELU6]: [0, 6],
+type Bounds = [low: number, high: number];
+
+/** Activations that are operators of their own. */
+export const ALONE: Record<string, Bounds> = {
+  RELU: [0, Infinity],
+  RELU_0_TO_1: [0, 1],
+  RELU_N1_TO_1: [-1, 1],
+  RELU6: [0, 6],
 };
+
+/** Those that end another operator, by ActivationFunctionType. */
+const FUSED: Record<number, Bounds> = { 1: [0, Infinity], 2: [-1, 1], 3: [0, 6] };
 
 /** Padding */
 export const VALID = 1;
@@ -35,7 +38,7 @@ export function fusedActivation(
   output: TfliteTensor,
 ): string {
   if (kind === 0) return real;
-  const bounds = BOUNDS[kind];
+  const bounds = FUSED[kind];
   if (!bounds) conversion.refuse(operator, `ends in activation ${kind}`);
   return clamp(conversion, real, bounds, activation(output));
 }
@@ -43,7 +46,7 @@ export function fusedActivation(
 export function clamp(
   { graph }: Conversion,
   real: string,
-  [low, high]: [number, number],
+  [low, high]: Bounds,
   quantization: Quantization | null,
 ): string {
   const nearest = (bound: number) =>

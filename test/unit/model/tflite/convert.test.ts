@@ -5,7 +5,7 @@ import { readTflite, type TfliteTensor } from '../../../../src/model/tflite/read
 import { Random } from '../../../../src/platform/random.ts';
 import { TinyNet } from '../../../support/tflite-nets.ts';
 import { evaluate } from '../../../support/tflite-reference.ts';
-import { writeTflite, writeTfliteOutside } from '../../../support/tflite-writer.ts';
+import { type WrittenOperator, writeTflite, writeTfliteOutside } from '../../../support/tflite-writer.ts';
 import { runModel } from '../run-model.ts';
 
 const SIDE = 17;
@@ -94,6 +94,41 @@ describe('the conversion agrees with the integer reference for', () => {
     net.mean(true).dense(4);
     await agrees(net, net.at.scale);
   });
+
+  test('a dense layer for every place of the picture', async () => {
+    const net = new TinyNet(13, 'int8', SIDE, { perChannel: true }).conv(12, 3, 6);
+    net.reshape([1, 9, 12]).dense(5, { activation: 1, each: true }).reshape([1, 45]).dense(4);
+    await agrees(net, net.at.scale);
+  });
+
+  test('shapes that are worked out for any number of pictures', async () => {
+    const net = new TinyNet(14, 'int8', SIDE, { perChannel: true }).conv(12, 3, 6);
+    net.reshape([1, 9, 12]).dense(5, { activation: 1, each: true }).reshape([1, 45]).dense(4);
+    // Neither the rows in front of the dense layer nor its results have a shape that the file knows.
+    const shape = net.tensors.push({ name: 'worked out', shape: [2], type: 'int32' }) - 1;
+    const [, before, each] = net.operators as [unknown, WrittenOperator, WrittenOperator];
+    before.inputs[1] = shape;
+    net.operators.unshift({ code: 'SHAPE', inputs: [0], outputs: [shape] });
+    net.tensors[before.outputs[0]!]!.shape = [1, 1];
+    net.tensors[each.outputs[0]!]!.shape = [1, 5];
+    await agrees(net, net.at.scale);
+  });
+
+  test('borders of any number, and activations between 0 or −1 and 1 as operators', async () => {
+    const net = new TinyNet(11, 'int8', SIDE, { perChannel: true }).pad(1, 90).conv(8, 3, 2, { valid: true });
+    net.pad(1, -128).depthwise(1, { valid: true, activation: 0 }).relu('RELU_N1_TO_1');
+    net.pad(1, 40).pool('MAX_POOL_2D', 2, 2).conv(8, 1, 1, { activation: 2 }).relu('RELU_0_TO_1');
+    await agrees(net.mean().dense(4), net.at.scale);
+  });
+});
+
+test('scores that the file rounds once more, for another type, stay as fine as they were', async () => {
+  const net = new TinyNet(12, 'int8', SIDE).conv(8, 3, 2).mean().dense(4).softmax();
+  const plain = convertTflite(readTflite(net.write()), 'net.tflite').model;
+  net.requantize(1);
+  const again = convertTflite(readTflite(net.write()), 'net.tflite');
+  assert.equal(again.output.kind, 'probabilities');
+  assert.deepEqual(await runModel(again.model, pictures[0]!), await runModel(plain, pictures[0]!));
 });
 
 test('weights too large for int8 around zero are split between a channel and its copy', async () => {
@@ -106,7 +141,7 @@ test('weights too large for int8 around zero are split between a channel and its
   net.conv(24, 1, 1).depthwise(1).conv(16, 1, 1, { activation: 0 }).add(shortcut);
   net.conv(32, 1, 1).pool('AVERAGE_POOL_2D', 9, 9, true).dense(5);
   for (const { shape, data, zeroPoints, name } of net.tensors) {
-    if (name !== 'weights' || !data) continue;
+    if (name !== 'weights' || !(data instanceof Uint8Array)) continue;
     zeroPoints![0] = 120;
     // 255 is 135 steps from zero.
     if (shape[1] === 1) data.set([255, 3, 7], shape[3]! + 1);

@@ -47,6 +47,28 @@ describe('a TensorFlow Lite file is refused', () => {
     refused('MODEL_NOT_QUANTIZED', /"dynamic range"/, (model) => {
       for (const tensor of model.tensors) if (!tensor.data) tensor.type = 'float32';
     });
+    refused('MODEL_NOT_QUANTIZED', /"dynamic range"\) in 2 layers/, (model) => {
+      toFloat(model);
+      const weights = model.tensors.filter(({ name }) => name === 'weights')[1]!;
+      Object.assign(weights, { type: 'int8', scales: [1], data: new Int8Array(weights.data!.length) });
+    });
+    refused('MODEL_NOT_QUANTIZED', /its weights are float16 and it computes in floats/, (model) => {
+      toFloat(model);
+      const weights = named(model, 'weights');
+      const half = { ...weights, name: 'half', type: 'float16', data: new Uint8Array(2 * 108) } as const;
+      const index = model.tensors.push(half) - 1;
+      delete weights.data;
+      const unpack = {
+        code: 'DEQUANTIZE',
+        inputs: [index],
+        outputs: [model.tensors.indexOf(weights)],
+      } as const;
+      model.operators.unshift({ ...unpack, inputs: [index], outputs: [...unpack.outputs] });
+    });
+    refused('MODEL_NOT_QUANTIZED', /nor can it be converted for GELU \(makes SOFTMAX_3\)$/, (model) => {
+      toFloat(model);
+      model.operators.at(-1)!.code = 150;
+    });
     refused('MODEL_NOT_QUANTIZED', /activations are 16-bit/, (model) => {
       for (const tensor of model.tensors) if (!tensor.data) tensor.type = 'int16';
     });
