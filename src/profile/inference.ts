@@ -5,12 +5,9 @@ import type { SessionInfo } from '../vision/session.ts';
 import { Slots } from '../vision/slots.ts';
 import { InferenceThreads } from '../vision/threads.ts';
 import { rates } from './recorder.ts';
+import { MULTI_STREAM, type Scenario, SINGLE_STREAM } from './scenarios.ts';
 import { batches, percentile } from './statistics.ts';
 import type { Asked, Budget, InferenceAlone } from './types.ts';
-
-/** Queries that MLPerf Inference asks for at least, for each scenario; single-stream counts as in its first rules. */
-export const SINGLE_STREAM = { samples: 1, queries: 1024, percentile: 0.9 } as const;
-export const MULTI_STREAM = { samples: 8, queries: 662, percentile: 0.99 } as const;
 
 const WARM_UP = 10;
 const BATCHES = 16;
@@ -55,12 +52,6 @@ async function stream(
       percentile(Float64Array.from(batch).sort(), scenario.percentile),
     ),
   };
-}
-
-interface Scenario {
-  samples: number;
-  queries: number;
-  percentile: number;
 }
 
 /** The sessions of a model and their slots, without the vision thread that fills them otherwise. */

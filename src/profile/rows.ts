@@ -1,6 +1,6 @@
 /** From the rounds of a point to its row. */
-import { MULTI_STREAM, SINGLE_STREAM } from './inference.ts';
 import { keyOf } from './plan.ts';
+import { MULTI_STREAM, SINGLE_STREAM } from './scenarios.ts';
 import { estimate, summarise } from './statistics.ts';
 import type { Failure, InferenceAlone, Measurement, Metric, Phase, Point, Queries, Row } from './types.ts';
 

@@ -97,9 +97,10 @@ export function explain(best: Candidate, others: readonly Candidate[], goal: Goa
 }
 
 /** With the size of the pictures where it is another one. */
-function shortName({ model, threads, sessions, width, height }: Point, beside: Point): string {
+function shortName(point: Point, beside: Point): string {
+  const { model, threads, sessions, spinning, width, height } = point;
   const size = width === beside.width && height === beside.height ? '' : ` with ${width}×${height}`;
-  return `${model} ${threads}×${sessions}${size}`;
+  return `${model} ${threads}×${sessions}${spinning ? ' spinning' : ''}${size}`;
 }
 
 /** Why nothing serves, and what would. */
