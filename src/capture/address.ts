@@ -36,6 +36,11 @@ export function publicAddress(address: URL): string {
   return `${address.protocol}//${address.host}${address.pathname}${address.search ? '?…' : ''}`;
 }
 
+/** What is said of an encrypted camera whose certificate is not to be checked. */
+export function uncheckedTls(address: URL): string {
+  return `${publicAddress(address)}: its certificate is not checked (verify: false)`;
+}
+
 /** Takes what is secret in the address, and any other user and password, out of a line of text. */
 export function redactor(address: URL): (line: string) => string {
   const parts = [address.username, address.password, address.search.slice(1)].filter((part) => part !== '');

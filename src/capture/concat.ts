@@ -25,10 +25,14 @@ export function addressInput(
   const redact = redactor(address);
   const shown = publicAddress(address);
   const entry = [`file '${address.href.replaceAll("'", '%27')}'`];
-  for (const [name, value] of Object.entries(addressOptions)) entry.push(`option ${name} ${value}`);
+  for (const [name, value] of Object.entries(addressOptions)) entry.push(`option ${name} ${quoted(value)}`);
   return {
     args: [...inputOptions, '-f', 'concat', '-safe', '0', '-protocol_whitelist', PROTOCOLS, '-i', LIST],
     stdin: `${entry.join('\n')}\n`,
     redact: (line) => redact(line).replaceAll(LIST, shown),
   };
+}
+
+function quoted(value: string): string {
+  return /^[\w.]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
 }

@@ -1,6 +1,8 @@
 /** Finding the programs that cameras need, and the package that brings each. */
+import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
 import { LookoutError } from '../errors.ts';
 
 /** What installs a program on Debian, Raspberry Pi OS and JetPack. */
@@ -42,4 +44,16 @@ export async function requireProgram(
     `expected ${names.join(' or ')} on the PATH, found ${names.length === 1 ? 'no such program' : 'neither'}`,
     hint === undefined ? {} : { hint },
   );
+}
+
+/** The first version of ffmpeg whose concat demuxer knows the directive `option`. */
+export const TAKES_OPTIONS = 5;
+
+/**
+ * The major version of the ffmpeg that is there; a build that has no number is taken for a new one.
+ * @throws LookoutError CAPTURE_PROGRAM_MISSING
+ */
+export async function ffmpegVersion(env: NodeJS.ProcessEnv): Promise<number> {
+  const { stdout } = await promisify(execFile)(await requireProgram(['ffmpeg'], env), ['-version'], { env });
+  return Number(/^ffmpeg version n?(\d+)\./.exec(stdout)?.[1] ?? Number.POSITIVE_INFINITY);
 }

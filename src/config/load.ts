@@ -212,5 +212,6 @@ function resolvePaths(
     if (source.kind === 'replay') source.path = absolute(source.path);
     if ((source.kind === 'rtsp' || source.kind === 'http') && source.url_file)
       source.url_file = absolute(source.url_file);
+    if (source.kind === 'http' && source.ca_file) source.ca_file = absolute(source.ca_file);
   }
 }

@@ -68,6 +68,10 @@ const urls = {
     .optional()
     .describe('Address of the stream. Put one with a password into `url_file` instead.'),
   url_file: path.optional().describe('File that holds the address, for addresses with a password in them.'),
+  verify: z
+    .boolean()
+    .default(true)
+    .describe('Whether the certificate of an encrypted address is checked. For rtsps:// nobody can: false.'),
   ...size,
   fps: fps.default(5).describe('Pictures per second taken from the stream.'),
   hwaccel,
@@ -77,7 +81,13 @@ const rtsp = z.strictObject({
   ...urls,
   transport: z.enum(['tcp', 'udp']).default('tcp').describe('How the stream travels.'),
 });
-const http = z.strictObject({ kind: z.literal('http'), ...urls });
+const http = z.strictObject({
+  kind: z.literal('http'),
+  ...urls,
+  ca_file: path
+    .optional()
+    .describe('PEM file with the authority, or the certificate itself, to trust instead of the system’s.'),
+});
 
 const gstreamer = z.strictObject({
   kind: z.literal('gstreamer'),
