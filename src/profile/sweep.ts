@@ -54,6 +54,8 @@ export class Sweep {
   readonly #options: SweepOptions;
   readonly #progress = new Map<string, Progress>();
   readonly #models = new Map<string, Ready>();
+  /** By model and provider: why it does not run it, which need not be tried again. */
+  readonly #missing = new Map<string, Failure>();
 
   constructor(options: SweepOptions) {
     this.#options = options;
@@ -106,13 +108,18 @@ export class Sweep {
     // What a process that crashed could not do, another may; what is missing stays missing.
     if (before?.failures.some(({ code }) => code !== 'PROFILE_CRASHED')) return;
     const progress = before ?? { rounds: [], failures: [] };
+    const pair = `${point.provider} ${point.model}`;
+    const missing = this.#missing.get(pair);
     try {
       const model = await this.#ready(point.model);
       if ('failure' in model) progress.failures.push(model.failure);
+      else if (missing) progress.failures.push(missing);
       else progress.rounds.push(await this.#measure(point, model.label, budget));
     } catch (error) {
       if (signal.aborted) return;
-      progress.failures.push(failureOf(error));
+      const failure = failureOf(error);
+      if (failure.code === 'MODEL_PROVIDER_MISSING') this.#missing.set(pair, failure);
+      progress.failures.push(failure);
     }
     this.#progress.set(key, progress);
   }

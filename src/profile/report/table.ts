@@ -80,7 +80,7 @@ export function table(report: Report): string {
   ]);
   const parts = [
     describeMachine(provenance),
-    columns([...head, ...figures.map(([, name]) => name), 'board'], lines),
+    ...(lines.length > 0 ? [columns([...head, ...figures.map(([, name]) => name), 'board'], lines)] : []),
   ];
   const best = measured.toSorted((a, b) => b.metrics.pipeline_fps!.value - a.metrics.pipeline_fps!.value)[0];
   if (best) parts.push(stageTable(best), scenarios(best, report.rounds));
