@@ -37,6 +37,7 @@ export interface Balance {
 /** A line of health as it was published. */
 export type Health = Record<string, unknown> & {
   problems: string[];
+  uptime_s: number;
   fps: number;
   frames_captured: number;
   frames_analysed: number;
