@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { z } from 'zod';
 import { loadModel } from '../model/load.ts';
+import { median } from './statistics.ts';
 import type { ModelFacts, ModelRef, Operator } from './types.ts';
 
 const RUNS = 30;
@@ -72,15 +73,27 @@ export function parseTrace(text: string): NodeEvent[] {
   return events.flatMap((event) => nodeEvent.safeParse(event).data ?? []);
 }
 
-/** Time by operator for one run, the longest first. */
+/**
+ * Time by operator for one run, the longest first. Of each node the median counts: another program that holds the
+ * processor for some milliseconds would otherwise be taken for an operator's own time.
+ */
 export function breakDown(events: readonly NodeEvent[], runs: number): Operator[] {
-  const found = new Map<string, Operator>();
-  for (const { dur, args } of events) {
+  const nodes = new Map<string, { operator: string; provider: string; durations: number[] }>();
+  for (const { name, dur, args } of events) {
     const provider = (args.provider ?? '').replace(/ExecutionProvider$/, '');
-    const key = `${args.op_name} ${provider}`;
-    const operator = found.get(key) ?? { name: args.op_name, provider, count: 0, microseconds: 0 };
-    operator.count += 1 / runs;
-    operator.microseconds += dur / runs;
+    const key = `${name} ${args.op_name} ${provider}`;
+    const node = nodes.get(key) ?? { operator: args.op_name, provider, durations: [] };
+    node.durations.push(dur);
+    nodes.set(key, node);
+  }
+  const found = new Map<string, Operator>();
+  for (const { operator: name, provider, durations } of nodes.values()) {
+    const key = `${name} ${provider}`;
+    const operator = found.get(key) ?? { name, provider, count: 0, microseconds: 0 };
+    // Nodes without a name of their own are taken together.
+    const times = durations.length / runs;
+    operator.count += times;
+    operator.microseconds += times * median(durations);
     found.set(key, operator);
   }
   return [...found.values()]

@@ -40,6 +40,14 @@ test('time is added up by operator, the longest first, for one run', () => {
   assert.equal(countMultiplyAdds([]), null);
 });
 
+test('an operator is not blamed for what other programs took of a run', () => {
+  const durations = [100, 102, 15_000, 101, 99];
+  const events = parseTrace(
+    JSON.stringify(durations.map((dur) => node('a', dur, [4, 3, 3, 3], [1, 4, 8, 8]))),
+  );
+  assert.deepEqual(breakDown(events, 5), [{ name: 'Conv', provider: 'CPU', count: 1, microseconds: 101 }]);
+});
+
 test('the multiplications that ONNX Runtime does are those that the family is known for', async () => {
   const folder = tempFolder();
   const member = { width: 0.35, resolution: 96, precision: 'fp32' } as const;
