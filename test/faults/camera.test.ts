@@ -15,8 +15,8 @@ const skip = requires('mosquitto');
 const FPS = 5;
 /** Milliseconds from the last picture to the word `stalled`. */
 const LONGEST_SILENCE = 2 * (1000 / FPS) + 2000;
-/** Pictures per second that the other camera must go on giving, of 10. */
-const LEAST_FPS = 6;
+/** Pictures per second that the other camera must go on giving, of 10; fewer on a machine that is busy with others. */
+const LEAST_FPS = 4;
 
 const yard = {
   ...busyCamera(1, []).camera,
