@@ -66,7 +66,7 @@ export async function tune({ config, goal, fresh, withinMs, signal, screen }: Tu
     const base = baseOf(config, await providerOf(config, models, signal));
     const { width, height } = base;
     const circumstances: Circumstances = {
-      models: described.map(({ facts }) => facts.sha256),
+      models: chosenFirst(described.map(({ facts }) => facts.sha256)),
       ...{ cpu, cores, onnxruntime, width, height },
       goal: { fps: goal.fps, cameras: goal.cameras, minIdle: goal.minIdle },
     };
@@ -83,6 +83,12 @@ export async function tune({ config, goal, fresh, withinMs, signal, screen }: Tu
     if (!meets(best, goal)) throw new LookoutError('TUNE_UNREACHABLE', refuse(best, goal, cores));
     const choice = choiceOf(best, bench.ranked, goal, cores, models, base);
     await cache.keep(circumstances, choice);
+    if (choice.file !== null) {
+      // Once it is written, another encoding is the configured one.
+      const chosen = [...models.keys()].indexOf(best.point.model);
+      const then = chosenFirst(circumstances.models, described[chosen]!.facts.sha256);
+      await cache.keep({ ...circumstances, models: then }, { ...choice, file: null });
+    }
     return { choice, cached: false };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -116,6 +122,11 @@ export function shapesOf(cores: number): { threads: number; sessions: number }[]
   return used.flatMap((sessions) =>
     used.filter((threads) => threads * sessions <= cores).map((threads) => ({ threads, sessions })),
   );
+}
+
+/** Which model is configured matters, the order of the others does not. */
+export function chosenFirst(models: readonly string[], chosen = models[0]!): string[] {
+  return [chosen, ...models.filter((model) => model !== chosen).sort()];
 }
 
 /** Of all cameras together. */

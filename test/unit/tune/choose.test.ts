@@ -9,7 +9,7 @@ import {
   rank,
   refuse,
 } from '../../../src/tune/choose.ts';
-import { shapesOf } from '../../../src/tune/tune.ts';
+import { chosenFirst, shapesOf } from '../../../src/tune/tune.ts';
 import { POINT, report } from '../../fakes/profile.ts';
 
 const GOAL: Goal = { fps: 5, cameras: 1, minIdle: 50, maxTemperature: null };
@@ -70,6 +70,11 @@ test('a goal that is out of reach is answered with what is in reach', () => {
     busy,
     /leave 20 % of 4 cores idle, expected 50 %.*3\.1 frames per second of each camera would do/,
   );
+});
+
+test('what is remembered depends on the configured model, not on the order of the others', () => {
+  assert.deepEqual(chosenFirst(['b', 'c', 'a']), ['b', 'a', 'c']);
+  assert.deepEqual(chosenFirst(['b', 'a', 'c'], 'c'), ['c', 'a', 'b']);
 });
 
 test('a few cores are shared in every way, many in some', () => {
