@@ -14,6 +14,8 @@ export interface Outcome {
   duplicated: number;
   /** Milliseconds from the end of each fault (or from its start, if it never ends) until all is well again. */
   recovery: number[];
+  /** What was promised besides and did not hold, in a few words. */
+  broken?: string | false;
   /** Further figures, in a few words. */
   notes?: string;
 }
@@ -40,6 +42,7 @@ export function define(fault: Fault): Fault {
     test(fault.promise, { skip: fault.skip ?? false }, async (t) => {
       const outcome = await fault.inject(fault.times.fast, true);
       assert.equal(outcome.lost, 0, `${outcome.lost} events were lost`);
+      assert.ok(!outcome.broken, outcome.broken || '');
       t.diagnostic(`${describe(outcome)}${outcome.notes ? `; ${outcome.notes}` : ''}`);
     });
   }

@@ -70,11 +70,9 @@ async function breakIt(lab: Lab, kind: string, times: number): Promise<Outcome> 
   assert.equal(exit.code, 0, 'it ends also when threads hang');
   const { lost, duplicated, events } = await lab.balance();
   const replaced = recovery.filter((_, fault) => kind !== 'hang' || fault % PATIENCE !== PATIENCE - 1);
-  assert.ok(
-    replaced.every((ms) => ms < LONGEST_REPLACEMENT + 1000),
-    `replaced after ${Math.max(...replaced)} ms`,
-  );
-  return { injected: times, lost, duplicated, recovery, notes: `${events} events` };
+  const slowest = Math.max(...replaced);
+  const broken = slowest > LONGEST_REPLACEMENT + 1000 && `replaced after ${slowest.toFixed(0)} ms`;
+  return { injected: times, lost, duplicated, recovery, broken, notes: `${events} events` };
 }
 
 export const faults = [

@@ -62,7 +62,7 @@ async function judge(fault: Fault, times: number): Promise<Result> {
   const seconds = () => Math.round((performance.now() - began) / 1000);
   try {
     const outcome = await fault.inject(times, values.fast);
-    const failure = outcome.lost > 0 ? `${outcome.lost} events were lost` : null;
+    const failure = outcome.lost > 0 ? `${outcome.lost} events were lost` : outcome.broken || null;
     return { ...base, ...outcome, failure, seconds: seconds() };
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
