@@ -38,6 +38,8 @@ export interface OnnxTensor {
   doubleData: number[];
   /** 1: the elements are in another file. */
   dataLocation: number;
+  /** Where they are there: `location`, `offset` and `length`. */
+  externalData?: { key: string; value: string }[];
 }
 
 export interface OnnxAttribute {
@@ -144,6 +146,7 @@ const messages: Record<string, Record<string, protobuf.IField>> = {
     name: { type: 'string', id: 8 },
     rawData: { type: 'bytes', id: 9 },
     doubleData: many('double', 10, true),
+    externalData: many('Entry', 13),
     dataLocation: { type: 'int32', id: 14 },
   },
   Value: { name: { type: 'string', id: 1 }, type: { type: 'ValueType', id: 2 } },

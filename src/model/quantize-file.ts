@@ -6,7 +6,8 @@ import { LookoutError, messageOf } from '../errors.ts';
 import type { ModelDescription } from './description.ts';
 import { openTflite } from './import.ts';
 import { DESCRIPTION_KEY, loadModel } from './load.ts';
-import { decodeModel, encodeModel, type OnnxModel, setMetadata } from './onnx.ts';
+import { encodeModel, type OnnxModel, setMetadata } from './onnx.ts';
+import { readExported } from './quantize/exported.ts';
 import { type Quantized, quantizeModel } from './quantize/quantize.ts';
 import { type Trial, tryModel } from './trial.ts';
 import { writeWhole } from './write.ts';
@@ -87,7 +88,8 @@ async function openModel(
   const loaded = await loadModel({ file, labels, description }, process.cwd());
   const bytes = await readFile(loaded.file);
   const source = { file: basename(file), sha256: createHash('sha256').update(bytes).digest('hex') };
-  return { model: decodeModel(bytes), description: { source, ...loaded.description } };
+  const model = await understood(file, () => readExported(loaded.file, loaded.description.input));
+  return { model, description: { source, ...loaded.description } };
 }
 
 /** Puts the description of one form into it. */

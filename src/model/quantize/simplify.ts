@@ -3,12 +3,12 @@ import { OPSET } from '../graph.ts';
 import { type FloatGraph, type FloatNode, floatConstant, integers, useCounts } from './float-graph.ts';
 
 /**
- * Writes old forms of operators in today's, folds batch normalisation into the convolution before it, makes a mean
- * over all pixels a global average pool, and the last convolution behind it a matrix product. The results stay the
- * same.
+ * Writes old forms of operators in today's, folds batch normalisation into the convolution before it and borders of
+ * zeros into the one behind them, makes a mean over all pixels a global average pool, and the last convolution behind
+ * it a matrix product. The results stay the same.
  */
 export function simplify(graph: FloatGraph): FloatGraph {
-  return multiplyLast(poolMeans(foldNormalisation(modernise(graph))));
+  return multiplyLast(poolMeans(foldBorders(foldNormalisation(modernise(graph)))));
 }
 
 /** Attributes that have become inputs since: Clip's in opset 11, those of Squeeze and Unsqueeze in opset 13. */
@@ -78,6 +78,40 @@ function foldNormalisation(graph: FloatGraph): FloatGraph {
     return false;
   });
   return { ...graph, constants, nodes: nodes.map((node) => folded.get(node) ?? node) };
+}
+
+/** Frameworks that pad on one side only write a Pad for it, which would compute with real numbers. */
+function foldBorders(graph: FloatGraph): FloatGraph {
+  const uses = useCounts(graph);
+  const pads = new Map(graph.nodes.filter(({ op }) => op === 'Pad').map((node) => [node.outputs[0]!, node]));
+  const folded = new Set<FloatNode>();
+  const nodes = graph.nodes.map((node): FloatNode => {
+    const pad = pads.get(node.inputs[0]!);
+    const borders = pad && zeroBorders(graph, pad);
+    const { auto_pad = 'NOTSET', pads: own = [0, 0, 0, 0] } = node.attributes;
+    if (!borders || node.op !== 'Conv' || auto_pad !== 'NOTSET' || uses.get(pad.outputs[0]!) !== 1)
+      return node;
+    folded.add(pad);
+    const sum = (own as number[]).map((size, side) => size + borders[side]!);
+    return {
+      ...node,
+      inputs: [pad.inputs[0]!, ...node.inputs.slice(1)],
+      attributes: { ...node.attributes, pads: sum },
+    };
+  });
+  return { ...graph, nodes: nodes.filter((node) => !folded.has(node)) };
+}
+
+/** Top, left, bottom and right of a Pad that puts zeros around rows and columns, or null. */
+function zeroBorders(graph: FloatGraph, { inputs, attributes }: FloatNode): number[] | null {
+  const all = graph.constants.get(inputs[1] ?? '')?.data;
+  const value = inputs[2] ? floatConstant(graph, inputs[2])?.[0] : 0;
+  const known = all instanceof BigInt64Array && all.length === 8 && !inputs[3];
+  if (!known || value !== 0 || (attributes.mode ?? 'constant') !== 'constant') return null;
+  const sides = Array.from(all, Number);
+  const [batch0, channel0, top, left, batch1, channel1, bottom, right] = sides as [number, ...number[]];
+  if (batch0 || channel0 || batch1 || channel1 || sides.some((side) => side < 0)) return null;
+  return [top!, left!, bottom!, right!];
 }
 
 /** ReduceMean over rows and columns: exporters disagree on how to write it. */
