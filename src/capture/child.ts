@@ -85,7 +85,8 @@ export async function runChild(
   child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
   const stderrClosed = new Promise<void>((resolve) => child.stderr?.once('close', () => resolve()));
 
-  ended.addEventListener('abort', () => output.destroy(), { once: true });
+  const destroy = () => output.destroy();
+  ended.addEventListener('abort', destroy);
   if (ended.aborted) output.destroy();
   try {
     await read(output);
@@ -93,6 +94,8 @@ export async function runChild(
   } catch (error) {
     if (!ended.aborted) throw error;
   } finally {
+    // A signal of several that is listened to and never aborts is kept by Node.js for ever, and the output with it.
+    ended.removeEventListener('abort', destroy);
     if (await group.end()) await Promise.race([stderrClosed, sleep(options.clock, LAST_WORDS_MS)]);
     output.destroy();
     for (const stream of child.stdio) stream?.destroy();

@@ -156,7 +156,9 @@ export class CameraSupervisor implements Service {
   async #attempt(outer: AbortSignal): Promise<Outcome> {
     const { clock, stallMs, intervalMs, name } = this.#options;
     const stalled = new AbortController();
-    const signal = AbortSignal.any([outer, stalled.signal]);
+    // Ends what still listens: Node.js keeps a signal of several for ever that is listened to and never aborts.
+    const over = new AbortController();
+    const signal = AbortSignal.any([outer, stalled.signal, over.signal]);
     const sink = new Sink(this.#options, this.counters, signal, (picture) => this.#take(picture));
     const cancel = clock.every(Math.max(1, Math.min(LOOK_MS, stallMs / 4)), () => {
       const usual = Math.max(intervalMs, sink.usualGapMs);
@@ -179,6 +181,7 @@ export class CameraSupervisor implements Service {
       error = thrown;
     } finally {
       cancel();
+      over.abort();
       sink.close();
     }
     if (outer.aborted) return { kind: 'aborted' };

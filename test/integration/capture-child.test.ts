@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { type ChildOptions, endError, runChild } from '../../src/capture/child.ts';
 import { LookoutError } from '../../src/errors.ts';
 import { systemClock } from '../../src/platform/clock.ts';
@@ -36,6 +38,14 @@ async function drain(output: AsyncIterable<Buffer>): Promise<void> {
   for await (const _ of output);
 }
 
+/** Bytes of all buffers that something still holds. */
+function heldBytes(): number {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
+  return process.memoryUsage().arrayBuffers;
+}
+
 /** The process ids that a script printed, one a line. */
 function pidsOf(abort: AbortController, count: number, pids: number[]) {
   return async (output: AsyncIterable<Buffer>) => {
@@ -49,6 +59,20 @@ function pidsOf(abort: AbortController, count: number, pids: number[]) {
     }
   };
 }
+
+test('of programs that have ended by themselves nothing is left in memory, though their signal never aborts', async () => {
+  const outer = new AbortController();
+  const again = async (times: number) => {
+    for (let n = 0; n < times; n++) {
+      const signal = AbortSignal.any([outer.signal]);
+      await run('', drain, { file: '/bin/sh', args: ['-c', 'echo bye >&2'], signal }).child;
+    }
+  };
+  const before = heldBytes();
+  await again(12);
+  // Timers of their ends run for a moment more.
+  await until(() => heldBytes() - before < 1_000_000, 'what is left to be freed');
+});
 
 test('a program is fed, read to its end, and its exit code and last words are told', async () => {
   let text = '';
