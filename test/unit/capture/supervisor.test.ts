@@ -215,6 +215,16 @@ test('pictures of a run that was aborted go back to the pool', async () => {
   await supervisor.stop();
 });
 
+test('whoever still listens to a run that has failed is told that it is over', async () => {
+  const { source, supervisor } = await supervised();
+  const { signal, fail } = source.now;
+  assert.equal(signal.aborted, false);
+  fail(new Error('gone'));
+  await settle();
+  assert.equal(signal.aborted, true);
+  await supervisor.stop();
+});
+
 test('faults are counted each and logged once a second', async () => {
   const { clock, source, supervisor, log } = await supervised();
   for (let i = 0; i < 100; i++) source.now.sink.fault(`fault ${i}`);
