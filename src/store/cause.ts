@@ -1,6 +1,15 @@
 /** Why SQLite "cannot open" or "cannot write" a file: it gives one code for many reasons, which the kernel can tell apart. */
-import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  statfsSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 
 /** Faults of the disk that may pass without anybody changing a setting. */
 const PASSING = /^(SQLITE_(FULL|IOERR)|ENOSPC|EDQUOT|EIO|EROFS)/;
@@ -32,13 +41,27 @@ export function findDiskFault(file: string): DiskFault | null {
   return (
     check(folder, constants.W_OK | constants.X_OK) ??
     files.map((path) => check(path, constants.R_OK | constants.W_OK)).find((fault) => fault !== null) ??
-    full(folder)
+    full(folder) ??
+    probe(folder)
   );
 }
 
 function check(path: string, mode: number): DiskFault | null {
+  return refusal(path, () => accessSync(path, mode));
+}
+
+/** A file system that has shut itself down after an error looks like any other until somebody writes to it. */
+function probe(folder: string): DiskFault | null {
+  const file = join(folder, `.write-test-${process.pid}`);
+  return refusal(folder, () => {
+    closeSync(openSync(file, 'w'));
+    unlinkSync(file);
+  });
+}
+
+function refusal(path: string, attempt: () => void): DiskFault | null {
   try {
-    accessSync(path, mode);
+    attempt();
     return null;
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
@@ -50,11 +73,14 @@ const REASONS: Record<string, () => string> = {
   EROFS: () => 'the file system is read-only',
   EACCES: () => `user ${process.geteuid?.()} may not write there`,
   ENOTDIR: () => 'part of the path is a file',
+  ENOSPC: () => 'the disk is full',
+  EDQUOT: () => 'the quota is used up',
+  EIO: () => 'the disk fails',
 };
 
 function full(folder: string): DiskFault | null {
   const { bavail } = statfsSync(folder);
-  return bavail === 0 ? { code: 'ENOSPC', path: folder, says: 'the disk is full' } : null;
+  return bavail === 0 ? { code: 'ENOSPC', path: folder, says: REASONS.ENOSPC!() } : null;
 }
 
 /** The nearest folder above a file that is there. */

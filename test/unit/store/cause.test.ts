@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { findDiskFault } from '../../../src/store/cause.ts';
 import { openForWriting } from '../../../src/store/connection.ts';
+import { requires } from '../../support/requires.ts';
 import { folder } from '../../support/store.ts';
 
 const CONNECTION = new URL('../../../src/store/connection.ts', import.meta.url).href;
@@ -68,4 +69,27 @@ test('a disk without room is full, whatever SQLite calls it', { skip: notRoot },
 
 test('where nothing is at fault, nothing is found', () => {
   assert.equal(findDiskFault(join(folder(), 'not', 'there', 'lookout.db')), null);
+});
+
+test('a disk that the kernel has stopped writing to after an error is read-only, though it does not look so', {
+  skip: notRoot || requires('mkfs.ext4'),
+}, (t) => {
+  const path = folder();
+  const [image, disk] = [join(path, 'image'), join(path, 'disk')];
+  writeFileSync(image, Buffer.alloc(8_000_000));
+  mkdirSync(disk);
+  execFileSync('mkfs.ext4', ['-q', image]);
+  const { status } = spawnSync('mount', ['-o', 'loop', image, disk]);
+  if (status !== 0) {
+    t.skip('needs loop devices');
+    return;
+  }
+  t.after(() => execFileSync('umount', [disk]));
+  const file = join(disk, 'lookout.db');
+  openForWriting(file).close();
+  execFileSync('mount', ['-o', 'remount,abort', disk]);
+  assert.throws(() => openForWriting(file), {
+    code: 'STORE_FULL',
+    message: /the file system is read-only \(EROFS\)$/,
+  });
 });
