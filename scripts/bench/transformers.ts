@@ -73,6 +73,13 @@ function writeModel(home: string, { file, description }: LoadedModel): void {
   const { width, height } = input;
   const model = decodeModel(readFileSync(file));
   const { graph } = model;
+  // That library reads the output `logits`; a tensor or node of that name makes way.
+  const renamed = (name: string) => (name === 'logits' ? 'own_logits' : name);
+  for (const node of graph.node) {
+    node.name = renamed(node.name ?? '');
+    node.input = node.input.map(renamed);
+    node.output = node.output.map(renamed);
+  }
   graph.initializer.push(makeTensor('to_levels', new Float32Array([127.5]), [1]));
   graph.node.unshift(
     makeNode('Transpose', ['pixel_values'], ['pixels'], { perm: [0, 2, 3, 1] }),
@@ -80,7 +87,7 @@ function writeModel(home: string, { file, description }: LoadedModel): void {
     makeNode('Add', ['centred', 'to_levels'], ['levels']),
     makeNode('Cast', ['levels'], [input.name], { to: DataType.uint8 }),
   );
-  graph.node.push(makeNode('Identity', [output.name], ['logits']));
+  graph.node.push(makeNode('Identity', [renamed(output.name)], ['logits']));
   const value = (name: string, shape: number[]) => ({
     name,
     type: {
