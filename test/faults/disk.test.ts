@@ -176,6 +176,6 @@ export const faults = [
     promise: 'I/O errors are said once, live states go on, and everything is written afterwards',
     times: { full: 10, fast: 1 },
     skip: skip || requires('cc'),
-    inject: (times) => withErrors(times, constants.errno.EIO, /disk I\/O error \(SQLITE_IOERR/),
+    inject: (times) => withErrors(times, constants.errno.EIO, /the disk fails \(EIO\)/),
   }),
 ];
