@@ -57,16 +57,18 @@ try {
     resize: () => resizeRow(settings),
     memory: () => memoryRows(settings),
     start: () => startRow(settings),
-    disk: () => diskRow(settings),
+    disk: () => diskRow(settings, Object.keys(model.description.events)),
   };
   const wanted = values.only?.split(',') ?? Object.keys(parts);
   const rows: Row[] = [];
   for (const name of wanted) {
     const measure = parts[name];
     if (!measure) throw new Error(`--only: expected some of ${Object.keys(parts).join(', ')}, found ${name}`);
-    rows.push(...[await measure()].flat());
+    for (const row of [await measure()].flat()) {
+      process.stdout.write(`${formatRow(row)}\n`);
+      rows.push(row);
+    }
   }
-  process.stdout.write(`${rows.map(formatRow).join('\n')}\n`);
   process.exitCode = rows.every(isMet) ? 0 : 1;
 } finally {
   await broker.stop();

@@ -108,12 +108,15 @@ setInterval(() => process.stdout.write(pictures[count++ % pictures.length]), 200
   chmodSync(program, 0o755);
 }
 
-/** Bytes that reach the disk for each detection in the log at 5 per second, from the first to the end of the process. */
-export async function diskRow(settings: Settings): Promise<Row> {
+/**
+ * Bytes that reach the disk for each detection in the log at 5 per second, from the first to the end of the process.
+ * @param labels those that the model makes events of by itself
+ */
+export async function diskRow(settings: Settings, labels: readonly string[]): Promise<Row> {
   const config = writeConfig(settings, 'disk', {
     cameras: { bench: replayCamera(join(settings.folder, 'frames.y4m'), 5) },
     // Nothing makes an event: their pictures are not SQLite's.
-    labels: { person: { on: 1, off: 1 } },
+    labels: Object.fromEntries(labels.map((label) => [label, { on: 1, off: 1 }])),
     health_interval: 60,
   });
   const daemon = new DaemonProcess(config);
