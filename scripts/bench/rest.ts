@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Scene } from '../../src/capture/demo/scene.ts';
+import { slope } from '../../src/profile/statistics.ts';
 import { DaemonProcess } from './daemon.ts';
 import { HEIGHT, replayCamera, type Settings, WIDTH, writeConfig } from './settings.ts';
 import type { Row } from './table.ts';
@@ -30,17 +31,17 @@ export async function memoryRows(settings: Settings): Promise<Row[]> {
   const daemon = new DaemonProcess(writeConfig(settings, 'memory', { cameras }));
   await daemon.first;
   const frames = settings.quick ? FRAMES.quick : FRAMES.full;
-  const points: { x: number; y: number }[] = [];
+  const points: [frames: number, mb: number][] = [];
   for (let x = 0; x < WARM_UP + frames; ) {
     await delay(1000);
     x = daemon.framesAnalysed;
-    if (x >= WARM_UP) points.push({ x, y: daemon.rssMb });
+    if (x >= WARM_UP) points.push([x, daemon.rssMb]);
   }
   const stopMs = await daemon.stop();
   return [
     {
       what: 'RSS, one camera',
-      measured: points.map(({ y }) => y),
+      measured: points.map(([, mb]) => mb),
       limit: { atMost: 150 },
       digits: 1,
       unit: 'MB',
@@ -53,14 +54,6 @@ export async function memoryRows(settings: Settings): Promise<Row[]> {
     },
     { what: 'SIGTERM to exit', measured: [stopMs], limit: { atMost: 2000 }, digits: 0, unit: 'ms' },
   ];
-}
-
-/** Of the straight line with the least squares. */
-function slope(points: readonly { x: number; y: number }[]): number {
-  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-  const [mx, my] = [mean(points.map(({ x }) => x)), mean(points.map(({ y }) => y))];
-  const over = points.reduce((sum, { x, y }) => sum + (x - mx) * (y - my), 0);
-  return over / points.reduce((sum, { x }) => sum + (x - mx) ** 2, 0);
 }
 
 /** Share of one core that the daemon takes for a scene in which nothing moves; its camera program does not count. */

@@ -98,3 +98,15 @@ function interval(drawn: number[]): { low: number; high: number } {
   const sorted = Float64Array.from(drawn).sort();
   return { low: percentile(sorted, TAIL), high: percentile(sorted, 1 - TAIL) };
 }
+
+/** Of a straight line through the points (least squares). */
+export function slope(points: readonly (readonly [x: number, y: number])[]): number {
+  const mean = (axis: 0 | 1) => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
+  const [mx, my] = [mean(0), mean(1)];
+  let [above, below] = [0, 0];
+  for (const [x, y] of points) {
+    above += (x - mx) * (y - my);
+    below += (x - mx) ** 2;
+  }
+  return above / below;
+}

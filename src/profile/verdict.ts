@@ -1,5 +1,5 @@
 /** What a long run says: whether it came to rest, whether the board slowed itself down, and what can be held. Pure. */
-import { median, percentile } from './statistics.ts';
+import { median, percentile, slope } from './statistics.ts';
 import type { SustainSample, SustainVerdict } from './types.ts';
 
 /** Heat has settled when it neither rose nor fell by more over the last minutes. */
@@ -87,16 +87,4 @@ function held(samples: readonly SustainSample[]): number {
 
 function rate(samples: readonly SustainSample[]): number {
   return samples.reduce((sum, { fps }) => sum + fps, 0) / Math.max(1, samples.length);
-}
-
-/** Of a straight line through the points (least squares). */
-function slope(points: readonly (readonly [x: number, y: number])[]): number {
-  const mean = (axis: 0 | 1) => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
-  const [mx, my] = [mean(0), mean(1)];
-  let [above, below] = [0, 0];
-  for (const [x, y] of points) {
-    above += (x - mx) * (y - my);
-    below += (x - mx) ** 2;
-  }
-  return above / below;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { slope } from '../../src/profile/statistics.ts';
 import { MoodyProxy } from '../fakes/moody-proxy.ts';
 import { busyCamera } from '../support/log.ts';
 import { fakeEnv } from '../support/programs.ts';
@@ -49,15 +50,6 @@ function measure(lab: Lab): Sample {
     fds: readdirSync(`/proc/${pid}/fd`).length,
     threads: Number(threads),
   };
-}
-
-/** Slope of a line through the points, by least squares. */
-function slope(points: readonly { x: number; y: number }[]): number {
-  const mean = (pick: (point: { x: number; y: number }) => number) =>
-    points.reduce((sum, point) => sum + pick(point), 0) / points.length;
-  const [x, y] = [mean((point) => point.x), mean((point) => point.y)];
-  const covariance = mean((point) => (point.x - x) * (point.y - y));
-  return covariance / mean((point) => (point.x - x) ** 2);
 }
 
 /** Breaks something, and mends it after a while. */
@@ -153,7 +145,7 @@ export const faults = [
         assert.equal((await lab.daemon.stop()).code, 0);
 
         const settled = samples.filter((sample) => sample.frames > frames * WARM_UP);
-        const perFrame = slope(settled.map(({ frames: x, rss: y }) => ({ x, y })));
+        const perFrame = slope(settled.map(({ frames, rss }) => [frames, rss]));
         const growth = perFrame * 100_000;
         const third = Math.floor(settled.length / 3);
         const most = (part: Sample[], of: 'fds' | 'threads') => Math.max(...part.map((sample) => sample[of]));
