@@ -28,7 +28,9 @@ const FRAMES = { quick: 20_000, full: 200_000 };
 /** Memory of a daemon with one camera, and how it grows: the slope of the best line through all samples. */
 export async function memoryRows(settings: Settings): Promise<Row[]> {
   const cameras = { bench: replayCamera(join(settings.folder, 'frames.y4m')) };
-  const daemon = new DaemonProcess(writeConfig(settings, 'memory', { cameras }));
+  // The number of frames is read from the log, which must not lag behind.
+  const config = writeConfig(settings, 'memory', { cameras, store: { commit_interval: 1 } });
+  const daemon = new DaemonProcess(config);
   await daemon.first;
   const frames = settings.quick ? FRAMES.quick : FRAMES.full;
   const points: [frames: number, mb: number][] = [];
@@ -101,13 +103,16 @@ setInterval(() => process.stdout.write(pictures[count++ % pictures.length]), 200
   chmodSync(program, 0o755);
 }
 
+/** Frames per second that make five detections a second or so. */
+const DISK_FPS = 3;
+
 /**
- * Bytes that reach the disk for each detection in the log at 5 per second, from the first to the end of the process.
+ * Bytes that reach the disk for each detection in the log at some 5 per second, from the first to the end of the process.
  * @param labels those that the model makes events of by itself
  */
 export async function diskRow(settings: Settings, labels: readonly string[]): Promise<Row> {
   const config = writeConfig(settings, 'disk', {
-    cameras: { bench: replayCamera(join(settings.folder, 'frames.y4m'), 5) },
+    cameras: { bench: replayCamera(join(settings.folder, 'frames.y4m'), DISK_FPS) },
     // Nothing makes an event: their pictures are not SQLite's.
     labels: Object.fromEntries(labels.map((label) => [label, { on: 1, off: 1 }])),
     health_interval: 60,

@@ -1,11 +1,13 @@
 /** What the bench measures with: pictures, cameras, a broker, and configurations that bring them together. */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import sharp from 'sharp';
 import { Scene } from '../../src/capture/demo/scene.ts';
 
 export const [WIDTH, HEIGHT] = [640, 480];
 const FRAMES = 50;
+/** Between two health messages, which tell how many frames there were. They cost something, so not too often. */
+const HEALTH_SECONDS = 2;
 /** Between two pictures of the video, in ms of the scene's time. */
 const STEP = 200;
 /** The first of a thousand random scores are hardly higher: so one detection or two of each frame are logged. */
@@ -65,20 +67,33 @@ export function replayCamera(path: string, fps?: number) {
   };
 }
 
+/** What a daemon with this configuration calls itself. */
+export function deviceOf(config: string): string {
+  return basename(config, '.yaml');
+}
+
+/** Settings of the model and the store that a bench chooses. */
+interface Tuned {
+  threads?: number;
+  sessions?: number;
+  store?: { commit_interval?: number };
+}
+
 /** Writes a configuration with its own data folder and gives its path. */
 export function writeConfig(
   { folder, model, broker }: Settings,
   name: string,
-  { threads = 1, ...rest }: Record<string, unknown> & { threads?: number },
+  { threads = 1, sessions = 1, store = {}, ...rest }: Record<string, unknown> & Tuned,
 ): string {
   const file = join(folder, `${name}.yaml`);
   const config = {
+    device: name,
     data_dir: join(folder, name),
     log: { format: 'json' },
-    model: { file: model, threads },
-    store: { log_threshold: LOG_THRESHOLD },
+    model: { file: model, threads, sessions },
+    store: { log_threshold: LOG_THRESHOLD, ...store },
     mqtt: { url: broker, version: 4 },
-    health_interval: 1,
+    health_interval: HEALTH_SECONDS,
     ...rest,
   };
   // YAML is a superset of JSON.

@@ -3,98 +3,154 @@ import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { framesPerSecond } from './daemon.ts';
+import { WarmDaemon } from './daemon.ts';
 import { replayCamera, type Settings, writeConfig } from './settings.ts';
 import type { Row } from './table.ts';
 
-/** `session.run()` in a loop, in a thread that rests in between. */
+/** `session.run()` in a loop, in threads that rest in between. */
 class Bare {
-  readonly #worker: Worker;
+  readonly #workers: readonly Worker[];
 
-  private constructor(worker: Worker) {
-    this.#worker = worker;
+  private constructor(workers: readonly Worker[]) {
+    this.#workers = workers;
   }
 
-  static async start(file: string, threads: number): Promise<Bare> {
-    const worker = new Worker(new URL('./bare.ts', import.meta.url), { workerData: { file, threads } });
-    await once(worker, 'message');
-    return new Bare(worker);
+  /** One session with so many threads. */
+  static start(file: string, threads: number): Promise<Bare> {
+    return Bare.#start([threads], file);
   }
 
-  /** @returns frames per second */
+  /** So many sessions with one thread each. */
+  static several(file: string, sessions: number): Promise<Bare> {
+    return Bare.#start(
+      Array.from({ length: sessions }, () => 1),
+      file,
+    );
+  }
+
+  static async #start(sessions: number[], file: string): Promise<Bare> {
+    const url = new URL('./bare.ts', import.meta.url);
+    const workers = sessions.map((threads) => new Worker(url, { workerData: { file, threads } }));
+    await Promise.all(workers.map((worker) => once(worker, 'message')));
+    return new Bare(workers);
+  }
+
+  /** @returns frames per second of all sessions together */
   async run(seconds: number): Promise<number> {
-    this.#worker.postMessage(1000 * seconds);
-    const [fps] = (await once(this.#worker, 'message')) as [number];
-    return fps;
+    const answers = this.#workers.map((worker) => once(worker, 'message') as Promise<[number]>);
+    for (const worker of this.#workers) worker.postMessage(1000 * seconds);
+    return (await Promise.all(answers)).reduce((sum, [fps]) => sum + fps, 0);
   }
 
   async stop(): Promise<void> {
-    this.#worker.postMessage(0);
-    await once(this.#worker, 'exit');
+    const ends = this.#workers.map((worker) => once(worker, 'exit'));
+    for (const worker of this.#workers) worker.postMessage(0);
+    await Promise.all(ends);
   }
 }
 
+/** Each of a round's figures is the mean of so many slices, which take turns: a machine's speed drifts within seconds. */
+const SLICES = 2;
+
 /**
- * Each round measures bare, pipeline and bare again, so that a machine that slows down meanwhile favours neither.
+ * The pipeline with one inference thread beside one session with one thread; and the pipeline as it uses all cores,
+ * with a session for each, beside one session whose threads have all cores, and beside as many sessions at once.
  * @param file the .onnx file of the model
  */
 export async function pipelineRows(settings: Settings, file: string): Promise<Row[]> {
-  const { folder, broker, rounds, seconds, say } = settings;
   const cores = availableParallelism();
-  const rows: Row[] = [];
-  for (const [threads, limit] of [[1, 0.97], ...(cores > 1 ? [[cores, 0.88]] : [])] as [number, number][]) {
-    const bare = await Bare.start(file, threads);
-    const cameras = { bench: replayCamera(join(folder, 'frames.y4m')) };
-    const config = writeConfig(settings, `pipeline-${threads}`, { threads, cameras });
-    const ratios: number[] = [];
-    const speeds: number[] = [];
-    for (let round = 1; round <= rounds; round++) {
-      const before = await bare.run(seconds / 2);
-      const pipeline = await framesPerSecond(broker, config, seconds);
-      const after = await bare.run(seconds / 2);
-      ratios.push(pipeline / ((before + after) / 2));
-      speeds.push(pipeline);
-      const shown = [before, after].map((fps) => fps.toFixed(1)).join(' and ');
-      say(`${threads} thread(s), ${round}/${rounds}: pipeline ${pipeline.toFixed(1)} fps, bare ${shown} fps`);
-    }
-    await bare.stop();
-    const name = threads === 1 ? '1 inference thread' : `all ${threads} cores`;
-    rows.push(
-      { what: `whole pipeline, ${name}`, measured: speeds, digits: 1, unit: 'fps' },
-      {
-        what: `whole pipeline ÷ bare session.run(), ${name}`,
-        measured: ratios,
-        limit: { atLeast: limit },
-        digits: 3,
-      },
-    );
-  }
-  return rows;
+  const name = `all ${cores} cores`;
+  const one = await beside(settings, '1 inference thread', 1, () => Bare.start(file, 1));
+  const rows = [
+    speedRow('whole pipeline, 1 inference thread', one),
+    ratioRow('whole pipeline ÷ bare session.run(), 1 inference thread', one, { atLeast: 0.97 }),
+  ];
+  if (cores === 1) return rows;
+  const all = await beside(settings, name, cores, () => Bare.start(file, cores));
+  const several = await beside(settings, `${name}, ${cores} bare sessions`, cores, () =>
+    Bare.several(file, cores),
+  );
+  return [
+    ...rows,
+    speedRow(`whole pipeline, ${name}`, all),
+    ratioRow(`whole pipeline ÷ bare session.run(), ${name}`, all, { atLeast: 0.88 }),
+    ratioRow(`whole pipeline ÷ ${cores} bare sessions at once`, several),
+  ];
+}
+
+/** The pipeline with so many sessions, and what it is held against, by turns. */
+async function beside(
+  settings: Settings,
+  name: string,
+  sessions: number,
+  startBare: () => Promise<Bare>,
+): Promise<[number, number][]> {
+  const cameras = { bench: replayCamera(join(settings.folder, 'frames.y4m')) };
+  const config = writeConfig(settings, `pipeline-${sessions}`, { sessions, cameras });
+  const bare = await startBare();
+  const pipeline = await WarmDaemon.start(settings.broker, config);
+  const turns = await takeTurns(
+    settings,
+    `pipeline and bare, ${name}`,
+    (seconds) => pipeline.framesPerSecond(seconds),
+    (seconds) => bare.run(seconds),
+  );
+  await pipeline.stop();
+  await bare.stop();
+  return turns;
+}
+
+function speedRow(what: string, turns: readonly [number, number][]): Row {
+  return { what, measured: turns.map(([first]) => first), digits: 1, unit: 'fps' };
+}
+
+function ratioRow(what: string, turns: readonly [number, number][], limit?: Row['limit']): Row {
+  const measured = turns.map(([first, second]) => first / second);
+  return { what, measured, digits: 3, ...(limit && { limit }) };
 }
 
 /** Total frames per second of four cameras beside those of one, with all cores. */
 export async function camerasRow(settings: Settings): Promise<Row> {
-  const { folder, broker, rounds, seconds, say } = settings;
-  const threads = availableParallelism();
+  const { folder, broker } = settings;
+  const sessions = availableParallelism();
   const camera = replayCamera(join(folder, 'frames.y4m'));
-  const one = writeConfig(settings, 'one', { threads, cameras: { a: camera } });
-  const four = writeConfig(settings, 'four', {
-    threads,
-    cameras: { a: camera, b: camera, c: camera, d: camera },
-  });
-  const ratios: number[] = [];
+  const [four, one] = [
+    await WarmDaemon.start(
+      broker,
+      writeConfig(settings, 'four', { sessions, cameras: { a: camera, b: camera, c: camera, d: camera } }),
+    ),
+    await WarmDaemon.start(broker, writeConfig(settings, 'one', { sessions, cameras: { a: camera } })),
+  ];
+  const turns = await takeTurns(
+    settings,
+    'four cameras and one',
+    (seconds) => four.framesPerSecond(seconds),
+    (seconds) => one.framesPerSecond(seconds),
+  );
+  await four.stop();
+  await one.stop();
+  return ratioRow('four cameras ÷ one camera, total fps, all cores', turns, { atLeast: 0.95 });
+}
+
+/**
+ * Measures two things by turns.
+ * @returns what each gave in each round
+ */
+export async function takeTurns(
+  { rounds, seconds, say }: Settings,
+  what: string,
+  first: (seconds: number) => Promise<number>,
+  second: (seconds: number) => Promise<number>,
+): Promise<[number, number][]> {
+  const figures: [number, number][] = [];
   for (let round = 1; round <= rounds; round++) {
-    const before = await framesPerSecond(broker, one, seconds / 2);
-    const together = await framesPerSecond(broker, four, seconds);
-    const after = await framesPerSecond(broker, one, seconds / 2);
-    ratios.push(together / ((before + after) / 2));
-    const shown = [before, after].map((fps) => fps.toFixed(1)).join(' and ');
-    say(`cameras, ${round}/${rounds}: four ${together.toFixed(1)} fps, one ${shown} fps`);
+    let [a, b] = [0, 0];
+    for (let slice = 0; slice < SLICES; slice++) {
+      b += (await second(seconds / SLICES)) / SLICES;
+      a += (await first(seconds / SLICES)) / SLICES;
+    }
+    figures.push([a, b]);
+    say(`${what}, ${round}/${rounds}: ${a.toFixed(1)} and ${b.toFixed(1)} fps`);
   }
-  return {
-    what: 'four cameras ÷ one camera, total fps, all cores',
-    measured: ratios,
-    limit: { atLeast: 0.95 },
-    digits: 3,
-  };
+  return figures;
 }

@@ -5,7 +5,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
@@ -13,8 +13,9 @@ import { messageOf } from '../../src/errors.ts';
 import { makeNode, makeTensor } from '../../src/model/graph.ts';
 import type { LoadedModel } from '../../src/model/load.ts';
 import { DataType, decodeModel, encodeModel } from '../../src/model/onnx.ts';
-import { framesPerSecond } from './daemon.ts';
+import { WarmDaemon } from './daemon.ts';
 import { replayCamera, type Settings, writeConfig, writePhotos } from './settings.ts';
+import { takeTurns } from './speed.ts';
 import type { Row } from './table.ts';
 
 const VERSION = '4.3.1';
@@ -38,22 +39,22 @@ export async function transformersRow(settings: Settings, model: LoadedModel): P
   const files = await writePhotos(photos);
   const home = join(settings.folder, 'transformers');
   writeModel(home, model);
-  const theirs = await start(home, files, settings.seconds);
+  const theirs = await start(home, files);
   const config = writeConfig(settings, 'jpeg', {
-    threads: availableParallelism(),
+    // Half of the cores for the model, as by default: the others decode.
+    threads: 0,
     cameras: { bench: replayCamera(photos) },
   });
-  const measured: number[] = [];
-  for (let round = 1; round <= settings.rounds; round++) {
-    const other = await theirs.run();
-    const ours = await framesPerSecond(settings.broker, config, settings.seconds);
-    measured.push(ours / other);
-    settings.say(
-      `JPEG, ${round}/${settings.rounds}: ${ours.toFixed(1)} fps, transformers ${other.toFixed(1)} fps`,
-    );
-  }
+  const ours = await WarmDaemon.start(settings.broker, config);
+  const turns = await takeTurns(
+    settings,
+    'JPEG files, transformers',
+    (seconds) => ours.framesPerSecond(seconds),
+    (seconds) => theirs.run(seconds),
+  );
+  await ours.stop();
   await theirs.stop();
-  return { what: WHAT, measured, limit: LIMIT };
+  return { what: WHAT, measured: turns.map(([first, second]) => first / second), limit: LIMIT };
 }
 
 async function install(say: (line: string) => void): Promise<void> {
@@ -119,20 +120,20 @@ function writeModel(home: string, { file, description }: LoadedModel): void {
   );
 }
 
-/** The library in a process of its own, which works for a round whenever it is sent a line. */
-async function start(home: string, files: readonly string[], seconds: number) {
+/** The library in a process of its own, which works for so many seconds whenever it is told how many. */
+async function start(home: string, files: readonly string[]) {
   const script = join(HOME, 'classify.mjs');
   writeFileSync(
     script,
     `import { env, pipeline } from '@huggingface/transformers';
 import { createInterface } from 'node:readline';
-const { home, files, seconds } = JSON.parse(process.argv[2]);
+const { home, files } = JSON.parse(process.argv[2]);
 env.allowRemoteModels = false;
 env.localModelPath = home;
 const classify = await pipeline('image-classification', 'model', { dtype: 'fp32', device: 'cpu' });
 for (const file of files.slice(0, 10)) await classify(file);
 console.log('ready');
-for await (const _ of createInterface({ input: process.stdin })) {
+for await (const seconds of createInterface({ input: process.stdin })) {
   const began = performance.now();
   let count = 0;
   while (performance.now() - began < 1000 * seconds) await classify(files[count++ % files.length]);
@@ -140,7 +141,7 @@ for await (const _ of createInterface({ input: process.stdin })) {
 }
 `,
   );
-  const child = spawn(process.execPath, [script, JSON.stringify({ home, files, seconds })], {
+  const child = spawn(process.execPath, [script, JSON.stringify({ home, files })], {
     stdio: ['pipe', 'pipe', 'inherit'],
     env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
   });
@@ -153,8 +154,8 @@ for await (const _ of createInterface({ input: process.stdin })) {
   };
   await next();
   return {
-    run: async () => {
-      child.stdin.write('\n');
+    run: async (seconds: number) => {
+      child.stdin.write(`${seconds}\n`);
       return Number(await next());
     },
     stop: async () => {

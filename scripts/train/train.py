@@ -16,6 +16,7 @@ import json
 import math
 import os
 import time
+from collections import deque
 from pathlib import Path
 
 import torch
@@ -29,6 +30,10 @@ from network import MobileNetV2
 from teacher import Teacher
 
 SAVE_EVERY = 50
+# a block by itself learns as well from so many places; the early blocks have thousands in every picture
+PLACES = 16384
+# batches between a picture and its mirrored second use
+ECHO_AFTER = 16
 
 
 def keep_memory() -> None:
@@ -40,7 +45,11 @@ def keep_memory() -> None:
 
 
 class Batches(IterableDataset):
-    """Distorted pictures with what the teacher says of them, made in another process."""
+    """
+    Distorted pictures with what the teacher says of them, made in another process. Making one costs half as much as
+    learning from it, so the last stage sees each twice, the second time mirrored and some batches later (data echoing,
+    Choi et al., arXiv 1907.05550).
+    """
 
     def __init__(self, pictures: Pictures, options: argparse.Namespace, step: int):
         self.pictures = pictures
@@ -53,12 +62,17 @@ class Batches(IterableDataset):
         torch.set_num_threads(1)
         augment = Augment(self.pictures, options.side, options.seed + self.step)
         teacher = Teacher(options.teacher, 1)
+        used: deque[tuple[Tensor, Tensor, Tensor]] = deque()
         while True:
             clean, seen, label = augment.batch(options.batch)
             if options.stage != "whole":
                 yield seen, label, teacher.blocks(seen)
-            else:
-                yield seen, label, teacher.features(clean, options.teacher_side)
+                continue
+            features = teacher.features(clean, options.teacher_side)
+            yield seen, label, features
+            used.append((seen.flip(3), label, features))
+            if len(used) > ECHO_AFTER:
+                yield used.popleft()
 
 
 class Average:
@@ -107,9 +121,15 @@ def block_losses(network: MobileNetV2, seen: Tensor, targets: list[Tensor], chai
     given = normalised(seen)
     losses = []
     for block, target in zip(network.blocks, targets):
-        made = block(given)
-        losses.append(F.mse_loss(made, target) / target.var())
-        given = made if chained else target.contiguous(memory_format=torch.channels_last)
+        if chained:
+            made = block(given)
+            losses.append(F.mse_loss(made, target) / target.var())
+            given = made
+            continue
+        count = min(len(target), max(1, PLACES // target[0, 0].numel()))
+        made = block(given[:count].contiguous(memory_format=torch.channels_last))
+        losses.append(F.mse_loss(made, target[:count]) / target[:count].var())
+        given = target
     return torch.stack(losses), made
 
 

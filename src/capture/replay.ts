@@ -69,7 +69,10 @@ class ReplaySource implements Source {
 
 const byNumber = new Intl.Collator('en', { numeric: true });
 
-/** Plays a folder in the order of the names, 2.jpg before 10.jpg, decoding each picture while the one before it is used. */
+/** Pictures of a folder that are decoded at the same time, or wait for those before them. */
+const DECODED_AHEAD = 3;
+
+/** Plays a folder in the order of the names, 2.jpg before 10.jpg, decoding the next pictures while one is used. */
 async function playFolder(
   { path, width, height }: ReplayConfig,
   sink: FrameSink,
@@ -78,8 +81,7 @@ async function playFolder(
 ): Promise<number> {
   const names = (await readdir(path)).filter((name) => /\.(jpe?g|png)$/i.test(name)).sort(byNumber.compare);
   const { decodePicture } = await import('./picture.ts');
-  const decode = async (name: string | undefined): Promise<Picture | null> => {
-    if (name === undefined) return null;
+  const decode = async (name: string): Promise<Picture | null> => {
     try {
       return await decodePicture(join(path, name), width, height, sink);
     } catch (error) {
@@ -87,17 +89,16 @@ async function playFolder(
       return null;
     }
   };
+  const waiting = names.splice(0, DECODED_AHEAD).map(decode);
   let pictures = 0;
-  let next = decode(names[0]);
-  for (let i = 0; i < names.length && !signal.aborted; i++) {
+  for (let next = waiting.shift(); next && !signal.aborted; next = waiting.shift()) {
     const picture = await next;
-    next = decode(names[i + 1]);
+    waiting.push(...names.splice(0, 1).map(decode));
     if (picture === null) continue;
     pictures++;
     await deliver(picture);
   }
-  const unused = await next;
-  if (unused) sink.release(unused.data);
+  for (const unused of await Promise.all(waiting)) if (unused) sink.release(unused.data);
   return pictures;
 }
 

@@ -15,23 +15,59 @@ const REACH = 2;
 /** A changed cell counts if so many of its neighbours changed too. */
 const NEIGHBOURS = 2;
 
-/**
- * Finds the clusters by flood fill. Lonely cells, which are noise, are left out.
- * @param mask 1 for each changed cell of a grid `width` cells wide; used up
- * @param changed numbers of the changed cells
- */
-export function findClusters(mask: Uint8Array, width: number, changed: Int32Array): Cluster[] {
-  const sociable = changed.filter((cell) => around(mask, width, cell, 1).length >= NEIGHBOURS);
-  mask.fill(0);
-  for (const cell of sociable) mask[cell] = 1;
+/** Marks in a mask. */
+const CHANGED = 1;
+const SOCIABLE = 2;
 
-  const clusters: Cluster[] = [];
-  for (const first of sociable) {
-    if (mask[first] === 0) continue;
-    const cluster = { left: width, top: mask.length, right: 0, bottom: 0, cells: 0 };
-    const todo = [first];
+/** Finds clusters in the masks of one grid; nothing is allocated for a cell. */
+export class ClusterFinder {
+  readonly #width: number;
+  readonly #height: number;
+  /** Cells whose surroundings are to be looked at. */
+  readonly #todo: Int32Array;
+
+  constructor({ width, height }: { width: number; height: number }) {
+    this.#width = width;
+    this.#height = height;
+    this.#todo = new Int32Array(width * height);
+  }
+
+  /**
+   * Finds the clusters by flood fill. Lonely cells, which are noise, are left out.
+   * @param mask 1 for each changed cell, in rows; used up
+   * @param changed numbers of the changed cells
+   */
+  find(mask: Uint8Array, changed: Int32Array): Cluster[] {
+    for (const cell of changed) if (this.#neighbours(mask, cell) >= NEIGHBOURS) mask[cell] = SOCIABLE;
+    const clusters: Cluster[] = [];
+    for (const cell of changed) if (mask[cell] === SOCIABLE) clusters.push(this.#fill(mask, cell));
+    return clusters;
+  }
+
+  /** How many of the cells around one have changed. */
+  #neighbours(mask: Uint8Array, cell: number): number {
+    const width = this.#width;
+    const x = cell % width;
+    const y = (cell - x) / width;
+    const [left, right] = [Math.max(0, x - 1), Math.min(width - 1, x + 1)];
+    const bottom = Math.min(this.#height - 1, y + 1);
+    let count = -1;
+    for (let row = Math.max(0, y - 1); row <= bottom; row++) {
+      for (let at = row * width + left; at <= row * width + right; at++) if (mask[at]! >= CHANGED) count++;
+    }
+    return count;
+  }
+
+  /** Takes the cluster that `first` belongs to out of the mask. */
+  #fill(mask: Uint8Array, first: number): Cluster {
+    const width = this.#width;
+    const todo = this.#todo;
+    const cluster = { left: width, top: this.#height, right: 0, bottom: 0, cells: 0 };
+    let waiting = 0;
+    todo[waiting++] = first;
     mask[first] = 0;
-    for (let cell = todo.pop(); cell !== undefined; cell = todo.pop()) {
+    while (waiting > 0) {
+      const cell = todo[--waiting]!;
       const x = cell % width;
       const y = (cell - x) / width;
       cluster.left = Math.min(cluster.left, x);
@@ -39,27 +75,16 @@ export function findClusters(mask: Uint8Array, width: number, changed: Int32Arra
       cluster.right = Math.max(cluster.right, x + 1);
       cluster.bottom = Math.max(cluster.bottom, y + 1);
       cluster.cells++;
-      for (const other of around(mask, width, cell, REACH)) {
-        mask[other] = 0;
-        todo.push(other);
+      const [left, right] = [Math.max(0, x - REACH), Math.min(width - 1, x + REACH)];
+      const bottom = Math.min(this.#height - 1, y + REACH);
+      for (let row = Math.max(0, y - REACH); row <= bottom; row++) {
+        for (let at = row * width + left; at <= row * width + right; at++) {
+          if (mask[at] !== SOCIABLE) continue;
+          mask[at] = 0;
+          todo[waiting++] = at;
+        }
       }
     }
-    clusters.push(cluster);
+    return cluster;
   }
-  return clusters;
-}
-
-/** The marked cells at most `reach` away from a cell, which does not count itself. */
-function around(mask: Uint8Array, width: number, cell: number, reach: number): number[] {
-  const x = cell % width;
-  const y = (cell - x) / width;
-  const [left, right] = [Math.max(0, x - reach), Math.min(width - 1, x + reach)];
-  const bottom = Math.min(mask.length / width - 1, y + reach);
-  const found = [];
-  for (let row = Math.max(0, y - reach); row <= bottom; row++) {
-    for (let other = row * width + left; other <= row * width + right; other++) {
-      if (mask[other] === 1 && other !== cell) found.push(other);
-    }
-  }
-  return found;
 }

@@ -8,7 +8,7 @@
 import type { MotionConfig } from '../config/schema.ts';
 import type { PictureFormat } from '../types.ts';
 import { Background, type Tolerance } from './background.ts';
-import { findClusters } from './clusters.ts';
+import { ClusterFinder } from './clusters.ts';
 import type { Motion } from './gate.ts';
 import { LumaGrid } from './grid.ts';
 import { LEVEL, type PixelMemory } from './kernels.ts';
@@ -39,6 +39,7 @@ export class MotionDetector {
   readonly #tolerance: Tolerance;
   readonly #lighting = new LightingFit();
   #grid: LumaGrid | null = null;
+  #clusters: ClusterFinder | null = null;
   #background: Background | null = null;
   #format: PictureFormat | null = null;
   #frames = 0;
@@ -84,7 +85,7 @@ export class MotionDetector {
     background.learn(cells, light, rate(elapsed / FORGET_MS), rate(elapsed / ACCEPT_MS));
     const { changed, mask } = background;
     if (changed.length < this.#config.min_area * cells.length) return STILL;
-    const clusters = findClusters(mask, grid.width, changed);
+    const clusters = this.#clusters!.find(mask, changed);
     const moving = toRegions(clusters, grid, this.#orientation, this.#config);
     if (moving.length === 0) return STILL;
     const moved = clusters.reduce((sum, cluster) => sum + cluster.cells, 0);
@@ -105,6 +106,7 @@ export class MotionDetector {
     const { width, height, pixels } = format;
     if (!this.#grid || old?.width !== width || old.height !== height || old.pixels !== pixels) {
       this.#grid = new LumaGrid(format);
+      this.#clusters = new ClusterFinder(this.#grid);
       this.#background = null;
       this.#format = format;
     }

@@ -10,7 +10,7 @@
 import type { ModelDescription } from '../model/description.ts';
 import type { Box, Colour, PictureFormat } from '../types.ts';
 import { triangleTaps } from './filter.ts';
-import { GAIN_UNIT, LEVEL, type PixelMemory } from './kernels.ts';
+import { GAIN_UNIT, type Kernels, LEVEL, type PixelMemory } from './kernels.ts';
 import { Layout, PlaneFilter } from './plane.ts';
 import { type Orientation, toRaw } from './transform.ts';
 
@@ -122,23 +122,24 @@ class Plan {
     const [first, second, third] = this.#channels;
     const scatter = this.#elementBytes === 1 ? kernels.scatterBytes : kernels.scatterWords;
     const count = first.filter.count;
+    const [stepX, width, matrix] = [this.#stepX, this.#width, this.#matrix];
+    // Loops over three channels are written out: iterators and spread arguments were 200 kB of garbage for a picture.
     for (let y = 0; y < this.#height; y++) {
-      for (const { filter, plane, offset, samples } of this.#channels) {
-        if (plane !== null) filter.columns(kernels, plane, y);
-        filter.row(kernels, offset, samples);
-      }
-      if (this.#matrix === null) {
-        for (const channel of this.#channels) kernels.roundRow(channel.samples, channel.bytes, count);
+      filterLine(first, kernels, y);
+      filterLine(second, kernels, y);
+      filterLine(third, kernels, y);
+      if (matrix === null) {
+        kernels.roundRow(first.samples, first.bytes, count);
+        kernels.roundRow(second.samples, second.bytes, count);
+        kernels.roundRow(third.samples, third.bytes, count);
       } else {
-        kernels.yuvToRgb(
-          ...([first.samples, second.samples, third.samples, this.#matrix] as const),
-          ...([first.bytes, second.bytes, third.bytes, count] as const),
-        );
+        const { samples: luma, bytes: red } = first;
+        kernels.yuvToRgb(luma, second.samples, third.samples, matrix, red, second.bytes, third.bytes, count);
       }
       const line = y * this.#stepY;
-      for (const { bytes, table, start } of this.#channels) {
-        scatter(bytes, table, start + line, this.#stepX, this.#width);
-      }
+      scatter(first.bytes, first.table, first.start + line, stepX, width);
+      scatter(second.bytes, second.table, second.start + line, stepX, width);
+      scatter(third.bytes, third.table, third.start + line, stepX, width);
     }
     target.set(bytes.subarray(this.#target, this.#target + this.#targetBytes));
   }
@@ -163,6 +164,11 @@ class Plan {
       offset: 0,
     }));
   }
+}
+
+function filterLine({ filter, plane, offset, samples }: Channel, kernels: Kernels, y: number): void {
+  if (plane !== null) filter.columns(kernels, plane, y);
+  filter.row(kernels, offset, samples);
 }
 
 /**
