@@ -81,24 +81,28 @@ async function playFolder(
 ): Promise<number> {
   const names = (await readdir(path)).filter((name) => /\.(jpe?g|png)$/i.test(name)).sort(byNumber.compare);
   const { decodePicture } = await import('./picture.ts');
-  const decode = async (name: string): Promise<Picture | null> => {
+  const decode = async (name: string): Promise<{ picture: Picture } | { fault: string }> => {
     try {
-      return await decodePicture(join(path, name), width, height, sink);
+      return { picture: await decodePicture(join(path, name), width, height, sink) };
     } catch (error) {
-      sink.fault(`${name} cannot be decoded: ${messageOf(error)}`);
-      return null;
+      return { fault: `${name} cannot be decoded: ${messageOf(error)}` };
     }
   };
-  const waiting = names.splice(0, DECODED_AHEAD).map(decode);
+  const decoding = names.splice(0, DECODED_AHEAD).map(decode);
   let pictures = 0;
-  for (let next = waiting.shift(); next && !signal.aborted; next = waiting.shift()) {
-    const picture = await next;
-    waiting.push(...names.splice(0, 1).map(decode));
-    if (picture === null) continue;
+  while (decoding.length > 0 && !signal.aborted) {
+    const decoded = await decoding[0]!;
+    decoding.shift();
+    decoding.push(...names.splice(0, 1).map(decode));
+    if ('fault' in decoded) {
+      sink.fault(decoded.fault);
+      continue;
+    }
     pictures++;
-    await deliver(picture);
+    await deliver(decoded.picture);
   }
-  for (const unused of await Promise.all(waiting)) if (unused) sink.release(unused.data);
+  for (const unused of await Promise.all(decoding))
+    if ('picture' in unused) sink.release(unused.picture.data);
   return pictures;
 }
 
