@@ -1,4 +1,5 @@
 /** The table that the bench prints, and whether every row of it is met. */
+import { median } from '../../src/profile/statistics.ts';
 
 export interface Row {
   what: string;
@@ -8,10 +9,6 @@ export interface Row {
   limit?: { atLeast: number } | { atMost: number };
   digits?: number;
   unit?: string;
-}
-
-export function median(numbers: readonly number[]): number {
-  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN;
 }
 
 /** A row that was not measured falls short of nothing. */

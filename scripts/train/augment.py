@@ -13,6 +13,9 @@ from torch import Tensor
 
 from dataset import CANVAS, NOTHING, Pictures
 
+# share of the pictures that a bad camera has seen
+DEGRADED = 0.6
+
 
 class Augment:
     """Draws batches of distorted pictures."""
@@ -26,12 +29,15 @@ class Augment:
 
     def batch(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """
-        `count` pictures drawn by weight: (clean, seen, label). `clean` is cropped and placed only, `seen` has also lost
-        light, colour and sharpness; both N x 3 x side x side, 0..1.
+        `count` pictures drawn by weight: (clean, seen, label). `clean` is cropped and placed only; of `seen` most have
+        also lost light, colour and sharpness. Both N x 3 x side x side, 0..1.
         """
         index = torch.multinomial(self.weights, count, replacement=True, generator=self.random)
         clean = self.place(index)
-        return clean, self.degrade(clean.clone()), self.pictures.label[index]
+        seen = clean.clone()
+        worse = self.chance(count, DEGRADED)
+        seen[worse] = self.degrade(seen[worse])
+        return clean, seen, self.pictures.label[index]
 
     def uniform(self, count: int, low: float, high: float) -> Tensor:
         return torch.rand(count, generator=self.random) * (high - low) + low

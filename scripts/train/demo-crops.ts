@@ -6,7 +6,7 @@
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { LABELS, samplesOf } from '../demo-model/samples.ts';
+import { samplesOf } from './demo-samples.ts';
 
 const SIDE = 128;
 const CLASSES = [
@@ -34,7 +34,7 @@ const { values, positionals } = parseArgs({
 const out = openSync(positionals[0] ?? 'demo-crops.bin', 'w');
 for (let scene = 0; scene < Number(values.scenes); scene++) {
   for (const { label, pixels } of samplesOf(Number(values.seed) + scene, SIDE, Number(values.each))) {
-    writeSync(out, Uint8Array.of(CLASSES.indexOf(LABELS[label]!)));
+    writeSync(out, Uint8Array.of(CLASSES.indexOf(label)));
     writeSync(out, pixels);
   }
 }

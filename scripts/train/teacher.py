@@ -40,7 +40,8 @@ class Teacher:
         self.hidden = [dequantised(name) for name in ends] + [pool.input[0]]
         assert len(self.hidden) == 19, f"expected 19 block outputs, found {len(self.hidden)}"
         self.pooled = pool.output[0]
-        wanted = set(self.hidden) | {self.pooled}
+        self.logits = [node.output[0] for node in graph.node if node.op_type == "Conv"][-1]
+        wanted = set(self.hidden) | {self.pooled, self.logits}
         kept = []
         needed = set(wanted)
         for node in reversed(graph.node):
@@ -66,6 +67,11 @@ class Teacher:
 
     def features(self, pixels: Tensor, side: int) -> Tensor:
         """Pooled features of pictures enlarged to `side`: N x 1280."""
+        return self.opinion(pixels, side)[0]
+
+    def opinion(self, pixels: Tensor, side: int) -> tuple[Tensor, Tensor]:
+        """Pooled features and logits (N x 1001) of pictures enlarged to `side`."""
         if pixels.shape[-1] != side:
             pixels = F.interpolate(pixels, (side, side), mode="bicubic", align_corners=False)
-        return self.run(pixels, [self.pooled])[0].flatten(1)
+        features, logits = self.run(pixels, [self.pooled, self.logits])
+        return features.flatten(1), logits.flatten(1)

@@ -4,7 +4,9 @@ Trains the built-in model. Three stages, each resumed from its last checkpoint w
   blocks  each block learns, from what the teacher's block before it gives, what the teacher's block gives (FitNets,
           Romero et al., ICLR 2015, one hint per block); only where the network is as wide as the teacher
   chain   the same, but each block is given what the network's own block before it gives, and the labels are learnt too
-  whole   the network learns the labels, and the teacher's pooled features of the undistorted picture
+  whole   the network learns the labels, and what the teacher makes of the undistorted picture: its pooled features, its
+          1001 classes, and our classes as a classifier on the teacher's features tells them (Hinton et al., "Distilling
+          the Knowledge in a Neural Network", 2015)
 
     python train.py blocks --data DIR --teacher mobilenet_v2_1.0_224_int8.onnx --demo crops.bin --out runs/w1.0
     python train.py whole  …the same… --epochs 24
@@ -34,6 +36,13 @@ SAVE_EVERY = 50
 PLACES = 16384
 # batches between a picture and its mirrored second use
 ECHO_AFTER = 16
+# pooled features and classes of the teacher
+TEACHER_FEATURES = 1280
+IMAGENET = 1001
+# softens the answers that are learnt
+TEMPERATURE = 2.0
+# steps after which the classifier on the teacher's features is worth listening to
+GUIDED_AFTER = 400
 
 
 def keep_memory() -> None:
@@ -62,15 +71,15 @@ class Batches(IterableDataset):
         torch.set_num_threads(1)
         augment = Augment(self.pictures, options.side, options.seed + self.step)
         teacher = Teacher(options.teacher, 1)
-        used: deque[tuple[Tensor, Tensor, Tensor]] = deque()
+        used: deque[tuple[Tensor, Tensor, tuple[Tensor, Tensor]]] = deque()
         while True:
             clean, seen, label = augment.batch(options.batch)
             if options.stage != "whole":
                 yield seen, label, teacher.blocks(seen)
                 continue
-            features = teacher.features(clean, options.teacher_side)
-            yield seen, label, features
-            used.append((seen.flip(3), label, features))
+            opinion = teacher.opinion(clean, options.teacher_side)
+            yield seen, label, opinion
+            used.append((seen.flip(3), label, opinion))
             if len(used) > ECHO_AFTER:
                 yield used.popleft()
 
@@ -89,6 +98,28 @@ class Average:
                 self.state[name].lerp_(value, 1 - decay)
             else:
                 self.state[name].copy_(value)
+
+
+class Guide(nn.Module):
+    """What is learnt beside the network and not kept: the teacher's classes from our features, ours from the teacher's."""
+
+    def __init__(self, features: int):
+        super().__init__()
+        self.imagenet = nn.Linear(features, IMAGENET)
+        self.own = nn.Linear(TEACHER_FEATURES, len(LABELS))
+
+    def losses(self, features: Tensor, logits: Tensor, label: Tensor, opinion: tuple[Tensor, Tensor]) -> list[Tensor]:
+        """Of the labels, of our classes as the teacher has them, of its classes, of its features, and its own."""
+        target, imagenet = opinion
+        own = self.own(target)
+        soft = (own.detach() / TEMPERATURE).softmax(1)
+        losses = [
+            F.cross_entropy(logits, label, label_smoothing=0.05),
+            F.kl_div((logits / TEMPERATURE).log_softmax(1), soft, reduction="batchmean") * TEMPERATURE**2,
+            F.kl_div(self.imagenet(features).log_softmax(1), imagenet.softmax(1), reduction="batchmean"),
+        ]
+        likeness = F.mse_loss(features, target) / target.var() if features.shape == target.shape else torch.zeros(())
+        return [*losses, likeness, F.cross_entropy(own, label)]
 
 
 def rate_at(step: int, steps: int, peak: float) -> float:
@@ -165,7 +196,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--epochs", type=float, default=24)
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--features", type=float, default=1.0, help="weight of the feature loss")
+    parser.add_argument("--features", type=float, default=0.5, help="weight of the feature loss")
     parser.add_argument("--frozen", type=int, default=0, help="leave the first blocks as they are")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -184,6 +215,7 @@ def main() -> None:
     if options.start:
         network.load_state_dict(torch.load(options.start, weights_only=True)["average"])
     average = Average(network, 0.998)
+    guide = Guide(network.classifier.in_features)
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     # scales and offsets of features have further to go than weights
@@ -191,13 +223,16 @@ def main() -> None:
     groups = [
         {"params": decayed, "weight_decay": 0.02, "speed": 1.0},
         {"params": others, "weight_decay": 0.0, "speed": speed},
+        {"params": guide.parameters(), "weight_decay": 0.02, "speed": 2.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=options.rate, foreach=True)
+    parts_of_state = {"network": network, "guide": guide, "optimizer": optimizer}
     checkpoint = options.out / f"{options.stage}.pt"
     step = 0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
         network.load_state_dict(saved["network"])
+        guide.load_state_dict(saved["guide"])
         average.state = saved["average"]
         optimizer.load_state_dict(saved["optimizer"])
         step = saved["step"]
@@ -210,7 +245,7 @@ def main() -> None:
     network.freeze(options.frozen)
     compare, compute = torch.compile(block_losses), torch.compile(network.features)
     begun, begun_at = time.monotonic(), step
-    sums = torch.zeros(2)
+    sums = torch.zeros(2 if options.stage != "whole" else 5)
     for seen, label, target in batches:
         for group in optimizer.param_groups:
             group["lr"] = group["speed"] * rate_at(step, steps, options.rate)
@@ -224,12 +259,11 @@ def main() -> None:
             sums += torch.tensor([losses.mean().item(), losses[-1].item()])
         else:
             features = compute(normalised(seen))
-            loss = F.cross_entropy(network.classifier(features), label, label_smoothing=0.05)
-            sums[0] += loss.item()
-            if features.shape == target.shape:
-                likeness = F.mse_loss(features, target) / target.var()
-                sums[1] += likeness.item()
-                loss = loss + options.features * likeness
+            parts = guide.losses(features, network.classifier(features), label, target)
+            heard = 0.5 if step >= GUIDED_AFTER else 0.0
+            weights = [1 - heard, heard, 0.3, options.features, 1.0]
+            loss = sum(weight * part for weight, part in zip(weights, parts))
+            sums += torch.stack(parts).detach()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
@@ -243,8 +277,8 @@ def main() -> None:
             if options.stage != "whole":
                 print("  by block", [round(value, 3) for value in losses.tolist()], flush=True)
             sums.zero_()
-            state = {"network": network.state_dict(), "average": average.state, "optimizer": optimizer.state_dict()}
-            torch.save({**state, "step": step}, checkpoint.with_suffix(".tmp"))
+            state = {name: part.state_dict() for name, part in parts_of_state.items()}
+            torch.save({**state, "average": average.state, "step": step}, checkpoint.with_suffix(".tmp"))
             checkpoint.with_suffix(".tmp").replace(checkpoint)
         if options.stage != "blocks" and (step % an_epoch == 0 or step == steps):
             trained = MobileNetV2(options.width, len(LABELS))

@@ -57,7 +57,7 @@ function bringUpToDate(db: Database, file: string, say: (what: string) => void):
 /** What SQLite says when the kernel did not let it, whatever the reason. */
 const VAGUE = /^SQLITE_(CANTOPEN|READONLY|PERM|AUTH|IOERR)/;
 /** The disk or its permissions are at fault, not the content. */
-const OF_THE_DISK = /^SQLITE_(FULL|CANTOPEN|READONLY|PERM|AUTH|IOERR)/;
+const OF_THE_DISK = new RegExp(`${VAGUE.source}|^SQLITE_FULL`);
 
 const HINTS: Record<string, string> = {
   EROFS:

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import sharp from 'sharp';
-import { samplesOf } from '../../scripts/demo-model/samples.ts';
+import { samplesOf } from '../../scripts/train/demo-samples.ts';
 import { Scene } from '../../src/capture/demo/scene.ts';
 import { BUILTIN_MODEL, loadModel } from '../../src/model/load.ts';
 import { DataType, decodeModel, encodeModel, type OnnxModel } from '../../src/model/onnx.ts';

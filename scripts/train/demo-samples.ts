@@ -6,19 +6,17 @@ import { PixelMemory } from '../../src/vision/kernels.ts';
 import { type OutputFormat, Resizer } from '../../src/vision/resize.ts';
 import { orientationOf, WHOLE } from '../../src/vision/transform.ts';
 
-export const LABELS = ['nothing', 'person', 'car', 'cat'] as const;
+/** `nothing`, or what the scene shows. */
+type Label = Seen['label'] | 'nothing';
 
 export interface Sample {
-  /** Index into LABELS. */
-  label: number;
+  label: Label;
   /** side × side × 3 bytes, RGB. */
   pixels: Uint8Array;
-  /** What kind of crop it is, for reports. */
-  kind: 'crop' | 'frame' | 'empty crop' | 'empty frame' | 'motion';
 }
 
 /** What the model is fed. */
-export function inputOf(side: number): OutputFormat {
+function inputOf(side: number): OutputFormat {
   return {
     width: side,
     height: side,
@@ -61,38 +59,31 @@ export function* samplesOf(seed: number, side: number, count: number): Generator
     if (!chosen) continue;
     const pixels = new Uint8Array(side * side * 3);
     resizer.resize(format, chosen.box, UPRIGHT, pixels);
-    yield { label: LABELS.indexOf(chosen.label), kind: chosen.kind, pixels };
+    yield { label: chosen.label, pixels };
     made++;
   }
 }
 
 /** What to cut out of a picture, or null when its label would be in doubt. */
-function choose(
-  seen: Seen[],
-  past: Box,
-  aspect: number,
-  random: Random,
-): { box: Box; label: (typeof LABELS)[number]; kind: Sample['kind'] } | null {
+function choose(seen: Seen[], past: Box, aspect: number, random: Random): { box: Box; label: Label } | null {
   const turn = random.next();
   if (seen.length === 0 || turn < 0.12) {
     const whole = random.chance(0.2);
-    if (whole && seen.length === 0) return { box: WHOLE, label: 'nothing', kind: 'empty frame' };
+    if (whole && seen.length === 0) return { box: WHOLE, label: 'nothing' };
     const box = random.chance(0.5) ? loosely(past, aspect, random) : anywhere(random);
-    return seen.some((other) => common(other.box, box) > 0)
-      ? null
-      : { box, label: 'nothing', kind: 'empty crop' };
+    return seen.some((other) => common(other.box, box) > 0) ? null : { box, label: 'nothing' };
   }
   const target = random.pick(seen);
   const others = seen.filter((other) => other !== target && other.label !== target.label);
   if (turn > 0.95) {
     const large = target.visible > 0.6 && target.box.h > 0.12;
-    return large && others.length === 0 ? { box: WHOLE, label: target.label, kind: 'frame' } : null;
+    return large && others.length === 0 ? { box: WHOLE, label: target.label } : null;
   }
   const box = loosely(target.box, aspect, random);
   const covered = common(target.box, box) / (target.box.w * target.box.h);
   if (target.visible < 0.2 || covered < 0.5) return null;
   if (others.some((other) => common(other.box, box) > 0.2 * common(target.box, box))) return null;
-  return { box, label: target.label, kind: 'crop' };
+  return { box, label: target.label };
 }
 
 /** A box around another, by chance larger, smaller or shifted; most are squares as motion detection makes them. */
@@ -131,7 +122,7 @@ function inside({ x, y, w, h }: Box): Box {
 }
 
 /** Area that two boxes share. */
-export function common(a: Box, b: Box): number {
+function common(a: Box, b: Box): number {
   const w = Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x);
   const h = Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y);
   return Math.max(0, w) * Math.max(0, h);
