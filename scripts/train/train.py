@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--epochs", type=float, default=24)
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--features", type=float, default=0.5, help="weight of the feature loss")
+    parser.add_argument("--features", type=float, default=4.0, help="weight of the feature loss")
     parser.add_argument("--frozen", type=int, default=0, help="leave the first blocks as they are")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -261,7 +261,7 @@ def main() -> None:
             features = compute(normalised(seen))
             parts = guide.losses(features, network.classifier(features), label, target)
             heard = 0.5 if step >= GUIDED_AFTER else 0.0
-            weights = [1 - heard, heard, 0.3, options.features, 1.0]
+            weights = [1 - heard, heard, 0.5, options.features, 1.0]
             loss = sum(weight * part for weight, part in zip(weights, parts))
             sums += torch.stack(parts).detach()
         optimizer.zero_grad()
