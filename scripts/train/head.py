@@ -97,6 +97,28 @@ def shares(logits: Tensor, label: Tensor) -> dict[str, float]:
     }
 
 
+def leave_one_out(features: Tensor, label: Tensor, train: Pictures, test: tuple[Tensor, Tensor], sources: list[str]) -> None:
+    """
+    For each source that shares its classes with others: how well its test pictures are told by a classifier that has
+    seen it, and by one that has not (on the pictures as they are). Prints Markdown.
+    """
+    names = {name for name in train.source if name != "demo"}
+    print("| source left out | test pictures | seen | not seen |\n|---|---|---|---|")
+    with_all = fit(features, label, 0.1, 1)
+    for name in sorted(names):
+        kept = torch.tensor([source != name for source in train.source])
+        known = torch.bincount(label[kept], minlength=len(LABELS)) >= 50
+        picked = torch.tensor([source == name for source in sources]) & known[test[1]]
+        if not picked.any():
+            continue
+        without = fit(features[kept], label[kept], 0.1, 1)
+        with torch.no_grad():
+            right = [
+                (layer(test[0][picked]).argmax(1) == test[1][picked]).float().mean().item() for layer in (with_all, without)
+            ]
+        print(f"| {name} | {int(picked.sum())} | {100 * right[0]:.1f} % | {100 * right[1]:.1f} % |", flush=True)
+
+
 def write(layer: torch.nn.Linear, backbone: dict[str, str], out: Path) -> None:
     """`features` (1 x 1280 x 1 x 1) to `probabilities`, with what it was trained on in the metadata."""
     features = layer.in_features
@@ -134,6 +156,7 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--leave-one-out", action="store_true", help="also say what a source costs that was never seen")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
 
@@ -169,6 +192,8 @@ def main() -> None:
         layer.bias /= divisor
         print(f"decay {decay}, temperature {divisor:.3f}: val {shares(layer(val[0]), val[1])}")
         print(f"test {shares(layer(test[0]), test[1])}")
+    if options.leave_one_out:
+        leave_one_out(*parts[0], train(), test, load(options.data, "test").source)
     if options.out:
         write(layer, {"name": options.name, "sha256": options.published}, options.out)
 

@@ -1,9 +1,8 @@
 """
-Trains the built-in model. Three stages, each resumed from its last checkpoint when started again:
+Trains the built-in model. Two stages, each resumed from its last checkpoint when started again:
 
   blocks  each block learns, from what the teacher's block before it gives, what the teacher's block gives (FitNets,
           Romero et al., ICLR 2015, one hint per block); only where the network is as wide as the teacher
-  chain   the same, but each block is given what the network's own block before it gives, and the labels are learnt too
   whole   the network learns the labels, and what the teacher makes of the undistorted picture: its pooled features, its
           1001 classes, and our classes as a classifier on the teacher's features tells them (Hinton et al., "Distilling
           the Knowledge in a Neural Network", 2015)
@@ -74,7 +73,7 @@ class Batches(IterableDataset):
         used: deque[tuple[Tensor, Tensor, tuple[Tensor, Tensor]]] = deque()
         while True:
             clean, seen, label = augment.batch(options.batch)
-            if options.stage != "whole":
+            if options.stage == "blocks":
                 yield seen, label, teacher.blocks(seen)
                 continue
             opinion = teacher.opinion(clean, options.teacher_side)
@@ -145,23 +144,16 @@ def match_scales(network: MobileNetV2, targets: list[Tensor]) -> None:
         given = target
 
 
-def block_losses(network: MobileNetV2, seen: Tensor, targets: list[Tensor], chained: bool) -> tuple[Tensor, Tensor]:
-    """
-    Squared error of each block over the variance of what it should give (19 numbers), and what the last block gives.
-    """
+def block_losses(network: MobileNetV2, seen: Tensor, targets: list[Tensor]) -> Tensor:
+    """Squared error of each block over the variance of what it should give: 19 numbers."""
     given = normalised(seen)
     losses = []
     for block, target in zip(network.blocks, targets):
-        if chained:
-            made = block(given)
-            losses.append(F.mse_loss(made, target) / target.var())
-            given = made
-            continue
         count = min(len(target), max(1, PLACES // target[0, 0].numel()))
         made = block(given[:count].contiguous(memory_format=torch.channels_last))
         losses.append(F.mse_loss(made, target[:count]) / target[:count].var())
         given = target
-    return torch.stack(losses), made
+    return torch.stack(losses)
 
 
 @torch.no_grad()
@@ -183,7 +175,7 @@ def evaluate(network: MobileNetV2, pictures: Pictures, side: int) -> dict[str, f
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=["blocks", "chain", "whole"])
+    parser.add_argument("stage", choices=["blocks", "whole"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--teacher", required=True)
     parser.add_argument("--demo", type=Path, required=True, help="crops of the demo scene, from demo-crops.ts")
@@ -212,14 +204,19 @@ def main() -> None:
     pictures = join(pictures, load_demo(options.demo))
     val = load(options.data, "val")
     network = MobileNetV2(options.width, len(LABELS)).to(memory_format=torch.channels_last)
-    if options.start:
-        network.load_state_dict(torch.load(options.start, weights_only=True)["average"])
+    started = torch.load(options.start, weights_only=True) if options.start else {}
+    if started:
+        network.load_state_dict(started["average"])
     average = Average(network, 0.998)
     guide = Guide(network.classifier.in_features)
+    guided_after = GUIDED_AFTER
+    if options.start and options.start.stem == "whole" and "guide" in started:
+        guide.load_state_dict(started["guide"])
+        guided_after = 0
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     # scales and offsets of features have further to go than weights
-    speed = {"blocks": 5.0, "chain": 3.0, "whole": 1.0}[options.stage]
+    speed = {"blocks": 5.0, "whole": 1.0}[options.stage]
     groups = [
         {"params": decayed, "weight_decay": 0.02, "speed": 1.0},
         {"params": others, "weight_decay": 0.0, "speed": speed},
@@ -245,22 +242,20 @@ def main() -> None:
     network.freeze(options.frozen)
     compare, compute = torch.compile(block_losses), torch.compile(network.features)
     begun, begun_at = time.monotonic(), step
-    sums = torch.zeros(2 if options.stage != "whole" else 5)
+    sums = torch.zeros(2 if options.stage == "blocks" else 5)
     for seen, label, target in batches:
         for group in optimizer.param_groups:
             group["lr"] = group["speed"] * rate_at(step, steps, options.rate)
-        if options.stage != "whole":
-            if options.stage == "blocks" and step == 0:
+        if options.stage == "blocks":
+            if step == 0:
                 match_scales(network, target)
-            losses, last = compare(network, seen, target, options.stage == "chain")
+            losses = compare(network, seen, target)
             loss = losses.sum()
-            if options.stage == "chain":
-                loss = loss + F.cross_entropy(network.classifier(last.mean((2, 3))), label)
-            sums += torch.tensor([losses.mean().item(), losses[-1].item()])
+            sums += torch.stack([losses.mean(), losses[-1]]).detach()
         else:
             features = compute(normalised(seen))
             parts = guide.losses(features, network.classifier(features), label, target)
-            heard = 0.5 if step >= GUIDED_AFTER else 0.0
+            heard = 0.5 if step >= guided_after else 0.0
             weights = [1 - heard, heard, 0.5, options.features, 1.0]
             loss = sum(weight * part for weight, part in zip(weights, parts))
             sums += torch.stack(parts).detach()
@@ -274,13 +269,13 @@ def main() -> None:
             rate = (step - begun_at) * options.batch / (time.monotonic() - begun)
             line = {"step": step, "epoch": round(step / an_epoch, 2), "pictures_per_s": round(rate, 1)}
             print(json.dumps({**line, "losses": [round(s / SAVE_EVERY, 4) for s in sums.tolist()]}), flush=True)
-            if options.stage != "whole":
+            if options.stage == "blocks":
                 print("  by block", [round(value, 3) for value in losses.tolist()], flush=True)
             sums.zero_()
             state = {name: part.state_dict() for name, part in parts_of_state.items()}
             torch.save({**state, "average": average.state, "step": step}, checkpoint.with_suffix(".tmp"))
             checkpoint.with_suffix(".tmp").replace(checkpoint)
-        if options.stage != "blocks" and (step % an_epoch == 0 or step == steps):
+        if options.stage == "whole" and (step % an_epoch == 0 or step == steps):
             trained = MobileNetV2(options.width, len(LABELS))
             trained.load_state_dict(average.state)
             print(json.dumps({"val": evaluate(trained, val, options.side)}), flush=True)
