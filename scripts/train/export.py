@@ -104,6 +104,11 @@ def to_onnx(network: MobileNetV2, side: int, divisor: float, metadata: str) -> o
     return model
 
 
+def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of the weights of runs that began with the same ones (Wortsman et al., "Model soups", ICML 2022)."""
+    return {name: sum(state[name].float() for state in states) / len(states) for name in states[0]}
+
+
 @torch.no_grad()
 def logits_of(network: MobileNetV2, pictures: Pictures, side: int) -> Tensor:
     batches = torch.arange(len(pictures)).split(64)
@@ -126,7 +131,9 @@ def write_pictures(folder: Path, pictures: Pictures, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, help="by default random weights, to try the way")
+    parser.add_argument(
+        "--checkpoint", type=Path, nargs="*", default=[], help="of several the mean; by default random weights, to try the way"
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--side", type=int, default=128)
@@ -139,7 +146,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     network = MobileNetV2(options.width, len(LABELS)).eval()
     if options.checkpoint:
-        network.load_state_dict(torch.load(options.checkpoint, weights_only=True)["average"])
+        network.load_state_dict(mean([torch.load(file, weights_only=True)["average"] for file in options.checkpoint]))
     val = load(options.data, "val")
     logits = logits_of(network, val, options.side)
     divisor = temperature(logits, val.label)

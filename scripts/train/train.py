@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from augment import Augment, squashed
 from dataset import LABELS, Pictures, join, load, load_demo
 from network import MobileNetV2
+from quantized import Quantized
 from teacher import Teacher
 
 SAVE_EVERY = 50
@@ -190,6 +191,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--features", type=float, default=4.0, help="weight of the feature loss")
     parser.add_argument("--frozen", type=int, default=0, help="leave the first blocks as they are")
+    parser.add_argument("--quantized", action="store_true", help="train the network as it will compute in int8")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -238,9 +240,16 @@ def main() -> None:
     steps = int(options.epochs * an_epoch)
     print(f"{len(pictures)} pictures, {steps} steps, from {step}", flush=True)
 
+    compute = network.features
+    if options.quantized:
+        quantized = Quantized(network)
+        index = torch.randperm(len(val), generator=torch.Generator().manual_seed(options.seed))[:256]
+        network.eval()
+        quantized.calibrate(normalised(squashed(val, index, options.side)))
+        compute = quantized.features
     network.train()
     network.freeze(options.frozen)
-    compare, compute = torch.compile(block_losses), torch.compile(network.features)
+    compare, compute = torch.compile(block_losses), torch.compile(compute)
     begun, begun_at = time.monotonic(), step
     sums = torch.zeros(2 if options.stage == "blocks" else 5)
     for seen, label, target in batches:

@@ -18,7 +18,7 @@ import { tensorProblem } from './tensor.ts';
 export const DESCRIPTION_KEY = 'lookout';
 
 /** What `model.file: builtin` stands for. */
-export const BUILTIN_MODEL = resolve(import.meta.dirname, '../../models/demo.onnx');
+export const BUILTIN_MODEL = resolve(import.meta.dirname, '../../models/lookout.onnx');
 
 export interface LoadedModel {
   /** Absolute path. */

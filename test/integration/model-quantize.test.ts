@@ -15,12 +15,11 @@ import { readFloatGraph, writeFloatGraph } from '../../src/model/quantize/float-
 import { quantizeModel } from '../../src/model/quantize/quantize.ts';
 import { TinyNet } from '../support/tflite-nets.ts';
 
-const SIDE = 96;
 const folder = mkdtempSync(join(tmpdir(), 'lookout-quantize-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const pictures = (seed: number, scenes: number) =>
-  Array.from({ length: scenes }, (_, scene) => [...samplesOf(seed + scene, SIDE, 12)])
+const pictures = (seed: number, scenes: number, side: number) =>
+  Array.from({ length: scenes }, (_, scene) => [...samplesOf(seed + scene, side, 12)])
     .flat()
     .map(({ pixels }) => pixels);
 
@@ -37,10 +36,11 @@ async function agreement(a: OnnxModel, b: OnnxModel, held: Uint8Array[]): Promis
 test('quantising the float form of the built-in model keeps 97 % of its first answers on held-out pictures', async () => {
   const model = decodeModel(readFileSync(BUILTIN_MODEL));
   const { description } = await loadModel({ file: 'builtin' }, folder);
+  const side = description.input.width;
   const float = writeFloatGraph(dequantized(readFloatGraph(model)));
   const options = { output: 'probabilities', methods: ['minmax', 'mse'] } as const;
-  const { models } = await quantizeModel(float, description.input, pictures(700_000, 8), options);
-  const share = await agreement(float, models.cpu.model, pictures(800_000, 25));
+  const { models } = await quantizeModel(float, description.input, pictures(700_000, 8, side), options);
+  const share = await agreement(float, models.cpu.model, pictures(800_000, 25, side));
   assert.ok(share >= 0.97, `only ${(100 * share).toFixed(1)} %`);
   const { graph } = models.tensorrt.model;
   const zeros = graph.initializer.filter(({ name }) => /_zero(_\d+)?$/.test(name));

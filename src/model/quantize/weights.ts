@@ -52,9 +52,11 @@ export function quantizeWeights(
   const steps = new Float64Array(dims[axis]!);
   for (const [index, value] of data.entries()) {
     const channel = channelOf(index);
-    const size = Math.abs(value);
-    largest[channel] = Math.max(largest[channel]!, size);
-    steps[channel] = commonStep(steps[channel]!, size);
+    largest[channel] = Math.max(largest[channel]!, Math.abs(value));
+  }
+  for (const [index, value] of data.entries()) {
+    const channel = channelOf(index);
+    steps[channel] = commonStep(steps[channel]!, Math.abs(value), largest[channel]! * PRECISION);
   }
   const scales = Float32Array.from(largest, (size, channel) => {
     const step = steps[channel]!;
@@ -67,13 +69,15 @@ export function quantizeWeights(
   return { whole, scales };
 }
 
-/** Remainders smaller than this share come from the precision of float32. */
+/** Remainders smaller than this share of the largest weight come from the precision of float32. */
 const PRECISION = 1e-4;
 
-/** The largest number that both are multiples of (Euclid's algorithm); tiny for numbers that were never whole. */
-function commonStep(a: number, b: number): number {
+/**
+ * The largest number that both are multiples of (Euclid's algorithm); tiny for numbers that were never whole.
+ * @param least what counts as nothing
+ */
+function commonStep(a: number, b: number, least: number): number {
   let [large, small] = a > b ? [a, b] : [b, a];
-  const least = large * PRECISION;
   while (small > least) [large, small] = [small, Math.abs(large - Math.round(large / small) * small)];
   return large;
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { Statistics } from '../../../../src/model/quantize/observe.ts';
 import { asymmetric, chooseRange, symmetric } from '../../../../src/model/quantize/ranges.ts';
 import { quantizeWeights } from '../../../../src/model/quantize/weights.ts';
+import { Random } from '../../../../src/platform/random.ts';
 
 test('the numbers for activations hold zero exactly', () => {
   assert.deepEqual(asymmetric({ min: 0, max: 255 }), { scale: 1, zeroPoint: 0, type: 'uint8' });
@@ -53,4 +54,15 @@ test('each method covers what it promises', () => {
   assert.ok(Math.abs(percentile.max - 2) < 0.02, `a lone outlier is cut off, at ${percentile.max}`);
   assert.ok(chooseRange(statistics(1), 'mse').max < 10, 'so it is for the sake of the others');
   assert.equal(chooseRange(statistics(1e7), 'mse').max, 20.48, 'but not when there are many');
+});
+
+test('weights that were never whole are rounded finely, wherever the largest of a channel stands', () => {
+  const random = new Random(5);
+  const row = Float32Array.from({ length: 64 }, () => 0.01 * random.gaussian());
+  for (const place of [0, 31, 63]) {
+    const data = row.slice();
+    data[place] = 0.05;
+    const { scales } = quantizeWeights(data, [1, 64], 0);
+    assert.ok(Math.abs(scales[0]! - 0.05 / 127) < 1e-8, `scale ${scales[0]}`);
+  }
 });
