@@ -33,15 +33,20 @@ const STILL: Motion = { share: 0, lightSwitch: false, moving: [] };
 const LIGHT_SWITCH: Motion = { share: 0, lightSwitch: true, moving: [] };
 const SAME_LIGHT: Lighting = { gain: 1, offset: 0 };
 
+/** The cells of pictures of one size. */
+interface Raster {
+  format: PictureFormat;
+  grid: LumaGrid;
+  finder: ClusterFinder;
+}
+
 export class MotionDetector {
   readonly #config: MotionConfig;
   readonly #orientation: Orientation;
   readonly #tolerance: Tolerance;
   readonly #lighting = new LightingFit();
-  #grid: LumaGrid | null = null;
-  #clusters: ClusterFinder | null = null;
+  #raster: Raster | null = null;
   #background: Background | null = null;
-  #format: PictureFormat | null = null;
   #frames = 0;
   #startedAt = 0;
   #settledAt = 0;
@@ -58,7 +63,7 @@ export class MotionDetector {
    * @param now milliseconds on the clock that never jumps
    */
   look(memory: PixelMemory, format: PictureFormat, now: number): Motion {
-    const grid = this.#gridFor(format);
+    const { grid, finder } = this.#rasterFor(format);
     const cells = grid.read(memory);
     const elapsed = now - this.#lastAt;
     this.#lastAt = now;
@@ -85,7 +90,7 @@ export class MotionDetector {
     background.learn(cells, light, rate(elapsed / FORGET_MS), rate(elapsed / ACCEPT_MS));
     const { changed, mask } = background;
     if (changed.length < this.#config.min_area * cells.length) return STILL;
-    const clusters = this.#clusters!.find(mask, changed);
+    const clusters = finder.find(mask, changed);
     const moving = toRegions(clusters, grid, this.#orientation, this.#config);
     if (moving.length === 0) return STILL;
     const moved = clusters.reduce((sum, cluster) => sum + cluster.cells, 0);
@@ -100,17 +105,16 @@ export class MotionDetector {
     return strong || changed.length > UNEXPLAINED * mean.length;
   }
 
-  /** The grid for this size of picture; with another size everything is learnt anew. */
-  #gridFor(format: PictureFormat): LumaGrid {
-    const old = this.#format;
+  /** The raster for this size of picture; with another size everything is learnt anew. */
+  #rasterFor(format: PictureFormat): Raster {
+    const old = this.#raster?.format;
     const { width, height, pixels } = format;
-    if (!this.#grid || old?.width !== width || old.height !== height || old.pixels !== pixels) {
-      this.#grid = new LumaGrid(format);
-      this.#clusters = new ClusterFinder(this.#grid);
+    if (!this.#raster || old?.width !== width || old.height !== height || old.pixels !== pixels) {
+      const grid = new LumaGrid(format);
+      this.#raster = { format, grid, finder: new ClusterFinder(grid) };
       this.#background = null;
-      this.#format = format;
     }
-    return this.#grid;
+    return this.#raster;
   }
 }
 
