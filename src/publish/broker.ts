@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
-import { Aedes } from 'aedes';
+import { Aedes, type AedesPublishPacket } from 'aedes';
 import type { Logger } from 'pino';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { Service } from '../types.ts';
@@ -36,11 +36,21 @@ export class EmbeddedBroker implements Service {
   /** @throws LookoutError MQTT_PORT_IN_USE, MQTT_LISTEN_FAILED */
   async start(): Promise<void> {
     const { host, port, log } = this.#options;
+    const retained = new Map<string, AedesPublishPacket['payload']>();
     const broker = await Aedes.createBroker({
       preConnect: (_client, packet, callback) => {
         packet.clean = true;
         callback(null, true);
       },
+      authorizePublish: (_client, { topic, payload, retain }, callback) => {
+        if (topic.startsWith('$SYS/')) return callback(new Error("$SYS/ topics are the broker's own"));
+        if (retain && payload.length > 0) retained.set(topic, payload);
+        else if (retain) retained.delete(topic);
+        callback(null);
+      },
+      // Aedes reads retained values ahead of sending them: one that has changed since was sent as news already.
+      authorizeForward: (_client, packet) =>
+        packet.retain && retained.get(packet.topic) !== packet.payload ? null : packet,
     });
     (broker as EventEmitter).on('error', (error: Error) => log.error(`embedded broker: ${error.message}`));
     const tell = (_client: unknown, error: Error) => log.debug(`embedded broker, a client: ${error.message}`);

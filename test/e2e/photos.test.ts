@@ -68,7 +68,6 @@ for (const version of [4, 5]) {
       for (const label of ['bird', 'cat', 'dog', 'vehicle']) {
         assert.equal(recorder.last(`lookout/dut/album/${label}`), 'OFF');
       }
-      assert.ok(recorder.texts('lookout/dut/album/cat').includes('ON'));
     } finally {
       daemon.child.kill('SIGKILL');
       await recorder.end();
