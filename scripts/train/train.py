@@ -212,7 +212,7 @@ def main() -> None:
     average = Average(network, 0.998)
     guide = Guide(network.classifier.in_features)
     guided_after = GUIDED_AFTER
-    if options.start and options.start.stem == "whole" and "guide" in started:
+    if "guide" in started:
         guide.load_state_dict(started["guide"])
         guided_after = 0
     decayed = [p for p in network.parameters() if p.ndim > 1]
@@ -225,15 +225,16 @@ def main() -> None:
         {"params": guide.parameters(), "weight_decay": 0.02, "speed": 2.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=options.rate, foreach=True)
-    parts_of_state = {"network": network, "guide": guide, "optimizer": optimizer}
+    parts_of_state = {"network": network, "optimizer": optimizer}
+    if options.stage == "whole":
+        parts_of_state["guide"] = guide
     checkpoint = options.out / f"{options.stage}.pt"
     step = 0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
-        network.load_state_dict(saved["network"])
-        guide.load_state_dict(saved["guide"])
+        for name, part in parts_of_state.items():
+            part.load_state_dict(saved[name])
         average.state = saved["average"]
-        optimizer.load_state_dict(saved["optimizer"])
         step = saved["step"]
     batches = DataLoader(Batches(pictures, options, step), batch_size=None, num_workers=1, prefetch_factor=4)
     an_epoch = len(pictures) // options.batch

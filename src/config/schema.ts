@@ -149,8 +149,8 @@ const model = z.strictObject({
 const store = z.strictObject({
   file: path.default('lookout.db').describe('Database, relative to `data_dir`.'),
   snapshots: path.default('snapshots').describe('Folder of the JPEG files, relative to `data_dir`.'),
-  commit_interval: seconds(0.1, 60)
-    .default(20)
+  commit_interval: seconds(0.1, 300)
+    .default(60)
     .describe('Seconds for which detections are gathered before one write. Events are written at once.'),
   log_threshold: fraction.default(0.2).describe('Detections with a lower score are not logged.'),
   annotate: z.boolean().default(false).describe('Draw the box, label and time into saved snapshots.'),

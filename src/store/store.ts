@@ -37,9 +37,9 @@ const BUDGET_MS = 10_000;
 /** Intervals for which detections are gathered, and what is said of it, by how thrifty the store is. */
 const THRIFT: Record<Thrift, { intervals: number; text: string | null }> = {
   0: { intervals: 1, text: null },
-  1: { intervals: 4, text: 'detections are written less often' },
-  2: { intervals: 12, text: 'detections are written much less often' },
-  3: { intervals: 12, text: 'detections and pictures are not kept' },
+  1: { intervals: 2, text: 'detections are written less often' },
+  2: { intervals: 5, text: 'detections are written much less often' },
+  3: { intervals: 5, text: 'detections and pictures are not kept' },
 };
 
 /** Shortest time between two clean-ups because the database is over its limit, in ms. */
