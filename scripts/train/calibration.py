@@ -1,4 +1,7 @@
-"""Temperature: makes scores say how often they are right (Guo et al., "On Calibration of Modern Neural Networks", 2017)."""
+"""
+What is made of logits when training is over: a temperature, so that scores say how often they are right (Guo et al., "On
+Calibration of Modern Neural Networks", 2017), and an offset for a class that is found too seldom.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +13,17 @@ def temperature(logits: Tensor, label: Tensor) -> float:
     candidates = torch.logspace(-3, 3, 601, base=2.0)
     losses = torch.stack([F.cross_entropy(logits / value, label) for value in candidates])
     return candidates[losses.argmin()].item()
+
+
+def offset(logits: Tensor, label: Tensor, favoured: int, cost: float = 0.25) -> float:
+    """
+    What to add to the logits of a class: as much as costs at most so many points of right answers, of all in percent.
+    0 to 2, in steps of 0.05.
+    """
+    shift = torch.zeros(logits.shape[1])
+    shift[favoured] = 0.05
+    right = torch.stack([100 * ((logits + step * shift).argmax(1) == label).float().mean() for step in range(41)])
+    return 0.05 * int((right >= right[0] - cost).nonzero().max())
 
 
 def calibration_error(logits: Tensor, label: Tensor, bins: int = 15) -> float:

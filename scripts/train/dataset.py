@@ -15,6 +15,7 @@ from torch import Tensor
 LABELS = (
     "person", "car", "truck", "bicycle", "motorcycle", "cat", "dog", "bird", "deer", "animal", "nothing",
 )  # fmt: skip
+ANIMAL = LABELS.index("animal")
 NOTHING = LABELS.index("nothing")
 # classes of all that is none of the others, and how many times as often they are drawn
 REST = {"animal": 1.7, "nothing": 1.3}
