@@ -18,7 +18,7 @@ from augment import squashed
 from calibration import calibration_error, offset, temperature
 from dataset import ANIMAL, LABELS, Pictures, load
 from description import description
-from network import InvertedResidual, MobileNetV2, Same
+from network import InvertedResidual, MobileNetV2, Same, mean
 
 
 class Graph:
@@ -102,11 +102,6 @@ def to_onnx(network: MobileNetV2, side: int, divisor: float, metadata: str) -> o
     helper.set_model_props(model, {"lookout": metadata})
     onnx.checker.check_model(model)
     return model
-
-
-def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Mean of the weights of runs that began with the same ones (Wortsman et al., "Model soups", ICML 2022)."""
-    return {name: sum(state[name].float() for state in states) / len(states) for name in states[0]}
 
 
 @torch.no_grad()

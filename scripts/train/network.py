@@ -105,3 +105,8 @@ def multiply_adds(width: float, side: int, classes: int) -> int:
     with torch.no_grad():
         network(torch.zeros(1, 3, side, side))
     return total
+
+
+def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of the weights of runs that began with the same ones (Wortsman et al., "Model soups", ICML 2022)."""
+    return {name: sum(state[name].float() for state in states) / len(states) for name in states[0]}

@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from augment import Augment, squashed
 from dataset import LABELS, Pictures, join, load, load_demo
-from network import MobileNetV2
+from network import MobileNetV2, mean
 from quantized import Quantized
 from teacher import Teacher
 
@@ -182,7 +182,9 @@ def main() -> None:
     parser.add_argument("--demo", type=Path, required=True, help="crops of the demo scene, from demo-crops.ts")
     parser.add_argument("--without", default="", help="leave these sources out of training, comma-separated")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="begin with this checkpoint's weights")
+    parser.add_argument(
+        "--start", type=Path, nargs="*", default=[], help="begin with this checkpoint's weights, or the mean of several"
+    )
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--teacher-side", type=int, default=160)
@@ -206,15 +208,16 @@ def main() -> None:
     pictures = join(pictures, load_demo(options.demo))
     val = load(options.data, "val")
     network = MobileNetV2(options.width, len(LABELS)).to(memory_format=torch.channels_last)
-    started = torch.load(options.start, weights_only=True) if options.start else {}
+    started = [torch.load(file, weights_only=True) for file in options.start]
     if started:
-        network.load_state_dict(started["average"])
+        network.load_state_dict(mean([state["average"] for state in started]))
     average = Average(network, 0.998)
     guide = Guide(network.classifier.in_features)
     guided_after = GUIDED_AFTER
-    if "guide" in started:
-        guide.load_state_dict(started["guide"])
-        guided_after = 0
+    for state in started:
+        if "guide" in state:
+            guide.load_state_dict(state["guide"])
+            guided_after = 0
     decayed = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     # scales and offsets of features have further to go than weights
