@@ -13,7 +13,7 @@ import { type Clock, systemClock } from './platform/clock.ts';
 import { HealthMonitor } from './platform/health.ts';
 import { HeatGovernor } from './platform/heat.ts';
 import { createIdSource } from './platform/id.ts';
-import { tidyAfterStart } from './platform/memory.ts';
+import { keepTidy } from './platform/memory.ts';
 import { PressureGovernor } from './platform/pressure.ts';
 import { notify, Watchdog } from './platform/systemd.ts';
 import { TimeSync } from './platform/time-sync.ts';
@@ -216,7 +216,7 @@ export class Daemon implements Service {
       idle: () => monitor.pending === 0,
     });
     await this.#start('watchdog', watchdog);
-    tidyAfterStart();
+    keepTidy();
     await notify('READY=1', `STATUS=watching ${[...this.#cameras.keys()].join(', ')}`);
   }
 

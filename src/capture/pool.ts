@@ -54,6 +54,7 @@ export class FramePool {
   /** Many events at one time need many buffers: memory must not remember that for ever. */
   #review(shelf: Shelf, bytes: number): void {
     const unneeded = shelf.buffers.splice(0, shelf.fewest);
+    for (const buffer of unneeded) free(buffer);
     this.#freeBytes -= bytes * unneeded.length;
     shelf.acquired = 0;
     shelf.fewest = shelf.buffers.length;
@@ -61,11 +62,18 @@ export class FramePool {
 
   #dropOldest(): void {
     for (const [bytes, { buffers }] of this.#free) {
-      if (buffers.shift()) {
+      const buffer = buffers.shift();
+      if (buffer) {
+        free(buffer);
         this.#freeBytes -= bytes;
         return;
       }
       this.#free.delete(bytes);
     }
   }
+}
+
+/** Gives a buffer's memory back now: the collector would not look for it for a long time. */
+function free(buffer: ArrayBuffer): void {
+  buffer.transfer(0);
 }

@@ -10,7 +10,7 @@ import type { Database } from 'better-sqlite3';
 import type { StoreConfig } from '../config/schema.ts';
 import { messageOf } from '../errors.ts';
 import { systemClock } from '../platform/clock.ts';
-import { tidyAfterStart } from '../platform/memory.ts';
+import { keepTidy } from '../platform/memory.ts';
 import { backUp, backupOf, restore } from './backup.ts';
 import {
   codeOf,
@@ -336,5 +336,5 @@ function bytesWrittenByThread(): number | null {
 
 if (parentPort) {
   serve<WorkerApi>(parentPort, new StoreThread(parentPort, workerData as WorkerOptions));
-  tidyAfterStart();
+  keepTidy();
 }

@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { LookoutError, messageOf } from '../errors.ts';
-import { tidyAfterStart } from '../platform/memory.ts';
+import { keepTidy } from '../platform/memory.ts';
 import type { FromInference, InferenceWorkerData } from './messages.ts';
 import { ModelSession } from './session.ts';
 import { Slots } from './slots.ts';
@@ -31,7 +31,7 @@ function serve(session: ModelSession): void {
     turn = turn.then(() => session.release());
   });
   tell({ type: 'ready', info: session.info });
-  tidyAfterStart();
+  keepTidy();
 }
 
 try {

@@ -1,6 +1,6 @@
 /** The vision thread: connects the pipeline to main and to the inference workers. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { tidyAfterStart } from '../platform/memory.ts';
+import { keepTidy } from '../platform/memory.ts';
 import type { LaneData, ToVision, VisionWorkerData } from './messages.ts';
 import { type Lane, Pipeline } from './pipeline.ts';
 import { Slots } from './slots.ts';
@@ -18,7 +18,7 @@ const pipeline = new Pipeline({
   report: (analysis) => main.postMessage(analysis, [analysis.data]),
 });
 
-tidyAfterStart();
+keepTidy();
 main.on('message', (message: ToVision) => {
   switch (message.type) {
     case 'frame':
