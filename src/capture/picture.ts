@@ -1,4 +1,5 @@
 import sharp from 'sharp';
+import { free } from '../platform/memory.ts';
 import { tell } from '../platform/stages.ts';
 import { type FrameSink, LARGEST_PIXELS, type Picture } from './source.ts';
 
@@ -25,14 +26,10 @@ export async function decodePicture(
   if (info.channels !== 3) throw new Error(`${info.channels} channels instead of 3`);
   const buffer = sink.acquire(data.byteLength);
   new Uint8Array(buffer).set(data);
-  free(data);
+  // A small one may lie in a buffer that others share.
+  if (data.buffer instanceof ArrayBuffer && data.buffer.byteLength === data.byteLength) free(data.buffer);
   return {
     format: { width: info.width, height: info.height, pixels: 'rgb24', colour: 'jpeg' },
     data: buffer,
   };
-}
-
-/** Gives a buffer's memory back now: left to the collector, a few pictures would set it to work again and again. */
-function free({ buffer, byteLength }: Buffer): void {
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }

@@ -1,3 +1,5 @@
+import { free } from '../platform/memory.ts';
+
 /** After so many acquisitions of a size, those of its buffers are let go that were never needed meanwhile. */
 const REVIEW = 256;
 
@@ -71,9 +73,4 @@ export class FramePool {
       this.#free.delete(bytes);
     }
   }
-}
-
-/** Gives a buffer's memory back now: the collector would not look for it for a long time. */
-function free(buffer: ArrayBuffer): void {
-  buffer.transfer(0);
 }
