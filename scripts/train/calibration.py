@@ -26,6 +26,14 @@ def offset(logits: Tensor, label: Tensor, favoured: int, cost: float = 0.25) -> 
     return 0.05 * int((right >= right[0] - cost).nonzero().max())
 
 
+def corrections(logits: Tensor, label: Tensor, favoured: int) -> tuple[float, float]:
+    """The offset of the class that is found too seldom, and then the temperature."""
+    added = offset(logits, label, favoured)
+    shift = torch.zeros(logits.shape[1])
+    shift[favoured] = added
+    return added, temperature(logits + shift, label)
+
+
 def calibration_error(logits: Tensor, label: Tensor, bins: int = 15) -> float:
     """Expected calibration error: the mean distance between score and share of right answers, in bins of the score."""
     score, guess = logits.softmax(1).max(1)

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from augment import squashed
-from calibration import calibration_error, offset, temperature
+from calibration import calibration_error, corrections
 from dataset import ANIMAL, LABELS, Pictures, load
 from description import description
 from network import InvertedResidual, MobileNetV2, Same, mean
@@ -144,11 +144,10 @@ def main() -> None:
         network.load_state_dict(mean([torch.load(file, weights_only=True)["average"] for file in options.checkpoint]))
     val = load(options.data, "val")
     logits = logits_of(network, val, options.side)
-    favour = offset(logits, val.label, ANIMAL)
+    favour, divisor = corrections(logits, val.label, ANIMAL)
     with torch.no_grad():
         network.classifier.bias[ANIMAL] += favour
     logits[:, ANIMAL] += favour
-    divisor = temperature(logits, val.label)
     right = 100 * (logits.argmax(1) == val.label).float().mean().item()
     before, after = (calibration_error(logits / value, val.label) for value in (1.0, divisor))
     print(f"val: {right:.2f} % right, animal + {favour:.2f}, temperature {divisor:.3f}, calibration error {before:.4f} -> {after:.4f}")

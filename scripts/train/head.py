@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from augment import Augment, squashed
-from calibration import calibration_error, offset, temperature
+from calibration import calibration_error, corrections, temperature
 from dataset import ANIMAL, LABELS, Pictures, join, load, load_demo
 from description import description
 from teacher import Teacher
@@ -187,9 +187,8 @@ def main() -> None:
         fitted.append((loss, decay, layer))
     _, decay, layer = min(fitted, key=lambda entry: entry[0])
     with torch.no_grad():
-        favour = offset(layer(val[0]), val[1], ANIMAL)
+        favour, divisor = corrections(layer(val[0]), val[1], ANIMAL)
         layer.bias[ANIMAL] += favour
-        divisor = temperature(layer(val[0]), val[1])
         layer.weight /= divisor
         layer.bias /= divisor
         print(f"decay {decay}, animal + {favour:.2f}, temperature {divisor:.3f}: val {shares(layer(val[0]), val[1])}")
