@@ -6,10 +6,10 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import sharp from 'sharp';
 import { stringify } from 'yaml';
 import { Scene } from '../capture/demo/scene.ts';
 import type { SourceConfig } from '../config/sources.ts';
+import { encodeJpeg, type PictureSize } from '../platform/jpeg.ts';
 import { toRgb } from '../vision/rgb.ts';
 import type { ModelRef, Point } from './types.ts';
 
@@ -79,13 +79,8 @@ async function sourceOf({ point, camera, folder }: Work, fps: number | null): Pr
   return { kind: 'replay', path, ...size, ...pace };
 }
 
-interface Size {
-  width: number;
-  height: number;
-}
-
 /** An uncompressed video of the scene; made when it is first needed. */
-async function rawVideo(folder: string, { width, height }: Size): Promise<string> {
+async function rawVideo(folder: string, { width, height }: PictureSize): Promise<string> {
   const path = join(folder, `scene-${width}x${height}.y4m`);
   if (existsSync(path)) return path;
   const parts: Uint8Array[] = [Buffer.from(`YUV4MPEG2 W${width} H${height} F25:1 C420jpeg\n`)];
@@ -97,7 +92,7 @@ async function rawVideo(folder: string, { width, height }: Size): Promise<string
 }
 
 /** The same pictures as JPEG files. */
-async function jpegFolder(folder: string, { width, height }: Size): Promise<string> {
+async function jpegFolder(folder: string, { width, height }: PictureSize): Promise<string> {
   const path = join(folder, `scene-${width}x${height}`);
   if (existsSync(path)) return path;
   const unfinished = `${path}.${process.pid}`;
@@ -105,16 +100,13 @@ async function jpegFolder(folder: string, { width, height }: Size): Promise<stri
   let number = 0;
   for (const picture of pictures({ width, height })) {
     const { data } = toRgb(picture, { width, height, pixels: 'i420', colour: 'bt601' }, UPRIGHT);
-    const raw = { width, height, channels: 3 } as const;
-    await sharp(data, { raw })
-      .jpeg({ quality: 85 })
-      .toFile(join(unfinished, `${number++}.jpg`));
+    await writeFile(join(unfinished, `${number++}.jpg`), await encodeJpeg(data, { width, height }, 85));
   }
   await rename(unfinished, path);
   return path;
 }
 
-function* pictures({ width, height }: Size): Generator<Uint8Array> {
+function* pictures({ width, height }: PictureSize): Generator<Uint8Array> {
   const scene = new Scene(width, height, 1);
   const count = Math.max(FEWEST_PICTURES, Math.min(MOST_PICTURES, Math.floor(MOST_BYTES / scene.bytes)));
   for (let index = 0; index < count; index++) {

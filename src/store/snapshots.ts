@@ -1,6 +1,7 @@
 /** Pictures of events as JPEG files; paths.ts says where. */
 import { mkdir, open, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
+import { free } from '../platform/memory.ts';
 import { toRgb } from '../vision/rgb.ts';
 import { annotate } from './annotate.ts';
 import { codeOf, unwritable } from './connection.ts';
@@ -69,14 +70,11 @@ export class Snapshots {
     if (this.#annotated && request.annotation) {
       annotate(picture, request.annotation, localTime(request.capturedAt));
     }
-    const { data, width, height } = picture;
-    const sharp = await encoder();
-    const jpeg = await sharp(data, { raw: { width, height, channels: 3 } })
-      .jpeg({ quality: this.#quality })
-      .toBuffer();
-    // Freed now: the garbage collector would let a megabyte a picture pile up first.
-    data.buffer.transfer(0);
-    return new Uint8Array(jpeg);
+    // Loaded for the first picture, which many a camera never has.
+    const { encodeJpeg } = await import('../platform/jpeg.ts');
+    const jpeg = await encodeJpeg(picture.data, picture, this.#quality);
+    free(picture.data.buffer);
+    return jpeg;
   }
 
   /** Writes a file so that it is there whole or not at all, also after a power cut. */
@@ -186,15 +184,6 @@ export class Snapshots {
     this.#bytes = files.reduce((sum, file) => sum + file.bytes, 0);
     return files;
   }
-}
-
-/** Loaded for the first picture: 12 MB that a camera which sees nothing need not take. */
-async function encoder(): Promise<typeof import('sharp').default> {
-  const { default: sharp } = await import('sharp');
-  // One picture at a time: a second thread and a cache would cost memory and gain nothing.
-  sharp.concurrency(1);
-  sharp.cache(false);
-  return sharp;
 }
 
 async function size(file: string): Promise<number> {

@@ -13,7 +13,7 @@ import { folder } from '../support/store.ts';
 const MUTATIONS = 600;
 const SIZE = 96;
 
-const sink = { acquire: (bytes: number) => new ArrayBuffer(bytes) };
+const sink = { acquire: (bytes: number) => new ArrayBuffer(bytes), release: () => {} };
 
 /** Pictures as cameras and people have them: what their decoders do differs. */
 async function originals(): Promise<Buffer[]> {

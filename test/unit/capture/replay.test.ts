@@ -68,6 +68,25 @@ test('pictures are fitted into the size with their proportions kept, grey and tr
   );
 });
 
+test('frames that a camera has saved look the same as after the way of other pictures', async (t) => {
+  const folder = await temporaryFolder(t);
+  const noise = { type: 'gaussian', mean: 128, sigma: 20 } as const;
+  const picture = sharp({ create: { width: 64, height: 48, channels: 3, noise, background: '#000' } }).blur(
+    4,
+  );
+  await picture.jpeg().toFile(join(folder, '1.jpg'));
+  await sharp(join(folder, '1.jpg'))
+    .withMetadata({ orientation: 1 })
+    .jpeg({ quality: 100 })
+    .toFile(join(folder, '2.jpg'));
+  const sink = new FakeSink();
+  await (await replay(folder)).run(sink, signal);
+  const [saved, other] = sink.pictures.map(({ data }) => new Uint8Array(data));
+  assert.deepEqual(sink.pictures[0]?.format, { width: 64, height: 48, pixels: 'rgb24', colour: 'jpeg' });
+  assert.deepEqual(sink.pictures[1]?.format, sink.pictures[0]?.format);
+  assert.ok(saved && other && saved.every((value, i) => Math.abs(value - other[i]!) <= 8));
+});
+
 test('a damaged picture is counted and passed over', async (t) => {
   const folder = await folderOf(t, ['1.png', '2.png', '3.png']);
   const whole = await sharp({ create: { width: 300, height: 300, channels: 3, background: '#123456' } })
