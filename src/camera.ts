@@ -15,6 +15,7 @@ import { type CameraModels, Decider } from './decide/decider.ts';
 import { Pictures } from './pictures.ts';
 import type { Clock } from './platform/clock.ts';
 import { logEvent } from './platform/logger.ts';
+import { free } from './platform/memory.ts';
 import { tell, tellAnalysis } from './platform/stages.ts';
 import { labelsOf, type PreparedCamera } from './prepared.ts';
 import type { Command } from './publish/commands.ts';
@@ -154,6 +155,7 @@ export class Camera implements Service {
   onAnalysis(analysis: Analysis, frame: Frame): void {
     const began = performance.now();
     const { detections, changes, best } = this.#decider.observe(analysis);
+    for (const { probabilities } of analysis.scores) free(probabilities.buffer);
     const timeUncertain = !this.#parts.timeKnown();
     if (detections.length > 0) {
       this.#parts.store.recordDetections(detections.map((detection) => ({ ...detection, timeUncertain })));

@@ -51,12 +51,12 @@ export interface Region {
 /** Why a frame was analysed, or why it was not. */
 export type Gate = 'always' | 'motion' | 'interval' | 'event' | 'still' | 'light-switch' | 'off';
 
-/** What a model said about one region: one probability per label of the model, summing to about 1. */
+/** What a model said about one region: one probability per label of the model, summing to about 1, until they are freed. */
 export interface Scores {
   region: Region;
   /** Key of the model. */
   model: string;
-  probabilities: Float32Array;
+  probabilities: Float32Array<ArrayBuffer>;
 }
 
 /** Milliseconds spent on one frame in each stage of the vision threads. */

@@ -1,6 +1,7 @@
 /** The vision thread: connects the pipeline to main and to the inference workers. */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { keepTidy } from '../platform/memory.ts';
+import type { Scores } from '../types.ts';
 import type { LaneData, ToVision, VisionWorkerData } from './messages.ts';
 import { type Lane, Pipeline } from './pipeline.ts';
 import { Slots } from './slots.ts';
@@ -15,7 +16,7 @@ const pipeline = new Pipeline({
   cameras,
   lanes: lanes.map(connect),
   uses,
-  report: (analysis) => main.postMessage(analysis, [analysis.data]),
+  report: (analysis) => main.postMessage(analysis, [analysis.data, ...analysis.scores.map(bufferOf)]),
 });
 
 keepTidy();
@@ -70,6 +71,10 @@ function connect({ key, model, slots, ports: sessions }: LaneData): Lane {
     });
   }
   return lane;
+}
+
+function bufferOf({ probabilities }: Scores): ArrayBuffer {
+  return probabilities.buffer;
 }
 
 function endWhenIdle(): void {
