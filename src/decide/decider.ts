@@ -140,8 +140,9 @@ export class Decider {
       const watched = this.#zone(zone);
       if (watched.model.key !== model) continue;
       watched.model.compiled.score(probabilities, watched.scores);
-      for (const [i, raw] of watched.scores.entries()) {
-        const score = roundScore(raw);
+      // Without an iterator, which would make garbage for each of a thousand names.
+      for (let i = 0; i < watched.scores.length; i++) {
+        const score = roundScore(watched.scores[i]!);
         if (score < this.#options.logThreshold) continue;
         const label = watched.model.compiled.names[i]!;
         const { name } = watched.model;
