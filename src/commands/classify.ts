@@ -51,7 +51,7 @@ async function classify(files: string[], options: Options): Promise<void> {
   const chosen = await chooseModel(settings, { dataDir: config.data_dir });
   if (chosen.note?.problem) process.stderr.write(`${chosen.note.text}\n`);
   const model = await loadModel({ ...settings, file: chosen.file }, baseDir);
-  const classifier = await Classifier.open(model, settings);
+  const classifier = Classifier.open(model, settings);
   let failed = 0;
   try {
     for (const file of files) {
@@ -64,7 +64,7 @@ async function classify(files: string[], options: Options): Promise<void> {
           .raw()
           .toBuffer({ resolveWithObject: true });
         const format = { width: info.width, height: info.height, pixels: 'rgb24', colour: 'jpeg' } as const;
-        const top = await classifier.classify({ format, data: new Uint8Array(data) }, options.top);
+        const top = classifier.classify({ format, data: new Uint8Array(data) }, options.top);
         process.stdout.write(options.json ? `${JSON.stringify({ file, top })}\n` : table(file, top));
       } catch (error) {
         failed++;
@@ -72,7 +72,7 @@ async function classify(files: string[], options: Options): Promise<void> {
       }
     }
   } finally {
-    await classifier.close();
+    classifier.close();
   }
   if (failed > 0) {
     throw new LookoutError('IMAGE_UNREADABLE', `${failed} of ${files.length} pictures could not be read`);

@@ -19,9 +19,9 @@ export const checkModels: Check = async ({ loaded, prepared }) => {
 async function run(check: string, { file, description, config, note }: PreparedModel): Promise<Finding> {
   let session: ModelSession | undefined;
   try {
-    session = await ModelSession.open(file, description, config);
+    session = ModelSession.open(file, description, config);
     const { provider, passedOver } = session.info;
-    const milliseconds = await time(session, description);
+    const milliseconds = time(session, description);
     const text = `${description.name}, ${description.labels.length} labels, on ${provider}: ${milliseconds.toFixed(1)} ms`;
     const preferred = passedOver.filter((other) => other.provider !== 'cpu');
     const passed = preferred.map((other) => `${other.provider}: ${other.reason}`).join('; ');
@@ -31,18 +31,18 @@ async function run(check: string, { file, description, config, note }: PreparedM
   } catch (error) {
     return failed(check, error, 'See docs/models.md.');
   } finally {
-    await session?.release();
+    session?.release();
   }
 }
 
 /** Milliseconds of the fastest of some inferences. */
-async function time(session: ModelSession, { input, labels }: PreparedModel['description']): Promise<number> {
+function time(session: ModelSession, { input, labels }: PreparedModel['description']): number {
   const bytes = input.width * input.height * 3 * (input.type === 'float32' ? 4 : 1);
   const infer = session.bind(new Uint8Array(bytes), new Float32Array(labels.length));
   let fastest = Number.POSITIVE_INFINITY;
   for (let run = 0; run < RUNS; run++) {
     const start = performance.now();
-    await infer();
+    infer();
     fastest = Math.min(fastest, performance.now() - start);
   }
   return fastest;

@@ -10,9 +10,9 @@ export async function workingProviders(model: ModelRef): Promise<Provider[]> {
   const working: Provider[] = [];
   for (const provider of PROVIDERS) {
     const providers: Provider[] = provider === 'cpu' ? ['cpu'] : [provider, 'cpu'];
-    const session = await ModelSession.open(file, description, { providers, threads: 1, spinning: false });
+    const session = ModelSession.open(file, description, { providers, threads: 1, spinning: false });
     if (session.info.provider === provider) working.push(provider);
-    await session.release();
+    session.release();
   }
   return working;
 }

@@ -15,7 +15,7 @@ export class Classifier {
   readonly #memory = new PixelMemory();
   readonly #resizer: Resizer;
   readonly #input: Uint8Array;
-  readonly #infer: () => Promise<Float32Array>;
+  readonly #infer: () => Float32Array;
 
   private constructor(session: ModelSession, { input, output, labels }: LoadedModel['description']) {
     const scores = new Float32Array(labels.length);
@@ -24,38 +24,38 @@ export class Classifier {
     this.#resizer = new Resizer(this.#memory, input);
     this.#input = new Uint8Array(outputBytes(input));
     const run = session.bind(this.#input, scores);
-    this.#infer = async () => {
-      await run();
+    this.#infer = () => {
+      run();
       return toProbabilities(scores, output.kind);
     };
   }
 
   /** @throws LookoutError MODEL_* as ModelSession.open does */
-  static async open(
+  static open(
     { file, description }: Pick<LoadedModel, 'file' | 'description'>,
     config: SessionConfig,
-  ): Promise<Classifier> {
-    return new Classifier(await ModelSession.open(file, description, config), description);
+  ): Classifier {
+    return new Classifier(ModelSession.open(file, description, config), description);
   }
 
   /**
-   * The `top` most probable labels of a whole picture, squashed to the model's size; the best first. One at a time.
+   * The `top` most probable labels of a whole picture, squashed to the model's size; the best first.
    */
-  async classify(
+  classify(
     picture: { format: PictureFormat; data: Uint8Array },
     top: number,
-  ): Promise<{ label: string; score: number }[]> {
+  ): { label: string; score: number }[] {
     const { format, data } = picture;
     this.#memory.bytes(data.length).set(data);
     this.#resizer.resize(format, WHOLE, UPRIGHT, this.#input);
-    const probabilities = await this.#infer();
+    const probabilities = this.#infer();
     return this.#labels
       .map((label, index) => ({ label, score: probabilities[index]! }))
       .sort((a, b) => b.score - a.score)
       .slice(0, top);
   }
 
-  async close(): Promise<void> {
-    await this.#session.release();
+  close(): void {
+    this.#session.release();
   }
 }

@@ -18,24 +18,19 @@ function tell(message: FromInference): void {
 
 function serve(session: ModelSession): void {
   const runs = slots.inputs.map((input, slot) => session.bind(input, slots.outputs[slot]!));
-  let turn = Promise.resolve();
   port.on('message', (slot: number) => {
-    turn = turn.then(async () => {
-      const began = performance.now();
-      await runs[slot]!();
-      slots.times[slot] = performance.now() - began;
-      port.postMessage(slot);
-    });
+    const began = performance.now();
+    runs[slot]!();
+    slots.times[slot] = performance.now() - began;
+    port.postMessage(slot);
   });
-  port.on('close', () => {
-    turn = turn.then(() => session.release());
-  });
+  port.on('close', () => session.release());
   tell({ type: 'ready', info: session.info });
   keepTidy();
 }
 
 try {
-  serve(await ModelSession.open(file, description, config));
+  serve(ModelSession.open(file, description, config));
 } catch (error) {
   const { code, hint } =
     error instanceof LookoutError ? error : { code: 'INTERNAL' as const, hint: undefined };

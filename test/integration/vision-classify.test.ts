@@ -22,7 +22,7 @@ test('a real model gives every photo the label that its publisher’s own runtim
   skip,
 }, async () => {
   const model = await loadModel({ file: shared(MODEL) }, '/');
-  const classifier = await Classifier.open(model, { providers: ['cpu'], threads: 1, spinning: false });
+  const classifier = Classifier.open(model, { providers: ['cpu'], threads: 1, spinning: false });
   try {
     for (const [file, expected] of expectedLabels()) {
       const { data, info } = await sharp(shared(`data/photos/${file}`))
@@ -30,10 +30,10 @@ test('a real model gives every photo the label that its publisher’s own runtim
         .raw()
         .toBuffer({ resolveWithObject: true });
       const format = { width: info.width, height: info.height, pixels: 'rgb24', colour: 'jpeg' } as const;
-      const [best] = await classifier.classify({ format, data }, 1);
+      const [best] = classifier.classify({ format, data }, 1);
       assert.equal(best?.label, expected, file);
     }
   } finally {
-    await classifier.close();
+    classifier.close();
   }
 });

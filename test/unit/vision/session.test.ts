@@ -7,26 +7,26 @@ import { colourModel } from './colour-model.ts';
 
 const CPU: SessionConfig = { providers: ['cpu'], threads: 1, spinning: false };
 
-test('a session reads and writes buffers that other threads share', async () => {
+test('a session reads and writes buffers that other threads share', () => {
   const { file, description, remove } = colourModel();
-  const session = await ModelSession.open(file, description, CPU);
+  const session = ModelSession.open(file, description, CPU);
   const shared = new SharedArrayBuffer(1024 + 16 * 16 * 3);
   const input = new Uint8Array(shared, 1024);
   const output = new Float32Array(shared, 64, 3);
   const run = session.bind(input, output);
   for (const strongest of [0, 1, 2]) {
     for (let index = 0; index < input.length; index++) input[index] = index % 3 === strongest ? 200 : 0;
-    await run();
+    run();
     assert.ok(output[strongest]! > 0.75, `${output}`);
     assert.ok(Math.abs(output.reduce((a, b) => a + b) - 1) < 1e-5);
   }
-  await session.release();
+  session.release();
   remove();
 });
 
-test('providers that are absent are passed over with the reason, and the next one runs', async () => {
+test('providers that are absent are passed over with the reason, and the next one runs', () => {
   const { file, description, remove } = colourModel();
-  const session = await ModelSession.open(file, description, {
+  const session = ModelSession.open(file, description, {
     ...CPU,
     providers: ['tensorrt', 'cuda', 'cpu'],
   });
@@ -36,53 +36,53 @@ test('providers that are absent are passed over with the reason, and the next on
     ['tensorrt', 'cuda'],
   );
   for (const { reason } of session.info.passedOver) assert.notEqual(reason, '');
-  await session.release();
+  session.release();
   remove();
 });
 
-test('without any working provider the error names each and why', async () => {
+test('without any working provider the error names each and why', () => {
   const { file, description, remove } = colourModel();
-  await assert.rejects(ModelSession.open(file, description, { ...CPU, providers: ['tensorrt'] }), {
+  assert.throws(() => ModelSession.open(file, description, { ...CPU, providers: ['tensorrt'] }), {
     code: 'MODEL_PROVIDER_MISSING',
     message: /^model\.providers: none works here \(tensorrt: .+\)$/,
   });
   remove();
 });
 
-test('half of the cores run a model unless a number is given', async () => {
+test('half of the cores run a model unless a number is given', () => {
   const { file, description, remove } = colourModel();
-  const session = await ModelSession.open(file, description, { ...CPU, threads: 0 });
+  const session = ModelSession.open(file, description, { ...CPU, threads: 0 });
   assert.ok(session.info.threads >= 1);
-  await session.release();
-  const two = await ModelSession.open(file, description, { ...CPU, threads: 2 });
+  session.release();
+  const two = ModelSession.open(file, description, { ...CPU, threads: 2 });
   assert.equal(two.info.threads, 2);
-  await two.release();
+  two.release();
   remove();
 });
 
-test('a description that contradicts the model is refused with what was expected and found', async () => {
+test('a description that contradicts the model is refused with what was expected and found', () => {
   const { file, description, remove } = colourModel();
   const wider = { ...description, input: { ...description.input, width: 32 } };
-  await assert.rejects(ModelSession.open(file, wider, CPU), {
+  assert.throws(() => ModelSession.open(file, wider, CPU), {
     code: 'MODEL_INPUT_UNSUPPORTED',
     message: 'model: expected the input image uint8 1×16×32×3, found image uint8 1×16×16×3',
   });
   const floats = { ...description, input: { ...description.input, type: 'float32' as const } };
-  await assert.rejects(ModelSession.open(file, floats, CPU), { code: 'MODEL_INPUT_UNSUPPORTED' });
+  assert.throws(() => ModelSession.open(file, floats, CPU), { code: 'MODEL_INPUT_UNSUPPORTED' });
   const fewer = { ...description, labels: ['red', 'green'] };
-  await assert.rejects(ModelSession.open(file, fewer, CPU), {
+  assert.throws(() => ModelSession.open(file, fewer, CPU), {
     code: 'MODEL_OUTPUT_UNSUPPORTED',
     message: /with one number for each of 2 labels, found probabilities float32 1×3$/,
   });
   const other = { ...description, output: { ...description.output, name: 'scores' } };
-  await assert.rejects(ModelSession.open(file, other, CPU), { code: 'MODEL_OUTPUT_UNSUPPORTED' });
+  assert.throws(() => ModelSession.open(file, other, CPU), { code: 'MODEL_OUTPUT_UNSUPPORTED' });
   remove();
 });
 
-test('a file that ONNX Runtime does not accept is refused by name', async () => {
+test('a file that ONNX Runtime does not accept is refused by name', () => {
   const { file, description, remove } = colourModel();
   writeFileSync(file, 'not a model');
-  await assert.rejects(ModelSession.open(file, description, CPU), { code: 'MODEL_UNUSABLE' });
+  assert.throws(() => ModelSession.open(file, description, CPU), { code: 'MODEL_UNUSABLE' });
   remove();
 });
 
