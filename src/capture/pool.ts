@@ -7,6 +7,8 @@ const REVIEW = 256;
 interface Shelf {
   buffers: ArrayBuffer[];
   acquired: number;
+  /** Number of the last release. */
+  used: number;
   /** The fewest that lay here since the last review: so many were not needed. */
   fewest: number;
 }
@@ -16,10 +18,11 @@ interface Shelf {
  * them, the vision thread gets them by transfer, and whoever is last gives them back.
  */
 export class FramePool {
-  /** By size in bytes. Sizes used least lately come first. */
+  /** By size in bytes. */
   readonly #free = new Map<number, Shelf>();
   readonly #maxFreeBytes: number;
   #freeBytes = 0;
+  #releases = 0;
 
   /** @param maxFreeBytes most memory that waits for reuse; buffers in use do not count */
   constructor(maxFreeBytes = 32 * 2 ** 20) {
@@ -44,11 +47,14 @@ export class FramePool {
   release(buffer: ArrayBuffer): void {
     const bytes = buffer.byteLength;
     if (bytes === 0 || buffer.resizable || bytes > this.#maxFreeBytes) return;
-    const shelf = this.#free.get(bytes) ?? { buffers: [], acquired: 0, fewest: 0 };
+    let shelf = this.#free.get(bytes);
+    if (!shelf) {
+      shelf = { buffers: [], acquired: 0, used: 0, fewest: 0 };
+      this.#free.set(bytes, shelf);
+    }
     if (shelf.buffers.includes(buffer)) return;
-    this.#free.delete(bytes);
-    this.#free.set(bytes, shelf);
     shelf.buffers.push(buffer);
+    shelf.used = this.#releases++;
     this.#freeBytes += bytes;
     while (this.#freeBytes > this.#maxFreeBytes) this.#dropOldest();
   }
@@ -62,15 +68,15 @@ export class FramePool {
     shelf.fewest = shelf.buffers.length;
   }
 
+  /** Lets go of a buffer whose size was used least lately. */
   #dropOldest(): void {
-    for (const [bytes, { buffers }] of this.#free) {
-      const buffer = buffers.shift();
-      if (buffer) {
-        free(buffer);
-        this.#freeBytes -= bytes;
-        return;
-      }
-      this.#free.delete(bytes);
-    }
+    const [[bytes, { buffers }]] = [...this.#free].sort(([, a], [, b]) => a.used - b.used) as [
+      [number, Shelf],
+    ];
+    const buffer = buffers.shift();
+    if (buffer) {
+      free(buffer);
+      this.#freeBytes -= bytes;
+    } else this.#free.delete(bytes);
   }
 }

@@ -49,7 +49,7 @@ class OpenLane {
   readonly resizer: Resizer;
   readonly free: number[];
   /** What the model works on, by slot. */
-  readonly running = new Map<number, { job: Job; region: Region }>();
+  readonly running: ({ job: Job; region: Region } | null)[] = [];
   /** Regions that it has not answered for yet. */
   owed = 0;
   retired = false;
@@ -144,10 +144,10 @@ export class Pipeline {
   /** Takes a model's answer in one of its slots. */
   answered(lane: Lane, slot: number): void {
     const open = this.#open.get(lane)!;
-    const { job, region } = open.running.get(slot)!;
+    const { job, region } = open.running[slot]!;
     const { key, slots, model } = lane;
     const probabilities = toProbabilities(slots.outputs[slot]!, model.output.kind);
-    open.running.delete(slot);
+    open.running[slot] = null;
     job.analysis.scores.push({ region, model: key, probabilities });
     job.analysis.times.inference += slots.times[slot]!;
     open.free.push(slot);
@@ -201,7 +201,7 @@ export class Pipeline {
     const began = performance.now();
     const { region, to } = job.regions[job.started++]!;
     const slot = to.free.pop()!;
-    to.running.set(slot, { job, region });
+    to.running[slot] = { job, region };
     const input = to.lane.slots.inputs[slot]!;
     to.resizer.resize(job.frame.format, region.box, job.watch.orientation, input);
     job.analysis.times.resize += performance.now() - began;

@@ -1,37 +1,49 @@
 import type { Frame } from '../types.ts';
 
+/** A camera's place in the queue. */
+interface Place {
+  /** Its latest frame, while it waits. */
+  frame: Frame | null;
+  /** Called when the frame waits no more. */
+  onConsumed: (() => void)[];
+}
+
 /**
  * Decides which frame is analysed next: of each camera only the latest waits, cameras take turns, and no more than
  * `credits` frames are under way at once.
  */
 export class Scheduler {
-  readonly #waiting = new Map<string, Frame | null>();
-  readonly #consumed = new Map<string, (() => void)[]>();
+  readonly #places = new Map<string, Place>();
+  /** Whoever was served last stands last. */
+  readonly #queue: Place[] = [];
   #credits: number;
 
-  constructor(cameras: Iterable<string>, credits: number) {
-    for (const camera of cameras) this.#waiting.set(camera, null);
+  constructor(credits: number) {
     this.#credits = credits;
   }
 
   /** Lets a frame wait; returns the older one that it replaces. */
   offer(frame: Frame): Frame | null {
-    const replaced = this.#waiting.get(frame.camera) ?? null;
-    this.#waiting.set(frame.camera, frame);
+    let place = this.#places.get(frame.camera);
+    if (!place) {
+      place = { frame: null, onConsumed: [] };
+      this.#places.set(frame.camera, place);
+      this.#queue.push(place);
+    }
+    const replaced = place.frame;
+    place.frame = frame;
     return replaced;
   }
 
   /** The frame whose turn it is, which is under way from now on; null if none waits or all credits are used. */
   take(): Frame | null {
     if (this.#credits <= 0) return null;
-    for (const [camera, frame] of this.#waiting) {
-      if (!frame) continue;
+    for (const [index, place] of this.#queue.entries()) {
+      if (!place.frame) continue;
       this.#credits--;
-      // Back to the end of the queue.
-      this.#waiting.delete(camera);
-      this.#waiting.set(camera, null);
-      this.#settle(camera);
-      return frame;
+      this.#queue.splice(index, 1);
+      this.#queue.push(place);
+      return empty(place);
     }
     return null;
   }
@@ -48,26 +60,21 @@ export class Scheduler {
 
   /** Resolves when a new frame of the camera would replace none. */
   consumed(camera: string): Promise<void> {
-    if (!this.#waiting.get(camera)) return Promise.resolve();
-    return new Promise((resolve) => {
-      const waiters = this.#consumed.get(camera) ?? [];
-      this.#consumed.set(camera, [...waiters, resolve]);
-    });
+    const place = this.#places.get(camera);
+    if (!place?.frame) return Promise.resolve();
+    return new Promise((resolve) => place.onConsumed.push(resolve));
   }
 
   /** Takes away all frames that wait. */
   clear(): Frame[] {
-    const frames = [...this.#waiting.values()].filter((frame) => frame !== null);
-    for (const camera of this.#waiting.keys()) {
-      this.#waiting.set(camera, null);
-      this.#settle(camera);
-    }
-    return frames;
+    return this.#queue.map(empty).filter((frame) => frame !== null);
   }
+}
 
-  #settle(camera: string): void {
-    const waiters = this.#consumed.get(camera) ?? [];
-    this.#consumed.delete(camera);
-    for (const resolve of waiters) resolve();
-  }
+function empty(place: Place): Frame | null {
+  const { frame, onConsumed } = place;
+  place.frame = null;
+  place.onConsumed = [];
+  for (const resolve of onConsumed) resolve();
+  return frame;
 }

@@ -61,11 +61,11 @@ export class Vision implements Service {
   /** What each camera is to be watched for, as commands have changed it: replaced threads start from here. */
   readonly #watched: Record<string, WatchedCamera>;
   readonly #open = new Map<string, Region[]>();
-  readonly #underWay = new Map<number, Frame>();
+  /** Frames in the threads by their id; ids are used again, for a table that grows and shrinks makes garbage. */
+  readonly #underWay: (Frame | null)[] = [];
   /** Share of the frames to analyse, and by camera what it has coming: 1 is a frame. */
   #share = 1;
   readonly #credit = new Map<string, number>();
-  #nextId = 0;
   #models: Models;
   #infos: ReadonlyMap<string, SessionInfo> | null = null;
   #threads: Threads | null = null;
@@ -81,7 +81,7 @@ export class Vision implements Service {
 
   constructor(options: VisionOptions) {
     this.#options = options;
-    this.#scheduler = new Scheduler(Object.keys(options.cameras), underWay(options.models));
+    this.#scheduler = new Scheduler(underWay(options.models));
     this.#watched = { ...options.cameras };
     this.#models = { models: options.models, uses: options.uses };
     this.#liveness = new Liveness(options.clock, (silentMs) => this.#onHang(silentMs));
@@ -202,17 +202,18 @@ export class Vision implements Service {
   #send(): void {
     if (!this.#running) return;
     for (let frame = this.#scheduler.take(); frame; frame = this.#scheduler.take()) {
-      const id = this.#nextId++;
+      const unused = this.#underWay.indexOf(null);
+      const id = unused < 0 ? this.#underWay.length : unused;
       const { camera, format, monotonic, data } = frame;
-      this.#underWay.set(id, frame);
+      this.#underWay[id] = frame;
       this.#liveness.sent();
       this.#threads!.post({ type: 'frame', id, camera, format, monotonic, data }, [data]);
     }
   }
 
   #onAnalysis({ id, gate, motion, scores, times, data }: FromVision): void {
-    const frame = this.#underWay.get(id)!;
-    this.#underWay.delete(id);
+    const frame = this.#underWay[id]!;
+    this.#underWay[id] = null;
     this.#scheduler.done();
     this.#liveness.answered(times.motion + times.resize + times.inference);
     this.#retryMs = FIRST_RETRY_MS;
@@ -247,11 +248,11 @@ export class Vision implements Service {
   #onEnded(error: unknown): void {
     this.#running = false;
     this.#liveness.stop();
-    for (const frame of this.#underWay.values()) {
+    for (const frame of this.#underWay.splice(0)) {
+      if (!frame) continue;
       this.#scheduler.done();
       this.#drop(frame);
     }
-    this.#underWay.clear();
     if (this.#stopping || !this.#infos) return;
     const { log, clock } = this.#options;
     log.error({ err: error }, `vision threads failed, starting anew in ${this.#retryMs} ms`);
