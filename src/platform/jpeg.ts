@@ -3,6 +3,7 @@
  * more; pictures that must be scaled, turned or brought to another colour space are for capture/picture.ts.
  */
 import turbo from '@julusian/jpeg-turbo';
+import { free } from './memory.ts';
 
 const START = 0xffd8;
 const BASELINE = [0xffc0, 0xffc1];
@@ -55,6 +56,11 @@ export async function encodeJpeg(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const pixels = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const options = { width, height, quality, format: turbo.FORMAT_RGB, subsampling: turbo.SAMP_420 };
-  const room = Buffer.allocUnsafeSlow(turbo.bufferSize(options));
-  return new Uint8Array(await turbo.compress(pixels, room, options));
+  // As large as the worst case needs, which is larger than the pixels.
+  const room = new ArrayBuffer(turbo.bufferSize(options));
+  try {
+    return new Uint8Array(await turbo.compress(pixels, Buffer.from(room), options));
+  } finally {
+    free(room);
+  }
 }
