@@ -109,8 +109,9 @@ stage() {
       const wanted = /^node_modules\/(@[^/]+\/)?[^/]+$/.test(path) && !path.startsWith("node_modules/node-linux-");
       if (wanted && !dev && require("node:fs").existsSync(path)) console.log(path);
     }' |
-    tar --create --exclude='node_modules/better-sqlite3/deps' --exclude='prebuilds/darwin-*' \
-      --exclude='prebuilds/win32-*' --exclude='prebuilds/linuxmusl-*' --exclude="prebuilds/linux-$other.node" \
+    tar --create --exclude='node_modules/better-sqlite3/deps' --exclude='prebuilds/*darwin-*' \
+      --exclude='prebuilds/*win32-*' --exclude='prebuilds/*musl*' --exclude="prebuilds/*linux-$other*" \
+      --exclude='prebuilds/*linux-arm' \
       --exclude='napi-v*/darwin' --exclude='napi-v*/win32' --exclude="napi-v*/linux/$other" --files-from=-) |
     tar --extract --no-same-owner --directory="$target"
   chmod -R u=rwX,go=rX "$target"
