@@ -3,9 +3,8 @@
  * (inside of the system, where nothing can end the thread), `throw` or `die`, once; `hang always` for ever.
  */
 import { openSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { isMainThread, workerData } from 'node:worker_threads';
-import type { InferenceSession } from 'onnxruntime-node';
+import type { Binding } from 'onnxruntime-node/dist/binding.js';
 
 const file = process.env.FAULTY_INFERENCE ?? '';
 
@@ -20,16 +19,15 @@ function fault(): string {
 }
 
 if (!isMainThread && (workerData as { description?: unknown } | null)?.description !== undefined) {
-  const require = createRequire(import.meta.url);
-  const runtime = require('onnxruntime-node') as { InferenceSession: { prototype: InferenceSession } };
-  const { prototype } = runtime.InferenceSession;
-  const { run } = prototype;
-  prototype.run = function (this: InferenceSession, ...args: Parameters<typeof run>) {
-    const what = fault();
-    if (what.startsWith('throw')) return Promise.reject(new Error('injected'));
-    if (what.startsWith('die')) process.exit(1);
-    // Nobody ever opens the other end.
-    if (what.startsWith('hang')) openSync(`${file}.fifo`, 'r');
-    return run.apply(this, args);
-  } as typeof run;
+  const { binding } = await import('onnxruntime-node/dist/binding.js');
+  binding.InferenceSession = class extends binding.InferenceSession {
+    override run(...args: Parameters<Binding.InferenceSession['run']>) {
+      const what = fault();
+      if (what.startsWith('throw')) throw new Error('injected');
+      if (what.startsWith('die')) process.exit(1);
+      // Nobody ever opens the other end.
+      if (what.startsWith('hang')) openSync(`${file}.fifo`, 'r');
+      return super.run(...args);
+    }
+  };
 }
