@@ -69,7 +69,7 @@ export type ToVision =
   | { type: 'models'; lanes: LaneData[]; uses: Record<string, ModelUse> }
   | { type: 'stop' };
 
-/** Vision worker → main, once for each frame and in the frames' order. `data` is transferred. */
+/** Vision worker → main, once for each frame and in the frames' order. `data` and the probabilities are transferred. */
 export type FromVision = Pick<Analysis, 'gate' | 'motion' | 'scores' | 'times'> & {
   id: number;
   data: ArrayBuffer;

@@ -18,18 +18,14 @@ export class Scheduler {
   readonly #queue: Place[] = [];
   #credits: number;
 
-  constructor(credits: number) {
+  constructor(cameras: Iterable<string>, credits: number) {
+    for (const camera of cameras) this.#place(camera);
     this.#credits = credits;
   }
 
   /** Lets a frame wait; returns the older one that it replaces. */
   offer(frame: Frame): Frame | null {
-    let place = this.#places.get(frame.camera);
-    if (!place) {
-      place = { frame: null, onConsumed: [] };
-      this.#places.set(frame.camera, place);
-      this.#queue.push(place);
-    }
+    const place = this.#place(frame.camera);
     const replaced = place.frame;
     place.frame = frame;
     return replaced;
@@ -60,14 +56,24 @@ export class Scheduler {
 
   /** Resolves when a new frame of the camera would replace none. */
   consumed(camera: string): Promise<void> {
-    const place = this.#places.get(camera);
-    if (!place?.frame) return Promise.resolve();
+    const place = this.#place(camera);
+    if (!place.frame) return Promise.resolve();
     return new Promise((resolve) => place.onConsumed.push(resolve));
   }
 
   /** Takes away all frames that wait. */
   clear(): Frame[] {
     return this.#queue.map(empty).filter((frame) => frame !== null);
+  }
+
+  #place(camera: string): Place {
+    let place = this.#places.get(camera);
+    if (!place) {
+      place = { frame: null, onConsumed: [] };
+      this.#places.set(camera, place);
+      this.#queue.push(place);
+    }
+    return place;
   }
 }
 

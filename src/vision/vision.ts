@@ -11,8 +11,8 @@
  * Each model in use has an inference worker of its own, which all cameras share. Models are swapped while frames flow:
  * the new one is loaded first, and the old one answers for the frames it has.
  *
- * Pixels travel as transferred buffers, model inputs and outputs lie in shared memory: nothing is copied between
- * threads but the probabilities. Threads that die or hang are replaced; the frames they had are dropped and counted.
+ * Pixels and probabilities travel as transferred buffers, model inputs and outputs lie in shared memory: nothing is
+ * copied between threads. Threads that die or hang are replaced; the frames they had are dropped and counted.
  */
 import type { Logger } from 'pino';
 import type { CameraConfig } from '../config/schema.ts';
@@ -81,7 +81,7 @@ export class Vision implements Service {
 
   constructor(options: VisionOptions) {
     this.#options = options;
-    this.#scheduler = new Scheduler(underWay(options.models));
+    this.#scheduler = new Scheduler(Object.keys(options.cameras), underWay(options.models));
     this.#watched = { ...options.cameras };
     this.#models = { models: options.models, uses: options.uses };
     this.#liveness = new Liveness(options.clock, (silentMs) => this.#onHang(silentMs));
