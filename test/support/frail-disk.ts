@@ -1,10 +1,7 @@
-import { spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { compileLibrary } from './compile.ts';
 import { tempFolder } from './daemon.ts';
-
-const source = new URL('../fakes/frail-disk.c', import.meta.url).pathname;
-let library: string | null = null;
 
 /** A folder whose disk can be broken, and of which is known what a power cut would leave. */
 export class FrailDisk {
@@ -24,7 +21,7 @@ export class FrailDisk {
   /** What makes a process see the disk so. */
   get env(): NodeJS.ProcessEnv {
     return {
-      LD_PRELOAD: compiled(),
+      LD_PRELOAD: compileLibrary('frail-disk.c'),
       FRAIL_DISK: this.#folder,
       FRAIL_DISK_FAULT: this.#fault,
       FRAIL_DISK_LOG: this.log,
@@ -36,22 +33,4 @@ export class FrailDisk {
     if (errno === null) rmSync(this.#fault, { force: true });
     else writeFileSync(this.#fault, String(errno));
   }
-}
-
-function compiled(): string {
-  if (library === null) {
-    library = join(tempFolder(), 'frail-disk.so');
-    const { status, stderr } = spawnSync('cc', [
-      '-shared',
-      '-fPIC',
-      '-O2',
-      '-o',
-      library,
-      source,
-      '-ldl',
-      '-lpthread',
-    ]);
-    if (status !== 0) throw new Error(`cc: ${stderr}`);
-  }
-  return library;
 }

@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { GraphBuilder } from '../../src/model/graph.ts';
+import { encodeModel } from '../../src/model/onnx.ts';
+import { tempFolder } from '../support/daemon.ts';
+import { isModest, modestProcessor, requiresModestProcessor } from '../support/modest-processor.ts';
+
+const runner = new URL('../fakes/run-model.ts', import.meta.url).pathname;
+/** Pairs of products are far beyond 16 bits: 2 × 255 × 127. */
+const [CHANNELS, WEIGHT] = [16, 127];
+const EXACT = CHANNELS * 255 * WEIGHT;
+
+/** A convolution whose sum is `EXACT` where the input is 255 everywhere. */
+function model(): Uint8Array {
+  const graph = new GraphBuilder('sum');
+  const input = graph.input('image', 'uint8', [1, CHANNELS, 4, 4]);
+  const bytes = { scale: 1, zeroPoint: 0, type: 'uint8' } as const;
+  const weights = new Int8Array(CHANNELS * CHANNELS).fill(WEIGHT);
+  const convolution = graph.node('Conv', [
+    graph.dequantize(input, bytes),
+    graph.dequantizedConstant('weights', weights, [CHANNELS, CHANNELS, 1, 1], Float32Array.of(1)),
+  ]);
+  // As a byte: steps so large that the exact sum is 200 of them.
+  const answer = { ...bytes, scale: EXACT / 200 };
+  const output = graph.dequantize(graph.quantize(convolution, answer), answer);
+  graph.output(output, [1, CHANNELS, 4, 4]);
+  return encodeModel(graph.build());
+}
+
+function run(session: Record<string, string>, env: NodeJS.ProcessEnv): number {
+  const folder = tempFolder();
+  const [file, input] = [join(folder, 'sum.onnx'), join(folder, 'input')];
+  writeFileSync(file, model());
+  writeFileSync(input, new Uint8Array(CHANNELS * 16).fill(255));
+  const json = execFileSync(process.execPath, [runner, file, input, JSON.stringify(session)], {
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+  });
+  const answers = new Set((JSON.parse(json) as number[]).map((value) => Math.round(value)));
+  assert.equal(answers.size, 1);
+  return [...answers][0]!;
+}
+
+const skip = requiresModestProcessor();
+
+test('a processor without VNNI clips sums of products, and asked for precision does not', { skip }, () => {
+  assert.notEqual(run({}, modestProcessor()), EXACT);
+  assert.equal(run({ x64quantprecision: '1' }, modestProcessor()), EXACT);
+});
+
+test('a processor with VNNI does not clip', { skip: isModest() && 'this one has none' }, () => {
+  assert.equal(run({}, {}), EXACT);
+});
+
+test('the kernel names no newer instructions of a processor that hides them', { skip }, () => {
+  const print = "process.stdout.write(require('node:fs').readFileSync('/proc/cpuinfo', 'utf8'))";
+  const text = execFileSync(process.execPath, ['-e', print], {
+    env: { ...process.env, ...modestProcessor() },
+    encoding: 'utf8',
+  });
+  assert.match(text, /^flags\s*:.*\bavx2\b/m);
+  assert.doesNotMatch(text, /vnni|avx512|amx/);
+});
