@@ -1,23 +1,61 @@
 /** Settings from the environment: `LOOKOUT__mqtt__url=…` overrides `mqtt.url`. */
-import { closest, settingPaths } from './problems.ts';
+import { closest, settingPaths, takesText } from './problems.ts';
+import { readYaml } from './yaml.ts';
 
 const PREFIX = 'LOOKOUT__';
 
 /** Variables with a meaning of their own. */
 const OTHERS = ['LOOKOUT_CONFIG'];
 
-/** A setting that the environment gives, with its value as YAML. */
+/** A variable that set something. */
 export interface Override {
-  path: string[];
-  text: string;
+  variable: string;
+  /** Path of what it set: the setting, or the outermost group that was not there before. */
+  set: string[];
 }
 
-export function overrides(env: NodeJS.ProcessEnv): Override[] {
-  return Object.entries(env).flatMap(([name, text]) =>
-    name.startsWith(PREFIX) && text !== undefined
-      ? [{ path: name.slice(PREFIX.length).split('__'), text }]
-      : [],
-  );
+/**
+ * Lays the settings of the environment over those of the file. A value is text where the schema wants text, so that
+ * `007`, `true` or `#admin` stay what they are, and YAML elsewhere.
+ * @param settings changed in place
+ * @returns what was set, and one line for each value that is not valid YAML
+ */
+export function applyOverrides(
+  settings: Record<string, unknown>,
+  env: NodeJS.ProcessEnv,
+): { overrides: Override[]; problems: string[] } {
+  const overrides: Override[] = [];
+  const problems: string[] = [];
+  for (const [variable, text] of Object.entries(env)) {
+    if (!variable.startsWith(PREFIX) || text === undefined) continue;
+    const path = variable.slice(PREFIX.length).split('__');
+    if (takesText(path, settings)) overrides.push({ variable, set: put(settings, path, text) });
+    else {
+      const { value, problems: faults } = readYaml(text);
+      if (faults.length === 0) overrides.push({ variable, set: put(settings, path, value) });
+      problems.push(...faults.map(({ message }) => `${variable}: ${message}`));
+    }
+  }
+  return { overrides, problems };
+}
+
+/** Puts a value at a path and returns the path of what was not a group of settings before. */
+function put(settings: Record<string, unknown>, path: string[], value: unknown): string[] {
+  let group = settings;
+  let created: string[] | null = null;
+  for (const [depth, part] of path.slice(0, -1).entries()) {
+    const next = Object.hasOwn(group, part) ? group[part] : undefined;
+    if (typeof next === 'object' && next !== null && !Array.isArray(next)) {
+      group = next as Record<string, unknown>;
+      continue;
+    }
+    created ??= path.slice(0, depth + 1);
+    const inner: Record<string, unknown> = {};
+    group[part] = inner;
+    group = inner;
+  }
+  group[path.at(-1)!] = value;
+  return created ?? path;
 }
 
 /** One line for each variable that was perhaps meant to be a setting and is none. Values are not repeated. */

@@ -2,21 +2,21 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, isAbsolute, resolve } from 'node:path';
-import { isMap, LineCounter, type Node, parseDocument, parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
 import { LookoutError, messageOf } from '../errors.ts';
 import { isModelName, modelFile } from '../model/names.ts';
 import { checkConsistency, checkNames } from './consistency.ts';
-import { overrides, strayVariables } from './environment.ts';
+import { applyOverrides, type Override, strayVariables } from './environment.ts';
 import { deepFreeze } from './freeze.ts';
 import { describeIssue, type Problem, removeFaults, show } from './problems.ts';
 import { type Config, configSchema } from './schema.ts';
 import { bringUpToDate, type Step } from './upgrade.ts';
+import { readYaml, type YamlText } from './yaml.ts';
 
 export interface LoadOptions {
   /** YAML file; without one the defaults run. */
   file?: string | undefined;
-  /** `LOOKOUT__mqtt__url=…` overrides `mqtt.url`; values are read as YAML. */
+  /** `LOOKOUT__mqtt__url=…` overrides `mqtt.url`; as text where text is meant, else as YAML. */
   env?: NodeJS.ProcessEnv;
   /** From one version of the settings to the next; by default those of this program. */
   steps?: readonly Step[];
@@ -39,14 +39,15 @@ export function loadConfig({ file, env = process.env, steps }: LoadOptions = {})
   const source = file === undefined ? null : readSource(resolve(file));
   const raw = source?.value ?? {};
   const changes = source === null ? [] : bringUpToDate(raw, source.file, steps);
-  for (const { path, text } of overrides(env)) overlay(raw, path, text);
+  const environment = applyOverrides(raw, env);
 
   const { parsed, problems } = check(raw);
-  if (!parsed) {
+  if (!parsed || environment.problems.length > 0) {
     const lines = problems
-      .map((problem) => ({ line: source?.lineOf(problem.path) ?? 0, text: format(problem) }))
+      .map((problem) => locate(problem, source, environment.overrides))
       .sort((a, b) => a.line - b.line)
       .map(({ line, text }) => (line > 0 ? `  line ${line}: ${text}` : `  ${text}`));
+    lines.push(...environment.problems.map((problem) => `  ${problem}`));
     throw new LookoutError(
       'CONFIG_INVALID',
       `${file ?? 'configuration'}: ${lines.length} ${lines.length === 1 ? 'problem' : 'problems'}\n${lines.join('\n')}`,
@@ -85,7 +86,7 @@ function check(raw: unknown): { parsed: Config | null; problems: Problem[] } {
 interface SourceText {
   file: string;
   value: Record<string, unknown>;
-  lineOf: (path: readonly PropertyKey[]) => number | null;
+  lineOf: YamlText['lineOf'];
 }
 
 function readSource(file: string): SourceText {
@@ -98,69 +99,34 @@ function readSource(file: string): SourceText {
       hint: 'Check the path and its permissions; config/lookout.example.yaml is a start.',
     });
   }
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: true });
-  if (document.errors.length > 0) {
-    const list = document.errors.map((error) => `  ${error.message.split('\n')[0]}`);
-    throw new LookoutError('CONFIG_INVALID', `${file}: not valid YAML\n${list.join('\n')}`);
+  const { value, problems, lineOf } = readYaml(text);
+  if (problems.length > 0) {
+    const list = problems.map(({ line, message }) => `  line ${line}: ${message}`);
+    throw new LookoutError('CONFIG_INVALID', `${file} cannot be read as settings:\n${list.join('\n')}`);
   }
-  const value: unknown = document.toJS() ?? {};
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+  const settings = value ?? {};
+  if (typeof settings !== 'object' || Array.isArray(settings)) {
     throw new LookoutError(
       'CONFIG_INVALID',
-      `${file}: expected settings as \`key: value\`, found ${typeof value}`,
+      `${file}: expected settings as \`key: value\`, found ${Array.isArray(settings) ? 'a list' : typeof settings}`,
     );
   }
-  const lineOf = (path: readonly PropertyKey[]): number | null => {
-    for (let depth = path.length; depth > 0; depth--) {
-      const offset = keyOffset(document.contents, path.slice(0, depth));
-      if (offset !== null) return lines.linePos(offset).line;
-    }
-    return null;
-  };
-  return { file, value: value as Record<string, unknown>, lineOf };
+  return { file, value: settings as Record<string, unknown>, lineOf };
 }
 
-/** Where the key of a path starts in the text. */
-function keyOffset(root: unknown, path: readonly PropertyKey[]): number | null {
-  let node = root;
-  let offset: number | null = null;
-  for (const part of path) {
-    if (isMap(node)) {
-      const pair = node.items.find(
-        (item) => String((item.key as Node & { value?: unknown }).value) === String(part),
-      );
-      if (!pair) return null;
-      offset = (pair.key as Node).range?.[0] ?? null;
-      node = pair.value;
-    } else return offset;
-  }
-  return offset;
+/** Where a problem comes from: a line of the file, or the variable of the environment that set it. */
+function locate(
+  problem: Problem,
+  source: SourceText | null,
+  overrides: readonly Override[],
+): { line: number; text: string } {
+  const cause = overrides.findLast(({ set }) => set.every((part, depth) => problem.path[depth] === part));
+  if (cause) return { line: 0, text: `${cause.variable}: ${format(problem)}` };
+  return { line: source?.lineOf(problem.path) ?? 0, text: format(problem) };
 }
 
 function format({ path, message }: Problem): string {
   return path.length > 0 ? `${path.join('.')}: ${message}` : message;
-}
-
-function overlay(target: Record<string, unknown>, path: string[], text: string): void {
-  let node = target;
-  for (const part of path.slice(0, -1)) {
-    const next = node[part];
-    if (typeof next === 'object' && next !== null && !Array.isArray(next))
-      node = next as Record<string, unknown>;
-    else {
-      const created: Record<string, unknown> = {};
-      node[part] = created;
-      node = created;
-    }
-  }
-  const last = path.at(-1);
-  if (!last) return;
-  try {
-    node[last] = parseYaml(text) as unknown;
-  } catch {
-    node[last] = text;
-  }
 }
 
 /** A host name as a device name: lower case, foreign characters become `-`. */

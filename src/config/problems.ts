@@ -113,6 +113,8 @@ export function show(value: unknown): string {
 }
 
 interface JsonSchema {
+  type?: string;
+  enum?: unknown[];
   properties?: Record<string, JsonSchema>;
   additionalProperties?: JsonSchema | boolean;
   oneOf?: JsonSchema[];
@@ -128,21 +130,36 @@ function jsonSchema(): JsonSchema {
 
 /** The settings that exist at a path, following the `kind` that the file gives. */
 function knownKeys(path: readonly PropertyKey[], raw: unknown): string[] {
+  return Object.keys(schemaAt(path, raw)?.properties ?? {});
+}
+
+/** Whether the setting at a path is a text, whatever the text says. */
+export function takesText(path: readonly PropertyKey[], raw: unknown): boolean {
+  const schema = schemaAt(path, raw);
+  const texts = schema?.enum ?? (schema?.const === undefined ? [] : [schema.const]);
+  return schema?.type === 'string' || (texts.length > 0 && texts.every((text) => typeof text === 'string'));
+}
+
+/** The part of the schema that describes a path. Of alternatives it is the one of the `kind` in `raw`, or the first that fits. */
+function schemaAt(path: readonly PropertyKey[], raw: unknown): JsonSchema | undefined {
   let node: JsonSchema | undefined = jsonSchema();
   let value = raw;
-  const choose = (schema: JsonSchema | undefined, at: unknown): JsonSchema | undefined => {
+  const choose = (schema: JsonSchema | undefined, at: unknown, key?: string): JsonSchema | undefined => {
     const options = schema?.oneOf ?? schema?.anyOf;
     if (!options) return schema;
-    const kind = (at as { kind?: unknown } | null)?.kind;
-    return options.find((option) => option.properties?.kind?.const === kind);
+    const kind = (at as { kind?: unknown } | null | undefined)?.kind;
+    return (
+      options.find((option) => option.properties?.kind?.const === kind) ??
+      options.find((option) => key !== undefined && option.properties?.[key] !== undefined)
+    );
   };
   for (const part of path) {
-    const here = choose(node, value);
+    const here = choose(node, value, String(part));
     const rest = typeof here?.additionalProperties === 'object' ? here.additionalProperties : undefined;
     node = here?.properties?.[String(part)] ?? rest;
-    value = (value as Record<PropertyKey, unknown> | undefined)?.[part];
+    value = (value as Record<PropertyKey, unknown> | null | undefined)?.[part];
   }
-  return Object.keys(choose(node, value)?.properties ?? {});
+  return choose(node, value);
 }
 
 /** Paths of all single settings, `NAME` standing for names that people choose. */

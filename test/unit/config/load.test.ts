@@ -140,6 +140,49 @@ cameras:
     );
   });
 
+  it('takes a variable as text where text is meant, whatever it looks like', () => {
+    for (const text of [
+      '12345',
+      'true',
+      '#admin',
+      '007',
+      '',
+      'null',
+      '1e3',
+      'a: b',
+      '[x',
+      '"quoted"',
+      '!x',
+    ]) {
+      assert.equal(load('', { LOOKOUT__mqtt__username: text }).config.mqtt.username, text);
+    }
+    assert.equal(load('', { LOOKOUT__device: '007' }).config.device, '007');
+    assert.equal(load('', { LOOKOUT__mqtt__discovery: '' }).config.mqtt.discovery, '');
+    assert.equal(load('', { LOOKOUT__log__level: 'debug' }).config.log.level, 'debug');
+    const { config } = load('', {
+      LOOKOUT__cameras__door__source__url: 'http://door.example/4711',
+      LOOKOUT__cameras__door__source__kind: 'http',
+      LOOKOUT__cameras__door__enabled: 'false',
+    });
+    const door = config.cameras.door;
+    assert.equal(door?.source.kind === 'http' && door.source.url, 'http://door.example/4711');
+    assert.equal(door?.enabled, false);
+  });
+
+  it('names the variable in problems that the environment makes', () => {
+    const of = (variable: string, text: string) => problemsOf('mqtt: { version: 5 }', { [variable]: text });
+    assert.deepEqual(of('LOOKOUT__mqtt__version', '3'), [
+      'LOOKOUT__mqtt__version: mqtt.version: expected one of 4, 5, found 3',
+    ]);
+    assert.match(of('LOOKOUT__mqtt__keepalive', '').join(), /^LOOKOUT__mqtt__keepalive: mqtt.keepalive: /);
+    assert.match(
+      of('LOOKOUT__cameras__door__rotate', '90').join(),
+      /^LOOKOUT__cameras__door__rotate: cameras.door.source: /,
+    );
+    assert.match(of('LOOKOUT__groups', '{ a: !secret b }').join(), /^LOOKOUT__groups: .*!secret/);
+    assert.match(of('LOOKOUT__groups', '{ a: [').join(), /^LOOKOUT__groups: not valid YAML/);
+  });
+
   it('makes paths absolute from the folder of the file, and those of the store from the data folder', () => {
     const { config } = load(`
 data_dir: d
