@@ -156,11 +156,10 @@ async function captures(root: string, device: string): Promise<boolean> {
   return (await readText(join(device, 'index'))).trim() === '0';
 }
 
-/** The name of a device that does not depend on the order of plugging in, if the configuration can hold it. */
+/** The name of a device that does not depend on the order of plugging in. */
 async function stableName(root: string, node: string): Promise<string | null> {
   const folder = join(root, 'dev/v4l/by-id');
   for (const name of await listFolder(folder)) {
-    if (!/^[\w.:-]+$/.test(name)) continue;
     if (basename(await readlink(join(folder, name)).catch(() => '')) === node)
       return `/dev/v4l/by-id/${name}`;
   }

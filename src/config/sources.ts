@@ -46,11 +46,14 @@ const libcamera = z.strictObject({
   interval: seconds(2, 86400).default(60).describe('Seconds between pictures in `still` mode.'),
 });
 
+/** Any name that udev may make below /dev: no `..`, no control characters. */
+const DEVICE_PATH = /^\/dev(?:\/(?!\.{1,2}(?:\/|$))[^/\p{Cc}]+)+$/u;
+
 const v4l2 = z.strictObject({
   kind: z.literal('v4l2'),
   device: z
     .string()
-    .regex(/^\/dev\/[\w/.:-]+$/, 'a device such as /dev/video0')
+    .regex(DEVICE_PATH, 'a device such as /dev/video0')
     .default('/dev/video0')
     .describe('Video device; a name under /dev/v4l/by-id stays the same across restarts.'),
   format: z

@@ -75,15 +75,39 @@ test('what udev found out about a device counts more than its number', async (t)
   );
 });
 
-test('a name that does not change is preferred, if the configuration can hold it', async (t) => {
-  const root = await machine(t, {
-    ...C920,
-    'dev/v4l/by-id/usb-046d_HD Pro-video-index0': '->../../video0',
-    'dev/v4l/by-id/usb-046d_HD_Pro-video-index0': '->../../video0',
+for (const name of [
+  'usb-046d_HD_Pro-video-index0',
+  'usb-Microsoft_Microsoft®_LifeCam_HD-3000-video-index0',
+  'usb-Acme_Cam+Mic@2,0=1_0001-video-index0',
+  'usb-046d_HD Pro\\x2f1-video-index0',
+]) {
+  test(`a name that does not change is preferred and can be configured: ${name}`, async (t) => {
+    const root = await machine(t, { ...C920, [`dev/v4l/by-id/${name}`]: '->../../video0' });
+    const [camera] = (await surveyCameras({ env: nothing, root })).found;
+    assert.deepEqual(camera?.source, { kind: 'v4l2', device: `/dev/v4l/by-id/${name}` });
+    assert.equal(sourceSchema.safeParse(camera?.source).success, true);
   });
-  const [camera] = (await surveyCameras({ env: nothing, root })).found;
-  assert.deepEqual(camera?.source, { kind: 'v4l2', device: '/dev/v4l/by-id/usb-046d_HD_Pro-video-index0' });
-  assert.equal(sourceSchema.safeParse(camera?.source).success, true);
+}
+
+test('a device is a path below /dev and nothing else', () => {
+  const accepts = (device: string) => sourceSchema.safeParse({ kind: 'v4l2', device }).success;
+  for (const device of [
+    '/dev/v4l/by-path/platform-soc@0-usb-0:1.1:1.0-video-index0',
+    '/dev/..cam',
+    '/dev/Küche',
+  ])
+    assert.equal(accepts(device), true, device);
+  for (const device of [
+    '/dev/',
+    '/dev',
+    '/dev/../etc/passwd',
+    '/dev/a/..',
+    '/dev//a',
+    '/dev/a\n',
+    'video0',
+    '/etc/a',
+  ])
+    assert.equal(accepts(device), false, device);
 });
 
 test('a Raspberry Pi camera comes before a USB camera, which libcamera may list too', async (t) => {
