@@ -14,6 +14,7 @@ import { schemaCommand } from './commands/schema.ts';
 import { tuneCommand } from './commands/tune.ts';
 import { versionCommand } from './commands/version.ts';
 import { EXIT, LookoutError, outputFailed } from './errors.ts';
+import { adoptTimeZone } from './platform/time-zone.ts';
 import { VERSION } from './version.ts';
 
 const program = new Command('lookout')
@@ -45,6 +46,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') fail(outputFailed('standard output', error));
 });
 
+const zoneWarning = adoptTimeZone(process.env, Date.now());
+if (zoneWarning !== null) process.stderr.write(`${zoneWarning}\n`);
 try {
   await program.parseAsync();
 } catch (error) {

@@ -26,7 +26,7 @@ export async function openLog({ config, dataDir }: LogOptions): Promise<Reader> 
   const { resolve } = await import('node:path');
   const { loadConfig } = await import('../config/load.ts');
   const { Reader } = await import('../store/read.ts');
-  const folder = dataDir === undefined ? {} : { LOOKOUT__data_dir: JSON.stringify(resolve(dataDir)) };
+  const folder = dataDir === undefined ? {} : { LOOKOUT__data_dir: resolve(dataDir) };
   const loaded = loadConfig({ file: configFile(config), env: { ...process.env, ...folder } });
   return new Reader(loaded.config.store.file);
 }

@@ -22,13 +22,25 @@ export function localTime(milliseconds: number): string {
 export function parseTime(option: string, text: string, now: number): number {
   const [, amount, unit] = /^(\d+(?:\.\d+)?)([smhdw])$/.exec(text) ?? [];
   if (amount !== undefined && unit !== undefined) return now - Number(amount) * UNIT_MS[unit]!;
-  // A date alone would be midnight in UTC.
-  const time = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text.length === 10 ? `${text}T00:00` : text) : NaN;
-  if (Number.isNaN(time)) {
+  const time = parseDate(text);
+  if (time === null) {
     throw new LookoutError(
       'USAGE',
       `${option}: expected a time ago such as 30m, 2h or 7d, or a date such as 2026-01-31T18:05, found "${text}"`,
     );
   }
   return time;
+}
+
+const DATE = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$/;
+
+/** A date of the calendar as milliseconds since 1970; null for anything else, such as February 30. */
+function parseDate(text: string): number | null {
+  const [, year, month, day, hour = '00', minute = '00', second = '00', zone = ''] = DATE.exec(text) ?? [];
+  if (year === undefined || Number(day) > new Date(Date.UTC(Number(year), Number(month), 0)).getUTCDate()) {
+    return null;
+  }
+  // Without a time it would be midnight in UTC.
+  const time = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}${zone}`);
+  return Number.isNaN(time) ? null : time;
 }

@@ -13,12 +13,28 @@ test('a time is how long ago, or a date', () => {
   assert.equal(at('1w'), NOW - 7 * 86_400_000);
   assert.equal(at('2026-01-30'), new Date(2026, 0, 30).getTime());
   assert.equal(at('2026-01-30T12:30'), new Date(2026, 0, 30, 12, 30).getTime());
+  assert.equal(at('2024-02-29'), new Date(2024, 1, 29).getTime());
+  assert.equal(at('2026-01-30 12:30:05.5'), new Date(2026, 0, 30, 12, 30, 5).getTime());
   assert.equal(at('2026-01-30T12:30:00Z'), Date.UTC(2026, 0, 30, 12, 30));
   assert.equal(at('2026-01-30T12:30:00+02:00'), Date.UTC(2026, 0, 30, 10, 30));
 });
 
 test('anything else is refused with examples', () => {
-  for (const text of ['', 'yesterday', '5', '2x', '-2h', '2026-13-01', '2026-01-31T25:00']) {
+  for (const text of [
+    '',
+    'yesterday',
+    '5',
+    '2x',
+    '-2h',
+    '2026-13-01',
+    '2026-01-31T25:00',
+    '2026-02-30',
+    '2026-00-10',
+    '2025-02-29',
+    '2026-04-31T12:00Z',
+    '2026-01-31 ',
+    '2026-01-31T',
+  ]) {
     assert.throws(() => parseTime('--since', text, NOW), {
       code: 'USAGE',
       message: new RegExp(`^--since: expected a time ago .* found "${text}"$`),
