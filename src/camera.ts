@@ -10,8 +10,10 @@
 import type { Logger } from 'pino';
 import { createSource } from './capture/create.ts';
 import type { FramePool } from './capture/pool.ts';
+import { isPermanent } from './capture/retry.ts';
 import { CameraSupervisor } from './capture/supervisor.ts';
 import { type CameraModels, Decider } from './decide/decider.ts';
+import type { LookoutError } from './errors.ts';
 import { Pictures } from './pictures.ts';
 import type { Clock } from './platform/clock.ts';
 import { logEvent } from './platform/logger.ts';
@@ -41,7 +43,7 @@ export interface CameraParts {
   /** Whether the wall clock is set. */
   timeKnown: () => boolean;
   onFrame: (camera: string) => void;
-  /** Takes how many runs of a camera in a row gave no picture. */
+  /** Takes how many runs of a camera in a row gave no picture; its `failure` says whether that will last. */
   onFailures: (camera: string, failures: number) => void;
   onEnd: () => void;
 }
@@ -63,6 +65,7 @@ export class Camera implements Service {
   readonly #pictures: Pictures;
   readonly #pending = new Set<Promise<void>>();
   #ended = false;
+  #failure: LookoutError | null = null;
   #cancelTick = () => {};
 
   constructor(name: string, prepared: PreparedCamera, parts: CameraParts) {
@@ -91,7 +94,10 @@ export class Camera implements Service {
       random: parts.random,
       intervalMs: intervalMs(prepared),
       stallMs: Math.max(config.stall * 1000, 3 * intervalMs(prepared)),
-      onFailures: (failures) => parts.onFailures(name, failures),
+      onFailures: (failures, error) => {
+        this.#failure = isPermanent(error) ? error : null;
+        parts.onFailures(name, failures);
+      },
       onFrame: (frame) => {
         parts.onFrame(name);
         parts.vision.offer(frame);
@@ -105,9 +111,16 @@ export class Camera implements Service {
     });
   }
 
-  /** Nothing more will come: its source has ended, or it is turned off. */
+  /** Why it gives no pictures, if that lasts until somebody puts it right. */
+  get failure(): LookoutError | null {
+    return this.#supervisor.status === 'disabled' ? null : this.#failure;
+  }
+
+  /** Nothing more will come: its source has ended, cannot start and would play only once, or is turned off. */
   get idle(): boolean {
-    return this.#ended || this.#supervisor.status === 'disabled';
+    const { source } = this.#prepared.config;
+    const failed = this.failure !== null && source.kind === 'replay' && !source.loop;
+    return this.#ended || failed || this.#supervisor.status === 'disabled';
   }
 
   async start(): Promise<void> {

@@ -43,8 +43,8 @@ export interface End {
 
 export class Daemon implements Service {
   /**
-   * Resolves when the daemon should stop by itself: every source has come to its end (exit code 0), or only a new
-   * process can help (exit code 70).
+   * Resolves when the daemon should stop by itself: every source has come to its end (exit code 0, or that of the
+   * error that kept one from playing), or only a new process can help (exit code 70).
    */
   readonly ended: Promise<End>;
   readonly #loaded: LoadedConfig;
@@ -326,7 +326,10 @@ export class Daemon implements Service {
     const newId = createIdSource(randomFillSync);
     const ladder = new Ladder({
       log: this.#log,
-      cameras: () => [...this.#cameras.values()].filter(({ idle }) => !idle).map(({ name }) => name),
+      cameras: () =>
+        [...this.#cameras.values()]
+          .filter(({ idle, failure }) => !idle && failure === null)
+          .map(({ name }) => name),
       onHopeless: (reason) => this.#end({ reason, code: EXIT.internal }),
     });
     for (const [name, camera] of prepared.cameras) {
@@ -336,7 +339,11 @@ export class Daemon implements Service {
         random: this.#random,
         newId,
         onFrame: () => parts.monitor.captured(name),
-        onFailures: (...report) => ladder.report(...report),
+        onFailures: (_, failures) => {
+          // Neither another camera nor a new process helps where somebody has to put something right.
+          ladder.report(name, built.failure === null ? failures : 0);
+          if (built.failure) this.#onEnd();
+        },
         onEnd: () => this.#onEnd(),
       });
       this.#cameras.set(name, built);
@@ -356,10 +363,16 @@ export class Daemon implements Service {
     ];
   }
 
-  /** A replay has come to its end: when no camera has anything left to show, neither has the daemon. */
+  /** A replay has come to its end, or cannot play: when no camera has anything left to show, neither has the daemon. */
   #onEnd(): void {
-    const done = [...this.#cameras.values()].every(({ idle }) => idle);
-    if (done) this.#end({ reason: 'every replay has come to its end', code: EXIT.ok });
+    const cameras = [...this.#cameras.values()];
+    if (!cameras.every(({ idle }) => idle)) return;
+    const failed = cameras.find(({ failure }) => failure !== null);
+    if (!failed?.failure) this.#end({ reason: 'every replay has come to its end', code: EXIT.ok });
+    else {
+      const { code, exitCode } = failed.failure;
+      this.#end({ reason: `no camera has anything to play; ${failed.name}: ${code}`, code: exitCode });
+    }
   }
 
   /** Ends the events that a crash or a power cut left open, at their last sign of life. */

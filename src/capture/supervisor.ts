@@ -11,11 +11,10 @@ import type { Clock } from '../platform/clock.ts';
 import { Limiter } from '../platform/limiter.ts';
 import type { CameraStatus, Frame, Service } from '../types.ts';
 import type { FramePool } from './pool.ts';
+import { type Retry, retryOf } from './retry.ts';
 import type { FrameSink, Picture, Source } from './source.ts';
 import { orAborted, pause } from './wait.ts';
 
-const FIRST_BACKOFF_MS = 1000;
-const LONGEST_BACKOFF_MS = 60_000;
 /** Silence for so many intervals between pictures, and so many milliseconds, is a stall. */
 const STALL_INTERVALS = 2;
 const STALL_MS = 1500;
@@ -43,8 +42,11 @@ export interface SupervisorOptions {
   consumed: () => Promise<void>;
   /** Called when the status changes, with why in a few words. The log has the details. */
   onStatus: (status: CameraStatus, reason: string) => void;
-  /** Called after each failed run with how many there were in a row, and with 0 when a picture comes after one. */
-  onFailures: (failures: number) => void;
+  /**
+   * Called after each failed run with how many there were in a row and why the last one failed, and with 0 when a
+   * picture comes after one.
+   */
+  onFailures: (failures: number, error: unknown) => void;
   /** Called when the source has come to its natural end. */
   onEnd: () => void;
 }
@@ -75,6 +77,8 @@ export class CameraSupervisor implements Service {
   #failures = 0;
   /** Runs in a row that gave no picture at all. */
   #fruitless = 0;
+  /** The failure that was said last, if somebody has to put it right. */
+  #said = '';
   #started = false;
   #enabled = true;
   #abort: AbortController | null = null;
@@ -138,13 +142,14 @@ export class CameraSupervisor implements Service {
         return;
       }
       if (outcome.goodMs >= RECOVERED_MS) this.#failures = 0;
+      const retry = retryOf(outcome.error);
       const backoff = Math.min(
-        LONGEST_BACKOFF_MS,
-        FIRST_BACKOFF_MS * 2 ** Math.min(this.#failures, 10) * (0.75 + 0.5 * random()),
+        retry.longestMs,
+        retry.firstMs * 2 ** Math.min(this.#failures, 10) * (0.75 + 0.5 * random()),
       );
       this.#failures++;
-      onFailures(++this.#fruitless);
-      this.#sayFailure(outcome.error, backoff);
+      this.#sayFailure(outcome.error, retry, backoff);
+      onFailures(++this.#fruitless, outcome.error);
       if (outcome.kind === 'stalled') this.#setStatus('stalled', 'it gives no pictures');
       else this.#setStatus('offline', 'its source failed');
       await pause(clock, backoff, signal);
@@ -202,7 +207,8 @@ export class CameraSupervisor implements Service {
     this.#setStatus('online', '');
     if (this.#fruitless > 0) {
       this.#fruitless = 0;
-      this.#options.onFailures(0);
+      this.#said = '';
+      this.#options.onFailures(0, null);
     }
     onFrame({
       camera: name,
@@ -220,12 +226,17 @@ export class CameraSupervisor implements Service {
     this.#options.onStatus(status, reason);
   }
 
-  #sayFailure(error: unknown, backoffMs: number): void {
+  /** A failure that lasts until somebody puts it right is a warning once, and for debugging only from then on. */
+  #sayFailure(error: unknown, { permanent, longestMs }: Retry, backoffMs: number): void {
     const { log } = this.#options;
-    const next = `trying again in ${(backoffMs / 1000).toFixed(1)} s`;
+    const next = permanent
+      ? `trying again every ${longestMs / 1000} s`
+      : `trying again in ${(backoffMs / 1000).toFixed(1)} s`;
     if (error instanceof LookoutError) {
-      const { code, hint } = error;
-      log.warn(hint === undefined ? { code } : { code, hint }, `${error.message}; ${next}`);
+      const { code, hint, message } = error;
+      const level = permanent && message === this.#said ? 'debug' : 'warn';
+      this.#said = permanent ? message : '';
+      log[level](hint === undefined ? { code } : { code, hint }, `${message}; ${next}`);
     } else log.error({ err: error }, `the camera's source failed; ${next}`);
   }
 }

@@ -95,6 +95,38 @@ for (const [random, expected] of [
   });
 }
 
+test('what somebody has to put right is said once and tried again every minute', async () => {
+  const seen: unknown[] = [];
+  const { clock, source, supervisor, log } = await supervised({
+    onFailures: (failures, error) => seen.push([failures, error]),
+  });
+  const missing = new LookoutError('CAPTURE_PROGRAM_MISSING', 'expected ffmpeg', { hint: 'install it' });
+  const warnings = () =>
+    log
+      .withCode('CAPTURE_PROGRAM_MISSING')
+      .filter(({ level }) => level === 40)
+      .map(({ msg }) => msg);
+  for (let run = 1; run <= 3; run++) {
+    source.now.fail(missing);
+    await settle();
+    await clock.advanceAsync(59_000, 1000);
+    assert.equal(source.runs.length, run);
+    await clock.advanceAsync(1000);
+    assert.equal(source.runs.length, run + 1);
+  }
+  assert.deepEqual(warnings(), ['expected ffmpeg; trying again every 60 s']);
+  assert.deepEqual(seen, [
+    [1, missing],
+    [2, missing],
+    [3, missing],
+  ]);
+  source.now.picture();
+  source.now.fail(missing);
+  await settle();
+  assert.equal(warnings().length, 2, 'it is news after a picture');
+  await supervisor.stop();
+});
+
 test('after a minute of pictures the next failure waits one second again', async () => {
   const { clock, source, supervisor } = await supervised();
   for (let i = 0; i < 3; i++) {
