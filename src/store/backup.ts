@@ -1,16 +1,21 @@
 /**
  * The rolling backup: a second file beside the database with what must not be lost with it: events, messages that
- * wait for the broker, totals. It is brought up to date with what has changed since the last time, so it costs little;
+ * wait for the broker, totals, choices. It is brought up to date with what has changed since the last time, so it costs little;
  * and through a connection of its own, so that damage is blamed on the right file.
  */
 import { rmSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import type { Database } from 'better-sqlite3';
 import { isDamage } from './connection.ts';
 import { migrate } from './migrations.ts';
+import { insertSql } from './rows.ts';
 import { openDatabase } from './sqlite.ts';
 
 /** Rows that are copied in one go. */
 const PAGE = 500;
+
+/** Small tables that are copied as a whole when anything in them has changed. */
+const WHOLE = ['choices', 'announced'] as const;
 
 /** Tables that are copied: by which column rows are followed, and by which they are gone. */
 const FOLLOWED = [
@@ -45,11 +50,25 @@ export function backUp(db: Database, file: string): void {
           backup.prepare(`DELETE FROM ${table} WHERE ${id} < ?`).run(first);
         }
         copyCounters(db, backup);
+        for (const table of WHOLE) replace(db, backup, table);
       })
       .immediate();
   } catch (error) {
     if (isDamage(error) && backup.pragma('quick_check(1)', { simple: true }) !== 'ok') remove(backupOf(file));
     throw error;
+  } finally {
+    backup.close();
+  }
+}
+
+/**
+ * Copies the choices alone, at the moment in which they are made.
+ * @throws SqliteError when either file cannot be read or written
+ */
+export function backUpChoices(db: Database, file: string): void {
+  const backup = openBackup(backupOf(file));
+  try {
+    replace(db, backup, 'choices');
   } finally {
     backup.close();
   }
@@ -68,6 +87,7 @@ export function restore(db: Database, file: string, damaged: string): number {
     try {
       from = openDatabase(source, { fileMustExist: true });
       if (source !== damaged) migrate(from, source);
+      for (const table of WHOLE) replace(from, db, table);
       for (const { table, mark } of FOLLOWED) {
         const known =
           source === damaged ? Number(db.prepare(`SELECT max(${mark}) FROM ${table}`).pluck().get() ?? 0) : 0;
@@ -123,6 +143,16 @@ function copy(from: Database, to: Database, table: string, mark: string, after: 
     if (rows.length < PAGE) return;
     after = rows.at(-1)![mark]!;
   }
+}
+
+/** Makes a small table the same in both, writing only if it is not. */
+function replace(from: Database, to: Database, table: (typeof WHOLE)[number]): void {
+  const rows = from.prepare(`SELECT * FROM ${table}`).all() as Record<string, unknown>[];
+  if (isDeepStrictEqual(rows, to.prepare(`SELECT * FROM ${table}`).all())) return;
+  to.transaction(() => {
+    to.exec(`DELETE FROM ${table}`);
+    for (const row of rows) to.prepare(insertSql(table, Object.keys(row))).run(row);
+  })();
 }
 
 function copyCounters(from: Database, to: Database): void {

@@ -102,6 +102,24 @@ export const MIGRATIONS: readonly string[] = [
   -- Which model said so; NULL in rows from before this was kept.
   ALTER TABLE detections ADD COLUMN model TEXT;
   `,
+  `
+  -- What was chosen while Lookout ran, in place of what the configuration says.
+  CREATE TABLE choices (
+    camera     TEXT    NOT NULL,
+    setting    TEXT    NOT NULL,
+    value      TEXT    NOT NULL, -- JSON
+    configured TEXT    NOT NULL, -- JSON: what the configuration said then; the choice ends when it says something else
+    chosen_at  INTEGER NOT NULL,
+    PRIMARY KEY (camera, setting)
+  ) STRICT, WITHOUT ROWID;
+
+  -- Retained topics that this device has published, by broker: only these may be emptied there.
+  CREATE TABLE announced (
+    broker TEXT NOT NULL,
+    topic  TEXT NOT NULL,
+    PRIMARY KEY (broker, topic)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];
 
 /** The version of the schema that this program reads and writes. */

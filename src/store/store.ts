@@ -15,7 +15,10 @@ import { type Thrift, WriteBudget } from './budget.ts';
 import { WriteQueue } from './queue.ts';
 import { Caller } from './rpc.ts';
 import type {
+  AnnouncedChanges,
   Batch,
+  Choice,
+  ChoiceChanges,
   CommitResult,
   LeftOpen,
   News,
@@ -178,6 +181,39 @@ export class Store implements Service {
   /** Messages up to this id have reached the broker. They are deleted with the next transaction. */
   published(upToId: number): void {
     this.#queue.addPublished(upToId);
+  }
+
+  /**
+   * What was chosen while Lookout ran.
+   * @throws Error when the database cannot be read
+   */
+  async choices(): Promise<Choice[]> {
+    const { caller } = await this.#running();
+    return caller.call('choices', []);
+  }
+
+  /**
+   * Keeps and forgets choices; they are on the disk when this resolves.
+   * @throws LookoutError STORE_* when they cannot be written
+   */
+  async choose(changes: ChoiceChanges): Promise<void> {
+    const { caller } = await this.#running();
+    await caller.call('choose', [changes]);
+  }
+
+  /**
+   * Retained topics that this device has published on a broker, by the broker's address.
+   * @throws Error when the database cannot be read
+   */
+  async announced(broker: string): Promise<string[]> {
+    const { caller } = await this.#running();
+    return caller.call('announced', [broker]);
+  }
+
+  /** @throws LookoutError STORE_* when the changes cannot be written */
+  async announce(changes: AnnouncedChanges): Promise<void> {
+    const { caller } = await this.#running();
+    await caller.call('announce', [changes]);
   }
 
   /** What is in the store; the last known figures while the database cannot be read. */

@@ -90,6 +90,30 @@ export interface LeftOpen {
   lastSeenAt: number;
 }
 
+/** A setting of a camera that was chosen while Lookout ran. Values are JSON. */
+export interface Choice {
+  camera: string;
+  setting: string;
+  value: string;
+  /** What the configuration said at that time. */
+  configured: string;
+  /** Wall-clock milliseconds since 1970. */
+  chosenAt: number;
+}
+
+/** Choices to keep, and those to forget. */
+export interface ChoiceChanges {
+  keep: Choice[];
+  forget: Pick<Choice, 'camera' | 'setting'>[];
+}
+
+/** Retained topics that were published on a broker, and those that were emptied there. */
+export interface AnnouncedChanges {
+  broker: string;
+  added: string[];
+  removed: string[];
+}
+
 /** What the worker counts. */
 export interface WorkerStats {
   outboxDepth: number;
@@ -149,6 +173,11 @@ export interface WorkerApi {
     data: ArrayBuffer;
     fault: Notice | null;
   };
+  choices(): Choice[];
+  /** The changes are on the disk when this returns. */
+  choose(changes: ChoiceChanges): void;
+  announced(broker: string): string[];
+  announce(changes: AnnouncedChanges): void;
   maintain(now: number | null): RetentionResult;
   backup(): void;
   stats(): WorkerStats;

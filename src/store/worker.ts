@@ -11,7 +11,9 @@ import type { StoreConfig } from '../config/schema.ts';
 import { messageOf } from '../errors.ts';
 import { systemClock } from '../platform/clock.ts';
 import { keepTidy } from '../platform/memory.ts';
-import { backUp, backupOf, restore } from './backup.ts';
+import { readAnnounced, writeAnnounced } from './announced.ts';
+import { backUp, backUpChoices, backupOf, restore } from './backup.ts';
+import { readChoices, writeChoices } from './choices.ts';
 import {
   codeOf,
   explained,
@@ -26,7 +28,10 @@ import { type Handlers, Handover, serve } from './rpc.ts';
 import { Snapshots } from './snapshots.ts';
 import { openDatabase } from './sqlite.ts';
 import type {
+  AnnouncedChanges,
   Batch,
+  Choice,
+  ChoiceChanges,
   CommitResult,
   EncodeRequest,
   LeftOpen,
@@ -113,6 +118,25 @@ class StoreThread implements Handlers<WorkerApi> {
     this.#snapshotTurn = turn.catch(() => {});
     return turn;
   };
+
+  choices = (): Choice[] => this.#guard(() => readChoices(this.#connected().db));
+
+  choose = (changes: ChoiceChanges): void =>
+    this.#guard(() => {
+      const { db } = this.#connected();
+      writeChoices(db, changes);
+      try {
+        // A camera that was turned off stays off even if the database is damaged before the next backup.
+        backUpChoices(db, this.#options.file);
+      } catch {
+        // The next backup says what is wrong.
+      }
+    });
+
+  announced = (broker: string): string[] => this.#guard(() => readAnnounced(this.#connected().db, broker));
+
+  announce = (changes: AnnouncedChanges): void =>
+    this.#guard(() => writeAnnounced(this.#connected().db, changes));
 
   maintain = async (now: number | null): Promise<RetentionResult> => {
     const connection = this.#connected();
@@ -307,6 +331,7 @@ function probe(file: string): void {
     for (const table of ['events', 'detections', 'outbox', 'samples']) {
       db.prepare(`SELECT * FROM ${table} ORDER BY rowid DESC LIMIT 1`).get();
     }
+    readChoices(db);
   } finally {
     db.close();
   }
