@@ -69,6 +69,8 @@ export class Daemon implements Service {
   #hot: string | null = null;
   #end: (end: End) => void = () => {};
   #vision: Vision | null = null;
+  #starting: Promise<void> | null = null;
+  readonly #stopping = new AbortController();
 
   /** Frames that went through the whole pipeline since the start. */
   get finished(): number {
@@ -95,7 +97,12 @@ export class Daemon implements Service {
   }
 
   /** @throws LookoutError when a part cannot start; `stop` then ends those that did. */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#starting = this.#startParts();
+    return this.#starting;
+  }
+
+  async #startParts(): Promise<void> {
     const { config } = this.#loaded;
     const log = this.#log;
     const clock = this.#clock;
@@ -134,7 +141,8 @@ export class Daemon implements Service {
     await this.#start('time', time);
     this.#time = time;
     const timeKnown = () => time.known;
-    const store = new Store({ ...config.store, config: config.store, clock, log, timeKnown });
+    const { signal } = this.#stopping;
+    const store = new Store({ ...config.store, config: config.store, clock, log, timeKnown, signal });
     await this.#start('store', store);
     log.info(`database ${config.store.file}, snapshots in ${config.store.snapshots}`);
 
@@ -228,10 +236,13 @@ export class Daemon implements Service {
 
   /**
    * Stops in the order of the data, so that what was seen is still written and sent: cameras, vision, open events,
-   * broker, database.
+   * broker, database. A start that has not finished is cut short.
    */
   async stop(): Promise<void> {
+    this.#stopping.abort();
     await notify('STOPPING=1');
+    // What failed to start has been reported by whoever started it.
+    await this.#starting?.catch(() => {});
     this.#changes?.stop();
     // Another part may have failed to start while the models were loading.
     if (!this.#running.some(({ name }) => name === 'vision')) await this.#vision?.stop();
@@ -285,6 +296,7 @@ export class Daemon implements Service {
   }
 
   async #start(name: string, part: Service): Promise<void> {
+    this.#stopping.signal.throwIfAborted();
     this.#running.push({ name, stop: () => part.stop() });
     await part.start();
   }

@@ -7,13 +7,13 @@
  */
 import type { Logger } from 'pino';
 import { LookoutError } from '../errors.ts';
-import type { Clock } from '../platform/clock.ts';
+import { type Clock, sleep } from '../platform/clock.ts';
 import { Limiter } from '../platform/limiter.ts';
 import type { CameraStatus, Frame, Service } from '../types.ts';
 import type { FramePool } from './pool.ts';
 import { type Retry, retryOf } from './retry.ts';
 import type { FrameSink, Picture, Source } from './source.ts';
-import { orAborted, pause } from './wait.ts';
+import { orAborted } from './wait.ts';
 
 /** Silence for so many intervals between pictures, and so many milliseconds, is a stall. */
 const STALL_INTERVALS = 2;
@@ -152,7 +152,7 @@ export class CameraSupervisor implements Service {
       onFailures(++this.#fruitless, outcome.error);
       if (outcome.kind === 'stalled') this.#setStatus('stalled', 'it gives no pictures');
       else this.#setStatus('offline', 'its source failed');
-      await pause(clock, backoff, signal);
+      await sleep(clock, backoff, signal);
       if (!signal.aborted) this.counters.restarts++;
     }
   }

@@ -1,18 +1,4 @@
-import type { Clock } from '../platform/clock.ts';
-
-/** Resolves after `ms`, or as soon as `signal` aborts. */
-export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener('abort', done);
-  });
-}
+import { type Clock, sleep } from '../platform/clock.ts';
 
 /** Settles as `promise` does, but resolves as soon as `signal` aborts. */
 export async function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
@@ -44,7 +30,7 @@ export class Pacer {
   async next(signal: AbortSignal): Promise<void> {
     const now = this.#clock.monotonic();
     const due = this.#due ?? now;
-    if (due > now) await pause(this.#clock, due - now, signal);
+    if (due > now) await sleep(this.#clock, due - now, signal);
     this.#due = (now - due > this.#interval ? now : due) + this.#interval;
   }
 }

@@ -2,6 +2,7 @@ import { isatty } from 'node:tty';
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
 import { EXIT } from '../errors.ts';
+import { takeSignals } from '../platform/signals.ts';
 import type { Tuning } from '../tune/first-start.ts';
 import { configFile } from './options.ts';
 
@@ -21,6 +22,15 @@ export function runCommand(program: Command): void {
 }
 
 async function run(named: string | undefined): Promise<void> {
+  // The one owner of signals and of what nobody caught.
+  let requestStop: (reason: string) => void = () => {};
+  const stopRequested = new Promise<string>((resolve) => {
+    requestStop = resolve;
+  });
+  const stopping = new AbortController();
+  void stopRequested.then(() => stopping.abort());
+  takeSignals(requestStop);
+
   const { Preparer } = await import('../preparer.ts');
   const preparer = new Preparer();
   // Reading takes a while: the program is loaded meanwhile.
@@ -29,38 +39,33 @@ async function run(named: string | undefined): Promise<void> {
     import('../daemon.ts'),
     import('../platform/logger.ts'),
   ]);
+  if (stopping.signal.aborted) return;
   const log = createLogger(loaded.config.log);
-  const tuning = new AbortController();
   let tune: Tuning = (found) => found;
   let daemon: InstanceType<typeof Daemon> | null = null;
 
-  // The one owner of signals and of what nobody caught.
-  const stopRequested = new Promise<string>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
-    const inTerminal = isatty(0) || isatty(1);
-    process.on('SIGHUP', () => {
-      if (inTerminal) resolve('the terminal was closed');
-      else daemon?.reload(async () => tune(await preparer.load({ file: configFile(named) })));
-    });
-    const broken = (error: unknown) => {
-      process.exitCode = EXIT.internal;
-      log.fatal({ err: error }, 'internal error, stopping');
-      resolve('internal error');
-    };
-    process.once('uncaughtException', broken);
-    process.once('unhandledRejection', broken);
+  const inTerminal = isatty(0) || isatty(1);
+  process.on('SIGHUP', () => {
+    if (inTerminal) requestStop('the terminal was closed');
+    else daemon?.reload(async () => tune(await preparer.load({ file: configFile(named) })));
   });
+  const broken = (error: unknown) => {
+    process.exitCode = EXIT.internal;
+    log.fatal({ err: error }, 'internal error, stopping');
+    requestStop('internal error');
+  };
+  process.once('uncaughtException', broken);
+  process.once('unhandledRejection', broken);
 
   if (loaded.config.tune.first_start) {
-    void stopRequested.then(() => tuning.abort());
     const { findTuning } = await import('../tune/first-start.ts');
-    tune = await findTuning(loaded, { log, signal: tuning.signal });
-    if (tuning.signal.aborted) return;
+    tune = await findTuning(loaded, { log, signal: stopping.signal });
+    if (stopping.signal.aborted) return;
   }
   daemon = new Daemon(tune(loaded), { log, preparer });
   try {
-    await daemon.start();
-    const end = await Promise.race([stopRequested, daemon.ended]);
+    const started = daemon.start();
+    const end = await Promise.race([stopRequested, started.then(() => daemon.ended)]);
     if (typeof end === 'string') log.info(`stopping: ${end}`);
     else {
       log[end.code === EXIT.ok ? 'info' : 'error'](`stopping: ${end.reason}`);

@@ -8,8 +8,9 @@ import { migrate, SCHEMA_VERSION, schemaVersion } from './migrations.ts';
 import { openDatabase } from './sqlite.ts';
 import { keepBefore } from './upgrade.ts';
 
-/** How long a statement waits for a reader that holds a lock, in ms. */
+/** How long a statement waits for another program that holds a lock, and how long opening waits before it says so, in ms. */
 export const BUSY_TIMEOUT_MS = 5000;
+const BUSY_OPEN_TIMEOUT_MS = 1000;
 
 /** Damaged files that are kept; older ones make room. */
 const QUARANTINED_FILES = 3;
@@ -18,14 +19,14 @@ const QUARANTINED_FILES = 3;
  * Opens or creates the database, brings it up to date and checks that it can be written. One that is brought up to
  * date is kept as it was, too.
  * @param say told when the database was brought up to date
- * @throws LookoutError STORE_TOO_NEW, STORE_FULL, STORE_UNWRITABLE or SYSTEM_UNSUPPORTED; SqliteError if the file is damaged
+ * @throws LookoutError STORE_TOO_NEW, STORE_BUSY, STORE_FULL, STORE_UNWRITABLE or SYSTEM_UNSUPPORTED; SqliteError if the file is damaged
  * (see `isDamage`)
  */
 export function openForWriting(file: string, say: (what: string) => void = () => {}): Database {
   let db: Database | undefined;
   try {
     mkdirSync(dirname(file), { recursive: true });
-    db = openDatabase(file, { timeout: BUSY_TIMEOUT_MS });
+    db = openDatabase(file, { timeout: BUSY_OPEN_TIMEOUT_MS });
     // First of all: it is fixed once the file has content.
     db.pragma('auto_vacuum = INCREMENTAL');
     db.pragma('journal_mode = WAL');
@@ -37,10 +38,17 @@ export function openForWriting(file: string, say: (what: string) => void = () =>
     // A file without write permission opens, and refuses the first transaction.
     db.transaction(() => {}).immediate();
     bringUpToDate(db, file, say);
+    db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`);
     return db;
   } catch (error) {
     db?.close();
     if (error instanceof LookoutError || isDamage(error)) throw error;
+    if (/^SQLITE_(BUSY|LOCKED)/.test(codeOf(error))) {
+      throw new LookoutError('STORE_BUSY', `database ${file}: another program has locked it`, {
+        cause: error,
+        hint: `End the other program, such as an open sqlite3 or a backup; \`fuser ${file}\` names it.`,
+      });
+    }
     throw unwritable('database', file, error);
   }
 }

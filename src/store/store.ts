@@ -5,7 +5,7 @@ import type { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import type { StoreConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
-import type { Clock } from '../platform/clock.ts';
+import { type Clock, sleep } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
 import { tell } from '../platform/stages.ts';
 import { readBytesWritten } from '../platform/usage.ts';
@@ -37,6 +37,10 @@ const MAINTENANCE_MS = 3_600_000;
 const BACKUP_MS = 600_000;
 const BUDGET_MS = 10_000;
 
+/** How long a start waits for a database that another program has locked, and between two attempts, in ms. */
+const BUSY_WAIT_MS = 60_000;
+const BUSY_PAUSE_MS = 500;
+
 /** Intervals for which detections are gathered, and what is said of it, by how thrifty the store is. */
 const THRIFT: Record<Thrift, { intervals: number; text: string | null }> = {
   0: { intervals: 1, text: null },
@@ -58,6 +62,8 @@ export interface StoreOptions {
   log: Logger;
   /** Whether the wall clock is set; while it is not, nothing is deleted for its age. */
   timeKnown?: () => boolean;
+  /** Cuts short a start that waits for the database. */
+  signal?: AbortSignal;
 }
 
 /** The store thread and the calls to it. */
@@ -109,9 +115,12 @@ export class Store implements Service {
     });
   }
 
-  /** @throws LookoutError STORE_UNWRITABLE, STORE_LOCKED or STORE_TOO_NEW */
+  /**
+   * Opens the database; one that another program has locked is waited for.
+   * @throws LookoutError STORE_UNWRITABLE, STORE_LOCKED, STORE_BUSY or STORE_TOO_NEW
+   */
   async start(): Promise<void> {
-    await this.#running();
+    await this.#opened();
     this.#queue.start();
     this.#cancelMaintenance = this.#options.clock.every(MAINTENANCE_MS, () => this.#maintain());
     this.#cancelBackups = this.#options.clock.every(BACKUP_MS, () => void this.#backUp());
@@ -311,6 +320,23 @@ export class Store implements Service {
   }
 
   /** The store thread with its database open; a thread that has died is replaced. */
+  async #opened(): Promise<void> {
+    const { clock, log, signal = new AbortController().signal } = this.#options;
+    const giveUpAt = clock.monotonic() + BUSY_WAIT_MS;
+    for (let said = false; ; said = true) {
+      try {
+        await this.#running();
+        return;
+      } catch (error) {
+        const busy = error instanceof LookoutError && error.code === 'STORE_BUSY';
+        if (!busy || signal.aborted || clock.monotonic() >= giveUpAt) throw error;
+        if (!said)
+          log.warn({ code: error.code }, `${error.message}; waiting for up to ${BUSY_WAIT_MS / 1000} s`);
+        await sleep(clock, BUSY_PAUSE_MS, signal);
+      }
+    }
+  }
+
   #running(): Promise<Thread> {
     if (this.#stopping) return Promise.reject(new LookoutError('INTERNAL', 'the store has stopped'));
     this.#thread ??= this.#spawn().catch((error: unknown) => {

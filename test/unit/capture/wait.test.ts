@@ -1,18 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { orAborted, Pacer, pause } from '../../../src/capture/wait.ts';
+import { orAborted, Pacer } from '../../../src/capture/wait.ts';
+import { sleep } from '../../../src/platform/clock.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 
-test('a pause ends with its time or with the signal, whichever is first', async () => {
+test('a sleep ends with its time or with the signal, whichever is first', async () => {
   const clock = new FakeClock();
   const abort = new AbortController();
-  const timed = pause(clock, 100, abort.signal);
+  const timed = sleep(clock, 100, abort.signal);
   clock.advance(100);
   await timed;
-  const aborted = pause(clock, 100, abort.signal);
+  const aborted = sleep(clock, 100, abort.signal);
   abort.abort();
   await aborted;
-  await pause(clock, 100, abort.signal);
+  await sleep(clock, 100, abort.signal);
 });
 
 test('waiting for something ends with it, with its error, or with the signal', async () => {

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { openDatabase } from '../../src/store/sqlite.ts';
+import { DaemonProcess, tempFolder } from '../support/daemon.ts';
+import { busyCamera } from '../support/log.ts';
+import { until } from '../support/until.ts';
+
+const cli = new URL('../../src/cli.ts', import.meta.url).pathname;
+const { camera, labels } = busyCamera(3600, ['person']);
+const settings = { cameras: { door: camera }, labels, mqtt: { enabled: false } };
+
+/** A database that another program has locked for writing. */
+function lockedDatabase(folder: string) {
+  mkdirSync(join(folder, 'data'));
+  const db = openDatabase(join(folder, 'data', 'lookout.db'));
+  db.exec('PRAGMA journal_mode = WAL; CREATE TABLE other (id); BEGIN IMMEDIATE');
+  return db;
+}
+
+test('a start waits for a database that another program has locked', async () => {
+  const folder = tempFolder();
+  const other = lockedDatabase(folder);
+  const daemon = new DaemonProcess(settings, folder);
+  try {
+    const { msg } = await daemon.line(({ code }) => code === 'STORE_BUSY');
+    assert.match(msg, /lookout\.db: another program has locked it; waiting for up to 60 s/);
+    other.exec('DROP TABLE other; COMMIT');
+    await daemon.line(({ event }) => event?.type === 'start');
+    assert.equal(daemon.log.filter(({ code }) => code === 'STORE_BUSY').length, 1);
+    assert.equal((await daemon.stop()).code, 0);
+  } finally {
+    daemon.child.kill('SIGKILL');
+    other.close();
+  }
+});
+
+test('SIGTERM ends a start that waits for the database', async () => {
+  const folder = tempFolder();
+  const other = lockedDatabase(folder);
+  const daemon = new DaemonProcess(settings, folder);
+  try {
+    await daemon.line(({ code }) => code === 'STORE_BUSY');
+    const exit = await daemon.stop();
+    assert.deepEqual([exit.code, exit.signal, daemon.stderr], [0, null, []]);
+    assert.ok(exit.after < 4000, `took ${exit.after} ms`);
+  } finally {
+    daemon.child.kill('SIGKILL');
+    other.close();
+  }
+});
+
+const namespaces = spawnSync('unshare', ['--pid', '--fork', 'true']).status === 0;
+
+test('SIGTERM ends it while it starts as the first process of a container', {
+  skip: !namespaces && 'needs the right to make a PID namespace',
+}, async () => {
+  const folder = tempFolder();
+  const file = join(folder, 'lookout.yaml');
+  writeFileSync(file, stringify(settings));
+  for (const ms of [250, 400, 700]) {
+    const namespace = spawn(
+      'unshare',
+      ['--pid', '--fork', '--mount-proc', '--kill-child', process.execPath, cli, 'run', '--config', file],
+      { cwd: folder, stdio: 'ignore' },
+    );
+    try {
+      await until('Node.js in it', () => handlesSigterm(firstProcess(namespace)));
+      await wait(ms);
+      process.kill(firstProcess(namespace)!, 'SIGTERM');
+      await once(namespace, 'close', { signal: AbortSignal.timeout(8000) });
+    } finally {
+      namespace.kill('SIGKILL');
+    }
+  }
+});
+
+/** The process that `unshare` started, as it is called outside of its namespace. */
+function firstProcess({ pid }: ChildProcess): number | null {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return children === '' ? null : Number(children.split(' ')[0]);
+}
+
+/** Whether a process has come so far that it handles SIGTERM, be it in Node.js's own way that process 1 cannot use. */
+function handlesSigterm(pid: number | null): boolean {
+  if (pid === null) return false;
+  const caught = /^SigCgt:\t(\w+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? '0';
+  return (BigInt(`0x${caught}`) & (1n << BigInt(constants.signals.SIGTERM - 1))) !== 0n;
+}
