@@ -44,8 +44,9 @@ export async function prepare({
 
 function keyOf(
   { file, sha256, description }: LoadedModel,
-  { providers, threads, sessions, spinning }: ModelConfig,
+  { providers, threads, sessions, spinning, exact }: ModelConfig,
 ): string {
-  const identity = JSON.stringify({ file, sha256, description, providers, threads, sessions, spinning });
+  const settings = { providers, threads, sessions, spinning, exact };
+  const identity = JSON.stringify({ file, sha256, description, ...settings });
   return createHash('sha256').update(identity).digest('hex').slice(0, 16);
 }

@@ -9,7 +9,7 @@ export function versionCommand(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ lookout version --json')
     .action(async (options: { json?: true }) => {
-      const { env } = await import('onnxruntime-node');
+      const { onnxruntime } = await import('../model/onnxruntime.ts');
       const { openDatabase } = await import('../store/sqlite.ts');
       const db = openDatabase(':memory:');
       const sqlite = db.prepare('SELECT sqlite_version()').pluck().get();
@@ -17,7 +17,7 @@ export function versionCommand(program: Command): void {
       const versions = {
         lookout: VERSION,
         node: process.versions.node,
-        onnxruntime: env.versions.node ?? env.versions.common,
+        onnxruntime,
         sqlite: String(sqlite),
         platform: `${process.platform}-${process.arch}`,
       };

@@ -144,6 +144,12 @@ const model = z.strictObject({
     .boolean()
     .default(false)
     .describe('Let inference threads wait busily: a little faster, a whole core hotter.'),
+  exact: z
+    .enum(['auto', 'always', 'never'])
+    .default('auto')
+    .describe(
+      '`auto`: int8 sums are exact; x86 processors without VNNI take a slower kernel for that. `never`: the faster kernel, which clips sums there, so that scores are wrong. `always`: the slower one with VNNI too, to compare.',
+    ),
 });
 
 const store = z.strictObject({

@@ -1,12 +1,11 @@
 /** Runs a model once, to see that it works and what ONNX Runtime makes of it. */
-import '../platform/no-telemetry.ts';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { ModelDescription } from './description.ts';
 import { decodeModel } from './onnx.ts';
+import { openSession, type SessionSettings, Tensor } from './onnxruntime.ts';
 
 export interface Trial {
   /** Nodes that the CPU provider is left with after fusing, by operator; null when there is no room to write them. */
@@ -16,7 +15,8 @@ export interface Trial {
 }
 
 const RUNS = 15;
-const OPTIONS: InferenceSession.SessionOptions = {
+const OPTIONS: SessionSettings = {
+  exact: 'auto',
   executionProviders: ['cpu'],
   intraOpNumThreads: 1,
   // Errors only.
@@ -31,7 +31,7 @@ export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescri
   const folder = await mkdtemp(join(tmpdir(), 'lookout-model-'));
   try {
     const fused = await fusedOperators(bytes, join(folder, 'optimised.onnx'));
-    const session = await InferenceSession.create(bytes, OPTIONS);
+    const session = await openSession(bytes, OPTIONS);
     let fastest = Infinity;
     const dims =
       input.layout === 'nhwc' ? [1, input.height, input.width, 3] : [1, 3, input.height, input.width];
@@ -62,7 +62,7 @@ export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescri
 /** Lets ONNX Runtime write down what it made of the model. */
 async function fusedOperators(bytes: Uint8Array, file: string): Promise<Record<string, number> | null> {
   try {
-    const session = await InferenceSession.create(bytes, { ...OPTIONS, optimizedModelFilePath: file });
+    const session = await openSession(bytes, { ...OPTIONS, optimizedModelFilePath: file });
     await session.release();
     const fused: Record<string, number> = {};
     for (const { opType } of decodeModel(await readFile(file)).graph.node) {

@@ -1,10 +1,9 @@
 /** What a model costs: its multiplications, and where ONNX Runtime's own profile says the time goes. */
-import '../platform/no-telemetry.ts';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { z } from 'zod';
 import { loadModel } from '../model/load.ts';
+import { openSession, Tensor } from '../model/onnxruntime.ts';
 import { median } from './statistics.ts';
 import type { ModelFacts, ModelRef, Operator } from './types.ts';
 
@@ -42,7 +41,8 @@ async function profile(model: ModelRef, parent: string, level: Level, runs: numb
   const { file, description } = await loadModel(model, parent);
   const folder = await mkdtemp(join(parent, 'trace-'));
   try {
-    const session = await InferenceSession.create(file, {
+    const session = await openSession(file, {
+      exact: 'auto',
       executionProviders: ['cpu'],
       graphOptimizationLevel: level,
       intraOpNumThreads: 1,

@@ -10,7 +10,12 @@ export async function workingProviders(model: ModelRef): Promise<Provider[]> {
   const working: Provider[] = [];
   for (const provider of PROVIDERS) {
     const providers: Provider[] = provider === 'cpu' ? ['cpu'] : [provider, 'cpu'];
-    const session = ModelSession.open(file, description, { providers, threads: 1, spinning: false });
+    const session = ModelSession.open(file, description, {
+      providers,
+      threads: 1,
+      spinning: false,
+      exact: 'auto',
+    });
     if (session.info.provider === provider) working.push(provider);
     session.release();
   }

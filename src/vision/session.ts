@@ -1,16 +1,19 @@
-import '../platform/no-telemetry.ts';
 import { availableParallelism } from 'node:os';
-import { env, type InferenceSession, Tensor, type TypedTensor } from 'onnxruntime-node';
-import { type Binding, binding, initOrt } from 'onnxruntime-node/dist/binding.js';
 import type { ModelConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { ModelDescription } from '../model/description.ts';
+import { type Int8Kernel, int8Kernel } from '../model/kernel.ts';
+import {
+  type Binding,
+  builtProviders,
+  type InferenceSession,
+  loadSession,
+  Tensor,
+  type TypedTensor,
+} from '../model/onnxruntime.ts';
 import { free } from '../platform/memory.ts';
 
-// Providers that are configured but absent are our own message, not ONNX Runtime's on standard error.
-env.logLevel = 'fatal';
-
-export type SessionConfig = Pick<ModelConfig, 'providers' | 'threads' | 'spinning'>;
+export type SessionConfig = Pick<ModelConfig, 'providers' | 'threads' | 'spinning' | 'exact'>;
 type Provider = ModelConfig['providers'][number];
 
 /** Types of elements by their numbers in TensorProto.DataType. */
@@ -35,14 +38,13 @@ export interface SessionInfo {
   provider: Provider;
   /** Threads that one inference uses. */
   threads: number;
+  /** What multiplies whole numbers, where the CPU does. */
+  kernel: Int8Kernel;
   /** Providers that were preferred but do not work here, and why. */
   passedOver: { provider: Provider; reason: string }[];
 }
 
-/**
- * A model that is ready to run. Loading and running block the calling thread. So does the package's own class, which
- * wraps the same calls into promises and turns of the event loop: a hundredth of the time of a MobileNetV2.
- */
+/** A model that is ready to run. Loading and running block the calling thread. */
 export class ModelSession {
   readonly info: SessionInfo;
   readonly #session: Binding.InferenceSession;
@@ -61,9 +63,9 @@ export class ModelSession {
    * @throws LookoutError MODEL_PROVIDER_MISSING, MODEL_UNUSABLE, MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED
    */
   static open(file: string, description: ModelDescription, config: SessionConfig): ModelSession {
-    initOrt();
     const threads = config.threads || Math.max(1, Math.floor(availableParallelism() / 2));
-    const supported = new Set(binding.listSupportedBackends().map(({ name }) => name));
+    const supported = builtProviders();
+    const kernel = int8Kernel(config.exact);
     const passedOver: SessionInfo['passedOver'] = [];
     for (const [index, provider] of config.providers.entries()) {
       if (!supported.has(provider)) {
@@ -71,16 +73,16 @@ export class ModelSession {
         continue;
       }
       try {
-        const session = new binding.InferenceSession();
-        session.loadModel(file, {
+        const session = loadSession(file, {
+          exact: config.exact,
+          spinning: config.spinning,
           // The less preferred ones take what the preferred one cannot run.
           executionProviders: config.providers.slice(index).filter((name) => supported.has(name)),
           graphOptimizationLevel: 'all',
           intraOpNumThreads: threads,
           interOpNumThreads: 1,
-          extra: { session: { intra_op: { allow_spinning: config.spinning ? '1' : '0' } } },
         });
-        return new ModelSession(session, description, { provider, threads, passedOver });
+        return new ModelSession(session, description, { provider, threads, kernel, passedOver });
       } catch (cause) {
         if (cause instanceof LookoutError) throw cause;
         if (provider === 'cpu') {

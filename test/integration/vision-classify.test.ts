@@ -22,7 +22,12 @@ test('a real model gives every photo the label that its publisher’s own runtim
   skip,
 }, async () => {
   const model = await loadModel({ file: shared(MODEL) }, '/');
-  const classifier = Classifier.open(model, { providers: ['cpu'], threads: 1, spinning: false });
+  const classifier = Classifier.open(model, {
+    providers: ['cpu'],
+    threads: 1,
+    spinning: false,
+    exact: 'auto',
+  });
   try {
     for (const [file, expected] of expectedLabels()) {
       const { data, info } = await sharp(shared(`data/photos/${file}`))

@@ -11,12 +11,15 @@ import { colourModel } from '../unit/vision/colour-model.ts';
 
 const FORMAT = { width: 64, height: 48, pixels: 'rgb24', colour: 'jpeg' } as const;
 const BYTES = 64 * 48 * 3;
+const CONFIG: VisionModel['config'] = {
+  ...{ providers: ['cpu'], threads: 1, sessions: 1, spinning: false, exact: 'auto' },
+};
 
 function asModel(
   key: string,
   { file, description }: Omit<ReturnType<typeof colourModel>, 'remove'>,
 ): VisionModel {
-  return { key, file, description, config: { providers: ['cpu'], threads: 1, sessions: 1, spinning: false } };
+  return { key, file, description, config: CONFIG };
 }
 
 /** A vision with two cameras, everything that it said, and the frames that came back. */

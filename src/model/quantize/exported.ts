@@ -1,11 +1,10 @@
 /** Brings models of any exporter into a plain form, with the constant folding of ONNX Runtime. */
-import '../../platform/no-telemetry.ts';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { InferenceSession } from 'onnxruntime-node';
 import type { ModelDescription } from '../description.ts';
 import { decodeModel, encodeModel, integer, type OnnxModel } from '../onnx.ts';
+import { openSession } from '../onnxruntime.ts';
 
 /**
  * Reads a model; what a float one works out from constants and from the size of the picture is worked out once, and
@@ -29,7 +28,8 @@ export async function readExported(
   const folder = await mkdtemp(join(tmpdir(), 'lookout-model-'));
   try {
     const plain = join(folder, 'plain.onnx');
-    const session = await InferenceSession.create(encodeModel(model), {
+    const session = await openSession(encodeModel(model), {
+      exact: 'auto',
       executionProviders: ['cpu'],
       graphOptimizationLevel: 'basic',
       optimizedModelFilePath: plain,

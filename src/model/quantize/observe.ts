@@ -1,7 +1,6 @@
 /** Runs a model on pictures and watches its values. */
-import '../../platform/no-telemetry.ts';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { DataType, encodeModel, integer, type OnnxModel } from '../onnx.ts';
+import { openSession, Tensor } from '../onnxruntime.ts';
 
 /** What goes into a model once, in its own layout and type. */
 export type ModelInput = Uint8Array | Int8Array | Float32Array;
@@ -41,7 +40,7 @@ export async function observe(
     ...graph.output,
     ...missing.map((name) => ({ name, type: { tensorType: { elemType: type } } })),
   ];
-  const session = await InferenceSession.create(encodeModel({ ...model, graph }), { logSeverityLevel: 3 });
+  const session = await openSession(encodeModel({ ...model, graph }), { exact: 'auto', logSeverityLevel: 3 });
   try {
     const constants = new Set(graph.initializer.map(({ name }) => name));
     const input = graph.input.find(({ name }) => !constants.has(name))!;

@@ -1,12 +1,12 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { encodeModel, integer, type OnnxModel } from '../../../src/model/onnx.ts';
+import { openSession, Tensor } from '../../../src/model/onnxruntime.ts';
 
 /** Runs a model once and gives its outputs by name. */
 export async function runModel(
   model: OnnxModel,
   data: Uint8Array | Float32Array,
 ): Promise<Record<string, Float32Array>> {
-  const session = await InferenceSession.create(encodeModel(model), { logSeverityLevel: 3 });
+  const session = await openSession(encodeModel(model), { exact: 'auto', logSeverityLevel: 3 });
   const input = model.graph.input[0]!;
   const dims = input.type!.tensorType!.shape!.dim.map(({ dimValue }) => integer(dimValue!));
   const tensor =

@@ -5,7 +5,7 @@ import { toProbabilities } from '../../../src/vision/probabilities.ts';
 import { ModelSession, type SessionConfig } from '../../../src/vision/session.ts';
 import { colourModel } from './colour-model.ts';
 
-const CPU: SessionConfig = { providers: ['cpu'], threads: 1, spinning: false };
+const CPU: SessionConfig = { providers: ['cpu'], threads: 1, spinning: false, exact: 'auto' };
 
 test('a session reads and writes buffers that other threads share', () => {
   const { file, description, remove } = colourModel();
