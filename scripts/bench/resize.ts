@@ -1,7 +1,7 @@
 /** Crop and resize alone. */
 import { Scene } from '../../src/capture/demo/scene.ts';
 import { PixelMemory } from '../../src/vision/kernels.ts';
-import { outputBytes, Resizer } from '../../src/vision/resize.ts';
+import { outputBytes, plainBytes, Resizer } from '../../src/vision/resize.ts';
 import { orientationOf } from '../../src/vision/transform.ts';
 import { HEIGHT, type Settings, WIDTH } from './settings.ts';
 import type { Row } from './table.ts';
@@ -14,13 +14,7 @@ export function resizeRow({ rounds }: Settings): Row {
   const memory = new PixelMemory();
   const picture = memory.bytes(scene.bytes);
   scene.render(0, picture.subarray(0, scene.bytes));
-  const output = {
-    ...({ width: 224, height: 224, layout: 'nhwc', type: 'uint8', order: 'rgb' } as const),
-    ...({ mean: [0, 0, 0], scale: [1, 1, 1] } as {
-      mean: [number, number, number];
-      scale: [number, number, number];
-    }),
-  };
+  const output = { ...plainBytes(3), width: 224, height: 224 };
   const resizer = new Resizer(memory, output);
   const target = new Uint8Array(outputBytes(output));
   const format = { width: WIDTH, height: HEIGHT, pixels: 'i420', colour: 'bt601' } as const;

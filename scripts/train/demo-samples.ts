@@ -3,7 +3,7 @@ import { Scene, type Seen } from '../../src/capture/demo/scene.ts';
 import { Random } from '../../src/platform/random.ts';
 import type { Box } from '../../src/types.ts';
 import { PixelMemory } from '../../src/vision/kernels.ts';
-import { type OutputFormat, Resizer } from '../../src/vision/resize.ts';
+import { type OutputFormat, plainBytes, Resizer } from '../../src/vision/resize.ts';
 import { orientationOf, WHOLE } from '../../src/vision/transform.ts';
 
 /** `nothing`, or what the scene shows. */
@@ -17,15 +17,7 @@ export interface Sample {
 
 /** What the model is fed. */
 function inputOf(side: number): OutputFormat {
-  return {
-    width: side,
-    height: side,
-    layout: 'nhwc',
-    type: 'uint8',
-    order: 'rgb',
-    mean: [0, 0, 0],
-    scale: [1, 1, 1],
-  };
+  return { ...plainBytes(3), width: side, height: side };
 }
 
 const UPRIGHT = orientationOf({ rotate: 0, mirror: 'none' });

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Source } from '../capture/source.ts';
 import { LookoutError } from '../errors.ts';
 import type { BuildOptions } from '../model/build.ts';
-import type { ModelDescription } from '../model/description.ts';
+import { inputShape, type ModelDescription } from '../model/description.ts';
 import type { Trial } from '../model/trial.ts';
 import { modelLibraryCommands } from './model-library.ts';
 import { configFile } from './options.ts';
@@ -251,11 +251,10 @@ async function inspect(
 type Row = [key: string, value: string | null];
 
 function summary({ name, input, output, labels, ...rest }: ModelDescription): Row[] {
-  const shape = input.layout === 'nhwc' ? [input.height, input.width, 3] : [3, input.height, input.width];
   const shown = labels.length > 8 ? `${labels.slice(0, 8).join(' · ')} …` : labels.join(' · ');
   return [
     ['name', name],
-    ['input', `${input.name}: ${input.type} 1×${shape.join('×')} ${input.order.toUpperCase()}`],
+    ['input', `${input.name}: ${input.type} ${inputShape(input).join('×')} ${colours(input)}`],
     ['pixels', `(pixel − ${perChannel(input.mean)}) × ${perChannel(input.scale)}`],
     ['output', `${output.name}: ${output.kind} of ${labels.length} classes`],
     ['embedding', rest.embedding ? `${rest.embedding.name}: ${rest.embedding.size} numbers` : null],
@@ -266,6 +265,10 @@ function summary({ name, input, output, labels, ...rest }: ModelDescription): Ro
     ['licence', rest.licence],
     ['warning', rest.warning],
   ];
+}
+
+function colours({ channels, order }: ModelDescription['input']): string {
+  return channels === 1 ? 'grey' : order.toUpperCase();
 }
 
 function perChannel(values: readonly number[]): string {

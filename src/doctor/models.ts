@@ -1,6 +1,7 @@
 /** Whether each model that is in use loads and runs here, on which provider and how fast. */
 import { prepare } from '../prepare.ts';
 import type { PreparedModel } from '../prepared.ts';
+import { outputBytes } from '../vision/resize.ts';
 import { ModelSession } from '../vision/session.ts';
 import { type Check, type Finding, failed, ok, warn } from './check.ts';
 
@@ -37,8 +38,7 @@ async function run(check: string, { file, description, config, note }: PreparedM
 
 /** Milliseconds of the fastest of some inferences. */
 function time(session: ModelSession, { input, labels }: PreparedModel['description']): number {
-  const bytes = input.width * input.height * 3 * (input.type === 'float32' ? 4 : 1);
-  const infer = session.bind(new Uint8Array(bytes), new Float32Array(labels.length));
+  const infer = session.bind(new Uint8Array(outputBytes(input)), new Float32Array(labels.length));
   let fastest = Number.POSITIVE_INFINITY;
   for (let run = 0; run < RUNS; run++) {
     const start = performance.now();

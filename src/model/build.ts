@@ -1,7 +1,7 @@
 /** Members of the MobileNet families with seeded weights: for measuring speed, not for seeing anything. */
 import { Scene } from '../capture/demo/scene.ts';
 import { PixelMemory } from '../vision/kernels.ts';
-import { Resizer } from '../vision/resize.ts';
+import { outputBytes, plainBytes, Resizer } from '../vision/resize.ts';
 import { orientationOf, WHOLE } from '../vision/transform.ts';
 import { describeModel } from './describe.ts';
 import { descriptionFile, type ModelDescription } from './description.ts';
@@ -101,19 +101,12 @@ function pictures(resolution: number): Uint8Array[] {
   const [width, height] = [320, 240];
   const scene = new Scene(width, height, 1);
   const memory = new PixelMemory();
-  const resizer = new Resizer(memory, {
-    width: resolution,
-    height: resolution,
-    layout: 'nhwc',
-    type: 'uint8',
-    order: 'rgb',
-    mean: [0, 0, 0],
-    scale: [1, 1, 1],
-  });
+  const output = { ...plainBytes(3), width: resolution, height: resolution };
+  const resizer = new Resizer(memory, output);
   const format = { width, height, pixels: 'i420', colour: 'bt601' } as const;
   return Array.from({ length: CALIBRATION_PICTURES }, (_, index) => {
     scene.render(index * 4000, memory.bytes(scene.bytes).subarray(0, scene.bytes));
-    const pixels = new Uint8Array(resolution * resolution * 3);
+    const pixels = new Uint8Array(outputBytes(output));
     resizer.resize(format, WHOLE, orientationOf({ rotate: 0, mirror: 'none' }), pixels);
     return pixels;
   });

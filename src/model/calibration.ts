@@ -8,18 +8,18 @@ import { LookoutError, messageOf } from '../errors.ts';
 import { Random } from '../platform/random.ts';
 import type { Box } from '../types.ts';
 import { PixelMemory } from '../vision/kernels.ts';
-import { Resizer } from '../vision/resize.ts';
+import { type OutputFormat, outputBytes, plainBytes, Resizer } from '../vision/resize.ts';
 import { orientationOf, WHOLE } from '../vision/transform.ts';
 import type { ModelDescription } from './description.ts';
 
-/** Size of the model's picture and its order of colours. */
-type Size = Pick<ModelDescription['input'], 'width' | 'height' | 'order'>;
+/** Size of the model's picture, its channels and their order. */
+type Size = Pick<ModelDescription['input'], 'width' | 'height' | 'channels' | 'order'>;
 
 const UPRIGHT = orientationOf({ rotate: 0, mirror: 'none' });
 
 /**
  * Up to `most` pictures of a folder, spread over it evenly.
- * @returns uint8 1×H×W×3 each
+ * @returns uint8 1×H×W×C each
  * @throws LookoutError MODEL_CALIBRATION_EMPTY
  */
 export async function picturesOf(folder: string, size: Size, most: number): Promise<Uint8Array[]> {
@@ -80,28 +80,19 @@ export async function picturesFrom(source: Source, size: Size, count: number): P
 
 /** Cuts boxes out of pictures with the daemon's own resize. */
 class Cutter {
-  readonly #size: Size;
+  readonly #output: OutputFormat;
   readonly #memory = new PixelMemory();
   readonly #resizer: Resizer;
 
-  constructor(size: Size) {
-    this.#size = size;
-    const { width, height, order } = size;
-    const plain = { layout: 'nhwc', type: 'uint8', mean: [0, 0, 0], scale: [1, 1, 1] } as const;
-    this.#resizer = new Resizer(this.#memory, {
-      ...plain,
-      width,
-      height,
-      order,
-      mean: [0, 0, 0],
-      scale: [1, 1, 1],
-    });
+  constructor({ width, height, channels, order }: Size) {
+    this.#output = { ...plainBytes(channels), width, height, order };
+    this.#resizer = new Resizer(this.#memory, this.#output);
   }
 
   cut({ format, data }: Picture, box: Box): Uint8Array {
     const pixels = new Uint8Array(data);
     this.#memory.bytes(pixels.length).set(pixels);
-    const target = new Uint8Array(this.#size.width * this.#size.height * 3);
+    const target = new Uint8Array(outputBytes(this.#output));
     this.#resizer.resize(format, box, UPRIGHT, target);
     return target;
   }

@@ -18,13 +18,10 @@ export interface LabelSources {
 }
 
 /** How bytes stand for pixels unless a description says otherwise. Floats mean nothing by themselves. */
-const PIXEL_RANGE: Record<
-  InputSignature['type'],
-  Partial<Pick<ModelDescription['input'], 'mean' | 'scale'>>
-> = {
-  uint8: { mean: [0, 0, 0], scale: [1, 1, 1] },
-  int8: { mean: [128, 128, 128], scale: [1, 1, 1] },
-  float32: {},
+const PIXEL_RANGE: Record<InputSignature['type'], { mean: number; scale: number } | null> = {
+  uint8: { mean: 0, scale: 1 },
+  int8: { mean: 128, scale: 1 },
+  float32: null,
 };
 
 /**
@@ -104,17 +101,19 @@ function describeInput(
   source: string | null,
   file: string,
 ): ModelDescription['input'] {
-  const contradictions = (['name', 'width', 'height', 'layout', 'type'] as const)
+  const contradictions = (['name', 'width', 'height', 'layout', 'type', 'channels'] as const)
     .filter((key) => input[key] !== undefined && signature[key] !== null && input[key] !== signature[key])
     .map((key) => `input.${key}: the model has ${signature[key]}, the description says ${input[key]}`);
   if (contradictions.length > 0) {
     throw new LookoutError('MODEL_DESCRIPTION_INVALID', `${source}: ${contradictions.join('; ')}`);
   }
-  const { name, layout, type } = signature;
+  const { name, layout, type, channels } = signature;
   const width = signature.width ?? input.width;
   const height = signature.height ?? input.height;
-  const mean = input.mean ?? PIXEL_RANGE[type].mean;
-  const scale = input.scale ?? PIXEL_RANGE[type].scale;
+  const range = PIXEL_RANGE[type];
+  const forEach = (value: number) => new Array<number>(channels).fill(value);
+  const mean = input.mean ?? (range && forEach(range.mean));
+  const scale = input.scale ?? (range && forEach(range.scale));
   if (!width || !height || !mean || !scale) {
     const missing = Object.entries({ width, height, mean, scale })
       .filter(([, value]) => !value)
@@ -123,10 +122,19 @@ function describeInput(
       'MODEL_DESCRIPTION_MISSING',
       `${file} takes ${type} and does not say how a picture becomes its input: ` +
         `expected ${missing.join(', ')} in ${source ?? 'a description'}`,
-      { hint: 'Input of -1…1 is "mean": [127.5, 127.5, 127.5], "scale": [0.0078431, 0.0078431, 0.0078431].' },
+      {
+        hint: `Input of -1…1 is "mean": [${forEach(127.5).join(', ')}], "scale": [${forEach(0.0078431).join(', ')}].`,
+      },
     );
   }
-  return { name, width, height, layout, type, order: input.order, mean, scale };
+  if (mean.length !== channels || scale.length !== channels) {
+    throw new LookoutError(
+      'MODEL_DESCRIPTION_INVALID',
+      `${source}: expected ${channels === 1 ? 'one number' : '3 numbers'} in input.mean and in input.scale, as the ` +
+        `model has ${channels === 1 ? 'one channel (grey)' : '3 channels'}, found ${mean.length} and ${scale.length}`,
+    );
+  }
+  return { name, width, height, layout, type, channels, order: input.order, mean, scale };
 }
 
 /** Every name that a description uses must be a label, or for events a label or group. */

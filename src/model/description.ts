@@ -10,10 +10,13 @@ export interface ModelDescription {
     height: number;
     layout: 'nhwc' | 'nchw';
     type: 'uint8' | 'int8' | 'float32';
+    /** 3: colours; 1: grey, the luma of the picture. */
+    channels: 1 | 3;
+    /** Of the three channels. */
     order: 'rgb' | 'bgr';
-    /** Per channel in the given order: element = (pixel 0…255 − mean) × scale. For uint8 mostly 0 and 1. */
-    mean: [number, number, number];
-    scale: [number, number, number];
+    /** One for each channel in the given order: element = (pixel 0…255 − mean) × scale. For uint8 mostly 0 and 1. */
+    mean: number[];
+    scale: number[];
   };
   output: { name: string; kind: 'probabilities' | 'logits' };
   /** A second output with the pooled features, for comparing pictures; most models have none. */
@@ -33,13 +36,15 @@ export interface ModelDescription {
   source?: { file: string; sha256: string } | null;
 }
 
-const triple = z.tuple([z.number(), z.number(), z.number()]);
+const perChannel = z
+  .array(z.number())
+  .refine(({ length }) => length === 1 || length === 3, 'expected one number for each channel, 1 or 3');
 const side = z.number().int().min(8).max(4096);
 const labelName = z.string().min(1);
 
 /**
  * A description as it is written down, inside a model (metadata entry `lookout`) or in a .json file. What the
- * model's graph already says (names, size, layout, type) may be left out; where both say it they must agree.
+ * model's graph already says (names, size, layout, type, channels) may be left out; where both say it they must agree.
  */
 export const descriptionFile = z.strictObject({
   name: z.string().min(1).optional(),
@@ -50,9 +55,10 @@ export const descriptionFile = z.strictObject({
       height: side.optional(),
       layout: z.enum(['nhwc', 'nchw']).optional(),
       type: z.enum(['uint8', 'int8', 'float32']).optional(),
+      channels: z.union([z.literal(1), z.literal(3)]).optional(),
       order: z.enum(['rgb', 'bgr']).default('rgb'),
-      mean: triple.optional(),
-      scale: triple.optional(),
+      mean: perChannel.optional(),
+      scale: perChannel.optional(),
     })
     .prefault({}),
   output: z
@@ -70,5 +76,15 @@ export const descriptionFile = z.strictObject({
   licence: z.string().nullable().default(null),
   source: z.strictObject({ file: z.string(), sha256: z.string() }).nullable().default(null),
 });
+
+/** The dimensions of a model's input. */
+export function inputShape({
+  layout,
+  width,
+  height,
+  channels,
+}: Pick<ModelDescription['input'], 'layout' | 'width' | 'height' | 'channels'>): number[] {
+  return layout === 'nhwc' ? [1, height, width, channels] : [1, channels, height, width];
+}
 
 export type DescriptionFile = z.infer<typeof descriptionFile>;

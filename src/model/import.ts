@@ -102,7 +102,8 @@ async function describe(
   const labels = named ? parseLabels((await read(named)).toString()) : (metadata.labels ?? undefined);
   const name = basename(file, extname(file));
   const { normalisation } = metadata;
-  const pixels = normalisation && converted.pixels && wholePixels(normalisation, converted.pixels);
+  const pixels =
+    normalisation && converted.pixels && wholePixels(normalisation, converted.pixels, converted.channels);
   const content = descriptionFile.parse({
     ...(pixels && { input: pixels }),
     output: converted.output,

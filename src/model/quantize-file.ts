@@ -19,7 +19,7 @@ export interface QuantizeFileOptions {
   description?: string | undefined;
   /** Where to write the form for the CPU; that for TensorRT goes beside it. */
   out?: string | undefined;
-  /** Pictures to calibrate with, uint8 1×H×W×3 in the model's size and order of colours. */
+  /** Pictures to calibrate with, uint8 1×H×W×C in the model's size and order of colours. */
   pictures: (input: ModelDescription['input']) => Promise<Uint8Array[]>;
   log: (message: string) => void;
   /** Hears how much of the work is done, 0…1. */

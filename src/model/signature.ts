@@ -7,6 +7,7 @@ export interface InputSignature {
   name: string;
   type: 'uint8' | 'int8' | 'float32';
   layout: 'nhwc' | 'nchw';
+  channels: 1 | 3;
   width: number | null;
   height: number | null;
 }
@@ -27,7 +28,7 @@ const INPUT_TYPES: Record<number, InputSignature['type']> = {
 /**
  * Reads the shape, layout and type of the only input.
  * @param file named in errors
- * @throws LookoutError MODEL_INPUT_UNSUPPORTED unless it is one colour picture, batch 1, of bytes or floats
+ * @throws LookoutError MODEL_INPUT_UNSUPPORTED unless it is one picture, in colour or grey, batch 1, of bytes or floats
  */
 export function inputSignature(graph: OnnxGraph, file: string): InputSignature {
   const refuse = (message: string) => new LookoutError('MODEL_INPUT_UNSUPPORTED', `${file}: ${message}`);
@@ -48,10 +49,14 @@ export function inputSignature(graph: OnnxGraph, file: string): InputSignature {
   if (batch !== null && batch !== 1) {
     throw refuse(`expected ${input.name} to take one picture at a time, found ${shapeText(shape)}`);
   }
-  if (c === 3 && a !== 3) return { name: input.name, type, layout: 'nhwc', height: a, width: b };
-  if (a === 3) return { name: input.name, type, layout: 'nchw', height: b, width: c };
+  for (const channels of [3, 1] as const) {
+    const known = { name: input.name, type, channels };
+    if (c === channels && a !== channels) return { ...known, layout: 'nhwc', height: a, width: b };
+    if (a === channels) return { ...known, layout: 'nchw', height: b, width: c };
+  }
   throw refuse(
-    `expected ${input.name} to have 3 colour channels, 1×H×W×3 or 1×3×H×W, found ${shapeText(shape)}`,
+    `expected ${input.name} to have 3 channels (colours) or 1 (grey), 1×H×W×3, 1×3×H×W, 1×H×W×1 or 1×1×H×W, ` +
+      `found ${shapeText(shape)}`,
   );
 }
 

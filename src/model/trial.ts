@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LookoutError, messageOf } from '../errors.ts';
-import type { ModelDescription } from './description.ts';
+import { inputShape, type ModelDescription } from './description.ts';
 import { decodeModel } from './onnx.ts';
 import { openSession, type SessionSettings, Tensor } from './onnxruntime.ts';
 
@@ -33,9 +33,8 @@ export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescri
     const fused = await fusedOperators(bytes, join(folder, 'optimised.onnx'));
     const session = await openSession(bytes, OPTIONS);
     let fastest = Infinity;
-    const dims =
-      input.layout === 'nhwc' ? [1, input.height, input.width, 3] : [1, 3, input.height, input.width];
-    const length = input.width * input.height * 3;
+    const dims = inputShape(input);
+    const length = dims.reduce((product, size) => product * size, 1);
     const grey = {
       uint8: () => new Tensor('uint8', new Uint8Array(length).fill(128), dims),
       int8: () => new Tensor('int8', new Int8Array(length), dims),

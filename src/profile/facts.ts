@@ -2,6 +2,7 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { inputShape } from '../model/description.ts';
 import { loadModel } from '../model/load.ts';
 import { openSession, Tensor } from '../model/onnxruntime.ts';
 import { median } from './statistics.ts';
@@ -52,11 +53,10 @@ async function profile(model: ModelRef, parent: string, level: Level, runs: numb
       // Errors only.
       logSeverityLevel: 3,
     });
-    const { name, type, layout, width, height } = description.input;
-    const shape = layout === 'nhwc' ? [1, height, width, 3] : [1, 3, height, width];
-    const length = width * height * 3;
+    const { name, type } = description.input;
+    const shape = inputShape(description.input);
     const data = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array }[type];
-    const feeds = { [name]: new Tensor(type, new data(length).fill(1), shape) };
+    const feeds = { [name]: new Tensor(type, new data(product(shape)).fill(1), shape) };
     for (let run = 0; run < runs; run++) await session.run(feeds);
     session.endProfiling();
     await session.release();

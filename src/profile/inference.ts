@@ -137,5 +137,5 @@ function fill(bytes: Uint8Array, seed: number, { type, mean, scale }: ModelDescr
     return;
   }
   const floats = new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-  for (let index = 0; index < floats.length; index++) floats[index] = (pixel(index) - mean[0]) * scale[0];
+  for (let index = 0; index < floats.length; index++) floats[index] = (pixel(index) - mean[0]!) * scale[0]!;
 }

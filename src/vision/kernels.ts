@@ -131,6 +131,35 @@ const yuvToRgb = new Kernel(8, (kernel, y, u, v, matrix, red, green, blue, count
   ];
 });
 
+/**
+ * Red, green, blue → luma by the weights of ITU-R BT.601, in 65536ths as Pillow has them: rows of 1/64 level → a row of
+ * bytes. The weight of green does not fit into 16 bits and counts in two halves.
+ */
+const rgbToLuma = new Kernel(5, (kernel, red, green, blue, target, count) => {
+  const end = kernel.local('i32');
+  const [r, g, b, luma] = [0, 1, 2, 3].map(() => kernel.local('v128')) as Four<Variable>;
+  const pair = (first: number, second: number) => i32x4.splat(i32.const(first | (second << 16)));
+  const sum = (half: 'lower' | 'upper') => {
+    const weighted = i32x4.add(
+      i32x4.dot(v128.zip(half, r.get, g.get), pair(19595, 38470 / 2)),
+      i32x4.dot(v128.zip(half, b.get, g.get), pair(7471, 38470 / 2)),
+    );
+    return i32x4.shiftRight(i32x4.add(weighted, i32x4.splat(i32.const(1 << 21))), i32.const(22));
+  };
+  return [
+    end.set(i32.add(target.get, count.get)),
+    repeatWhile(i32.less(target.get, end.get), [
+      r.set(v128.load(red.get)),
+      g.set(v128.load(green.get)),
+      b.set(v128.load(blue.get)),
+      luma.set(i16x8.narrow(sum('lower'), sum('upper'))),
+      v128.storeLow(target.get, 0, i16x8.narrowToBytes(luma.get, luma.get)),
+      ...[red, green, blue].map((row) => row.advance(PIXEL_BLOCK * 2)),
+      target.advance(PIXEL_BLOCK),
+    ]),
+  ];
+});
+
 /** Rounds a row of 1/64 level to bytes. */
 const roundRow = new Kernel(3, (kernel, source, target, count) => {
   const end = kernel.local('i32');
@@ -182,6 +211,7 @@ export interface Kernels {
   filterColumns(source: Row, stride: number, taps: number, weights: Row, target: Row, width: number): void;
   filterRow(source: Row, starts: Row, weights: Row, blocks: number, target: Row, count: number): void;
   yuvToRgb(y: Row, u: Row, v: Row, matrix: Row, red: Row, green: Row, blue: Row, count: number): void;
+  rgbToLuma(red: Row, green: Row, blue: Row, target: Row, count: number): void;
   roundRow(source: Row, target: Row, count: number): void;
   scatterBytes(source: Row, table: Row, target: Row, step: number, count: number): void;
   scatterWords(source: Row, table: Row, target: Row, step: number, count: number): void;
@@ -209,7 +239,7 @@ export class PixelMemory {
 
   constructor() {
     module ??= new WebAssembly.Module(
-      assemble({ filterColumns, filterRow, yuvToRgb, roundRow, scatterBytes, scatterWords }),
+      assemble({ filterColumns, filterRow, yuvToRgb, rgbToLuma, roundRow, scatterBytes, scatterWords }),
     );
     const instance = new WebAssembly.Instance(module, { host: { memory: this.#memory } });
     this.kernels = instance.exports as Kernels;

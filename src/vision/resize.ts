@@ -1,11 +1,12 @@
 /**
- * Crop, antialiased resize, YUV → RGB, rotation, mirroring and the model's layout in one pass over the picture:
+ * Crop, antialiased resize, YUV → RGB or grey, rotation, mirroring and the model's layout in one pass over the
+ * picture:
  *
  *   picture ─▶ filterColumns ─▶ line ─▶ filterRow ─▶ yuvToRgb / roundRow ─▶ scatter ─▶ model input
- *              (for each output line and plane)                            (its strides turn and flip)
+ *              (for each output line and plane)      / rgbToLuma           (its strides turn and flip)
  *
- * Chroma is filtered at its own resolution, and colours are converted at the size of the output. All that can be
- * worked out beforehand for one format, box and orientation is a plan; plans are kept.
+ * Chroma is filtered at its own resolution, for grey not at all, and colours are converted at the size of the output.
+ * All that can be worked out beforehand for one format, box and orientation is a plan; plans are kept.
  */
 import type { ModelDescription } from '../model/description.ts';
 import type { Box, Colour, PictureFormat } from '../types.ts';
@@ -20,8 +21,14 @@ export type OutputFormat = Omit<ModelDescription['input'], 'name'>;
 const ELEMENTS = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array } as const;
 const PLANS_KEPT = 32;
 
-export function outputBytes({ width, height, type }: OutputFormat): number {
-  return width * height * 3 * ELEMENTS[type].BYTES_PER_ELEMENT;
+export function outputBytes({ width, height, channels, type }: OutputFormat): number {
+  return width * height * channels * ELEMENTS[type].BYTES_PER_ELEMENT;
+}
+
+/** The levels themselves, as packed bytes: red, green, blue, or grey. */
+export function plainBytes(channels: OutputFormat['channels']): Omit<OutputFormat, 'width' | 'height'> {
+  const each = (value: number) => new Array<number>(channels).fill(value);
+  return { layout: 'nhwc', type: 'uint8', channels, order: 'rgb', mean: each(0), scale: each(1) };
 }
 
 export class Resizer {
@@ -52,25 +59,32 @@ export class Resizer {
   }
 }
 
-/** One channel of the picture (Y, U, V or red, green, blue), and the colour of the output in the same place. */
-interface Channel {
+/** One channel of the picture: Y, U, V or red, green, blue. */
+interface Source {
   filter: PlaneFilter;
   /** Where the channel's plane begins; null: interleaved with the channel before. */
   plane: number | null;
   /** Where the channel begins in a line of interleaved ones. */
   offset: number;
-  /** Buffers of one line: filtered samples, and bytes of the colour. */
+  /** Buffer of one line of filtered samples. */
   samples: number;
+}
+
+/** One channel of the output. */
+interface Target {
+  /** Buffer of one line of bytes. */
   bytes: number;
-  /** The output's element for each byte of the colour, and where its elements begin. */
+  /** The output's element for each byte, and where its elements begin. */
   table: number;
   start: number;
 }
 
 class Plan {
   readonly #layout: Layout;
-  readonly #channels: [Channel, Channel, Channel];
-  readonly #matrix: number | null;
+  readonly #sources: readonly Source[];
+  readonly #targets: readonly Target[];
+  /** Makes one line of all targets' bytes of the sources' samples. */
+  readonly #convert: (kernels: Kernels) => void;
   /** Size of the output as the raw picture lies. */
   readonly #width: number;
   readonly #height: number;
@@ -83,17 +97,17 @@ class Plan {
 
   constructor(format: PictureFormat, box: Box, orientation: Orientation, output: OutputFormat) {
     const { swap, flipX, flipY } = orientation;
+    const { channels } = output;
     const layout = new Layout(format);
     this.#layout = layout;
     this.#width = swap ? output.height : output.width;
     this.#height = swap ? output.width : output.height;
     this.#targetBytes = outputBytes(output);
     this.#target = layout.area(this.#targetBytes);
-    this.#matrix = format.pixels === 'i420' ? layout.constant(colourMatrix(format.colour)) : null;
 
     const element = ELEMENTS[output.type].BYTES_PER_ELEMENT;
     const area = output.width * output.height;
-    const pixelStep = output.layout === 'nhwc' ? 3 * element : element;
+    const pixelStep = output.layout === 'nhwc' ? channels * element : element;
     const channelStep = output.layout === 'nhwc' ? element : area * element;
     const lineStep = pixelStep * output.width;
     const right = flipX ? -pixelStep : pixelStep;
@@ -103,48 +117,40 @@ class Plan {
     this.#stepY = swap ? right : down;
     this.#elementBytes = element;
 
-    const sources = this.#sources(format, toRaw(box, orientation));
-    this.#channels = sources.map((source, index) => {
-      const position = output.order === 'rgb' ? index : 2 - index;
+    this.#sources = this.#filters(format, toRaw(box, orientation), channels).map((source) => ({
+      ...source,
+      samples: layout.area(source.filter.count * 2),
+    }));
+    this.#targets = Array.from({ length: channels }, (_, index) => {
+      const position = output.order === 'rgb' ? index : channels - 1 - index;
       return {
-        ...source,
-        samples: layout.area(source.filter.count * 2),
-        bytes: layout.area(source.filter.count),
+        bytes: layout.area(this.#sources[0]!.filter.count),
         table: layout.constant(elementTable(output, position)),
         start: this.#target + corner + position * channelStep,
       };
-    }) as [Channel, Channel, Channel];
+    });
+    this.#convert = this.#conversion(format);
   }
 
   run(memory: PixelMemory, target: Uint8Array): void {
     const bytes = this.#layout.prepare(memory);
     const { kernels } = memory;
-    const [first, second, third] = this.#channels;
     const scatter = this.#elementBytes === 1 ? kernels.scatterBytes : kernels.scatterWords;
-    const count = first.filter.count;
-    const [stepX, width, matrix] = [this.#stepX, this.#width, this.#matrix];
-    // Loops over three channels are written out: iterators and spread arguments were 200 kB of garbage for a picture.
+    const [sources, targets, stepX, width] = [this.#sources, this.#targets, this.#stepX, this.#width];
+    // Loops over channels count: iterators and spread arguments were 200 kB of garbage for a picture.
     for (let y = 0; y < this.#height; y++) {
-      filterLine(first, kernels, y);
-      filterLine(second, kernels, y);
-      filterLine(third, kernels, y);
-      if (matrix === null) {
-        kernels.roundRow(first.samples, first.bytes, count);
-        kernels.roundRow(second.samples, second.bytes, count);
-        kernels.roundRow(third.samples, third.bytes, count);
-      } else {
-        const { samples: luma, bytes: red } = first;
-        kernels.yuvToRgb(luma, second.samples, third.samples, matrix, red, second.bytes, third.bytes, count);
-      }
+      for (let channel = 0; channel < sources.length; channel++) filterLine(sources[channel]!, kernels, y);
+      this.#convert(kernels);
       const line = y * this.#stepY;
-      scatter(first.bytes, first.table, first.start + line, stepX, width);
-      scatter(second.bytes, second.table, second.start + line, stepX, width);
-      scatter(third.bytes, third.table, third.start + line, stepX, width);
+      for (let channel = 0; channel < targets.length; channel++) {
+        const { bytes: row, table, start } = targets[channel]!;
+        scatter(row, table, start + line, stepX, width);
+      }
     }
     target.set(bytes.subarray(this.#target, this.#target + this.#targetBytes));
   }
 
-  #sources(format: PictureFormat, box: Box): Pick<Channel, 'filter' | 'plane' | 'offset'>[] {
+  #filters(format: PictureFormat, box: Box, channels: number): Omit<Source, 'samples'>[] {
     const filter = (width: number, height: number, step: number) => {
       const across = { size: width, from: box.x * width, to: (box.x + box.w) * width, count: this.#width };
       const down = { size: height, from: box.y * height, to: (box.y + box.h) * height, count: this.#height };
@@ -155,18 +161,38 @@ class Plan {
       const all = filter(width, height, 3);
       return [0, 1, 2].map((offset) => ({ filter: all, plane: offset === 0 ? 0 : null, offset }));
     }
-    const luma = filter(width, height, 1);
+    const luma = { filter: filter(width, height, 1), plane: 0, offset: 0 };
+    if (channels === 1) return [luma];
     const chroma = filter(width / 2, height / 2, 1);
     const area = width * height;
-    return [luma, chroma, chroma].map((each, index) => ({
-      filter: each,
-      plane: index === 0 ? 0 : area + ((index - 1) * area) / 4,
-      offset: 0,
-    }));
+    return [luma, ...[area, area * 1.25].map((plane) => ({ filter: chroma, plane, offset: 0 }))];
+  }
+
+  #conversion({ pixels, colour }: PictureFormat): (kernels: Kernels) => void {
+    const layout = this.#layout;
+    const { count } = this.#sources[0]!.filter;
+    const samples = this.#sources.map((source) => source.samples) as [number, number, number];
+    const bytes = this.#targets.map((target) => target.bytes) as [number, number, number];
+    const grey = this.#targets.length === 1;
+    if (pixels === 'i420') {
+      const matrix = layout.constant(colourMatrix(colour));
+      // Grey is what red, green and blue all are where chroma is neutral.
+      const neutral = grey ? layout.constant(new Int16Array(count).fill(128 * LEVEL)) : 0;
+      const [y, u, v] = grey ? [samples[0], neutral, neutral] : samples;
+      const [red, green, blue] = grey ? [bytes[0], bytes[0], bytes[0]] : bytes;
+      return ({ yuvToRgb }) => yuvToRgb(y, u, v, matrix, red, green, blue, count);
+    }
+    const [red, green, blue] = samples;
+    if (grey) return ({ rgbToLuma }) => rgbToLuma(red, green, blue, bytes[0], count);
+    return ({ roundRow }) => {
+      roundRow(red, bytes[0], count);
+      roundRow(green, bytes[1], count);
+      roundRow(blue, bytes[2], count);
+    };
   }
 }
 
-function filterLine({ filter, plane, offset, samples }: Channel, kernels: Kernels, y: number): void {
+function filterLine({ filter, plane, offset, samples }: Source, kernels: Kernels, y: number): void {
   if (plane !== null) filter.columns(kernels, plane, y);
   filter.row(kernels, offset, samples);
 }

@@ -1,6 +1,6 @@
 import type { PictureFormat } from '../types.ts';
 import { PixelMemory } from './kernels.ts';
-import { Resizer } from './resize.ts';
+import { outputBytes, plainBytes, Resizer } from './resize.ts';
 import { orientationOf, type Transform, uprightSize, WHOLE } from './transform.ts';
 
 let memory: PixelMemory | undefined;
@@ -18,11 +18,9 @@ export function toRgb(
   memory.bytes(data.length).set(data);
   const orientation = orientationOf(transform);
   const size = uprightSize(format, orientation);
-  const resizer = new Resizer(memory, {
-    ...size,
-    ...{ layout: 'nhwc', type: 'uint8', order: 'rgb', mean: [0, 0, 0], scale: [1, 1, 1] },
-  });
-  const pixels = new Uint8Array(size.width * size.height * 3);
+  const output = { ...plainBytes(3), ...size };
+  const resizer = new Resizer(memory, output);
+  const pixels = new Uint8Array(outputBytes(output));
   resizer.resize(format, WHOLE, orientation, pixels);
   return { data: pixels, ...size };
 }

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { ModelConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
-import type { ModelDescription } from '../model/description.ts';
+import { inputShape, type ModelDescription } from '../model/description.ts';
 import { type Int8Kernel, int8Kernel } from '../model/kernel.ts';
 import {
   type Binding,
@@ -133,10 +133,6 @@ export class ModelSession {
 function reasonOf(cause: unknown): string {
   const message = messageOf(cause);
   return message.includes('Failed to load shared library') ? 'its libraries are not installed' : message;
-}
-
-function inputShape({ layout, width, height }: ModelDescription['input']): number[] {
-  return layout === 'nhwc' ? [1, height, width, 3] : [1, 3, height, width];
 }
 
 /** Holds the description against what ONNX Runtime found in the model. Dimensions that the model leaves open fit. */

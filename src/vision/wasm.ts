@@ -80,6 +80,17 @@ export const v128 = {
     0x0d,
     ...lanes.flatMap((lane) => [lane * 4, lane * 4 + 1, lane * 4 + 2, lane * 4 + 3]),
   ],
+  /** 16-bit lanes of two vectors in turn: their lower halves, or their upper ones. */
+  zip: (half: 'lower' | 'upper', first: Code, second: Code): Code => [
+    ...first,
+    ...second,
+    0xfd,
+    0x0d,
+    ...[0, 2, 4, 6].flatMap((at) => {
+      const byte = half === 'lower' ? at : at + 8;
+      return [byte, byte + 1, byte + 16, byte + 17];
+    }),
+  ],
 };
 
 export const i16x8 = {

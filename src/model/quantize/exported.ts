@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import type { ModelDescription } from '../description.ts';
+import { inputShape, type ModelDescription } from '../description.ts';
 import { decodeModel, encodeModel, integer, type OnnxModel } from '../onnx.ts';
 import { openSession } from '../onnxruntime.ts';
 
@@ -11,16 +11,13 @@ import { openSession } from '../onnxruntime.ts';
  * weights that lie in files beside it come in. Exporters write pads and shapes as long chains of nodes otherwise.
  * A quantised model stays as it is, and so does one that ONNX Runtime does not take.
  */
-export async function readExported(
-  file: string,
-  { layout, width, height }: ModelDescription['input'],
-): Promise<OnnxModel> {
+export async function readExported(file: string, described: ModelDescription['input']): Promise<OnnxModel> {
   const model = decodeModel(await readFile(file));
   await bringWeightsIn(model, dirname(file));
   if (model.graph.node.some(({ opType }) => opType.endsWith('QuantizeLinear'))) return model;
   const constants = new Set(model.graph.initializer.map(({ name }) => name));
   const input = model.graph.input.find(({ name }) => !constants.has(name));
-  const sizes = layout === 'nhwc' ? [1, height, width, 3] : [1, 3, height, width];
+  const sizes = inputShape(described);
   const dimensions = input?.type?.tensorType?.shape?.dim ?? [];
   for (const [index, { dimValue = 0 }] of dimensions.entries()) {
     if (!integer(dimValue)) dimensions[index] = { dimValue: sizes[index] ?? 1 };

@@ -3,7 +3,10 @@ import type { ModelDescription } from '../description.ts';
 import { type FloatGraph, type FloatNode, floatConstant } from './float-graph.ts';
 
 /** What a form of the model is fed. */
-export type PixelForm = Pick<ModelDescription['input'], 'name' | 'type' | 'layout' | 'mean' | 'scale'>;
+export type PixelForm = Pick<
+  ModelDescription['input'],
+  'name' | 'type' | 'layout' | 'channels' | 'mean' | 'scale'
+>;
 
 /** Names in the graph: the picture, its planes, and its pixels as real numbers. */
 const BYTES = 'image';
@@ -11,21 +14,21 @@ const PLANES = 'image_planes';
 const REAL = 'image_real';
 
 /**
- * Makes a float model take uint8 1×H×W×3. The pixels are dequantised with one scale and one zero point for all
+ * Makes a float model take uint8 1×H×W×C. The pixels are dequantised with one scale and one zero point for all
  * channels; what differs between channels goes into the first convolutions.
  * @returns null when something other than convolutions uses the pixels
  */
 export function takeBytes(graph: FloatGraph, form: PixelForm): { graph: FloatGraph; form: PixelForm } | null {
   if (graph.input.type !== 'float') return null;
-  const { layout, mean, scale } = form;
+  const { layout, channels, mean, scale } = form;
   const users = graph.nodes.filter(({ inputs }) => inputs.includes(graph.input.name));
   const turned = layout === 'nhwc' && users.length === 1 && isTranspose(users[0]!);
   if (layout === 'nhwc' && !turned) return null;
   const value = turned ? users[0]!.outputs[0]! : graph.input.name;
   const first = graph.nodes.filter(({ inputs }) => inputs.includes(value));
-  const common = { scale: (scale[0] + scale[1] + scale[2]) / 3, zeroPoint: nearestByte(mean) };
+  const common = { scale: average(scale), zeroPoint: nearestByte(mean) };
   const exact = scale.every((k) => k === scale[0]) && mean.every((m) => m === common.zeroPoint);
-  if (!exact && !first.every((node) => isPlainConvolution(graph, node, value))) return null;
+  if (!exact && !first.every((node) => isPlainConvolution(graph, node, value, channels))) return null;
 
   const constants = new Map(graph.constants);
   const names = [`${REAL}_scale`, `${REAL}_zero`] as const;
@@ -45,12 +48,15 @@ export function takeBytes(graph: FloatGraph, form: PixelForm): { graph: FloatGra
   const shape = layout === 'nchw' ? [batch, b, c, a] : graph.input.shape;
   return {
     graph: { ...graph, input: { name: BYTES, type: 'uint8', shape }, constants, nodes: [...head, ...rest] },
-    form: { name: BYTES, type: 'uint8', layout: 'nhwc', mean: [0, 0, 0], scale: [1, 1, 1] },
+    form: {
+      ...{ name: BYTES, type: 'uint8', layout: 'nhwc', channels },
+      ...{ mean: scale.map(() => 0), scale: scale.map(() => 1) },
+    },
   };
 }
 
 /**
- * Makes a model that takes uint8 1×H×W×3 through a Transpose and a DequantizeLinear take float32 1×3×H×W instead;
+ * Makes a model that takes uint8 1×H×W×C through a Transpose and a DequantizeLinear take float32 1×C×H×W instead;
  * any other is left as it is.
  */
 export function takeReals(graph: FloatGraph, form: PixelForm): { graph: FloatGraph; form: PixelForm } {
@@ -63,28 +69,34 @@ export function takeReals(graph: FloatGraph, form: PixelForm): { graph: FloatGra
   }
   const [batch, height, width, channels] = graph.input.shape as [number, number, number, number];
   const [name] = dequantize.outputs as [string];
-  const mean = Number(zero);
   return {
     graph: {
       ...graph,
       input: { name, type: 'float', shape: [batch, channels, height, width] },
       nodes: graph.nodes.slice(2),
     },
-    form: { name, type: 'float32', layout: 'nchw', mean: [mean, mean, mean], scale: [scale, scale, scale] },
+    form: {
+      ...{ name, type: 'float32', layout: 'nchw', channels: form.channels },
+      ...{ mean: form.mean.map(() => Number(zero)), scale: form.scale.map(() => scale) },
+    },
   };
 }
 
+function average(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
 function nearestByte(mean: PixelForm['mean']): number {
-  return Math.max(0, Math.min(255, Math.round((mean[0] + mean[1] + mean[2]) / 3)));
+  return Math.max(0, Math.min(255, Math.round(average(mean))));
 }
 
 function isTranspose({ op, attributes }: FloatNode): boolean {
   return op === 'Transpose' && String(attributes.perm) === '0,3,1,2';
 }
 
-function isPlainConvolution(graph: FloatGraph, node: FloatNode, value: string): boolean {
+function isPlainConvolution(graph: FloatGraph, node: FloatNode, value: string, channels: number): boolean {
   const dims = graph.constants.get(node.inputs[1] ?? '')?.dims;
-  return node.op === 'Conv' && node.inputs[0] === value && dims?.[1] === 3;
+  return node.op === 'Conv' && node.inputs[0] === value && dims?.[1] === channels;
 }
 
 /** real_c = (pixel − mean_c) · scale_c = u · scale_c / scale + (zero − mean_c) · scale_c with u = (pixel − zero) · scale. */

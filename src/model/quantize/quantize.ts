@@ -63,7 +63,7 @@ const LOOKING = 0.4;
 /**
  * @param model float, or quantised already, then its float form is quantised anew
  * @param input what the model wants to be fed
- * @param pictures uint8 1×H×W×3 in the model's order of colours; a hundred or more
+ * @param pictures uint8 1×H×W×C in the model's order of colours; a hundred or more
  * @throws Error when the graph is not understood
  */
 export async function quantizeModel(
@@ -173,8 +173,8 @@ function prepare(model: OnnxModel, input: ModelDescription['input']): { graph: F
 }
 
 /** A picture as the elements that a model takes: (pixel − mean) × scale in its layout. */
-function elements(picture: Uint8Array, { type, layout, mean, scale }: PixelForm): ModelInput {
-  const area = picture.length / 3;
+function elements(picture: Uint8Array, { type, layout, channels, mean, scale }: PixelForm): ModelInput {
+  const area = picture.length / channels;
   const limits = { float32: null, uint8: [0, 255], int8: [-128, 127] }[type] as [number, number] | null;
   const result =
     type === 'float32'
@@ -183,8 +183,8 @@ function elements(picture: Uint8Array, { type, layout, mean, scale }: PixelForm)
         ? new Int8Array(picture.length)
         : new Uint8Array(picture.length);
   for (let i = 0; i < picture.length; i++) {
-    const channel = i % 3;
-    const to = layout === 'nhwc' ? i : channel * area + (i - channel) / 3;
+    const channel = i % channels;
+    const to = layout === 'nhwc' ? i : channel * area + (i - channel) / channels;
     const value = (picture[i]! - mean[channel]!) * scale[channel]!;
     result[to] = limits ? Math.max(limits[0], Math.min(limits[1], Math.round(value))) : value;
   }

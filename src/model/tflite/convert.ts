@@ -18,6 +18,7 @@ export interface Converted {
   model: OnnxModel;
   width: number;
   height: number;
+  channels: number;
   /** How the file quantises real pixels, when it takes those and quantises them itself; else null. */
   pixels: Quantization | null;
   classes: number;
@@ -49,7 +50,7 @@ export function convertTflite(
   const pooled = operators.findLast(({ name }) => POOLS.has(name))?.outputs[0];
   const fixed = [...model.inputs, ...model.outputs, ...(embedding && pooled ? [pooled] : [])];
   const conversion = new Conversion(file, copies ? planCopies(operators, new Set(fixed)) : new Map());
-  const { width, height, pixels } = addInput(conversion, model, operators, file);
+  const { width, height, channels, pixels } = addInput(conversion, model, operators, file);
   for (const operator of operators) {
     const [output] = operator.outputs;
     // The picture itself may be what a QUANTIZE makes.
@@ -60,37 +61,38 @@ export function convertTflite(
   const last = operators.findLast(({ name }) => !FORMAL.has(name))?.name;
   const classes = addOutput(conversion, model, file);
   return {
-    ...{ width, height, pixels, classes },
+    ...{ width, height, channels, pixels, classes },
     output: { name: 'scores', kind: last === 'SOFTMAX' || last === 'LOGISTIC' ? 'probabilities' : 'logits' },
     embedding: embedding ? addEmbedding(conversion, pooled, file) : null,
     model: conversion.graph.build(),
   };
 }
 
-/** The picture: uint8 1×H×W×3, whatever the file takes. */
+/** The picture: uint8 1×H×W×C, whatever the file takes. */
 function addInput(
   conversion: Conversion,
   model: TfliteModel,
   operators: readonly TfliteOperator[],
   file: string,
-): Pick<Converted, 'width' | 'height' | 'pixels'> {
+): Pick<Converted, 'width' | 'height' | 'channels' | 'pixels'> {
   const refuse = (message: string) => new LookoutError('MODEL_INPUT_UNSUPPORTED', `${file}: ${message}`);
   const [input] = model.inputs;
   if (!input || model.inputs.length > 1) throw refuse(`expected one input, found ${model.inputs.length}`);
   // A float input that is quantised first thing stands for pixels as well.
   const first = operators.find(({ inputs }) => inputs.includes(input));
   const source = input.type === 'float32' && first?.name === 'QUANTIZE' ? first.outputs[0]! : input;
-  const [batch, height = 0, width = 0, channels] = input.shape;
+  const [batch, height = 0, width = 0, channels = 0] = input.shape;
   const sensible = (side: number) => side >= 1 && side <= LARGEST_SIDE;
-  if (input.shape.length !== 4 || batch !== 1 || channels !== 3 || !sensible(height) || !sensible(width)) {
-    throw refuse(`expected a colour picture, 1×H×W×3, found ${input.shape.join('×')}`);
+  const plausible = (channels === 1 || channels === 3) && sensible(height) && sensible(width);
+  if (input.shape.length !== 4 || batch !== 1 || !plausible) {
+    throw refuse(`expected a picture, 1×H×W×3 (colours) or 1×H×W×1 (grey), found ${input.shape.join('×')}`);
   }
   const quantization = activation(source);
   if (!quantization) throw refuse(`expected pixels of 8 bits, found ${source.type}`);
   const image = conversion.graph.input('image', 'uint8', input.shape);
   const planes = conversion.graph.node('Transpose', [image], { perm: [0, 3, 1, 2] }, 'planes');
   conversion.set(source, makeValue(input.shape, { name: planes, quantization }, true));
-  return { width, height, pixels: source === input ? null : quantization };
+  return { width, height, channels, pixels: source === input ? null : quantization };
 }
 
 /** One float vector of scores. @returns its length */

@@ -15,8 +15,6 @@ export interface TfliteMetadata {
   normalisation: { mean: number[]; deviation: number[] } | null;
 }
 
-type Triple = [number, number, number];
-
 const AXIS_LABELS = 2;
 const NORMALISATION = 1;
 
@@ -44,23 +42,23 @@ export function readMetadata(bytes: Uint8Array, model: TfliteModel): TfliteMetad
 }
 
 /**
- * How bytes of a picture become the whole numbers that a file makes of real pixels: (byte − mean) × scale.
+ * How bytes of a picture of `channels` become the whole numbers that a file makes of real pixels: (byte − mean) × scale.
  * @returns null when the bytes themselves are those numbers
  */
 export function wholePixels(
   { mean, deviation }: NonNullable<TfliteMetadata['normalisation']>,
   { scale: step, zeroPoint }: Quantization,
-): { mean: Triple; scale: Triple } | null {
-  const channels = [0, 1, 2].map((channel) => {
+  channels: number,
+): { mean: number[]; scale: number[] } | null {
+  const each = Array.from({ length: channels }, (_, channel) => {
     const scale = 1 / ((deviation[channel] ?? deviation[0]!) * step);
     return { scale, mean: (mean[channel] ?? mean[0]!) - zeroPoint / scale };
   });
-  const same = channels.every((channel) =>
+  const same = each.every((channel) =>
     [0, 255].every((byte) => Math.abs((byte - channel.mean) * channel.scale - byte) < 1),
   );
-  if (same || !channels.every(({ scale }) => Number.isFinite(scale))) return null;
-  const all = (key: 'mean' | 'scale') => channels.map((channel) => channel[key]) as Triple;
-  return { mean: all('mean'), scale: all('scale') };
+  if (same || !each.every(({ scale }) => Number.isFinite(scale))) return null;
+  return { mean: each.map(({ mean: its }) => its), scale: each.map(({ scale }) => scale) };
 }
 
 function labelsOf(output: Table | undefined, files: Map<string, Buffer>): string[] | null {

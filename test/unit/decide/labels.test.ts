@@ -12,6 +12,7 @@ const description: ModelDescription = {
     height: 8,
     layout: 'nhwc',
     type: 'uint8',
+    channels: 3,
     order: 'rgb',
     mean: [0, 0, 0],
     scale: [1, 1, 1],

@@ -53,6 +53,7 @@ describe('a sound model', () => {
         height: 4,
         layout: 'nhwc',
         type: 'uint8',
+        channels: 3,
         order: 'rgb',
         mean: [0, 0, 0],
         scale: [1, 1, 1],
@@ -104,8 +105,28 @@ describe('a sound model', () => {
     const input = { width: 32, height: 16, order: 'bgr', mean: [1, 2, 3], scale: [0.1, 0.2, 0.3] };
     await put('m.json', JSON.stringify({ input, output: { kind: 'logits' }, labels: ['a', 'b', 'c'] }));
     const { description } = await load();
-    assert.deepEqual(description.input, { ...input, name: 'image', layout: 'nhwc', type: 'float32' });
+    const seen = { name: 'image', layout: 'nhwc', type: 'float32', channels: 3 };
+    assert.deepEqual(description.input, { ...input, ...seen });
     assert.equal(description.output.kind, 'logits');
+  });
+
+  test('may be grey, in either layout, with one mean and one scale', async () => {
+    await put('m.onnx', tinyModel({ input: [1, 28, 24, 1], inputType: DataType.int8 }));
+    const { input } = (await load()).description;
+    assert.deepEqual([input.channels, input.layout, input.width, input.height], [1, 'nhwc', 24, 28]);
+    assert.deepEqual([input.mean, input.scale], [[128], [1]]);
+
+    await put('m.onnx', tinyModel({ input: ['n', 1, 'h', 'w'], inputType: DataType.float }));
+    const size = { width: 32, height: 16, mean: [127.5], scale: [0.01] };
+    await put('m.json', JSON.stringify({ input: size }));
+    const described = (await load()).description.input;
+    assert.deepEqual([described.channels, described.layout], [1, 'nchw']);
+    assert.deepEqual([described.mean, described.scale], [[127.5], [0.01]]);
+
+    await put('m.json', JSON.stringify({ input: { ...size, channels: 3 } }));
+    await refused('MODEL_DESCRIPTION_INVALID', /input\.channels: the model has 1, the description says 3/);
+    await put('m.json', JSON.stringify({ input: { ...size, mean: [1, 2, 3] } }));
+    await refused('MODEL_DESCRIPTION_INVALID', /expected one number in input\.mean .* found 3 and 1/);
   });
 
   test('keeps its groups and events under the user’s own labels', async () => {
@@ -175,7 +196,7 @@ describe('a bad model is refused by name:', () => {
       [{ input: [1, 8, 4, 6, 3] }, /4 dimensions, found 1×8×4×6×3/],
       [{ inputType: DataType.int64 }, /uint8, int8 or float32/],
       [{ input: [8, 4, 6, 3] }, /one picture at a time, found 8×4×6×3/],
-      [{ input: [1, 28, 28, 1] }, /3 colour channels.*found 1×28×28×1/],
+      [{ input: [1, 28, 28, 4] }, /3 channels \(colours\) or 1 \(grey\).*found 1×28×28×4/],
     ];
     for (const [options, message] of wrong) {
       await put('m.onnx', tinyModel(options));

@@ -58,7 +58,7 @@ export function colourModel({ width = 16, height = 16, logits = false, fragile =
     description: {
       name: 'colour',
       input: {
-        ...{ name: 'image', width, height, layout: 'nhwc', type: 'uint8', order: 'rgb' },
+        ...{ name: 'image', width, height, layout: 'nhwc', type: 'uint8', channels: 3, order: 'rgb' },
         ...{ mean: [0, 0, 0], scale: [1, 1, 1] },
       },
       output: logits ? { name: 'logits', kind: 'logits' } : { name: 'probabilities', kind: 'probabilities' },

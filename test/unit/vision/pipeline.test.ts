@@ -10,7 +10,7 @@ const FORMAT = { width: 64, height: 48, pixels: 'rgb24', colour: 'jpeg' } as con
 const MODEL: ModelDescription = {
   name: 'fake',
   input: {
-    ...{ name: 'image', width: 4, height: 4, layout: 'nhwc', type: 'uint8', order: 'rgb' },
+    ...{ name: 'image', width: 4, height: 4, layout: 'nhwc', type: 'uint8', channels: 3, order: 'rgb' },
     ...{ mean: [0, 0, 0], scale: [1, 1, 1] },
   },
   output: { name: 'scores', kind: 'probabilities' },

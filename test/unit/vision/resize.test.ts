@@ -16,7 +16,16 @@ const TRANSFORMS = ([0, 90, 180, 270] as const).flatMap((rotate) =>
 
 function output(width: number, height: number, change: Partial<OutputFormat> = {}): OutputFormat {
   return {
-    ...{ width, height, layout: 'nhwc', type: 'uint8', order: 'rgb', mean: [0, 0, 0], scale: [1, 1, 1] },
+    ...{
+      width,
+      height,
+      layout: 'nhwc',
+      type: 'uint8',
+      channels: 3,
+      order: 'rgb',
+      mean: [0, 0, 0],
+      scale: [1, 1, 1],
+    },
     ...change,
   };
 }
@@ -131,6 +140,91 @@ test('layout, channel order, element type, mean and scale follow the model', () 
       assert.equal(new Int8Array(signed.buffer)[pixel * 3 + c], value - 128);
       assert.equal(reals[pixel * 3 + c], (value - change.mean[c]!) * change.scale[c]!);
     }
+  }
+});
+
+/** Grey of the same picture: its luma by BT.601 weights, or its own luma plane. */
+function greyReference(
+  format: PictureFormat,
+  data: Uint8Array,
+  size: [number, number],
+  box: Box,
+  transform: Transform,
+): number[] {
+  const flat = data.slice();
+  if (format.pixels === 'i420') flat.fill(128, format.width * format.height);
+  const colours = referenceResize(format, flat, size[0], size[1], box, transform);
+  return Array.from({ length: size[0] * size[1] }, (_, pixel) => {
+    const [red, green, blue] = colours.slice(pixel * 3, pixel * 3 + 3) as [number, number, number];
+    return 0.299 * red + 0.587 * green + 0.114 * blue;
+  });
+}
+
+const GREY = { channels: 1, mean: [0], scale: [1] } as const;
+
+function greyOutput(width: number, height: number, change: Partial<OutputFormat> = {}): OutputFormat {
+  return output(width, height, { ...(structuredClone(GREY) as object), ...change });
+}
+
+test('a grey model gets the luma, cropped, resized, turned and flipped like colours', () => {
+  const box = { x: 0.137, y: 0.251, w: 0.419, h: 0.613 };
+  const formats = [i420(128, 96), i420(128, 96, 'bt709'), i420(128, 96, 'jpeg'), rgb24(101, 75)];
+  for (const format of formats) {
+    const data = noisyPicture(format, 5);
+    for (const transform of TRANSFORMS) {
+      const ours = resize(format, data, greyOutput(37, 20), box, transform);
+      const reference = greyReference(format, data, [37, 20], box, transform);
+      const difference = Math.max(...reference.map((value, index) => Math.abs(value - ours[index]!)));
+      assert.ok(
+        difference <= 1.2,
+        `${format.pixels} ${format.colour} ${JSON.stringify(transform)}: ${difference}`,
+      );
+    }
+  }
+});
+
+test('luma fills 0 to 255 whatever range the camera uses', () => {
+  for (const colour of ['bt601', 'bt709', 'jpeg'] as const) {
+    const format = i420(512, 16, colour);
+    const ramp = patternPicture(format, (x) => [x >> 1, x >> 1, x >> 1]);
+    const levels = resize(format, ramp, greyOutput(256, 8)).subarray(0, 256);
+    for (const [level, found] of levels.entries())
+      assert.ok(Math.abs(found - level) <= 1, `${colour} ${level}: ${found}`);
+    const black = new Uint8Array(pictureBytes(format));
+    assert.equal(resize(format, black, greyOutput(8, 8))[9], 0);
+    assert.equal(resize(format, black.fill(255), greyOutput(8, 8))[9], 255);
+  }
+});
+
+test('the same picture is equally grey as YUV and as RGB', () => {
+  const paint = (x: number, y: number) => [x * 3, 255 - y * 2, (x + y) * 2] as const;
+  const rgb = resize(rgb24(64, 64), patternPicture(rgb24(64, 64), paint), greyOutput(16, 16));
+  for (const colour of ['bt601', 'jpeg'] as const) {
+    const yuv = resize(i420(64, 64, colour), patternPicture(i420(64, 64, colour), paint), greyOutput(16, 16));
+    for (const [index, level] of rgb.entries()) assert.ok(Math.abs(level - yuv[index]!) <= 1);
+  }
+});
+
+test('at its own size an RGB picture is grey to the bit as Pillow makes it', () => {
+  const format = rgb24(64, 64);
+  const data = noisyPicture(format, 6);
+  const grey = resize(format, data, greyOutput(64, 64));
+  for (const [pixel, level] of grey.entries()) {
+    const [red, green, blue] = data.subarray(pixel * 3, pixel * 3 + 3) as unknown as [number, number, number];
+    assert.equal(level, (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16);
+  }
+});
+
+test('element type, mean and scale of a grey model count, its layout and order do not', () => {
+  const format = rgb24(20, 12);
+  const data = noisyPicture(format, 4);
+  const plain = resize(format, data, greyOutput(10, 6));
+  assert.deepEqual(resize(format, data, greyOutput(10, 6, { layout: 'nchw', order: 'bgr' })), plain);
+  const signed = resize(format, data, greyOutput(10, 6, { type: 'int8', mean: [128] }));
+  const real = resize(format, data, greyOutput(10, 6, { type: 'float32', mean: [127.5], scale: [0.5] }));
+  for (const [pixel, level] of plain.entries()) {
+    assert.equal(new Int8Array(signed.buffer)[pixel], level - 128);
+    assert.equal(new Float32Array(real.buffer)[pixel], (level - 127.5) * 0.5);
   }
 });
 

@@ -23,6 +23,7 @@ const input: ModelDescription['input'] = {
   height: SIDE,
   layout: 'nchw',
   type: 'float32',
+  channels: 3,
   order: 'rgb',
   mean: [0, 0, 0],
   scale: [1, 1, 1],

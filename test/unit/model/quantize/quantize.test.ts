@@ -26,6 +26,7 @@ const input: ModelDescription['input'] = {
   height: SIDE,
   layout: 'nchw',
   type: 'float32',
+  channels: 3,
   order: 'rgb',
   mean: [123.7, 116.3, 103.5],
   scale: [1 / 58.4, 1 / 57.1, 1 / 57.4],
