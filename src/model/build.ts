@@ -92,7 +92,8 @@ async function quantized(model: OnnxModel, resolution: number): Promise<OnnxMode
     { content, source: 'built' },
     { beside: [] },
   );
-  const options = { output: 'probabilities', methods: ['minmax'], mostReal: 0 } as const;
+  const output = { name: 'probabilities', kind: 'probabilities' } as const;
+  const options = { output, methods: ['minmax'], mostReal: 0 } as const;
   return (await quantizeModel(model, input, pictures(resolution), options)).models.cpu.model;
 }
 

@@ -1,5 +1,6 @@
 /** Joins what a model's graph says, what its written description says and where labels were found. */
 import { LookoutError } from '../errors.ts';
+import { answersFit } from './answers.ts';
 import { type DescriptionFile, descriptionFile, type ModelDescription } from './description.ts';
 import type { OnnxGraph } from './onnx.ts';
 import { type InputSignature, inputSignature, outputSignature } from './signature.ts';
@@ -44,7 +45,9 @@ export function describeModel(
   const output = outputSignature(graph, content.output.name, file);
   const { configured } = labelSources;
   const labels = chooseLabels(content.labels ?? configured, labelSources.beside, output.classes, file);
-  checkCount(labels.found, output.classes, file);
+  if (output.classes !== null && !answersFit(output.classes, labels.found.length)) {
+    throw wrongCount(labels.found, output.classes, file);
+  }
 
   const description: ModelDescription = {
     name: content.name ?? name,
@@ -61,7 +64,7 @@ export function describeModel(
   };
   checkNames(description, source);
   if (!configured) return description;
-  checkCount(configured, labels.found.length, file);
+  if (configured.length !== labels.found.length) throw wrongCount(configured, labels.found.length, file);
   return relabel(description, configured);
 }
 
@@ -72,7 +75,7 @@ function chooseLabels(
   file: string,
 ): { found: string[]; warning: string | null } {
   if (given) return { found: given, warning: null };
-  const fitting = beside.filter((labels) => labels.length === classes);
+  const fitting = beside.filter((labels) => classes !== null && answersFit(classes, labels.length));
   if (fitting.length === 1) return { found: fitting[0]!, warning: null };
   if (classes === null) {
     throw new LookoutError(
@@ -86,13 +89,12 @@ function chooseLabels(
   };
 }
 
-function checkCount(labels: string[], classes: number | null, file: string): void {
-  if (classes !== null && labels.length !== classes) {
-    throw new LookoutError(
-      'MODEL_LABELS_MISMATCH',
-      `${file} answers with ${classes} classes, but there are ${labels.length} labels`,
-    );
-  }
+function wrongCount(labels: string[], classes: number, file: string): LookoutError {
+  const answers = classes === 1 ? 'one number, for one label or two' : `${classes} classes`;
+  return new LookoutError(
+    'MODEL_LABELS_MISMATCH',
+    `${file} answers with ${answers}, but there are ${labels.length} labels`,
+  );
 }
 
 function describeInput(

@@ -46,7 +46,7 @@ export async function quantizeFile(options: QuantizeFileOptions): Promise<Quanti
   options.log(`${pictures.length} pictures`);
   const { models, ...result } = await understood(options.file, () =>
     quantizeModel(model, description.input, pictures, {
-      output: description.output.name,
+      output: description.output,
       log: options.log,
       onProgress: options.onProgress,
     }),

@@ -84,7 +84,7 @@ export function outputSignature(graph: OnnxGraph, name: string | undefined, file
   return {
     name: output.name,
     classes: classAxes?.length === 0 ? 1 : (classAxes?.[0] ?? null),
-    kind: endsInSoftmax(graph, output.name) ? 'probabilities' : 'logits',
+    kind: endsInProbabilities(graph, output.name) ? 'probabilities' : 'logits',
   };
 }
 
@@ -98,14 +98,14 @@ const PASS_THROUGH = new Set([
   'Cast',
 ]);
 
-/** Whether the values come from a softmax, seen through steps that do not change what they mean. */
-function endsInSoftmax(graph: OnnxGraph, output: string): boolean {
+/** Whether the values come from a softmax or a sigmoid, seen through steps that do not change what they mean. */
+function endsInProbabilities(graph: OnnxGraph, output: string): boolean {
   const producers = new Map(graph.node.flatMap((node) => node.output.map((name) => [name, node] as const)));
   let node = producers.get(output);
   for (let steps = 0; node && PASS_THROUGH.has(node.opType) && steps < 8; steps++) {
     node = producers.get(node.input[0] ?? '');
   }
-  return node?.opType === 'Softmax';
+  return node?.opType === 'Softmax' || node?.opType === 'Sigmoid';
 }
 
 function shapeOf(value: OnnxValue): (number | null)[] | undefined {

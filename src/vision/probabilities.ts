@@ -1,7 +1,7 @@
 import type { ModelDescription } from '../model/description.ts';
 
 /**
- * A copy of the model's output as probabilities: as they are, or the softmax of logits.
+ * A copy of the model's output as probabilities: as they are, or the softmax of logits. A single logit counts against 0.
  */
 export function toProbabilities(
   output: Float32Array,
@@ -9,6 +9,10 @@ export function toProbabilities(
 ): Float32Array<ArrayBuffer> {
   const result = new Float32Array(output);
   if (kind === 'probabilities') return result;
+  if (result.length === 1) {
+    result[0] = 1 / (1 + Math.exp(-result[0]!));
+    return result;
+  }
   let highest = Number.NEGATIVE_INFINITY;
   for (const logit of result) highest = Math.max(highest, logit);
   let sum = 0;

@@ -23,13 +23,12 @@ const pictures = (seed: number, scenes: number, side: number) =>
     .flat()
     .map(({ pixels }) => pixels);
 
+const PROBABILITIES = { name: 'probabilities', kind: 'probabilities' } as const;
+
 const first = (scores: Float32Array) => scores.indexOf(Math.max(...scores));
 
 async function agreement(a: OnnxModel, b: OnnxModel, held: Uint8Array[]): Promise<number> {
-  const [left, right] = [
-    await outputsOf(a, 'probabilities', held),
-    await outputsOf(b, 'probabilities', held),
-  ];
+  const [left, right] = [await outputsOf(a, PROBABILITIES, held), await outputsOf(b, PROBABILITIES, held)];
   return left.filter((scores, index) => first(scores) === first(right[index]!)).length / held.length;
 }
 
@@ -38,7 +37,7 @@ test('quantising the float form of the built-in model keeps 97 % of its first an
   const { description } = await loadModel({ file: 'builtin' }, folder);
   const side = description.input.width;
   const float = writeFloatGraph(dequantized(readFloatGraph(model)));
-  const options = { output: 'probabilities', methods: ['minmax', 'mse'] } as const;
+  const options = { output: PROBABILITIES, methods: ['minmax', 'mse'] } as const;
   const { models } = await quantizeModel(float, description.input, pictures(700_000, 8, side), options);
   const share = await agreement(float, models.cpu.model, pictures(800_000, 25, side));
   assert.ok(share >= 0.97, `only ${(100 * share).toFixed(1)} %`);

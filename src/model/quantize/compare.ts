@@ -1,4 +1,6 @@
 /** How close a quantised model comes to its float form. */
+import { forLabels } from '../answers.ts';
+import type { ModelDescription } from '../description.ts';
 import { DataType, type OnnxModel } from '../onnx.ts';
 import type { Emitted } from './emit.ts';
 import { type ModelInput, observe } from './observe.ts';
@@ -14,14 +16,18 @@ function decibels({ signal, noise }: Powers): number {
   return Math.min(60, 10 * Math.log10(Math.max(signal, 1e-30) / Math.max(noise, 1e-30)));
 }
 
-/** Outputs of a model, one for each input. */
+/** Answers of a model, one for each input. A single number becomes two: one that speaks against it, and itself. */
 export async function outputsOf(
   model: OnnxModel,
-  output: string,
+  { name, kind }: Pick<ModelDescription['output'], 'name' | 'kind'>,
   inputs: readonly ModelInput[],
 ): Promise<Float32Array[]> {
   const answers: Float32Array[] = [];
-  await observe(model, [output], inputs, (_, values) => answers.push(Float32Array.from(values)));
+  await observe(model, [name], inputs, (_, values) => {
+    const answer = new Float32Array(Math.max(2, values.length));
+    forLabels(Float32Array.from(values), kind, answer);
+    answers.push(answer);
+  });
   return answers;
 }
 

@@ -42,8 +42,8 @@ export interface Quantized {
 }
 
 export interface QuantizeOptions {
-  /** Name of the output with the scores. */
-  output: string;
+  /** The output with the scores. */
+  output: Pick<ModelDescription['output'], 'name' | 'kind'>;
   methods?: readonly RangeMethod[];
   /** Share of the multiply-adds that the first layers may spend on real numbers, 0…1; by default a tenth. */
   mostReal?: number;
@@ -123,7 +123,7 @@ export async function quantizeModel(
     choices: [choice, ...others(found, best)],
     held: held.length,
     agreement: agreed,
-    layers: [...layers, { name: output, decibels: choice.decibels }],
+    layers: [...layers, { name: output.name, decibels: choice.decibels }],
   };
 }
 

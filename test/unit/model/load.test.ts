@@ -129,6 +129,18 @@ describe('a sound model', () => {
     await refused('MODEL_DESCRIPTION_INVALID', /expected one number in input\.mean .* found 3 and 1/);
   });
 
+  test('with a single output has one label or two', async () => {
+    await put('m.onnx', tinyModel({ outputs: { score: [1, 1] }, last: 'Sigmoid' }));
+    const alone = (await load()).description;
+    assert.deepEqual([alone.labels, alone.output.kind], [['class 0'], 'probabilities']);
+    await put('labels.txt', '0 nobody\n1 face\n');
+    assert.deepEqual((await load()).description.labels, ['nobody', 'face']);
+    await put('three.txt', 'a\nb\nc\n');
+    await refused('MODEL_LABELS_MISMATCH', /one number, for one label or two, but there are 3 labels/, {
+      labels: 'three.txt',
+    });
+  });
+
   test('keeps its groups and events under the user’s own labels', async () => {
     const inside = {
       labels: ['none', 'cat', 'dog'],

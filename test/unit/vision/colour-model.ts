@@ -13,6 +13,10 @@ const constant = (name: string, floatData: number[]) => ({
   ...{ name, dims: [floatData.length], dataType: DataType.float, floatData },
 });
 
+const node = (opType: string, input: string[], output: string, attribute: object[] = []) => ({
+  ...{ name: output, opType, input, output: [output], attribute },
+});
+
 /**
  * A model that runs: `red`, `green` and `blue` are the softmax (or, for logits, the values) of the average colour in
  * hundredths of 255. Its input is uint8, 1×height×width×3.
@@ -23,9 +27,6 @@ export function colourModel({ width = 16, height = 16, logits = false, fragile =
   description: ModelDescription;
   remove: () => void;
 } {
-  const node = (opType: string, input: string[], output: string, attribute: object[] = []) => ({
-    ...{ name: output, opType, input, output: [output], attribute },
-  });
   const model = {
     irVersion: 8,
     opsetImport: [{ domain: '', version: 13 }],
@@ -50,11 +51,8 @@ export function colourModel({ width = 16, height = 16, logits = false, fragile =
       output: [value(logits ? 'logits' : 'probabilities', DataType.float, [1, 3])],
     },
   };
-  const folder = mkdtempSync(join(tmpdir(), 'lookout-colour-'));
-  const file = join(folder, 'colour.onnx');
-  writeFileSync(file, encodeModel(model as unknown as OnnxModel));
   return {
-    file,
+    ...written(model),
     description: {
       name: 'colour',
       input: {
@@ -65,6 +63,48 @@ export function colourModel({ width = 16, height = 16, logits = false, fragile =
       labels: ['red', 'green', 'blue'],
       ...{ background: [], groups: {}, events: {}, warning: null, licence: null },
     },
-    remove: () => rmSync(folder, { recursive: true }),
   };
+}
+
+/** A model with a single output, 1×1: how bright the picture is, 0…1. Its input is uint8, 1×16×16×3. */
+export function singleModel(): ReturnType<typeof colourModel> {
+  const colour = colourModel();
+  colour.remove();
+  const model = {
+    irVersion: 8,
+    opsetImport: [{ domain: '', version: 13 }],
+    graph: {
+      name: 'single',
+      node: [
+        node('Cast', ['image'], 'floats', [{ name: 'to', type: AttributeType.int, i: DataType.float }]),
+        node('ReduceMean', ['floats'], 'mean', [
+          { name: 'axes', type: AttributeType.ints, ints: [1, 2, 3] },
+          { name: 'keepdims', type: AttributeType.int, i: 0 },
+        ]),
+        node('Mul', ['mean', 'share'], 'flat'),
+        node('Unsqueeze', ['flat', 'axis'], 'score'),
+      ],
+      initializer: [
+        constant('share', [1 / 255]),
+        { name: 'axis', dims: [1], dataType: DataType.int64, int64Data: [1] },
+      ],
+      input: [value('image', DataType.uint8, [1, 16, 16, 3])],
+      output: [value('score', DataType.float, [1, 1])],
+    },
+  };
+  return {
+    ...written(model),
+    description: {
+      ...colour.description,
+      output: { name: 'score', kind: 'probabilities' },
+      labels: ['face'],
+    },
+  };
+}
+
+function written(model: object): { file: string; remove: () => void } {
+  const folder = mkdtempSync(join(tmpdir(), 'lookout-colour-'));
+  const file = join(folder, 'colour.onnx');
+  writeFileSync(file, encodeModel(model as unknown as OnnxModel));
+  return { file, remove: () => rmSync(folder, { recursive: true }) };
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { forLabels } from '../../../src/model/answers.ts';
 import { toProbabilities } from '../../../src/vision/probabilities.ts';
 import { ModelSession, type SessionConfig } from '../../../src/vision/session.ts';
-import { colourModel } from './colour-model.ts';
+import { colourModel, singleModel } from './colour-model.ts';
 
 const CPU: SessionConfig = { providers: ['cpu'], threads: 1, spinning: false, exact: 'auto' };
 
@@ -84,6 +85,36 @@ test('a file that ONNX Runtime does not accept is refused by name', () => {
   writeFileSync(file, 'not a model');
   assert.throws(() => ModelSession.open(file, description, CPU), { code: 'MODEL_UNUSABLE' });
   remove();
+});
+
+test('a single number is the probability of the only label, or of the second of two', () => {
+  const one = singleModel();
+  const two = { ...one.description, labels: ['nobody', 'face'] };
+  for (const [description, expected] of [
+    [one.description, [0.75]],
+    [two, [0.25, 0.75]],
+  ] as const) {
+    const session = ModelSession.open(one.file, description, CPU);
+    const output = new Float32Array(description.labels.length);
+    session.bind(new Uint8Array(16 * 16 * 3).fill(191.25), output)();
+    const found = toProbabilities(output, description.output.kind);
+    for (const [index, share] of expected.entries())
+      assert.ok(Math.abs(found[index]! - share) < 0.002, `${found}`);
+    session.release();
+  }
+  const three = { ...one.description, labels: ['a', 'b', 'c'] };
+  assert.throws(() => ModelSession.open(one.file, three, CPU), { code: 'MODEL_OUTPUT_UNSUPPORTED' });
+  one.remove();
+});
+
+test('a single logit counts against 0, for one label and for two', () => {
+  const logit = Float32Array.of(2);
+  const share = 1 / (1 + Math.exp(-2));
+  assert.ok(Math.abs(toProbabilities(logit, 'logits')[0]! - share) < 1e-6);
+  const pair = new Float32Array(2);
+  forLabels(logit, 'logits', pair);
+  const [against, second] = toProbabilities(pair, 'logits');
+  assert.ok(Math.abs(second! - share) < 1e-6 && Math.abs(against! - (1 - share)) < 1e-6);
 });
 
 test('logits become probabilities, probabilities stay as they are, and both are copies', () => {

@@ -20,6 +20,7 @@ const normal = (count: number, scale = 1) =>
 const byte = () => Math.floor(random.range(0, 256));
 const pictures = Array.from({ length: 40 }, () => Uint8Array.from({ length: SIDE * SIDE * 3 }, byte));
 
+const LOGITS = { name: 'logits', kind: 'logits' } as const;
 const input: ModelDescription['input'] = {
   name: 'x',
   width: SIDE,
@@ -138,7 +139,7 @@ describe('a quantised network', () => {
   test('answers nearly what the float one does, on the CPU and in the form for TensorRT', async () => {
     const model = network();
     const { models, choices, layers, agreement, held } = await quantizeModel(model, input, pictures, {
-      output: 'logits',
+      output: LOGITS,
     });
     let [signal, cpuNoise, tensorrtNoise] = [0, 0, 0];
     for (const picture of pictures.slice(0, 10)) {
@@ -180,7 +181,7 @@ describe('a quantised network', () => {
     g.node('Flatten', [answer], {}, 'logits');
     g.output('logits', [1, 5]);
     const model = g.build();
-    const { models } = await quantizeModel(model, input, pictures, { output: 'logits', methods: ['minmax'] });
+    const { models } = await quantizeModel(model, input, pictures, { output: LOGITS, methods: ['minmax'] });
     const { node } = models.cpu.model.graph;
     const product = node.find(({ opType }) => opType === 'Gemm')!;
     const after = node.filter((user) => user.input.includes(product.output[0]!));
@@ -197,7 +198,7 @@ describe('a quantised network', () => {
 
   test('has no activations left on the CPU, and only zero zero points for TensorRT', async () => {
     const { models } = await quantizeModel(network(), input, pictures, {
-      output: 'logits',
+      output: LOGITS,
       methods: ['minmax'],
     });
     const ops = models.cpu.model.graph.node.map(({ opType }) => opType);
@@ -217,7 +218,7 @@ describe('a quantised network', () => {
   });
 
   test('can be turned back into floats and quantised again', async () => {
-    const options = { output: 'logits', methods: ['minmax'] } as const;
+    const options = { output: LOGITS, methods: ['minmax'] } as const;
     const first = (await quantizeModel(network(), input, pictures, options)).models.cpu;
     const floats = writeFloatGraph(dequantized(readFloatGraph(first.model)));
     const ops = new Set(floats.graph.node.map(({ opType }) => opType));
