@@ -2,6 +2,7 @@
  * Reads the configuration and the models in a thread that ends when it is done: the parts that check them (YAML, the
  * schema, the ONNX reader) would otherwise stay in memory, some 25 MB, for as long as Lookout runs.
  */
+import { resolve } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { deepFreeze } from './config/freeze.ts';
 import type { LoadedConfig, LoadOptions } from './config/load.ts';
@@ -33,7 +34,9 @@ export class Preparer {
 
   /** As `loadConfig` does. */
   async load(options: LoadOptions): Promise<LoadedConfig> {
-    const loaded = await this.#call((thread) => thread.call('load', [options]));
+    // The thread does not know whether the current folder is there.
+    const here = options.file === undefined ? { baseDir: process.cwd() } : { file: resolve(options.file) };
+    const loaded = await this.#call((thread) => thread.call('load', [{ ...options, ...here }]));
     return { ...loaded, config: deepFreeze(loaded.config) };
   }
 

@@ -41,12 +41,11 @@ async function classify(files: string[], options: Options): Promise<void> {
   const { resolve } = await import('node:path');
 
   const { config, baseDir } = loadConfig({ file: configFile(options.config) });
-  const from = process.cwd();
   const settings = {
     ...config.model,
-    ...(options.model && { file: modelFile(options.model, from, config.data_dir) }),
-    ...(options.labels && { labels: resolve(from, options.labels) }),
-    ...(options.description && { description: resolve(from, options.description) }),
+    ...(options.model && { file: modelFile(options.model, '', config.data_dir) }),
+    ...(options.labels && { labels: resolve(options.labels) }),
+    ...(options.description && { description: resolve(options.description) }),
   };
   const chosen = await chooseModel(settings, { dataDir: config.data_dir });
   if (chosen.note?.problem) process.stderr.write(`${chosen.note.text}\n`);

@@ -230,10 +230,9 @@ async function inspect(
   const { chooseModel } = await import('../model/builtin.ts');
   const { inspectModel } = await import('../model/inspect.ts');
   const { config } = loadConfig({ file: configFile(named) });
-  const from = process.cwd();
-  const settings = { ...config.model, file: modelFile(file, from, config.data_dir) };
+  const settings = { ...config.model, file: modelFile(file, '', config.data_dir) };
   const chosen = await chooseModel(settings, { dataDir: config.data_dir });
-  const found = await inspectModel({ ...files, file: chosen.file }, from);
+  const found = await inspectModel({ ...files, file: chosen.file }, '');
   if (json) {
     process.stdout.write(`${JSON.stringify(found)}\n`);
     return;

@@ -18,6 +18,8 @@ export interface LoadOptions {
   file?: string | undefined;
   /** `LOOKOUT__mqtt__url=…` overrides `mqtt.url`; as text where text is meant, else as YAML. */
   env?: NodeJS.ProcessEnv;
+  /** Where relative paths start without a file; by default, and as `''`, the current folder. */
+  baseDir?: string;
   /** From one version of the settings to the next; by default those of this program. */
   steps?: readonly Step[];
 }
@@ -25,7 +27,7 @@ export interface LoadOptions {
 export interface LoadedConfig {
   config: Config & { device: string };
   file: string | null;
-  /** What relative paths started from. */
+  /** Where relative paths started; `''`: in the current folder. */
   baseDir: string;
   /** What is no mistake in a setting and still looks like one. */
   warnings: string[];
@@ -35,7 +37,9 @@ export interface LoadedConfig {
  * Reads and checks the configuration.
  * @throws LookoutError CONFIG_UNREADABLE, CONFIG_TOO_NEW, or CONFIG_INVALID with every problem at once
  */
-export function loadConfig({ file, env = process.env, steps }: LoadOptions = {}): LoadedConfig {
+export function loadConfig(options: LoadOptions = {}): LoadedConfig {
+  const { file, env = process.env, steps } = options;
+  const baseDir = file === undefined ? (options.baseDir ?? '') : dirname(resolve(file));
   const source = file === undefined ? null : readSource(resolve(file));
   const raw = source?.value ?? {};
   const changes = source === null ? [] : bringUpToDate(raw, source.file, steps);
@@ -57,7 +61,6 @@ export function loadConfig({ file, env = process.env, steps }: LoadOptions = {})
     );
   }
 
-  const baseDir = file === undefined ? process.cwd() : dirname(resolve(file));
   const config = { ...parsed, device: parsed.device ?? deviceName(hostname()) };
   resolvePaths(config, baseDir, env.CREDENTIALS_DIRECTORY);
   const warnings = [...changes, ...strayVariables(env)];

@@ -85,7 +85,7 @@ async function openModel(
     const opened = await openTflite({ file, labels }, { copies: false });
     return { model: opened.converted.model, description: opened.description };
   }
-  const loaded = await loadModel({ file, labels, description }, process.cwd());
+  const loaded = await loadModel({ file, labels, description }, '');
   const bytes = await readFile(loaded.file);
   const source = { file: basename(file), sha256: createHash('sha256').update(bytes).digest('hex') };
   const model = await understood(file, () => readExported(loaded.file, loaded.description.input));

@@ -34,7 +34,7 @@ export async function findModel(
   if (member) return { name: memberName(member), file: join(folder, `${memberName(member)}.onnx`), member };
   const named = name === config.model.file;
   const settings: Pick<ModelConfig, 'file' | 'providers'> = {
-    file: named ? name : modelFile(name, process.cwd(), config.data_dir),
+    file: named ? name : modelFile(name, '', config.data_dir),
     providers: ['cpu'],
   };
   const { file } = await chooseModel(settings, { dataDir: config.data_dir });

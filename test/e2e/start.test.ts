@@ -59,6 +59,35 @@ test('SIGTERM ends a start that waits for the database', async () => {
   }
 });
 
+test('in a folder that no longer exists absolute paths work, and relative ones are refused with the reason', async () => {
+  const folder = tempFolder();
+  const file = join(folder, 'lookout.yaml');
+  writeFileSync(file, stringify({ ...settings, data_dir: join(folder, 'data') }));
+  const gone = join(folder, 'gone');
+  const from = (...args: string[]) => {
+    mkdirSync(gone);
+    const script = `cd '${gone}' && rmdir '${gone}' && exec "$@"`;
+    return ['-c', script, 'sh', process.execPath, cli!, ...args];
+  };
+  const daemon = spawn('sh', from('run', '--config', file), { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    let log = '';
+    daemon.stdout.on('data', (chunk: Buffer) => {
+      log += chunk.toString();
+    });
+    await until('an event', () => log.includes('"type":"start"'));
+    daemon.kill();
+    assert.deepEqual(await once(daemon, 'close'), [0, null]);
+  } finally {
+    daemon.kill('SIGKILL');
+  }
+  for (const args of [['check-config', 'lookout.yaml'], ['run'], ['events', '--data-dir', 'data']]) {
+    const { status, stderr } = spawnSync('sh', from(...args), { encoding: 'utf8' });
+    assert.equal(status, 64, stderr);
+    assert.match(stderr, /USAGE: the current folder no longer exists/);
+  }
+});
+
 const namespaces = spawnSync('unshare', ['--pid', '--fork', 'true']).status === 0;
 
 test('SIGTERM ends it while it starts as the first process of a container', {
