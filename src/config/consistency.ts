@@ -1,6 +1,7 @@
 /** What no single setting can know: rules between settings. */
 import { layerLabel } from './labels.ts';
 import { DEFAULT_MODEL, NAME } from './names.ts';
+import { polygonFlaw } from './polygon.ts';
 import { type Problem, show } from './problems.ts';
 import type { CameraConfig, Config, LabelConfig } from './schema.ts';
 
@@ -113,21 +114,7 @@ function checkZones(say: Say, path: PropertyKey[], { zones, classify }: CameraCo
     say([...path, 'classify'], 'expected `zones` to be drawn for `classify: zones`, found none');
   }
   for (const [zone, { polygon }] of Object.entries(zones)) {
-    if (polygonArea(polygon) < 0.0001) {
-      say(
-        [...path, 'zones', zone, 'polygon'],
-        'expected corners that enclose some of the picture, found a line or a point',
-      );
-    }
+    const flaw = polygonFlaw(polygon);
+    if (flaw) say([...path, 'zones', zone, 'polygon'], flaw);
   }
-}
-
-/** Area of a polygon by the shoelace formula, in shares of the picture. */
-function polygonArea(polygon: readonly (readonly [number, number])[]): number {
-  let twice = 0;
-  for (const [i, [x, y]] of polygon.entries()) {
-    const [nextX, nextY] = polygon[(i + 1) % polygon.length] ?? [0, 0];
-    twice += x * nextY - nextX * y;
-  }
-  return Math.abs(twice) / 2;
 }

@@ -72,7 +72,7 @@ labels:
       'line 11: cameras.back.source.width: expected a multiple of 2, found 641',
       'line 12: cameras.back.classify: expected one of frame, motion, zones, found "zone" (did you mean `zones`?)',
       'line 13: cameras.back.zones.a/b: expected a name of lower-case letters, digits, - and _, at most 40, starting with a letter or digit, found "a/b"',
-      'line 13: cameras.back.zones.a/b.polygon: expected corners that enclose some of the picture, found a line or a point',
+      'line 13: cameras.back.zones.a/b.polygon: expected corners that enclose some of the frame, found a line or a point',
       'line 15: labels.cat.off: expected at most `on` (0.3), found 0.5',
       'line 15: labels.cat.hits: expected at most `window` (5), found 7',
     ]);
