@@ -10,6 +10,7 @@ import type { LoadedConfig } from './config/load.ts';
 import { takeOver } from './config/reload.ts';
 import { modelOf } from './decide/models.ts';
 import { LookoutError, messageOf } from './errors.ts';
+import { redact } from './platform/secrets.ts';
 import { cameraModels, labelsOf, modelsInUse, type Prepared } from './prepared.ts';
 import type { Preparer } from './preparer.ts';
 import type { Publisher } from './publish/publisher.ts';
@@ -71,7 +72,7 @@ export class Changes {
           this.#options.log.warn(`these settings change with the next start only: ${waiting.join(', ')}`);
         }
       } catch (error) {
-        this.#configError = messageOf(error);
+        this.#configError = redact(messageOf(error));
         this.#report(error, 'the configuration stays as it was');
         this.#options.onChange(this.#prepared, this.#configError);
       }

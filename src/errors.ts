@@ -123,3 +123,8 @@ export function outputFailed(where: string, cause: unknown): LookoutError {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Whether the operating system refused something, such as to open a file that is not there. */
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'syscall' in error;
+}

@@ -13,6 +13,7 @@ import { schemaCommand } from './commands/schema.ts';
 import { tuneCommand } from './commands/tune.ts';
 import { versionCommand } from './commands/version.ts';
 import { EXIT, LookoutError, outputFailed } from './errors.ts';
+import { redact } from './platform/secrets.ts';
 import { adoptTimeZone } from './platform/time-zone.ts';
 import { VERSION } from './version.ts';
 
@@ -57,10 +58,14 @@ function fail(error: unknown): void {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   } else if (error instanceof LookoutError) {
-    process.stderr.write(`${error.code}: ${error.message}\n${error.hint ? `${error.hint}\n` : ''}`);
+    say(`${error.code}: ${error.message}\n${error.hint ? `${error.hint}\n` : ''}`);
     process.exitCode = error.exitCode;
   } else {
-    process.stderr.write(`INTERNAL: ${error instanceof Error ? error.stack : String(error)}\n`);
+    say(`INTERNAL: ${error instanceof Error ? error.stack : String(error)}\n`);
     process.exitCode = EXIT.internal;
   }
+}
+
+function say(text: string): void {
+  process.stderr.write(redact(text));
 }

@@ -3,7 +3,8 @@
  * line every user of the machine could read the password with `ps`.
  * Format: https://ffmpeg.org/ffmpeg-formats.html#concat
  */
-import { publicAddress, redactor } from './address.ts';
+import { publicAddress } from '../platform/address.ts';
+import { redactor } from './address.ts';
 import type { FfmpegInput } from './ffmpeg.ts';
 
 /** What a stream may open: no local files, so that no playlist from outside can name one. */
@@ -22,7 +23,7 @@ export function addressInput(
   inputOptions: readonly string[],
   addressOptions: Record<string, string> = {},
 ): FfmpegInput {
-  const redact = redactor(address);
+  const redact = redactor(address.href);
   const shown = publicAddress(address);
   const entry = [`file '${address.href.replaceAll("'", '%27')}'`];
   for (const [name, value] of Object.entries(addressOptions)) entry.push(`option ${name} ${quoted(value)}`);

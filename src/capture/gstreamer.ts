@@ -1,6 +1,7 @@
 /** GStreamer pipelines: the camera connector of a Jetson, or anything else that ends in raw frames. */
 import type { SourceConfig } from '../config/sources.ts';
 import type { PictureFormat } from '../types.ts';
+import { redactor } from './address.ts';
 import { endError } from './child.ts';
 import type { SourceContext } from './context.ts';
 import { requireProgram } from './programs.ts';
@@ -22,7 +23,7 @@ export class GstreamerSource implements Source {
 
   constructor(config: GstreamerConfig, context: SourceContext) {
     const { sensor, pipeline, width, height, fps } = config;
-    const what = pipeline ? `gstreamer ${pipeline[0]} …` : `Jetson camera ${sensor}`;
+    const what = pipeline ? `gstreamer ${pipeline[0]?.split(/[\s=]/)[0]} …` : `Jetson camera ${sensor}`;
     this.description = `${what}, ${width}×${height}, ${fps} fps`;
     this.#config = config;
     this.#context = context;
@@ -40,6 +41,7 @@ export class GstreamerSource implements Source {
         format,
         strides: rowStrides(width),
         fps,
+        redact: redactor(...pipeline),
       },
       this.#context,
       sink,

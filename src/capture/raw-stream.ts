@@ -16,6 +16,7 @@ export interface RawProgram {
   /** Pictures per second that it was told to give. */
   fps: number;
   harmless?: RegExp;
+  redact?: (line: string) => string;
   onLine?: (line: string) => LookoutError | undefined;
 }
 

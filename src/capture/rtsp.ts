@@ -1,6 +1,7 @@
 import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError } from '../errors.ts';
-import { publicAddress, readAddress, uncheckedTls } from './address.ts';
+import { publicAddress } from '../platform/address.ts';
+import { readAddress, uncheckedTls } from './address.ts';
 import { addressInput } from './concat.ts';
 import type { SourceContext } from './context.ts';
 import { FfmpegSource } from './ffmpeg.ts';

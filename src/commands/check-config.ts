@@ -10,11 +10,14 @@ export function checkConfigCommand(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ lookout check-config /etc/lookout/lookout.yaml')
     .action(async (file: string | undefined) => {
       const { loadConfig } = await import('../config/load.ts');
+      const { checkFiles } = await import('../config/files.ts');
+      const { redact } = await import('../platform/secrets.ts');
       const { prepare } = await import('../prepare.ts');
       const { labelsOf } = await import('../prepared.ts');
       const loaded = loadConfig({ file: configFile(file) });
+      const unread = await checkFiles(loaded.config);
       const { models, cameras } = await prepare(loaded);
-      for (const warning of loaded.warnings) process.stderr.write(`warning: ${warning}\n`);
+      for (const warning of [...loaded.warnings, ...unread]) process.stderr.write(`warning: ${warning}\n`);
       const lines = [
         `${loaded.file ?? 'embedded defaults'}: ok`,
         `device    ${loaded.config.device}`,
@@ -23,7 +26,7 @@ export function checkConfigCommand(program: Command): void {
           ([name, { description }], i) =>
             `model     ${i === 0 ? '' : `${name}: `}${description.name} (${description.labels.length} labels)`,
         ),
-        `mqtt      ${loaded.config.mqtt.enabled ? loaded.config.mqtt.url : 'off'}`,
+        `mqtt      ${loaded.config.mqtt.enabled ? redact(loaded.config.mqtt.url) : 'off'}`,
         ...[...cameras].map(
           ([name, camera]) =>
             `camera    ${name} (${camera.config.source.kind}): ${Object.keys(labelsOf(camera.models)).join(', ')}`,

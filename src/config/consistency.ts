@@ -1,4 +1,5 @@
 /** What no single setting can know: rules between settings. */
+import { checkAddresses } from './addresses.ts';
 import { layerLabel } from './labels.ts';
 import { DEFAULT_MODEL, NAME } from './names.ts';
 import { polygonFlaw } from './polygon.ts';
@@ -33,15 +34,7 @@ export function checkConsistency(config: Config): Problem[] {
       'expected `cert_file` and `key_file` together, found one',
     );
   }
-  if (URL.canParse(mqtt.url)) {
-    const { username, password } = new URL(mqtt.url);
-    if (username || password) {
-      say(
-        ['mqtt', 'url'],
-        'expected an address without user and password, found them: use `username` and `password_file`',
-      );
-    }
-  }
+  checkAddresses(say, config);
   return problems;
 }
 
@@ -94,8 +87,6 @@ function checkModels(say: Say, { models, cameras }: Config): void {
   }
 }
 
-const SCHEMES = { rtsp: /^rtsps?:\/\/[^\s]+$/, http: /^https?:\/\/[^\s]+$/ };
-
 function checkSource(say: Say, path: PropertyKey[], { source }: CameraConfig): void {
   if (source.kind !== 'rtsp' && source.kind !== 'http') return;
   if ((source.url === undefined) === (source.url_file === undefined)) {
@@ -103,9 +94,6 @@ function checkSource(say: Say, path: PropertyKey[], { source }: CameraConfig): v
       path,
       `expected one of \`url\` and \`url_file\`, found ${source.url === undefined ? 'none' : 'both'}`,
     );
-  }
-  if (source.url !== undefined && !SCHEMES[source.kind].test(source.url)) {
-    say([...path, 'url'], `expected an address that starts with ${source.kind}://, found another`);
   }
 }
 

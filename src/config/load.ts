@@ -1,10 +1,11 @@
 /** Configuration: defaults ← file ← environment, checked as a whole, paths made absolute, then frozen. */
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { z } from 'zod';
 import { LookoutError, messageOf } from '../errors.ts';
 import { isModelName, modelFile } from '../model/names.ts';
+import { redact } from '../platform/secrets.ts';
+import { readTextSync } from '../platform/text.ts';
 import { checkConsistency, checkNames } from './consistency.ts';
 import { applyOverrides, type Override, strayVariables } from './environment.ts';
 import { deepFreeze } from './freeze.ts';
@@ -95,7 +96,7 @@ interface SourceText {
 function readSource(file: string): SourceText {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readTextSync(file);
   } catch (error) {
     throw new LookoutError('CONFIG_UNREADABLE', `config file ${file} cannot be read: ${messageOf(error)}`, {
       cause: error,
@@ -104,7 +105,7 @@ function readSource(file: string): SourceText {
   }
   const { value, problems, lineOf } = readYaml(text);
   if (problems.length > 0) {
-    const list = problems.map(({ line, message }) => `  line ${line}: ${message}`);
+    const list = problems.map(({ line, message }) => `  line ${line}: ${redact(message)}`);
     throw new LookoutError('CONFIG_INVALID', `${file} cannot be read as settings:\n${list.join('\n')}`);
   }
   const settings = value ?? {};

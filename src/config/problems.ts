@@ -1,6 +1,7 @@
 /** Turns schema issues into sentences: path, what was expected, what was found, and what was perhaps meant. */
 import { distance } from 'fastest-levenshtein';
 import { z } from 'zod';
+import { redact } from '../platform/secrets.ts';
 import { configSchema } from './schema.ts';
 
 export interface Problem {
@@ -108,7 +109,7 @@ export function closest(word: string, candidates: readonly string[]): string | n
 /** A value as people would write it, shortened. */
 export function show(value: unknown): string {
   if (value === undefined) return 'nothing';
-  const text = JSON.stringify(value) ?? String(value);
+  const text = redact(JSON.stringify(value) ?? String(value));
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 

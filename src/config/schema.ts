@@ -225,7 +225,7 @@ const mqtt = z.strictObject({
   url: z
     .string()
     .regex(
-      /^(embedded|mqtts?:\/\/.+|wss?:\/\/.+)$/,
+      /^(embedded$|mqtts?:\/\/|wss?:\/\/)/,
       '`embedded`, or mqtt://host:1883, mqtts://host:8883, ws://… or wss://…',
     )
     .default('embedded')

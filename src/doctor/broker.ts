@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { LoadedConfig } from '../config/load.ts';
 import { messageOf } from '../errors.ts';
+import { publicAddress } from '../platform/address.ts';
 import { labelsOf } from '../prepared.ts';
 import { isEncrypted } from '../publish/credentials.ts';
 import { discoveryId, discoveryTopic } from '../publish/discovery.ts';
@@ -49,7 +50,7 @@ export const checkBroker: Check = async (patient) => {
   const attempt = new Attempt(config);
   try {
     await attempt.connect();
-    findings.push(ok('broker', `${mqtt.url} takes the connection`));
+    findings.push(ok('broker', `${publicAddress(new URL(mqtt.url))} takes the connection`));
     findings.push(await attempt.publish(topicsOf(patient)), await attempt.command());
   } catch (error) {
     findings.push(failed('broker', error));
@@ -126,7 +127,8 @@ class Attempt {
       return { reason };
     });
     const end = await Promise.race([up.promise, over]);
-    if (end) throw explain(mqtt.url, end.reason, { up: false, acknowledged: 0, brief: 0 });
+    if (end)
+      throw explain(publicAddress(new URL(mqtt.url)), end.reason, { up: false, acknowledged: 0, brief: 0 });
     this.#session = session;
     return session;
   }

@@ -1,15 +1,15 @@
 /** The programs, devices and addresses of the configured cameras. No device is opened: the daemon may be using it. */
 import { connect } from 'node:net';
 import { pino } from 'pino';
-import { publicAddress, readAddress } from '../capture/address.ts';
+import { readAddress } from '../capture/address.ts';
 import { createSource } from '../capture/create.ts';
 import { type Survey, surveyCameras } from '../capture/discover.ts';
 import { VIDEO_PROGRAMS } from '../capture/libcamera.ts';
 import { requireProgram } from '../capture/programs.ts';
 import { STILL_PROGRAMS } from '../capture/still.ts';
 import type { SourceConfig } from '../config/sources.ts';
+import { publicAddress } from '../platform/address.ts';
 import { systemClock } from '../platform/clock.ts';
-
 import { type Check, type Finding, fail, failed, ok, type Patient } from './check.ts';
 
 const CONNECT_MS = 5000;

@@ -1,6 +1,7 @@
 /** What the checks of `lookout doctor` have in common. */
 import type { LoadedConfig } from '../config/load.ts';
 import { LookoutError, messageOf } from '../errors.ts';
+import { redact } from '../platform/secrets.ts';
 import type { Prepared } from '../prepared.ts';
 
 export type Verdict = 'ok' | 'warn' | 'fail';
@@ -30,19 +31,24 @@ export interface Patient {
 
 export type Check = (patient: Patient) => Promise<Finding[]>;
 
-export const ok = (check: string, found: string): Finding => ({ check, verdict: 'ok', found, advice: null });
+export const ok = (check: string, found: string): Finding => ({
+  check,
+  verdict: 'ok',
+  found: redact(found),
+  advice: null,
+});
 
 export const warn = (check: string, found: string, advice: string): Finding => ({
   check,
   verdict: 'warn',
-  found,
+  found: redact(found),
   advice,
 });
 
 export const fail = (check: string, found: string, advice: string): Finding => ({
   check,
   verdict: 'fail',
-  found,
+  found: redact(found),
   advice,
 });
 

@@ -1,9 +1,7 @@
 /** What nobody else may read, taken out of texts that are to be shown to others. */
-import { readFile } from 'node:fs/promises';
 import type { Config } from '../config/schema.ts';
-import { redactUrl } from '../platform/logger.ts';
-
-const HIDDEN = '***';
+import { addressSecrets, HIDDEN, redact } from '../platform/secrets.ts';
+import { readText } from '../platform/text.ts';
 
 /** Variables of the environment whose names say that they are secret. */
 const SECRET_NAME = /pass|secret|token|key|credential/i;
@@ -33,23 +31,24 @@ export function secretFiles({ mqtt, cameras }: Config): string[] {
 export async function redactor(config: Config, env: NodeJS.ProcessEnv): Promise<(text: string) => string> {
   const texts: (string | undefined)[] = [config.mqtt.username];
   for (const { source } of Object.values(config.cameras)) {
-    if (source.kind === 'rtsp' || source.kind === 'http') texts.push(...partsOf(source.url ?? ''));
+    if (source.kind === 'rtsp' || source.kind === 'http') texts.push(...addressSecrets(source.url ?? ''));
+    if (source.kind === 'gstreamer') texts.push(...(source.pipeline ?? []).flatMap(addressSecrets));
   }
   for (const file of secretFiles(config)) {
-    const content = await readFile(file, 'utf8').catch(() => '');
-    texts.push(...content.split(/\r?\n/), ...partsOf(content.trim()));
+    const lines = (await readText(file).catch(() => '')).split(/[\r\n]+/);
+    texts.push(...lines, ...lines.flatMap(addressSecrets));
   }
   for (const [name, value = ''] of Object.entries(env)) {
-    texts.push(...partsOf(value));
+    if (value.includes('://')) texts.push(...addressSecrets(value));
     // The place of a secret is none.
     if (SECRET_NAME.test(name) && !value.startsWith('/')) texts.push(value);
   }
   const secrets = texts.map((text) => text?.trim() ?? '').filter((text) => text.length >= SHORTEST);
-  const longestFirst = [...new Set(secrets)].sort((a, b) => b.length - a.length);
+  const longestFirst = [...new Set(secrets.flatMap(spellings))].sort((a, b) => b.length - a.length);
   return (text) => {
     let clean = text;
     for (const secret of longestFirst) clean = hide(clean, secret);
-    return redactUrl(clean).replace(SECRET_WORD, `$1$2$3${HIDDEN}`);
+    return redact(clean).replace(SECRET_WORD, `$1$2$3${HIDDEN}`);
   };
 }
 
@@ -58,18 +57,7 @@ function hide(text: string, secret: string): string {
   return text.replace(new RegExp(`(?<!\\w)${secret.replace(/[^\w]/g, '\\$&')}(?!\\w)`, 'g'), HIDDEN);
 }
 
-/** User, password and parameters of an address, as they are written and as they are meant. */
-function partsOf(address: string): string[] {
-  if (!URL.canParse(address)) return [];
-  const { username, password, search, searchParams } = new URL(address);
-  const raw = [username, password, search.slice(1), ...searchParams.values()];
-  return raw.flatMap((part) => [part, decoded(part)]);
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+/** A secret as it is, and as it stands in JSON and in YAML. */
+function spellings(secret: string): string[] {
+  return [secret, JSON.stringify(secret).slice(1, -1), secret.replaceAll("'", "''")];
 }

@@ -8,7 +8,9 @@
  */
 import { copyFile, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { LookoutError, messageOf } from '../errors.ts';
+import { isSystemError, LookoutError, messageOf } from '../errors.ts';
+import { redact } from '../platform/secrets.ts';
+import { readText } from '../platform/text.ts';
 import type { CatalogueEntry } from './catalogue.ts';
 import type { DescriptionFile, ModelDescription } from './description.ts';
 import { type DownloadOptions, download } from './download.ts';
@@ -82,7 +84,7 @@ export async function addModel(
     const { description, trial } = made;
     const origin: Origin = {
       catalogue: wanted.catalogue?.name ?? null,
-      url: withoutPassword(wanted.url),
+      url: withoutSecrets(wanted.url),
       published,
       file: await fingerprintOf(out),
       licence: wanted.catalogue?.entry.licence ?? description.licence,
@@ -93,7 +95,7 @@ export async function addModel(
     await rename(join(stage, name), join(folder, name));
     return { name, file: addedFileIn(folder, name), origin, description, trial };
   } catch (error) {
-    throw explained(error, folder, [source, out], wanted.from ?? wanted.url);
+    throw explained(error, folder, [source, out], wanted.from ?? redact(wanted.url));
   } finally {
     await rm(stage, { recursive: true, force: true }).catch(() => {});
   }
@@ -116,7 +118,7 @@ async function obtain(
     await copyFile(from, target);
   }
   const found = await fingerprintOf(target);
-  checkSum(from ?? url, found, sha256);
+  checkSum(from ?? redact(url), found, sha256);
   return found;
 }
 
@@ -143,7 +145,7 @@ async function obtainLabels(
     await copyFile(source, file);
   }
   if (sha256) checkSum(source, await fingerprintOf(file), sha256);
-  const known = parseLabels(await readFile(file, 'utf8'));
+  const known = parseLabels(await readText(file));
   await writeFile(file, known.slice(skip).join('\n'));
   return file;
 }
@@ -172,7 +174,7 @@ async function takeOnnx(
   const bytes = await readFile(out);
   if (described || labels) {
     if (metadata(decodeModel(bytes), DESCRIPTION_KEY) !== undefined) {
-      throw new LookoutError('USAGE', `${url} carries its own description and labels`, {
+      throw new LookoutError('USAGE', `${redact(url)} carries its own description and labels`, {
         hint: 'Add it without --labels and --description; `model.labels` in the configuration renames labels.',
       });
     }
@@ -208,11 +210,12 @@ async function isTflite(file: string, url: string): Promise<boolean> {
   return mark.startsWith('TFL3', 4) || mark.startsWith('PK') || /\.tflite$/i.test(new URL(url).pathname);
 }
 
-function withoutPassword(address: string): string {
+/** The address as it may be kept and shown. */
+function withoutSecrets(address: string): string {
   const url = new URL(address);
   url.username = '';
   url.password = '';
-  return url.href;
+  return redact(url.href);
 }
 
 /** Names the file that the user knows instead of our working copies, and gives system errors a code. */
@@ -222,7 +225,7 @@ function explained(error: unknown, folder: string, working: string[], known: str
     const message = working.reduce((text, path) => text.replaceAll(path, known), error.message);
     return new LookoutError(code, message, { hint, cause });
   }
-  if (!(error instanceof Error && 'syscall' in error)) return error;
+  if (!isSystemError(error)) return error;
   return new LookoutError('MODEL_WRITE_FAILED', `${folder} cannot be written: ${error.message}`, {
     cause: error,
   });

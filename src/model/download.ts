@@ -2,7 +2,8 @@
 import { closeSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile, rm, stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LookoutError } from '../errors.ts';
+import { isSystemError, LookoutError } from '../errors.ts';
+import { redact } from '../platform/secrets.ts';
 import { type Answer, get, Interrupted } from './http.ts';
 
 export interface DownloadLimits {
@@ -29,6 +30,7 @@ const IDLE_MS = 30_000;
 
 /** What is known about the bytes that lie in a partial file. */
 interface Partial {
+  /** Without secrets. */
   url: string;
   /** A strong validator (RFC 9110, 8.8.3): with it a server can say whether its file is still the same. */
   etag: string;
@@ -69,10 +71,6 @@ export async function download(
   }
 }
 
-function isSystemError(error: unknown): error is Error {
-  return error instanceof Error && 'syscall' in error;
-}
-
 function unwritable(file: string, cause: Error): LookoutError {
   return new LookoutError('MODEL_WRITE_FAILED', `${file} cannot be written: ${cause.message}`, { cause });
 }
@@ -80,7 +78,7 @@ function unwritable(file: string, cause: Error): LookoutError {
 async function givenUp(url: string, to: string, cause: Interrupted): Promise<LookoutError> {
   const kept = await readPartial(url, to);
   if (!kept) await discard(to);
-  return new LookoutError('MODEL_DOWNLOAD_FAILED', `${url}: ${cause.message}`, {
+  return new LookoutError('MODEL_DOWNLOAD_FAILED', `${redact(url)}: ${cause.message}`, {
     cause,
     hint: kept
       ? `The first ${kept.size} bytes are kept: the same command goes on from there.`
@@ -112,7 +110,7 @@ async function fetchRest(
       throw new Interrupted('the server could not go on where the last download ended');
     }
     if (response.headers['content-encoding'] && response.headers['content-encoding'] !== 'identity') {
-      throw new LookoutError('MODEL_DOWNLOAD_FAILED', `${url}: the server sends the file compressed`);
+      throw new LookoutError('MODEL_DOWNLOAD_FAILED', `${redact(url)}: the server sends the file compressed`);
     }
     const length = response.headers['content-length'];
     const total = length === undefined ? null : start + Number(length);
@@ -128,7 +126,7 @@ async function readPartial(url: string, to: string): Promise<(Partial & { size: 
   try {
     const note = JSON.parse(await readFile(noteOf(to), 'utf8')) as Partial;
     const { size } = await stat(to);
-    return note.url === url && typeof note.etag === 'string' && size > 0 ? { ...note, size } : null;
+    return note.url === redact(url) && typeof note.etag === 'string' && size > 0 ? { ...note, size } : null;
   } catch {
     return null;
   }
@@ -144,13 +142,13 @@ function checkSize(url: string, size: number, complete: boolean, { bytes, most }
   if (bytes !== null && (size > bytes || (complete && size !== bytes))) {
     throw new LookoutError(
       'MODEL_CHECKSUM',
-      `${url}: expected ${bytes} bytes, the server has ${complete ? size : 'more'}: this is not the published file`,
+      `${redact(url)}: expected ${bytes} bytes, the server has ${complete ? size : 'more'}: this is not the published file`,
     );
   }
   if (size > most) {
     throw new LookoutError(
       'MODEL_DOWNLOAD_FAILED',
-      `${url} is larger than ${most} bytes, the most that is taken`,
+      `${redact(url)} is larger than ${most} bytes, the most that is taken`,
     );
   }
 }
@@ -202,6 +200,7 @@ function openPartial(url: string, to: string, start: number, etag: string | unde
   if (start > 0) return openSync(to, 'a');
   rmSync(noteOf(to), { force: true });
   const file = openSync(to, 'w');
-  if (etag?.startsWith('"')) writeFileSync(noteOf(to), JSON.stringify({ url, etag } satisfies Partial));
+  if (etag?.startsWith('"'))
+    writeFileSync(noteOf(to), JSON.stringify({ url: redact(url), etag } satisfies Partial));
   return file;
 }

@@ -7,6 +7,7 @@ import {
 } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import { LookoutError } from '../errors.ts';
+import { AddressError, parseAddress, publicAddress } from '../platform/address.ts';
 import { VERSION } from '../version.ts';
 
 /** A failure of the network or the server: what has arrived so far is not to blame. */
@@ -69,13 +70,24 @@ export async function get(url: string, headers: RequestOptions['headers'], idleM
 
 /** Only https; plain http within this machine. A redirect never leads from https to http. */
 function allowed(target: string, from: URL | null): URL {
-  const url = URL.parse(target, from?.href);
-  if (!url) throw new LookoutError('MODEL_DOWNLOAD_FAILED', `${target} is no address`);
+  const url = from ? URL.parse(target, from.href) : parseDownload(target);
+  if (!url) throw new LookoutError('MODEL_DOWNLOAD_FAILED', `${from?.host} redirects to what is no address`);
   const local = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
   const plain = url.protocol === 'http:' && local && from?.protocol !== 'https:';
   if (url.protocol === 'https:' || plain) return url;
-  const what = from ? `${from.host} redirects to ${url.href}: ` : `${url.href}: `;
+  const what = from ? `${from.host} redirects to ${publicAddress(url)}: ` : `${publicAddress(url)}: `;
   throw new LookoutError('MODEL_DOWNLOAD_FAILED', `${what}expected an address that starts with https://`);
+}
+
+function parseDownload(target: string): URL {
+  try {
+    return parseAddress(target, { schemes: ['https', 'http'] });
+  } catch (error) {
+    if (!(error instanceof AddressError)) throw error;
+    throw new LookoutError('MODEL_DOWNLOAD_FAILED', `the address of the model: ${error.message}`, {
+      hint: error.hint,
+    });
+  }
 }
 
 function getOnce(url: URL, headers: RequestOptions['headers'], idleMs: number): Promise<Answer> {
@@ -116,5 +128,5 @@ function pause({ headers }: IncomingMessage): number {
 }
 
 function refused(url: URL, why: string): LookoutError {
-  return new LookoutError('MODEL_DOWNLOAD_FAILED', `${url.href}: ${why}`);
+  return new LookoutError('MODEL_DOWNLOAD_FAILED', `${publicAddress(url)}: ${why}`);
 }

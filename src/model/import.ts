@@ -5,7 +5,7 @@ import { basename, dirname, extname, join } from 'node:path';
 import { LookoutError, messageOf } from '../errors.ts';
 import { describeModel } from './describe.ts';
 import { descriptionFile, type ModelDescription } from './description.ts';
-import { labelsBeside, parseLabels } from './labels.ts';
+import { labelsBeside, parseLabels, textOf } from './labels.ts';
 import { DESCRIPTION_KEY } from './load.ts';
 import { encodeModel, setMetadata } from './onnx.ts';
 import { type Converted, convertTflite } from './tflite/convert.ts';
@@ -99,7 +99,7 @@ async function describe(
   { file, labels: named }: ImportOptions,
 ): Promise<ModelDescription> {
   const metadata = readMetadata(bytes, source);
-  const labels = named ? parseLabels((await read(named)).toString()) : (metadata.labels ?? undefined);
+  const labels = named ? parseLabels(textOf(await read(named), named)) : (metadata.labels ?? undefined);
   const name = basename(file, extname(file));
   const { normalisation } = metadata;
   const pixels =

@@ -1,11 +1,13 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { LookoutError, messageOf } from '../errors.ts';
+import { decodeText, readText } from '../platform/text.ts';
 
-/** Reads a labels file: one label a line, UTF-8; a leading class number ("0  tench") on every line is dropped. */
+/** Reads the text of a labels file: one label a line; a leading class number ("0  tench") on every line is dropped. */
 export function parseLabels(text: string): string[] {
   const lines = text
     .replace(/^\uFEFF/, '')
-    .split(/\r?\n/)
+    .split(/\r\n|\r|\n/)
     .map((line) => line.trim());
   while (lines.at(-1) === '') lines.pop();
   const numbered = lines.map((line) => /^(\d+)[\s:,]+(.+)$/.exec(line));
@@ -13,10 +15,22 @@ export function parseLabels(text: string): string[] {
   return inOrder ? numbered.map((match) => match![2]!) : lines;
 }
 
+/**
+ * The text of a labels file or description that somebody has brought.
+ * @throws LookoutError MODEL_DESCRIPTION_INVALID when it is no text
+ */
+export function textOf(bytes: Uint8Array, file: string): string {
+  try {
+    return decodeText(bytes);
+  } catch (cause) {
+    throw new LookoutError('MODEL_DESCRIPTION_INVALID', `${file}: ${messageOf(cause)}`, { cause });
+  }
+}
+
 /** The labels of every `*label*.txt` in the folder of a model: `labels.txt`, `birds_labels.txt`, `labelmap.txt`. */
 export async function labelsBeside(file: string): Promise<string[][]> {
   const folder = dirname(file);
   const names = (await readdir(folder)).filter((name) => /label.*\.txt$/i.test(name));
-  const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8').catch(() => '')));
+  const texts = await Promise.all(names.map((name) => readText(join(folder, name)).catch(() => '')));
   return texts.map(parseLabels);
 }

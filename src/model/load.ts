@@ -10,7 +10,7 @@ import type { ModelConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import { describeModel, type WrittenDescription } from './describe.ts';
 import { descriptionFile, type ModelDescription } from './description.ts';
-import { labelsBeside, parseLabels } from './labels.ts';
+import { labelsBeside, parseLabels, textOf } from './labels.ts';
 import { decodeModel, metadata, type OnnxModel } from './onnx.ts';
 import { tensorProblem } from './tensor.ts';
 
@@ -49,7 +49,7 @@ export async function loadModel(
     ? await readDescription(resolve(baseDir, config.description))
     : await ownDescription(model, file);
   const configured = config.labels
-    ? parseLabels((await read(resolve(baseDir, config.labels), 'model.labels')).toString())
+    ? parseLabels(textOf(await read(resolve(baseDir, config.labels), 'model.labels'), config.labels))
     : undefined;
   const beside = written?.content.labels || configured ? [] : await labelsBeside(file);
   return {
@@ -96,15 +96,15 @@ function parseModel(bytes: Buffer, file: string): OnnxModel {
 }
 
 async function readDescription(file: string): Promise<WrittenDescription> {
-  return parseDescription((await read(file, 'model.description')).toString(), file);
+  return parseDescription(textOf(await read(file, 'model.description'), file), file);
 }
 
 async function ownDescription(model: OnnxModel, file: string): Promise<WrittenDescription | null> {
   const inside = metadata(model, DESCRIPTION_KEY);
   if (inside !== undefined) return parseDescription(inside, `the description inside ${file}`);
   const beside = join(dirname(file), `${stem(file)}.json`);
-  const text = await readFile(beside, 'utf8').catch(() => null);
-  return text === null ? null : parseDescription(text, beside);
+  const bytes = await readFile(beside).catch(() => null);
+  return bytes === null ? null : parseDescription(textOf(bytes, beside), beside);
 }
 
 function parseDescription(text: string, source: string): WrittenDescription {

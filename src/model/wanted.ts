@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { NAME } from '../config/names.ts';
 import { didYouMean } from '../config/problems.ts';
 import { LookoutError } from '../errors.ts';
+import { redact } from '../platform/secrets.ts';
 import type { Wanted } from './add.ts';
 import { type Catalogue, loadCatalogue } from './catalogue.ts';
 import { isModelName } from './names.ts';
@@ -41,9 +42,13 @@ export function wantedModel(
 }
 
 export function unknownModel(name: string, known: readonly string[] = []): LookoutError {
-  return new LookoutError('MODEL_UNKNOWN', `there is no model called ${name}${didYouMean(name, known)}`, {
-    hint: '`lookout model list` shows what there is. A file of your own: `lookout model import`, or its path in `model.file`.',
-  });
+  return new LookoutError(
+    'MODEL_UNKNOWN',
+    `there is no model called ${redact(name)}${didYouMean(name, known)}`,
+    {
+      hint: '`lookout model list` shows what there is. A file of your own: `lookout model import`, or its path in `model.file`.',
+    },
+  );
 }
 
 function checksum(what: string, given: string | undefined, published: string | null): string {
@@ -51,11 +56,14 @@ function checksum(what: string, given: string | undefined, published: string | n
     throw new LookoutError('USAGE', `--sha256 ${given}: expected 64 hexadecimal digits`);
   }
   if (published && given && given !== published) {
-    throw new LookoutError('MODEL_CHECKSUM', `${what} was published with sha256 ${published}, not ${given}`);
+    throw new LookoutError(
+      'MODEL_CHECKSUM',
+      `${redact(what)} was published with sha256 ${published}, not ${given}`,
+    );
   }
   const sha256 = published ?? given;
   if (sha256) return sha256;
-  throw new LookoutError('MODEL_CHECKSUM_UNKNOWN', `${what}: no published checksum is known`, {
+  throw new LookoutError('MODEL_CHECKSUM_UNKNOWN', `${redact(what)}: no published checksum is known`, {
     hint: 'Give it with --sha256, from the publisher or from a copy that you trust (sha256sum FILE).',
   });
 }

@@ -6,6 +6,7 @@ import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
 import type { Config } from '../config/schema.ts';
 import { LookoutError } from '../errors.ts';
 import type { EventChange } from '../types.ts';
+import { HIDDEN, redact } from './secrets.ts';
 
 export interface LoggerOptions extends Partial<Config['log']> {
   /** File descriptor to write to; standard output by default. */
@@ -41,7 +42,7 @@ export function createLogger(options: LoggerOptions = {}): Logger {
         censor: HIDDEN,
       },
     },
-    { write: (line: string) => out.write(render(redactUrl(line))) },
+    { write: (line: string) => out.write(render(withoutSecrets(line))) },
   );
 }
 
@@ -97,19 +98,15 @@ class Patience {
   }
 }
 
-const HIDDEN = '***';
-
 /** Characters that may wait for a slow reader before lines are dropped. */
 const MAX_WAITING = 1 << 20;
 
-/** Hides user, password and secret parameters of every address in a text. */
-export function redactUrl(text: string): string {
-  return text
-    .replace(/\b([a-z][a-z0-9+.-]*:\/\/)[^\s/?#"'<>\\]+@/gi, `$1${HIDDEN}@`)
-    .replace(
-      /([?&](?:pass|passwd|password|pwd|token|auth|secret|key|api_?key)=)[^&\s"'#\\]+/gi,
-      `$1${HIDDEN}`,
-    );
+/** Each text of the line by itself: an address ends where its text does, and quotes in a password are not escaped. */
+function withoutSecrets(line: string): string {
+  const clean = JSON.stringify(JSON.parse(line), (_key, value: unknown) =>
+    typeof value === 'string' ? redact(value) : value,
+  );
+  return `${clean}\n`;
 }
 
 /** Logs one step of an event, to its camera's logger: start and end for everybody, updates for the curious. */

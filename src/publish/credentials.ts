@@ -1,8 +1,9 @@
 /** User name, password and TLS material, read from the files that the configuration names. */
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import type { MqttConfig } from '../config/schema.ts';
-import { LookoutError, messageOf } from '../errors.ts';
+import { isSystemError, LookoutError, messageOf } from '../errors.ts';
+import { publicAddress } from '../platform/address.ts';
+import { readText, singleLine } from '../platform/text.ts';
 
 /** Ready for mqtt.js. None of it is ever logged. */
 export interface Credentials {
@@ -19,20 +20,22 @@ export function isEncrypted(url: string): boolean {
 }
 
 /**
- * Reads and checks the files. One newline at the end of a user name or password is not part of it.
+ * Reads and checks the files. One line end behind a user name or password is not part of it.
  * @throws LookoutError MQTT_CREDENTIALS_UNREADABLE, or MQTT_CREDENTIALS_INVALID when they cannot be what they are
- * meant to be: an empty password, a certificate that is none, a key that belongs to another certificate
+ * meant to be: an empty password or one of several lines, a certificate that is none, a key of another certificate
  */
 export async function readCredentials(config: MqttConfig): Promise<Credentials> {
-  const [usernameInFile, password, ca, cert, key] = await Promise.all(
-    (['username_file', 'password_file', 'ca_file', 'cert_file', 'key_file'] as const).map((setting) =>
-      read(config, setting),
-    ),
-  );
-  const username = config.username ?? withoutNewline(usernameInFile);
+  const [usernameInFile, password, ca, cert, key] = await Promise.all([
+    readLine(config, 'username_file'),
+    readLine(config, 'password_file'),
+    read(config, 'ca_file'),
+    read(config, 'cert_file'),
+    read(config, 'key_file'),
+  ]);
+  const username = config.username ?? usernameInFile;
   const credentials = {
     ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password: withoutNewline(password) as string }),
+    ...(password === undefined ? {} : { password }),
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
@@ -47,8 +50,9 @@ async function read(config: MqttConfig, setting: FileSetting): Promise<string | 
   const path = config[setting];
   if (path === undefined) return undefined;
   try {
-    return await readFile(path, 'utf8');
+    return await readText(path);
   } catch (error) {
+    if (!isSystemError(error)) throw invalid(setting, `${path}: ${messageOf(error)}`, SAVE, error);
     throw new LookoutError(
       'MQTT_CREDENTIALS_UNREADABLE',
       `mqtt.${setting}: ${path} cannot be read: ${messageOf(error)}`,
@@ -62,14 +66,23 @@ async function read(config: MqttConfig, setting: FileSetting): Promise<string | 
   }
 }
 
-function withoutNewline(text: string | undefined): string | undefined {
-  return text?.replace(/\r?\n$/, '');
+/** A user name or password, which is one line. */
+async function readLine(config: MqttConfig, setting: FileSetting): Promise<string | undefined> {
+  const text = await read(config, setting);
+  try {
+    return text === undefined ? undefined : singleLine(text);
+  } catch (error) {
+    throw invalid(setting, `${config[setting]}: ${messageOf(error)}`, SAVE, error);
+  }
+}
+
+const SAVE = 'Write the file again with nothing but the one line in it, as UTF-8 text.';
+
+function invalid(setting: string, found: string, hint: string, cause?: unknown): LookoutError {
+  return new LookoutError('MQTT_CREDENTIALS_INVALID', `mqtt.${setting}: ${found}`, { hint, cause });
 }
 
 async function check(config: MqttConfig, { username, password, ca, cert, key }: Credentials): Promise<void> {
-  const invalid = (setting: string, found: string, hint: string, cause?: unknown) =>
-    new LookoutError('MQTT_CREDENTIALS_INVALID', `mqtt.${setting}: ${found}`, { hint, cause });
-
   if (username === '')
     throw invalid('username_file', 'expected a user name, found nothing', 'Write it there.');
   if (password === '')
@@ -85,7 +98,7 @@ async function check(config: MqttConfig, { username, password, ca, cert, key }: 
   if (tls && !isEncrypted(config.url)) {
     throw invalid(
       tls,
-      `expected an encrypted connection for it, found mqtt.url ${config.url}`,
+      `expected an encrypted connection for it, found mqtt.url ${publicAddress(new URL(config.url))}`,
       'Write mqtts:// (or wss://) and the port on which the broker speaks TLS, mostly 8883.',
     );
   }

@@ -20,7 +20,8 @@ export function addressTarget(url: string): Target {
   const { protocol, hostname, port, pathname, search } = new URL(url);
   return {
     protocol: protocol.slice(0, -1) as Target['protocol'],
-    host: hostname.replace(/^\[(.*)\]$/, '$1'),
+    // For a WebSocket mqtt.js puts an address together again; the others connect to the host as it is.
+    host: protocol.startsWith('ws') ? hostname : hostname.replace(/^\[(.*)\]$/, '$1'),
     ...(port ? { port: Number(port) } : {}),
     path: pathname + search,
   };

@@ -1,8 +1,9 @@
 /** Writes settings into a configuration file and leaves everything else in it, comments too, as it was. */
-import { chmod, chown, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { isMap, parseDocument } from 'yaml';
 import { loadConfig } from '../config/load.ts';
 import { LookoutError, messageOf } from '../errors.ts';
+import { readText } from '../platform/text.ts';
 
 export interface Setting {
   path: readonly string[];
@@ -36,7 +37,7 @@ export async function changeConfig(file: string, settings: readonly Setting[]): 
   // Beside its place, because that is where relative paths start.
   const draft = `${file}.${process.pid}.tmp`;
   try {
-    const text = changeText(await readFile(file, 'utf8'), settings);
+    const text = changeText(await readText(file), settings);
     const { mode, uid, gid } = await stat(file);
     await writeFile(draft, text, { mode, flush: true });
     await chmod(draft, mode);

@@ -5,7 +5,7 @@ import type { MqttConfig } from '../../src/config/schema.ts';
 import { eventChange } from '../fakes/events.ts';
 import { issue, makeCa } from '../support/certificates.ts';
 import { tempFolder } from '../support/daemon.ts';
-import { Mosquitto, type MosquittoOptions } from '../support/mosquitto.ts';
+import { freePort, Mosquitto, type MosquittoOptions } from '../support/mosquitto.ts';
 import { TestPublisher } from '../support/publishing.ts';
 import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
@@ -101,4 +101,31 @@ test('when one side speaks TLS and the other does not, that is the advice', { sk
   assert.match((await refusal(t, tls, 'MQTT_UNREACHABLE')).hint!, /its port speaks TLS/);
   const bare = { url: `mqtt://127.0.0.1:${encrypted.port}` };
   assert.match((await refusal(t, bare, 'MQTT_UNREACHABLE')).hint!, /its port expects TLS/);
+});
+
+test('a broker at an IPv6 address is reached over every protocol, and past the proxies of the environment', {
+  skip,
+}, async (t) => {
+  const ports = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
+  const { cert, key } = issue(folder, pki!.ca, 'loopback', 'IP:::1');
+  const tls = [`certfile ${cert}`, `keyfile ${key}`];
+  const lines = [
+    ...[`listener ${ports[0]} ::1`],
+    ...[`listener ${ports[1]} ::1`, ...tls],
+    ...[`listener ${ports[2]} ::1`, 'protocol websockets'],
+    ...[`listener ${ports[3]} ::1`, 'protocol websockets', ...tls],
+  ];
+  const mosquitto = await Mosquitto.start({ lines });
+  t.after(() => mosquitto.remove());
+  const before = { ...process.env };
+  t.after(() => {
+    process.env = before;
+  });
+  const nowhere = `http://127.0.0.1:${await freePort()}`;
+  for (const name of ['http_proxy', 'https_proxy', 'all_proxy', 'HTTP_PROXY', 'HTTPS_PROXY'])
+    process.env[name] = nowhere;
+  for (const [i, protocol] of ['mqtt', 'mqtts', 'ws', 'wss'].entries()) {
+    const ca = protocol.endsWith('s') && protocol !== 'ws' ? { ca_file: pki!.ca.cert } : {};
+    await publishes(t, { url: `${protocol}://[::1]:${ports[i]}`, ...ca });
+  }
 });

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { publicAddress, readAddress, redactor } from '../../../src/capture/address.ts';
+import { readAddress, redactor } from '../../../src/capture/address.ts';
 import { addressInput } from '../../../src/capture/concat.ts';
 import { httpSource } from '../../../src/capture/http.ts';
 import { sourceSchema } from '../../../src/config/sources.ts';
+import type { LookoutError } from '../../../src/errors.ts';
+import { publicAddress } from '../../../src/platform/address.ts';
 import { fakeContext, temporaryFolder } from '../../support/programs.ts';
 
 const rtsp = (fields: object) =>
@@ -26,6 +28,36 @@ test('a file that cannot be read is named', async () => {
   });
 });
 
+test('a file with a byte order mark, in UTF-16 or with empty lines around the address is read', async (t) => {
+  const file = join(await temporaryFolder(t), 'address');
+  for (const content of [
+    '\ufeffrtsp://cam.lan/1\r\n',
+    '\n rtsp://cam.lan/1 \n\n',
+    Buffer.from('\ufeffrtsp://cam.lan/1\r\n', 'utf16le'),
+  ]) {
+    await writeFile(file, content);
+    assert.equal((await readAddress(rtsp({ url_file: file }))).href, 'rtsp://cam.lan/1');
+  }
+});
+
+test('a file with two addresses or none that is text is refused, and not repeated', async (t) => {
+  const file = join(await temporaryFolder(t), 'address');
+  for (const content of [
+    'rtsp://me:geheim@cam.lan/1\nrtsp://me:geheim@cam.lan/2\n',
+    Buffer.from('rtsp://me:gehe\xefm@cam.lan/1', 'latin1'),
+    'rtsp://me:gehe\0im@cam.lan/1',
+    'rtsp://me:2024/geheim@cam.lan/1',
+  ]) {
+    await writeFile(file, content);
+    await assert.rejects(readAddress(rtsp({ url_file: file })), (error: LookoutError) => {
+      assert.equal(error.code, 'CAPTURE_ADDRESS');
+      assert.match(error.message, /address/);
+      assert.doesNotMatch(`${error.message} ${error.hint} ${error.stack}`, /geh|im@|2024/);
+      return true;
+    });
+  }
+});
+
 for (const url of [
   'cam.lan/1',
   'http://cam.lan/1',
@@ -37,7 +69,7 @@ for (const url of [
   test(`"${url}" is no address for rtsp, and a password in it is not repeated`, async () => {
     await assert.rejects(readAddress(rtsp({ url })), (error: Error & { code: string }) => {
       assert.equal(error.code, 'CAPTURE_ADDRESS');
-      assert.match(error.message, /expected an address such as rtsp:\/\/host\/path/);
+      assert.match(error.message, /^url: (expected|found) /);
       assert.ok(!error.message.includes('p/w'));
       return true;
     });
@@ -50,12 +82,12 @@ test('what people see of an address has neither user nor password nor query', ()
 });
 
 test('secrets are taken out of whatever a program says, as written and as decoded', () => {
-  const redact = redactor(address);
+  const redact = redactor(address.href);
   for (const [said, clean] of [
-    ['open rtsp://joe:p%40ss-word@cam.lan:554/stream failed', 'open rtsp://…@cam.lan:554/stream failed'],
-    ['the password p@ss-word is wrong', 'the password … is wrong'],
-    ['GET /stream?token=abc123&channel=1', 'GET /stream?…'],
-    ['redirected to https://x:y@other/', 'redirected to https://…@other/'],
+    ['open rtsp://joe:p%40ss-word@cam.lan:554/stream failed', 'open rtsp://***@cam.lan:554/stream failed'],
+    ['the password p@ss-word is wrong', 'the password *** is wrong'],
+    ['GET /stream?token=abc123&channel=1', 'GET /stream?***'],
+    ['redirected to https://x:y@other/', 'redirected to https://***@other/'],
     ['nothing to hide', 'nothing to hide'],
   ] as const) {
     assert.equal(redact(said), clean);

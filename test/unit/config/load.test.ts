@@ -65,7 +65,7 @@ labels:
       'line 4: cameras.Front Door: expected a name of lower-case letters, digits, - and _, at most 40, starting with a letter or digit, found "Front Door"',
       'line 5: cameras.Front Door.source.kind: expected one of libcamera, v4l2, rtsp, http, gstreamer, replay, demo, auto, found "libcam" (did you mean `libcamera`?)',
       'line 7: cameras.side.source.fsp: unknown setting (did you mean `fps`?)',
-      'line 7: cameras.side.source.url: expected an address that starts with rtsp://, found another',
+      'line 7: cameras.side.source.url: expected an address that starts with rtsp:// or rtsps://, found another. Write the kind of the address, :// and the host.',
       'line 8: cameras.side.rotate: expected one of 0, 90, 180, 270, found 45',
       'line 9: cameras.side.labels.dog.on: expected at most 1, found 2',
       'line 9: cameras.side.labels.dog.hits: expected at most `window` (5), found 9',
@@ -88,6 +88,39 @@ cameras:
     assert.ok(!problems.join('\n').includes('hunter2'));
   });
 
+  it('says of each address what is wrong with it and how to write it, without a part of it', () => {
+    const camera = (source: string) => problemsOf(`cameras: { a: { source: { ${source} } } }`).join();
+    const broker = (url: string) => problemsOf(JSON.stringify({ mqtt: { url } })).join();
+    for (const [problem, expected] of [
+      [
+        camera('kind: rtsp, url: "rtsp://admin:2024/geheim@cam/1"'),
+        /source\.url: found an @ behind the \/.*%2F/,
+      ],
+      [
+        camera('kind: http, url: "http://admin:2024#geheim@cam/1"'),
+        /source\.url: found an @ behind the #.*%23/,
+      ],
+      [camera('kind: http, url: "https://::1/geheim"'), /source\.url: .*more than one colon.*\[::1\]/],
+      [
+        camera('kind: gstreamer, pipeline: [rtspsrc, "location=rtsp://admin:2024?geheim@cam/1"]'),
+        /pipeline\.1: found an @ behind the \?.*%3F/,
+      ],
+      [camera('kind: gstreamer, pipeline: "rtspsrc location=rtsp://a:geheim@cam"'), /expected a list/],
+      [broker('mqtt://::1:1883'), /mqtt\.url: .*more than one colon/],
+      [broker('mqtt://[fe80::1%25eth0]:1883'), /mqtt\.url: .*without a zone/],
+      [broker('ws://broker.lan:99999'), /mqtt\.url: .*a port from 1 to 65535/],
+      [broker('mqtt:// broker.lan'), /mqtt\.url: .*a space/],
+      [broker('wss://u:geheim#1@broker.lan'), /mqtt\.url: .*without user and password/],
+      [broker('mqtt://broker.lan/geheim'), /mqtt\.url: .*nothing behind host and port/],
+      [broker('tcp://broker.lan'), /mqtt\.url: expected `embedded`, or mqtt:/],
+      [problemsOf('mqtt: { embedded_host: "[::1]" }').join(), /mqtt\.embedded_host: .*without brackets/],
+      [problemsOf('', { LOOKOUT__mqtt__url: 'mqtt://broker:0' }).join(), /mqtt\.url: .*a port from 1/],
+    ] as const) {
+      assert.match(problem, expected);
+      assert.doesNotMatch(problem, /geheim|2024/);
+    }
+  });
+
   it('refuses a user or password inside the address of the broker', () => {
     assert.match(
       problemsOf('mqtt: { url: "mqtt://me:secret@broker" }').join(),
@@ -108,6 +141,25 @@ cameras:
   it('says where a file stops being YAML', () => {
     assert.match(problemsOf('cameras: [1').join(), /line 1|line 2/);
     assert.throws(() => load('just text'), /expected settings as `key: value`, found string/);
+  });
+
+  it('reads a file in UTF-16 or with a byte order mark, and names what is no text', () => {
+    const path = file('');
+    for (const content of [
+      Buffer.from('\ufeffdevice: hut\r\n'),
+      Buffer.from('\ufeffdevice: hut\r\n', 'utf16le'),
+      Buffer.from('device: hut\r\n', 'utf16le'),
+    ]) {
+      writeFileSync(path, content);
+      assert.equal(loadConfig({ file: path, env: {} }).config.device, 'hut');
+    }
+    for (const content of [Buffer.from('device: hütte', 'latin1'), 'device: "a\0"']) {
+      writeFileSync(path, content);
+      assert.throws(() => loadConfig({ file: path, env: {} }), {
+        code: 'CONFIG_UNREADABLE',
+        message: /cannot be read: it (is not UTF-8|holds NUL)/,
+      });
+    }
   });
 
   it('names a file that cannot be read', () => {

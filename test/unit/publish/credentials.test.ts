@@ -36,10 +36,27 @@ test('without files there is nothing to read', async () => {
 
 test('one newline at the end is not part of a user name or password, anything else is', async () => {
   const username_file = file('user', 'garden\r\n');
-  const secrets = { 'p w\n': 'p w', 'pw\n\n': 'pw\n', ' pw ': ' pw ', 'pässwörd\n': 'pässwörd' };
+  const secrets = {
+    ...{ 'p w\n': 'p w', 'pw\r\n': 'pw', ' pw ': ' pw ', 'pässwörd\n': 'pässwörd' },
+    ...{ '\ufeffpw\n': 'pw', '#&?/@:%': '#&?/@:%' },
+  };
   for (const [text, password] of Object.entries(secrets)) {
     const read = await readCredentials(config({ username_file, password_file: file('password', text) }));
     assert.deepEqual(read, { username: 'garden', password });
+  }
+});
+
+test('a password in UTF-16 is read; one of several lines, in another encoding or with NUL bytes is refused', async () => {
+  const username = 'garden';
+  const utf16 = file('password', '');
+  writeFileSync(utf16, Buffer.from('\ufeffpässwörd\r\n', 'utf16le'));
+  assert.equal((await readCredentials(config({ username, password_file: utf16 }))).password, 'pässwörd');
+  for (const content of ['hush\n\n', 'hush\nhush2\n', 'hu\0sh', Buffer.from('hüsh', 'latin1')]) {
+    writeFileSync(utf16, content);
+    const error = await failure({ username, password_file: utf16 });
+    assert.equal(error.code, 'MQTT_CREDENTIALS_INVALID');
+    assert.match(error.message, /^mqtt\.password_file: \S+password: it (has 2 lines|is not UTF-8|holds NUL)/);
+    assert.doesNotMatch(`${error.message} ${error.hint}`, /hush|h.sh/);
   }
 });
 
