@@ -3,6 +3,7 @@ import type { Source } from '../capture/source.ts';
 import { LookoutError } from '../errors.ts';
 import type { BuildOptions } from '../model/build.ts';
 import { inputShape, type ModelDescription } from '../model/description.ts';
+import { INPUT_RANGES, type InputRange } from '../model/input-range.ts';
 import type { Trial } from '../model/trial.ts';
 import { modelLibraryCommands } from './model-library.ts';
 import { configFile } from './options.ts';
@@ -48,6 +49,12 @@ export function modelCommand(program: Command): void {
     )
     .option('--labels <file>', 'label file for a model that carries none, one label a line')
     .option('--description <file>', 'description (.json) for a model that carries none')
+    .addOption(
+      new Option(
+        '--input-range <range>',
+        'what the input of a float model stands for, where neither the file nor a description says so',
+      ).choices(INPUT_RANGES),
+    )
     .option('--json', 'print everything as one JSON object')
     .addHelpText(
       'after',
@@ -82,12 +89,13 @@ interface QuantizeOptions {
   out?: string;
   labels?: string;
   description?: string;
+  inputRange?: InputRange;
   json?: true;
 }
 
 async function quantize(
   file: string,
-  { calibrate, fromCamera, config, pictures, json, ...options }: QuantizeOptions,
+  { calibrate, fromCamera, config, pictures, inputRange: range, json, ...options }: QuantizeOptions,
 ): Promise<void> {
   const { quantizeFile } = await import('../model/quantize-file.ts');
   const { picturesOf, picturesFrom } = await import('../model/calibration.ts');
@@ -100,6 +108,7 @@ async function quantize(
   const report = await quantizeFile({
     file,
     ...options,
+    range,
     pictures: async (input) =>
       calibrate !== undefined
         ? picturesOf(calibrate, input, pictures)

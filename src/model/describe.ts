@@ -2,6 +2,7 @@
 import { LookoutError } from '../errors.ts';
 import { answersFit } from './answers.ts';
 import { type DescriptionFile, descriptionFile, type ModelDescription } from './description.ts';
+import { type InputRange, pixelsOf } from './input-range.ts';
 import type { OnnxGraph } from './onnx.ts';
 import { type InputSignature, inputSignature, outputSignature } from './signature.ts';
 
@@ -11,19 +12,15 @@ export interface WrittenDescription {
   content: DescriptionFile;
 }
 
-export interface LabelSources {
+/** What is used where a description says nothing. */
+export interface Fallbacks {
   /** From `model.labels`: replaces every other. */
   configured?: string[] | undefined;
   /** The labels files beside the model; the only one of the right length is used when there is nothing else. */
   beside: string[][];
+  /** What the real numbers of a float model stand for: they mean nothing by themselves. */
+  range?: InputRange | undefined;
 }
-
-/** How bytes stand for pixels unless a description says otherwise. Floats mean nothing by themselves. */
-const PIXEL_RANGE: Record<InputSignature['type'], { mean: number; scale: number } | null> = {
-  uint8: { mean: 0, scale: 1 },
-  int8: { mean: 128, scale: 1 },
-  float32: null,
-};
 
 /**
  * The complete description of a model.
@@ -37,21 +34,21 @@ export function describeModel(
   name: string,
   file: string,
   written: WrittenDescription | null,
-  labelSources: LabelSources,
+  fallbacks: Fallbacks,
 ): ModelDescription {
   const content = written?.content ?? descriptionFile.parse({});
   const source = written?.source ?? file;
   const signature = inputSignature(graph, file);
   const output = outputSignature(graph, content.output.name, file);
-  const { configured } = labelSources;
-  const labels = chooseLabels(content.labels ?? configured, labelSources.beside, output.classes, file);
+  const { configured, beside } = fallbacks;
+  const labels = chooseLabels(content.labels ?? configured, beside, output.classes, file);
   if (output.classes !== null && !answersFit(output.classes, labels.found.length)) {
     throw wrongCount(labels.found, output.classes, file);
   }
 
   const description: ModelDescription = {
     name: content.name ?? name,
-    input: describeInput(signature, content, written && source, file),
+    input: describeInput(signature, content, fallbacks, written && source, file),
     output: { name: output.name, kind: content.output.kind ?? output.kind },
     labels: labels.found,
     background: written ? content.background : labels.found.filter((label) => label === 'background'),
@@ -100,6 +97,7 @@ function wrongCount(labels: string[], classes: number, file: string): LookoutErr
 function describeInput(
   signature: InputSignature,
   { input }: DescriptionFile,
+  { range }: Fallbacks,
   source: string | null,
   file: string,
 ): ModelDescription['input'] {
@@ -112,10 +110,11 @@ function describeInput(
   const { name, layout, type, channels } = signature;
   const width = signature.width ?? input.width;
   const height = signature.height ?? input.height;
-  const range = PIXEL_RANGE[type];
   const forEach = (value: number) => new Array<number>(channels).fill(value);
-  const mean = input.mean ?? (range && forEach(range.mean));
-  const scale = input.scale ?? (range && forEach(range.scale));
+  const bytes = type === 'float32' ? null : { mean: forEach(type === 'int8' ? 128 : 0), scale: forEach(1) };
+  const usual = bytes ?? (range && pixelsOf(range, channels));
+  const mean = input.mean ?? usual?.mean;
+  const scale = input.scale ?? usual?.scale;
   if (!width || !height || !mean || !scale) {
     const missing = Object.entries({ width, height, mean, scale })
       .filter(([, value]) => !value)
@@ -125,7 +124,7 @@ function describeInput(
       `${file} takes ${type} and does not say how a picture becomes its input: ` +
         `expected ${missing.join(', ')} in ${source ?? 'a description'}`,
       {
-        hint: `Input of -1…1 is "mean": [${forEach(127.5).join(', ')}], "scale": [${forEach(0.0078431).join(', ')}].`,
+        hint: `Input of -1…1 is "mean": [${forEach(127.5).join(', ')}], "scale": [${forEach(0.0078431).join(', ')}]. \`lookout model quantize\` takes \`--input-range -1..1\` as well.`,
       },
     );
   }

@@ -10,6 +10,7 @@ import type { ModelConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import { describeModel, type WrittenDescription } from './describe.ts';
 import { descriptionFile, type ModelDescription } from './description.ts';
+import type { InputRange } from './input-range.ts';
 import { labelsBeside, parseLabels, textOf } from './labels.ts';
 import { decodeModel, metadata, type OnnxModel } from './onnx.ts';
 import { tensorProblem } from './tensor.ts';
@@ -36,11 +37,13 @@ export interface LoadedModel {
  * `model.labels`, the description, or the only `*label*.txt` beside the model with the right number of lines;
  * without any, classes are numbered.
  * @param baseDir where relative paths start
+ * @param range of a float model's input, where no description says it
  * @throws LookoutError MODEL_*
  */
 export async function loadModel(
   config: Pick<ModelConfig, 'file' | 'description' | 'labels'>,
   baseDir: string,
+  range?: InputRange,
 ): Promise<LoadedModel> {
   const file = config.file === 'builtin' ? BUILTIN_MODEL : resolve(baseDir, config.file);
   const bytes = await read(file, 'model.file');
@@ -55,7 +58,7 @@ export async function loadModel(
   return {
     file,
     sha256: createHash('sha256').update(bytes).digest('hex'),
-    description: describeModel(model.graph, stem(file), file, written, { configured, beside }),
+    description: describeModel(model.graph, stem(file), file, written, { configured, beside, range }),
   };
 }
 

@@ -5,6 +5,7 @@ import { basename, dirname, extname, join } from 'node:path';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { ModelDescription } from './description.ts';
 import { openTflite } from './import.ts';
+import type { InputRange } from './input-range.ts';
 import { DESCRIPTION_KEY, loadModel } from './load.ts';
 import { encodeModel, type OnnxModel, setMetadata } from './onnx.ts';
 import { readExported } from './quantize/exported.ts';
@@ -17,6 +18,8 @@ export interface QuantizeFileOptions {
   file: string;
   labels?: string | undefined;
   description?: string | undefined;
+  /** What a float model's input stands for, where neither the file nor a description says so. */
+  range?: InputRange | undefined;
   /** Where to write the form for the CPU; that for TensorRT goes beside it. */
   out?: string | undefined;
   /** Pictures to calibrate with, uint8 1×H×W×C in the model's size and order of colours. */
@@ -80,12 +83,12 @@ export async function quantizeFile(options: QuantizeFileOptions): Promise<Quanti
 async function openModel(
   options: QuantizeFileOptions,
 ): Promise<{ model: OnnxModel; description: ModelDescription }> {
-  const { file, labels, description } = options;
+  const { file, labels, description, range } = options;
   if (extname(file) === '.tflite') {
     const opened = await openTflite({ file, labels }, { copies: false });
     return { model: opened.converted.model, description: opened.description };
   }
-  const loaded = await loadModel({ file, labels, description }, '');
+  const loaded = await loadModel({ file, labels, description }, '', range);
   const bytes = await readFile(loaded.file);
   const source = { file: basename(file), sha256: createHash('sha256').update(bytes).digest('hex') };
   const model = await understood(file, () => readExported(loaded.file, loaded.description.input));

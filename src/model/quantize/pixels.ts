@@ -90,7 +90,8 @@ function nearestByte(mean: PixelForm['mean']): number {
   return Math.max(0, Math.min(255, Math.round(average(mean))));
 }
 
-function isTranspose({ op, attributes }: FloatNode): boolean {
+/** Whether a node turns rows of pixels into planes. */
+export function isTranspose({ op, attributes }: FloatNode): boolean {
   return op === 'Transpose' && String(attributes.perm) === '0,3,1,2';
 }
 

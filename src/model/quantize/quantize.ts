@@ -17,6 +17,7 @@ import { type FloatGraph, readFloatGraph, writeFloatGraph } from './float-graph.
 import type { ModelInput, Statistics } from './observe.ts';
 import { type PixelForm, takeBytes } from './pixels.ts';
 import { RANGE_METHODS, type RangeMethod } from './ranges.ts';
+import { withoutRescaling } from './rescaling.ts';
 import { simplify } from './simplify.ts';
 import { equalise, type Layer, weightedLayers } from './weights.ts';
 
@@ -169,7 +170,8 @@ function describe({ ranges, equalised, real, decibels }: Choice): string {
 function prepare(model: OnnxModel, input: ModelDescription['input']): { graph: FloatGraph; form: PixelForm } {
   const read = readFloatGraph(model);
   const float = simplify(isQuantized(read) ? dequantized(read) : read);
-  return takeBytes(float, input) ?? { graph: float, form: input };
+  const plain = withoutRescaling(float, input);
+  return takeBytes(plain.graph, plain.form) ?? plain;
 }
 
 /** A picture as the elements that a model takes: (pixel − mean) × scale in its layout. */

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ModelDescription } from '../../../../src/model/description.ts';
-import { GraphBuilder } from '../../../../src/model/graph.ts';
+import { GraphBuilder, makeNode, makeTensor } from '../../../../src/model/graph.ts';
 import type { OnnxModel } from '../../../../src/model/onnx.ts';
 import { dequantized } from '../../../../src/model/quantize/dequantize.ts';
 import { readFloatGraph, writeFloatGraph } from '../../../../src/model/quantize/float-graph.ts';
 import { gather } from '../../../../src/model/quantize/observe.ts';
-import { takeBytes, takeReals } from '../../../../src/model/quantize/pixels.ts';
+import { type PixelForm, takeBytes, takeReals } from '../../../../src/model/quantize/pixels.ts';
 import { quantizeModel } from '../../../../src/model/quantize/quantize.ts';
+import { withoutRescaling } from '../../../../src/model/quantize/rescaling.ts';
 import { simplify } from '../../../../src/model/quantize/simplify.ts';
 import { equalise } from '../../../../src/model/quantize/weights.ts';
 import { Random } from '../../../../src/platform/random.ts';
@@ -123,6 +124,51 @@ describe('a float graph keeps its answers', () => {
     }
   });
 
+  test('when it scales the picture itself, in rows or in planes', async () => {
+    const { graph } = network();
+    const each = (name: string, values: number[], dims: number[]) =>
+      makeTensor(name, Float32Array.from(values), dims);
+    const scaled: OnnxModel = {
+      ...network(),
+      graph: {
+        ...graph,
+        input: [new GraphBuilder('rows')].map((g) => {
+          g.input('rows', 'float', [1, SIDE, SIDE, 3]);
+          return g.build().graph.input[0]!;
+        }),
+        node: [
+          makeNode('Div', ['rows', 'wide'], ['small']),
+          makeNode('Sub', ['small', 'middle'], ['centred']),
+          makeNode('Transpose', ['centred'], ['turned'], { perm: [0, 3, 1, 2] }),
+          makeNode('Add', ['lift', 'turned'], ['lifted']),
+          makeNode('Mul', ['lifted', 'spread'], ['x']),
+          ...graph.node,
+        ],
+        initializer: [
+          ...graph.initializer,
+          each('wide', [255], []),
+          each('middle', [0.485, 0.456, 0.406], [3]),
+          each('lift', [0.1, 0.2, 0.3], [1, 3, 1, 1]),
+          each('spread', [1 / 0.229, 1 / 0.224, 1 / 0.225], [3, 1, 1]),
+        ],
+      },
+    };
+    const form = { ...input, name: 'rows', layout: 'nhwc', mean: [1, 2, 3], scale: [0.9, 1, 1.1] } as const;
+    const fed = { ...form, mean: [...form.mean], scale: [...form.scale] };
+    const without = withoutRescaling(simplify(readFloatGraph(scaled)), fed);
+    const ops = without.graph.nodes.map(({ op }) => op);
+    assert.deepEqual(ops.slice(0, 2), ['Transpose', 'Conv']);
+    const bytes = takeBytes(without.graph, without.form)!;
+    const rows = (picture: Uint8Array, { mean, scale }: Pick<PixelForm, 'mean' | 'scale'>) =>
+      Float32Array.from(picture, (level, i) => (level - mean[i % 3]!) * scale[i % 3]!);
+    for (const picture of pictures.slice(0, 5)) {
+      const expected = (await runModel(scaled, rows(picture, fed))).logits!;
+      const found = (await runModel(writeFloatGraph(without.graph), rows(picture, without.form))).logits!;
+      const taken = (await runModel(writeFloatGraph(bytes.graph), picture)).logits!;
+      assert.ok(worst(expected, found) < 1e-3 && worst(expected, taken) < 1e-3);
+    }
+  });
+
   test('when channels are equalised', async () => {
     const { graph } = takeBytes(simplify(readFloatGraph(network())), input)!;
     const model = writeFloatGraph(graph);
@@ -215,6 +261,33 @@ describe('a quantised network', () => {
       assert.ok(zero.rawData.every((value) => value === 0) && zero.dataType === 3, zero.name);
     const tensorrtOps = graph.node.map(({ opType }) => opType);
     assert.ok(tensorrtOps.includes('Clip') && tensorrtOps.includes('Relu'));
+  });
+
+  test('may be grey', async () => {
+    const g = new GraphBuilder('grey');
+    const x = g.input('x', 'float', [1, 1, SIDE, SIDE]);
+    const weights = g.constant('w1', normal(8 * 9), [8, 1, 3, 3]);
+    const made = g.node('Conv', [x, weights], { kernel_shape: [3, 3], strides: [2, 2] }, 'made');
+    const relu = g.node('Relu', [made], {}, 'relu');
+    const flat = g.node('Flatten', [relu], {}, 'flat');
+    g.node('Gemm', [flat, g.constant('w2', normal(72 * 5), [5, 72])], { transB: 1 }, 'logits');
+    g.output('logits', [1, 5]);
+    const grey = { ...input, channels: 1, mean: [127.5], scale: [1 / 127.5] } as const;
+    const seen = pictures.map((picture) => picture.filter((_, index) => index % 3 === 0));
+    const fed = { ...grey, mean: [...grey.mean], scale: [...grey.scale] };
+    const model = g.build();
+    const { models, agreement } = await quantizeModel(model, fed, seen, { output: LOGITS });
+    assert.deepEqual(models.cpu.input, {
+      ...{ name: 'image', type: 'uint8', layout: 'nhwc', channels: 1, mean: [0], scale: [1] },
+    });
+    assert.deepEqual(models.tensorrt.input.channels, 1);
+    assert.ok(agreement.cpu >= 0.9 && agreement.tensorrt >= 0.9);
+    for (const picture of seen.slice(0, 5)) {
+      const reals = Float32Array.from(picture, (level) => level / 127.5 - 1);
+      const expected = (await runModel(model, reals)).logits!;
+      const found = (await runModel(models.cpu.model, picture)).logits!;
+      assert.ok(worst(expected, found) < 0.1 * Math.max(...expected.map(Math.abs)));
+    }
   });
 
   test('can be turned back into floats and quantised again', async () => {
