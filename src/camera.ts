@@ -12,6 +12,7 @@ import { createSource } from './capture/create.ts';
 import type { FramePool } from './capture/pool.ts';
 import { isPermanent } from './capture/retry.ts';
 import { CameraSupervisor } from './capture/supervisor.ts';
+import type { Choices } from './choices.ts';
 import { type CameraModels, Decider } from './decide/decider.ts';
 import type { LookoutError } from './errors.ts';
 import { Pictures } from './pictures.ts';
@@ -22,6 +23,7 @@ import { tell, tellAnalysis } from './platform/stages.ts';
 import { labelsOf, type PreparedCamera } from './prepared.ts';
 import type { Command } from './publish/commands.ts';
 import type { Publisher } from './publish/publisher.ts';
+import type { Setting } from './publish/topics.ts';
 import type { Store } from './store/store.ts';
 import type { Analysis, CameraStatus, EventChange, Frame, Service } from './types.ts';
 import type { Vision } from './vision/vision.ts';
@@ -32,8 +34,9 @@ export interface CameraParts {
   store: Pick<Store, 'recordEvent' | 'recordDetections' | 'saveSnapshot' | 'flush'>;
   publisher: Pick<
     Publisher,
-    'eventMessages' | 'wake' | 'setCameraStatus' | 'setLabel' | 'setSetting' | 'publishSnapshot'
+    'eventMessages' | 'wake' | 'setCameraStatus' | 'setLabel' | 'setSetting' | 'confirm' | 'publishSnapshot'
   >;
+  choices: Pick<Choices, 'chosen' | 'current' | 'set'>;
   pool: FramePool;
   logThreshold: number;
   clock: Clock;
@@ -59,8 +62,6 @@ export class Camera implements Service {
   readonly #supervisor: CameraSupervisor;
   readonly #decider: Decider;
   #models: CameraModels;
-  /** One threshold in place of all, by command. */
-  #threshold: number | null = null;
   #lookedAt = '[]';
   readonly #pictures: Pictures;
   readonly #pending = new Set<Promise<void>>();
@@ -124,17 +125,13 @@ export class Camera implements Service {
   }
 
   async start(): Promise<void> {
-    const { config } = this.#prepared;
-    const { publisher, clock } = this.#parts;
+    const { clock } = this.#parts;
     this.sayLabels();
-    publisher.setSetting(this.name, 'enabled', config.enabled);
-    publisher.setSetting(this.name, 'detect', config.detect);
-    this.#parts.vision.setDetect(this.name, config.detect);
+    await this.adopt();
     this.#cancelTick = clock.every(TICK_MS, () => {
       this.#apply(this.#decider.tick(clock.now(), clock.monotonic()));
       this.#lookAgain();
     });
-    await this.#supervisor.setEnabled(config.enabled);
     await this.#supervisor.start();
   }
 
@@ -164,6 +161,23 @@ export class Camera implements Service {
     this.#parts.publisher.setSetting(this.name, 'threshold', this.#shownThreshold());
   }
 
+  /** Takes over what is chosen or configured now, and says it. */
+  async adopt(): Promise<void> {
+    const { publisher, choices } = this.#parts;
+    for (const setting of ['enabled', 'detect'] as const) {
+      publisher.setSetting(this.name, setting, choices.current(this.name, setting));
+    }
+    publisher.setSetting(this.name, 'threshold', this.#shownThreshold());
+    for (const setting of ['detect', 'threshold', 'enabled'] as const) await this.#adopt(setting);
+  }
+
+  /** Says a setting again, whether it has changed or not. */
+  confirm(setting: Exclude<Setting, 'model'>): void {
+    const { publisher, choices } = this.#parts;
+    if (setting === 'threshold') publisher.confirm(this.name, setting, this.#shownThreshold());
+    else publisher.confirm(this.name, setting, choices.current(this.name, setting));
+  }
+
   /** Takes the analysis of a frame and its picture, whose buffer it passes on. */
   onAnalysis(analysis: Analysis, frame: Frame): void {
     const began = performance.now();
@@ -188,21 +202,19 @@ export class Camera implements Service {
   }
 
   /** Carries out a command from MQTT. */
-  onCommand([, setting, value]: Exclude<Command, [string, 'model', string]>): void {
-    switch (setting) {
-      case 'enabled':
-        this.#watch(this.#supervisor.setEnabled(value));
-        break;
-      case 'detect':
-        this.#parts.vision.setDetect(this.name, value);
-        break;
-      case 'threshold':
-        this.#threshold = value;
-        this.#decider.setThreshold(value);
-        break;
-      case 'snapshot':
-        this.#pictures.want();
+  onCommand(...[, setting, value]: Exclude<Command, [string, 'model', string | null]>): void {
+    if (setting === 'snapshot') this.#pictures.want();
+    else {
+      this.#parts.choices.set(this.name, setting, value);
+      this.#watch(this.#adopt(setting));
     }
+  }
+
+  async #adopt(setting: Exclude<Setting, 'model'>): Promise<void> {
+    const { choices, vision } = this.#parts;
+    if (setting === 'enabled') await this.#supervisor.setEnabled(choices.current(this.name, setting));
+    else if (setting === 'detect') vision.setDetect(this.name, choices.current(this.name, setting));
+    else this.#decider.setThreshold(choices.chosen(this.name, setting));
   }
 
   #onStatus(status: CameraStatus, reason: string): void {
@@ -254,9 +266,10 @@ export class Camera implements Service {
     this.#pending.add(watched);
   }
 
-  /** The `on` threshold that MQTT shows: the commanded one, else the lowest of the camera's labels. */
+  /** The `on` threshold that MQTT shows: the chosen one, else the lowest of the camera's labels. */
   #shownThreshold(): number {
-    return this.#threshold ?? Math.min(1, ...Object.values(labelsOf(this.#models)).map(({ on }) => on));
+    const chosen = this.#parts.choices.chosen(this.name, 'threshold');
+    return chosen ?? Math.min(1, ...Object.values(labelsOf(this.#models)).map(({ on }) => on));
   }
 }
 

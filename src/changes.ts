@@ -6,6 +6,7 @@
  */
 import type { Logger } from 'pino';
 import type { Camera } from './camera.ts';
+import type { Choices } from './choices.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { takeOver } from './config/reload.ts';
 import { modelOf } from './decide/models.ts';
@@ -23,6 +24,7 @@ export interface ChangesOptions {
   vision: Vision;
   publisher: Publisher;
   preparer: Preparer;
+  choices: Choices;
   log: Logger;
   /** Called after each change, and with the reason when a configuration was refused. */
   onChange: (prepared: Prepared, configError: string | null) => void;
@@ -32,8 +34,6 @@ export class Changes {
   readonly #options: ChangesOptions;
   #loaded: LoadedConfig;
   #prepared: Prepared;
-  /** Models that were chosen by command, by camera. */
-  #selected: ReadonlyMap<string, string> = new Map();
   #configError: string | null = null;
   #turn = Promise.resolve();
   #stopping = false;
@@ -42,34 +42,50 @@ export class Changes {
     this.#options = options;
     this.#loaded = options.loaded;
     this.#prepared = options.prepared;
+  }
+
+  /** Has the models look that were chosen before the start. */
+  async start(): Promise<void> {
+    const chosen = this.#chosen();
+    this.#enqueue(async () => {
+      if (chosen.size === 0 || (await this.#attempt('no chosen model counts', this.#prepared, chosen)))
+        return;
+      for (const camera of chosen.keys()) this.#options.choices.set(camera, 'model', null);
+    });
+    await this.#turn;
     this.#sayModels();
   }
 
-  /** Has another model look at a camera, except for the zones that name their own. */
-  select(camera: string, model: string): void {
+  /** Has another model look at a camera, except for the zones that name their own; null: that of the configuration. */
+  select(camera: string, model: string | null): void {
     this.#enqueue(async () => {
-      try {
-        await this.#change(this.#prepared, new Map(this.#selected).set(camera, model));
-      } catch (error) {
-        this.#report(error, `the model of ${camera} stays as it was`);
-      }
-      this.#options.publisher.confirm(camera, 'model', this.#modelOf(camera));
+      const { choices } = this.#options;
+      const chosen = new Map(this.#chosen());
+      const wanted = model ?? modelOf(this.#prepared.cameras.get(camera)!.config, null);
+      chosen.set(camera, wanted);
+      if (await this.#attempt(`the model of ${camera} stays as it was`, this.#prepared, chosen)) {
+        choices.set(camera, 'model', wanted);
+      } else this.confirm(camera);
     });
   }
 
-  /** Reads the configuration anew; one that is not sound changes nothing. Models chosen by command are forgotten. */
+  /** Reads the configuration anew; one that is not sound changes nothing. */
   reload(read: () => Promise<LoadedConfig>): void {
     this.#enqueue(async () => {
+      const { choices, preparer, cameras, log } = this.#options;
       try {
         const { config, waiting } = takeOver(this.#loaded.config, (await read()).config);
         const loaded = { ...this.#loaded, config };
         this.#configError = null;
-        await this.#change(await this.#options.preparer.prepare(loaded), new Map());
+        const prepared = await preparer.prepare(loaded);
+        await this.#change(prepared, choices.modelsUnder(config, prepared.models.keys()));
         this.#loaded = loaded;
+        choices.follow(config, prepared.models.keys());
         this.#sayModels();
-        this.#options.log.info('configuration read anew: models, labels and groups are those of the file');
+        await Promise.all([...cameras.values()].map((camera) => camera.adopt()));
+        log.info('configuration read again: models, labels and groups are those of the file');
         if (waiting.length > 0) {
-          this.#options.log.warn(`these settings change with the next start only: ${waiting.join(', ')}`);
+          log.warn(`these settings change with the next start only: ${waiting.join(', ')}`);
         }
       } catch (error) {
         this.#configError = redact(messageOf(error));
@@ -79,6 +95,11 @@ export class Changes {
     });
   }
 
+  /** Says again which model looks at a camera. */
+  confirm(camera: string): void {
+    this.#options.publisher.confirm(camera, 'model', this.#options.choices.current(camera, 'model'));
+  }
+
   /** Nothing is changed any more; what is under way comes to nothing. */
   stop(): void {
     this.#stopping = true;
@@ -86,6 +107,25 @@ export class Changes {
 
   #enqueue(change: () => Promise<void>): void {
     this.#turn = this.#turn.then(() => (this.#stopping ? undefined : change()));
+  }
+
+  #chosen(): ReadonlyMap<string, string> {
+    return this.#options.choices.modelsUnder(this.#loaded.config, this.#prepared.models.keys());
+  }
+
+  /** Makes a change, or says why it cannot be made. Returns whether it was made. */
+  async #attempt(
+    outcome: string,
+    prepared: Prepared,
+    selected: ReadonlyMap<string, string>,
+  ): Promise<boolean> {
+    try {
+      await this.#change(prepared, selected);
+      return true;
+    } catch (error) {
+      this.#report(error, outcome);
+      return false;
+    }
   }
 
   async #change(prepared: Prepared, selected: ReadonlyMap<string, string>): Promise<void> {
@@ -103,7 +143,6 @@ export class Changes {
       for (const [name, camera] of cameras) camera.setModels(models.get(name)!);
     });
     this.#prepared = prepared;
-    this.#selected = selected;
     publisher.setCameras(
       [...models].map(([name, used]) => ({ name, labels: Object.keys(labelsOf(used)) })),
       [...prepared.models.keys()],
@@ -113,13 +152,10 @@ export class Changes {
   }
 
   #sayModels(): void {
+    const { publisher, choices } = this.#options;
     for (const name of this.#prepared.cameras.keys()) {
-      this.#options.publisher.setSetting(name, 'model', this.#modelOf(name));
+      publisher.setSetting(name, 'model', choices.current(name, 'model'));
     }
-  }
-
-  #modelOf(camera: string): string {
-    return this.#selected.get(camera) ?? modelOf(this.#prepared.cameras.get(camera)!.config, null);
   }
 
   #report(error: unknown, outcome: string): void {

@@ -5,6 +5,7 @@ import { Camera, type CameraParts } from './camera.ts';
 import { Ladder } from './capture/ladder.ts';
 import { FramePool } from './capture/pool.ts';
 import { Changes } from './changes.ts';
+import { Choices } from './choices.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { DEFAULT_MODEL } from './config/names.ts';
 import { EXIT } from './errors.ts';
@@ -19,6 +20,7 @@ import { notify, Watchdog } from './platform/systemd.ts';
 import { TimeSync } from './platform/time-sync.ts';
 import { labelsOf, modelsInUse, type Prepared } from './prepared.ts';
 import { Preparer } from './preparer.ts';
+import type { Command } from './publish/commands.ts';
 import { Publisher } from './publish/publisher.ts';
 import { Store } from './store/store.ts';
 import type { StoreStats } from './store/types.ts';
@@ -146,6 +148,15 @@ export class Daemon implements Service {
     await this.#start('store', store);
     log.info(`database ${config.store.file}, snapshots in ${config.store.snapshots}`);
 
+    const choices = new Choices({
+      ...{ config, models: prepared.models.keys(), store, clock, log },
+      onKept: (camera, setting) => {
+        if (setting === 'model') this.#changes?.confirm(camera);
+        else this.#cameras.get(camera)?.confirm(setting);
+      },
+    });
+    await this.#start('choices', { start: () => choices.load(), stop: () => choices.stop() });
+
     const publisher = new Publisher({
       config: config.mqtt,
       device: config.device,
@@ -158,10 +169,7 @@ export class Daemon implements Service {
       clock,
       log,
       random: this.#random,
-      onCommand: (...command) => {
-        if (command[1] === 'model') this.#changes?.select(command[0], command[2]);
-        else this.#cameras.get(command[0])?.onCommand(command);
-      },
+      onCommand: (...command) => this.#onCommand(choices, command),
     });
     await this.#start('mqtt', publisher);
     if (publisher.address) log.info(`MQTT ${publisher.address}, topics ${publisher.topic}/#`);
@@ -173,7 +181,7 @@ export class Daemon implements Service {
     if (config.thermal.governor) await this.#governHeat(vision, publisher);
     await this.#governPressure(vision);
     this.#buildCameras(prepared, {
-      ...{ vision, store, publisher, pool, clock, log, monitor, timeKnown },
+      ...{ vision, store, publisher, choices, pool, clock, log, monitor, timeKnown },
     });
     const board = await readBoard({ root: this.#root });
     const sayInfo = (current: Prepared, configError: string | null) => {
@@ -203,10 +211,12 @@ export class Daemon implements Service {
         vision,
         publisher,
         preparer: this.#preparer,
+        choices,
         log,
       },
       onChange: sayInfo,
     });
+    await this.#changes.start();
     const cameras = [...this.#cameras.values()];
     await this.#start('cameras', {
       start: async () => void (await Promise.all(cameras.map((camera) => camera.start()))),
@@ -301,6 +311,16 @@ export class Daemon implements Service {
     await part.start();
   }
 
+  #onCommand(choices: Choices, command: Command): void {
+    const [name, setting, value] = command;
+    const camera = this.#cameras.get(name);
+    // During the start: the cameras and models that come take it over.
+    if (!camera || !this.#changes) {
+      if (setting !== 'snapshot') choices.set(name, setting, value);
+    } else if (setting === 'model') this.#changes.select(name, value);
+    else camera.onCommand(...command);
+  }
+
   #sayFirst(camera: string): void {
     if (this.#classified) return;
     this.#classified = true;
@@ -331,7 +351,10 @@ export class Daemon implements Service {
 
   #buildCameras(
     prepared: Prepared,
-    parts: Pick<CameraParts, 'vision' | 'store' | 'publisher' | 'pool' | 'clock' | 'log' | 'timeKnown'> & {
+    parts: Pick<
+      CameraParts,
+      'vision' | 'store' | 'publisher' | 'choices' | 'pool' | 'clock' | 'log' | 'timeKnown'
+    > & {
       monitor: HealthMonitor;
     },
   ): void {

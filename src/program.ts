@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { cameraCommand } from './commands/cameras.ts';
 import { checkConfigCommand } from './commands/check-config.ts';
+import { choicesCommand } from './commands/choices.ts';
 import { classifyCommand } from './commands/classify.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { eventsCommand } from './commands/events.ts';
@@ -28,6 +29,7 @@ for (const register of [
   runCommand,
   checkConfigCommand,
   cameraCommand,
+  choicesCommand,
   classifyCommand,
   doctorCommand,
   eventsCommand,

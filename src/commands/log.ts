@@ -1,5 +1,6 @@
 /** What the commands that read the log have in common. */
 import type { Command } from 'commander';
+import type { LoadedConfig } from '../config/load.ts';
 import type { Reader } from '../store/read.ts';
 import { configFile } from './options.ts';
 
@@ -19,14 +20,22 @@ export function withLog(command: Command): Command {
 }
 
 /**
+ * Reads the configuration that the options name.
+ * @throws LookoutError CONFIG_*
+ */
+export async function loadLogConfig({ config, dataDir }: LogOptions): Promise<LoadedConfig> {
+  const { resolve } = await import('node:path');
+  const { loadConfig } = await import('../config/load.ts');
+  const folder = dataDir === undefined ? {} : { LOOKOUT__data_dir: resolve(dataDir) };
+  return loadConfig({ file: configFile(config), env: { ...process.env, ...folder } });
+}
+
+/**
  * Opens the log that the options name.
  * @throws LookoutError CONFIG_* or STORE_*
  */
-export async function openLog({ config, dataDir }: LogOptions): Promise<Reader> {
-  const { resolve } = await import('node:path');
-  const { loadConfig } = await import('../config/load.ts');
+export async function openLog(options: LogOptions): Promise<Reader> {
   const { Reader } = await import('../store/read.ts');
-  const folder = dataDir === undefined ? {} : { LOOKOUT__data_dir: resolve(dataDir) };
-  const loaded = loadConfig({ file: configFile(config), env: { ...process.env, ...folder } });
+  const loaded = await loadLogConfig(options);
   return new Reader(loaded.config.store.file);
 }

@@ -5,7 +5,8 @@ import type { LoadedConfig } from './load.ts';
 type Settings = LoadedConfig['config'];
 
 /**
- * Takes the models, labels and groups over from a new configuration, also those of cameras and zones that run.
+ * Takes the models, labels and groups over from a new configuration, also those of cameras and zones that run, and
+ * whether cameras run and are looked at.
  * @returns what to run with, and the paths of all other settings that differ
  */
 export function takeOver(running: Settings, next: Settings): { config: Settings; waiting: string[] } {
@@ -16,8 +17,8 @@ export function takeOver(running: Settings, next: Settings): { config: Settings;
       const { labels, model } = changed.zones[zone] ?? settings;
       return [zone, { ...settings, labels, model }];
     });
-    const { labels, model } = changed;
-    return [name, { ...camera, labels, model, zones: Object.fromEntries(zones) }];
+    const { labels, model, enabled, detect } = changed;
+    return [name, { ...camera, labels, model, enabled, detect, zones: Object.fromEntries(zones) }];
   });
   const { model, models, labels, groups } = next;
   const config: Settings = {

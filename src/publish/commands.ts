@@ -1,14 +1,28 @@
 /** Commands that arrive over MQTT. Whatever is not exactly right is refused. */
+import type { Setting } from './topics.ts';
 
-/** Camera, setting and value, as the parameters of a handler: the setting tells the type of the value. */
-export type Command =
-  | [camera: string, setting: 'enabled' | 'detect', value: boolean]
-  | [camera: string, setting: 'threshold', value: number]
-  | [camera: string, setting: 'model', value: string]
-  | [camera: string, setting: 'snapshot', value: null];
+/** Settings that can be changed while Lookout runs. */
+export interface SettingValues {
+  enabled: boolean;
+  detect: boolean;
+  /** 0…1 */
+  threshold: number;
+  /** Name of a model. */
+  model: string;
+}
+
+/** Camera, setting and value, as parameters of a handler. Null: what the configuration says. */
+export type SettingCommand = {
+  [S in Setting]: [camera: string, setting: S, value: SettingValues[S] | null];
+}[Setting];
+
+export type Command = SettingCommand | [camera: string, setting: 'snapshot', value: null];
 
 /** A setting of a camera and its value, as parameters. */
-export type SettingState = Exclude<Command, [string, 'snapshot', null]>;
+export type SettingState = { [S in Setting]: [camera: string, setting: S, value: SettingValues[S]] }[Setting];
+
+/** Takes a choice back. A model of that name goes before. */
+const RESET = /^reset$/i;
 
 /** A decimal number as people and home automation write it: no sign, no exponent, nothing around it. */
 const DECIMAL = /^(\d{1,3}(\.\d{1,17})?|\.\d{1,17})$/;
@@ -28,18 +42,20 @@ export function readCommand(
   const text = payload.length <= 64 ? Buffer.from(payload).toString('utf8') : null;
   const refuse = (expected: string) =>
     `expected ${expected}, found ${text === null ? `${payload.length} bytes` : show(text)}`;
+  const reset = text !== null && RESET.test(text);
   switch (setting) {
     case 'enabled':
     case 'detect':
-      return text === 'ON' || text === 'OFF' ? [camera, setting, text === 'ON'] : refuse('ON or OFF');
+      if (reset) return [camera, setting, null];
+      return text === 'ON' || text === 'OFF' ? [camera, setting, text === 'ON'] : refuse('ON, OFF or RESET');
     case 'threshold':
+      if (reset) return [camera, setting, null];
       return text !== null && DECIMAL.test(text) && Number(text) <= 1
         ? [camera, setting, Number(text)]
-        : refuse('a number from 0 to 1');
+        : refuse('a number from 0 to 1, or RESET');
     case 'model':
-      return text !== null && models.includes(text)
-        ? [camera, setting, text]
-        : refuse(`one of the models ${models.join(', ')}`);
+      if (text !== null && models.includes(text)) return [camera, setting, text];
+      return reset ? [camera, setting, null] : refuse(`one of the models ${models.join(', ')}, or RESET`);
     case 'snapshot':
       return text === 'PRESS' || text === '' ? [camera, setting, null] : refuse('PRESS or nothing');
     default:

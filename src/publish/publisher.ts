@@ -23,7 +23,7 @@ import { Leftovers } from './leftovers.ts';
 import { LiveState } from './live.ts';
 import { type Outbox, OutboxDrain } from './outbox.ts';
 import { type DeviceInfo, eventPayload, healthPayload, statePayload, thermalPayload } from './payloads.ts';
-import { addressTarget, brokerTarget } from './target.ts';
+import { addressTarget, brokerTarget, embeddedAddress } from './target.ts';
 import { type PublishedCamera, Topics } from './topics.ts';
 
 export interface PublisherOptions {
@@ -38,10 +38,7 @@ export interface PublisherOptions {
   log: Logger;
   /** 0…1, for the waits between attempts. */
   random: () => number;
-  /**
-   * A command that is valid. Its state is echoed when this returns; if it throws, the state stays as it was. Another
-   * model takes time: `confirm` echoes it.
-   */
+  /** A command that is valid; `confirm` echoes its state when it is carried out. If it throws, it is refused. */
   onCommand: (...command: Command) => void;
 }
 
@@ -79,6 +76,8 @@ export class Publisher implements Service {
   #info: DeviceInfo | null = null;
   #refused = 0;
   readonly #refusals: Limiter;
+  /** Commands that were carried out, by their topic. */
+  readonly #taken = new Map<string, Limiter>();
   readonly #leftovers: Leftovers;
 
   constructor(options: PublisherOptions) {
@@ -144,7 +143,7 @@ export class Publisher implements Service {
       const { EmbeddedBroker } = await import('./broker.ts');
       this.#broker = new EmbeddedBroker({ host: config.embedded_host, port: config.embedded_port, log });
       await this.#broker.start();
-      this.#address = `mqtt://${bracketed(reachable(config.embedded_host))}:${this.#broker.port}`;
+      this.#address = embeddedAddress(config.embedded_host, this.#broker.port);
     } else {
       const { protocol, host, hostname } = new URL(config.url);
       this.#address = `${protocol}//${host}`;
@@ -194,7 +193,7 @@ export class Publisher implements Service {
     }
     await connection.stop(GOODBYE);
     this.#drain.report();
-    this.#refusals.close();
+    for (const limiter of [this.#refusals, ...this.#taken.values()]) limiter.close();
     await this.#broker?.stop();
     this.#connection = null;
   }
@@ -313,17 +312,26 @@ export class Publisher implements Service {
   }
 
   #apply(topic: string, command: Command): void {
-    const { log, onCommand } = this.#options;
     try {
-      onCommand(...command);
+      this.#options.onCommand(...command);
     } catch (error) {
       this.#refuse(topic, messageOf(error));
       return;
     }
     const [camera, setting, value] = command;
-    const state = value === null ? '' : ` is ${statePayload(value)}`;
-    log.info({ camera, setting, value }, `command: ${setting} of ${camera}${state}`);
-    if (setting !== 'snapshot' && setting !== 'model') this.confirm(...(command as SettingState));
+    const state = setting === 'snapshot' ? '' : ` is ${value === null ? 'reset' : statePayload(value)}`;
+    this.#sayTaken(topic, `command: ${setting} of ${camera}${state}`);
+  }
+
+  /** Said at most once a second for each setting. */
+  #sayTaken(topic: string, what: string): void {
+    const { clock, log } = this.#options;
+    let limiter = this.#taken.get(topic);
+    if (!limiter) {
+      limiter = new Limiter(clock, (message, times) => log.info(times === 1 ? {} : { times }, message));
+      this.#taken.set(topic, limiter);
+    }
+    limiter.add(what);
   }
 
   /** Said at most once a second. */
@@ -331,14 +339,4 @@ export class Publisher implements Service {
     this.#refused++;
     this.#refusals.add(`${topic}: ${why}`);
   }
-}
-
-/** Where to find a server on this machine that listens on `host`. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  return host === '::' ? '::1' : host;
-}
-
-function bracketed(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

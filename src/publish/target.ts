@@ -26,3 +26,9 @@ export function addressTarget(url: string): Target {
     path: pathname + search,
   };
 }
+
+/** Where a client on this machine finds the embedded broker. */
+export function embeddedAddress(listensOn: string, port: number): string {
+  const host = listensOn === '0.0.0.0' ? '127.0.0.1' : listensOn === '::' ? '::1' : listensOn;
+  return `mqtt://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}

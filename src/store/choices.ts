@@ -24,7 +24,7 @@ export function writeChoices(db: Database, { keep, forget }: ChoiceChanges): voi
   const insert = db.prepare(insertSql('choices', columns).replace('INSERT', 'INSERT OR REPLACE'));
   const remove = db.prepare('DELETE FROM choices WHERE camera = ? AND setting = ?');
   db.transaction(() => {
-    for (const { chosenAt, ...choice } of keep) insert.run({ ...choice, chosen_at: Math.round(chosenAt) });
     for (const { camera, setting } of forget) remove.run(camera, setting);
+    for (const { chosenAt, ...choice } of keep) insert.run({ ...choice, chosen_at: Math.round(chosenAt) });
   }).immediate();
 }

@@ -3,10 +3,12 @@ import { statSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { Event } from '../types.ts';
+import { readChoices } from './choices.ts';
 import { BUSY_TIMEOUT_MS, codeOf, isDamage } from './connection.ts';
 import { SCHEMA_VERSION, schemaVersion, tooNew } from './migrations.ts';
 import { type EventRow, toEvent } from './rows.ts';
 import { openDatabase } from './sqlite.ts';
+import type { Choice } from './types.ts';
 
 export interface EventFilter {
   /** Started at this time or later; wall-clock milliseconds. */
@@ -91,6 +93,15 @@ export class Reader {
       { ...values, mark },
     );
     return { events: rows.map(toEvent), mark: rows.at(-1)?.changed ?? mark };
+  }
+
+  /** What was chosen over MQTT. */
+  choices(): Choice[] {
+    try {
+      return readChoices(this.#db);
+    } catch (error) {
+      throw describe(this.#file, error);
+    }
   }
 
   /**

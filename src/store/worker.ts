@@ -75,6 +75,8 @@ class StoreThread implements Handlers<WorkerApi> {
   #lastOutboxId = 0;
   #snapshotTurn: Promise<unknown> = Promise.resolve();
   #makingRoom = false;
+  /** As they were written last, for a database that comes in this one's place; null: not read yet. */
+  #choices: Choice[] | null = null;
   /** What became of a damaged database, for health. */
   #damage: string | null = null;
   /** Where a damaged database was put whose events are to be saved. */
@@ -119,12 +121,17 @@ class StoreThread implements Handlers<WorkerApi> {
     return turn;
   };
 
-  choices = (): Choice[] => this.#guard(() => readChoices(this.#connected().db));
+  choices = (): Choice[] =>
+    this.#guard(() => {
+      this.#choices = readChoices(this.#connected().db);
+      return this.#choices;
+    });
 
   choose = (changes: ChoiceChanges): void =>
     this.#guard(() => {
       const { db } = this.#connected();
       writeChoices(db, changes);
+      this.#choices = readChoices(db);
       try {
         // A camera that was turned off stays off even if the database is damaged before the next backup.
         backUpChoices(db, this.#options.file);
@@ -229,6 +236,7 @@ class StoreThread implements Handlers<WorkerApi> {
     const db = openForWriting(file, (news) => this.#port.postMessage({ news } satisfies News));
     try {
       this.#restore(db);
+      if (this.#choices) writeChoices(db, { keep: this.#choices, forget: readChoices(db) });
       const writer = new Writer(db, {
         maxOutbox: config.max_outbox,
         maxOutboxBytes: config.max_outbox_size * 1_000_000,
@@ -302,7 +310,7 @@ class StoreThread implements Handlers<WorkerApi> {
     this.#say(
       'STORE_CORRUPT',
       this.#damage,
-      `Its rows can often be saved: sqlite3 ${aside} .recover | sqlite3 saved.db`,
+      `Its rows can often be saved: sqlite3 ${aside} .recover | sqlite3 saved.db. See whether cameras that were turned off over MQTT still are.`,
     );
   }
 
@@ -312,8 +320,13 @@ class StoreThread implements Handlers<WorkerApi> {
     const events = restore(db, this.#options.file, this.#damaged);
     this.#damaged = null;
     this.#damage += `; ${events} events restored`;
-    if (events > 0)
-      this.#say('STORE_CORRUPT', `${events} events restored from the backup and the damaged file`);
+    const choices = readChoices(db).length;
+    if (events + choices > 0) {
+      this.#say(
+        'STORE_CORRUPT',
+        `${events} events and ${choices} choices restored from the backup and the damaged file`,
+      );
+    }
   }
 
   #say(code: Notice['code'], notice: string, hint = ''): void {

@@ -75,6 +75,13 @@ test('cameras with models of their own swap them by command and by SIGHUP, and n
         mqtt: { ...settings.mqtt, keepalive: 60 },
       }),
     );
+    await sees('door/model', 'colours');
+    assert.equal(
+      recorder.last('lookout/dut/feeder/model'),
+      'default',
+      'the file says the same of it as before',
+    );
+    await recorder.publish('lookout/dut/feeder/model/set', 'RESET');
     const waiting = await daemon.line(({ msg }) => /with the next start only/.test(msg));
     assert.match(waiting.msg, /: mqtt\.keepalive$/);
     await sees('door/model', 'colours');

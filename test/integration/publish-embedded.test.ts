@@ -107,7 +107,7 @@ test('commands are taken, done and their state is retained; rubbish changes noth
   await until('all to be refused', () => one.publisher.stats.refused === 4);
   const lines = one.log.lines.filter(({ msg }) => msg.startsWith('command refused'));
   assert.equal(lines.length, 1, 'said once a second');
-  assert.equal(lines[0]!.msg, `command refused: ${detect}/set: expected ON or OFF, found "maybe"`);
+  assert.equal(lines[0]!.msg, `command refused: ${detect}/set: expected ON, OFF or RESET, found "maybe"`);
   one.fault = new Error('camera is busy');
   await recorder.publish(`${detect}/set`, 'ON');
   await until('it to be refused too', () => one.publisher.stats.refused === 5);

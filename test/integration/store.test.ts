@@ -210,6 +210,25 @@ test('a database that turns out to be damaged while running is set aside, and co
   });
 });
 
+test('what was chosen outlives a database that is deleted or damaged while running', async (t) => {
+  const { store, file, path } = await open(t);
+  const choice = { camera: 'gate', setting: 'enabled', value: 'false', configured: 'true', chosenAt: 1 };
+  const other = { ...choice, setting: 'detect' };
+  await store.choose({ keep: [choice, other], forget: [] });
+  await store.choose({ keep: [], forget: [other] });
+  for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true });
+  await record(store, 'after');
+  assert.deepEqual(await store.choices(), [choice]);
+  await store.stop();
+
+  const fd = openSync(file, 'r+');
+  writeSync(fd, Buffer.alloc(statSync(file).size - 4096, 0xa5), 0, undefined, 4096);
+  const next = await open(t, path);
+  await record(next.store, 'later');
+  assert.deepEqual(await next.store.choices(), [choice]);
+  await next.store.stop();
+});
+
 test('a database that is deleted while running is noticed and started anew', async (t) => {
   const { store, log, file } = await open(t);
   await record(store, 'gone');

@@ -1,7 +1,7 @@
 import type { TestContext } from 'node:test';
 import { configSchema, type MqttConfig } from '../../src/config/schema.ts';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
-import type { Command } from '../../src/publish/commands.ts';
+import type { Command, SettingState } from '../../src/publish/commands.ts';
 import { Publisher } from '../../src/publish/publisher.ts';
 import type { EventChange } from '../../src/types.ts';
 import { FakeLog } from '../fakes/log.ts';
@@ -40,6 +40,10 @@ export class TestPublisher {
       onCommand: (...command) => {
         if (this.fault) throw this.fault;
         this.commands.push(command);
+        const [camera, setting, value] = command;
+        // Loading a model takes its time, and what the configuration says only the daemon knows.
+        if (setting !== 'snapshot' && setting !== 'model' && value !== null)
+          this.publisher.confirm(...([camera, setting, value] as SettingState));
       },
     });
   }

@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import sharp from 'sharp';
 import { Camera } from '../../src/camera.ts';
 import { FramePool } from '../../src/capture/pool.ts';
+import { Choices } from '../../src/choices.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import type { CameraStatus, Frame } from '../../src/types.ts';
@@ -18,7 +19,8 @@ async function player(t: TestContext) {
     .png()
     .toFile(`${folder}/grey.png`);
   const source = { kind: 'replay', path: folder, loop: false, pace: 'consumed' };
-  const config = configSchema.parse({ cameras: { drive: { source } } }).cameras.drive!;
+  const settings = { ...configSchema.parse({ cameras: { drive: { source } } }), device: 'here' };
+  const config = settings.cameras.drive!;
   const seen = { statuses: [] as CameraStatus[], frames: 0, ends: 0, snapshots: 0 };
   const pass = (frame: Frame) => {
     seen.frames++;
@@ -44,8 +46,14 @@ async function player(t: TestContext) {
         setCameraStatus: (_name, status) => seen.statuses.push(status),
         setLabel: () => {},
         setSetting: () => {},
+        confirm: () => {},
         publishSnapshot: () => {},
       },
+      choices: new Choices({
+        ...{ config: settings, models: ['default'], clock: systemClock, log: new FakeLog().logger },
+        store: { choices: async () => [], choose: async () => {} },
+        onKept: () => {},
+      }),
       pool: new FramePool(),
       onFailures: () => {},
       logThreshold: 0.2,
@@ -68,7 +76,7 @@ test('a replay that has ended counts as ended until it plays again', async (t) =
   const { camera, seen } = await player(t);
   assert.equal(camera.idle, true);
   const idle: boolean[] = [];
-  camera.onCommand(['drive', 'enabled', false]);
+  camera.onCommand('drive', 'enabled', false);
   await until('it to be off', () => seen.statuses.at(-1) === 'disabled');
   const { frames } = seen;
   const { push } = seen.statuses;
@@ -76,7 +84,7 @@ test('a replay that has ended counts as ended until it plays again', async (t) =
     idle.push(camera.idle);
     return push.call(seen.statuses, status);
   };
-  camera.onCommand(['drive', 'enabled', true]);
+  camera.onCommand('drive', 'enabled', true);
   await until('another picture', () => seen.frames > frames);
   await until('its second end', () => seen.ends === 2);
   assert.deepEqual(seen.statuses.slice(-3), ['offline', 'online', 'offline']);
@@ -85,10 +93,10 @@ test('a replay that has ended counts as ended until it plays again', async (t) =
 
 test('a picture that was asked for while the camera was away is not taken when it comes back', async (t) => {
   const { camera, seen } = await player(t);
-  camera.onCommand(['drive', 'enabled', false]);
+  camera.onCommand('drive', 'enabled', false);
   await until('it to be off', () => seen.statuses.at(-1) === 'disabled');
-  camera.onCommand(['drive', 'snapshot', null]);
-  camera.onCommand(['drive', 'enabled', true]);
+  camera.onCommand('drive', 'snapshot', null);
+  camera.onCommand('drive', 'enabled', true);
   await until('its second end', () => seen.ends === 2);
   assert.equal(seen.snapshots, 0);
 });

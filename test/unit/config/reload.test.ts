@@ -20,6 +20,8 @@ test('models, labels and groups are taken over, everything else waits and is nam
     cameras: {
       door: camera({
         stall: 20,
+        enabled: false,
+        detect: false,
         model: 'birds',
         labels: { cat: {} },
         zones: { path: { polygon: [...triangle, [0, 1]], model: 'default', labels: ['person'] } },
@@ -44,6 +46,7 @@ test('models, labels and groups are taken over, everything else waits and is nam
     assert.deepEqual(config[key], next[key]);
   const { door } = config.cameras;
   assert.deepEqual([door?.model, door?.labels, door?.stall], ['birds', { cat: {} }, 10]);
+  assert.deepEqual([door?.enabled, door?.detect], [false, false]);
   assert.deepEqual(door?.zones.path, { polygon: triangle, model: 'default', labels: ['person'] });
   assert.deepEqual(config.cameras.yard, running.cameras.yard);
   assert.equal(config.mqtt.keepalive, 30);

@@ -25,9 +25,23 @@ test('commands that are exactly right are taken', () => {
   }
 });
 
+test('RESET takes a choice back, unless a model is called so', () => {
+  for (const setting of ['enabled', 'detect', 'threshold', 'model']) {
+    for (const payload of ['RESET', 'reset'])
+      assert.deepEqual(read(setting, payload), ['drive', setting, null]);
+    // What clears a retained command must not turn a camera on.
+    assert.equal(typeof read(setting, ''), 'string', setting);
+  }
+  assert.equal(typeof read('snapshot', 'RESET'), 'string');
+  const models = { cameras, models: ['default', 'reset'] };
+  const address = { camera: 'drive', setting: 'model' };
+  assert.deepEqual(readCommand(models, address, Buffer.from('reset')), ['drive', 'model', 'reset']);
+  assert.deepEqual(readCommand(models, address, Buffer.from('RESET')), ['drive', 'model', null]);
+});
+
 test('rubbish is refused with what was expected and found', () => {
   for (const payload of ['', 'on', 'On', 'true', '1', 'ON ', '\nON', '{"state":"ON"}', 'ON\0']) {
-    assert.match(String(read('detect', payload)), /^expected ON or OFF, found "/, payload);
+    assert.match(String(read('detect', payload)), /^expected ON, OFF or RESET, found "/, payload);
   }
   for (const payload of [
     '',
@@ -44,10 +58,17 @@ test('rubbish is refused with what was expected and found', () => {
     'null',
     '1.',
   ]) {
-    assert.match(String(read('threshold', payload)), /^expected a number from 0 to 1, found "/, payload);
+    assert.match(
+      String(read('threshold', payload)),
+      /^expected a number from 0 to 1, or RESET, found "/,
+      payload,
+    );
   }
   for (const payload of ['', 'bird', 'Birds', 'birds ', '__proto__']) {
-    assert.match(String(read('model', payload)), /^expected one of the models default, birds, found "/);
+    assert.match(
+      String(read('model', payload)),
+      /^expected one of the models default, birds, or RESET, found "/,
+    );
   }
   assert.match(String(read('snapshot', 'ON')), /^expected PRESS or nothing, found "ON"$/);
 });
@@ -66,7 +87,7 @@ test('an unknown camera or setting is refused and the known ones are named', () 
 
 test('a long payload is neither read nor repeated in the log', () => {
   const answer = String(read('detect', 'x'.repeat(100_000)));
-  assert.equal(answer, 'expected ON or OFF, found 100000 bytes');
+  assert.equal(answer, 'expected ON, OFF or RESET, found 100000 bytes');
   assert.ok(String(read('detect', 'ON', 'x'.repeat(60_000))).length < 200);
 });
 

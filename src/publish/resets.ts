@@ -1,0 +1,54 @@
+/** Commands to the daemon that runs, from another process through their broker. */
+import type { LoadedConfig } from '../config/load.ts';
+import { LookoutError } from '../errors.ts';
+import { discoveryId } from './discovery.ts';
+import { explain } from './failures.ts';
+import { Session } from './session.ts';
+import { addressTarget, brokerTarget, embeddedAddress } from './target.ts';
+import { type Setting, Topics } from './topics.ts';
+
+const TIMEOUT_MS = 10_000;
+
+/**
+ * Has the daemon take choices back. Resolves when the broker has the commands.
+ * @throws LookoutError MQTT_*
+ */
+export async function sendResets(
+  { mqtt, device }: LoadedConfig['config'],
+  choices: readonly { camera: string; setting: string }[],
+): Promise<void> {
+  if (!mqtt.enabled || (mqtt.url === 'embedded' && mqtt.embedded_port === 0)) {
+    throw new LookoutError(
+      'MQTT_UNREACHABLE',
+      'a daemon runs, and its broker cannot be reached from here, so it cannot be told',
+      { hint: 'Stop the daemon, and try again.' },
+    );
+  }
+  const embedded = mqtt.url === 'embedded';
+  const address = embedded ? embeddedAddress(mqtt.embedded_host, mqtt.embedded_port) : mqtt.url;
+  const topics = new Topics(mqtt.base, device, []);
+  const up = Promise.withResolvers<null>();
+  const session = new Session(
+    {
+      ...(embedded ? { ...addressTarget(address), protocolVersion: 4 } : await brokerTarget(mqtt)),
+      clientId: `${discoveryId(mqtt.base, device)}-choices`,
+      connectTimeout: TIMEOUT_MS,
+    },
+    { up: () => up.resolve(null), message: () => {} },
+  );
+  const end = await Promise.race([up.promise, session.ended.then((reason) => ({ reason }))]);
+  if (end) throw explain(address, end.reason, { up: false, acknowledged: 0, brief: 0 });
+  try {
+    for (const { camera, setting } of choices) {
+      const topic = topics.command(camera, setting as Setting);
+      await session.publish({ topic, payload: 'RESET', qos: 1, retain: false });
+    }
+  } catch (cause) {
+    throw new LookoutError('MQTT_FORBIDDEN', 'the broker did not take a command to the daemon that runs', {
+      cause,
+      hint: 'Allow this device to write to <base>/<device>/+/+/set in the access rules of the broker, or stop the daemon and try again.',
+    });
+  } finally {
+    session.abort();
+  }
+}
