@@ -166,6 +166,7 @@ export class Daemon implements Service {
       })),
       models: [...prepared.models.keys()],
       outbox: store,
+      store,
       clock,
       log,
       random: this.#random,

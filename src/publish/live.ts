@@ -12,15 +12,22 @@ const IN_FLIGHT = 4;
 export class LiveState {
   readonly #publish: (message: Message) => Promise<void>;
   readonly #log: Logger;
+  readonly #onTaken: (message: Message) => void;
   readonly #values = new Map<string, Message>();
   /** Topics whose value the broker has not been given yet. */
   #unsaid = new Set<string>();
   #connection: { inFlight: Set<string> } | null = null;
   #idle = Promise.withResolvers<void>();
 
-  constructor(publish: (message: Message) => Promise<void>, log: Logger) {
+  /** @param onTaken called when the broker has taken a retained message */
+  constructor(
+    publish: (message: Message) => Promise<void>,
+    log: Logger,
+    onTaken: (message: Message) => void = () => {},
+  ) {
     this.#publish = publish;
     this.#log = log;
+    this.#onTaken = onTaken;
   }
 
   /** Sets a topic's value; one that is the same text as before is not said again. */
@@ -72,6 +79,10 @@ export class LiveState {
   async #send(connection: { inFlight: Set<string> }, message: Message): Promise<void> {
     try {
       await this.#publish(message);
+      if (message.retain) this.#onTaken(message);
+      // What is emptied is not emptied again at the next connection.
+      const { topic, payload } = message;
+      if (payload.length === 0 && this.#values.get(topic) === message) this.#values.delete(topic);
     } catch (error) {
       if (connection !== this.#connection) return;
       this.#log.warn(

@@ -12,6 +12,7 @@ import { type Clock, sleep } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
 import type { HeatState } from '../platform/heat.ts';
 import { Limiter } from '../platform/limiter.ts';
+import type { Store } from '../store/store.ts';
 import type { OutboxMessage } from '../store/types.ts';
 import type { CameraStatus, EventChange, Service } from '../types.ts';
 import type { EmbeddedBroker } from './broker.ts';
@@ -34,6 +35,7 @@ export interface PublisherOptions {
   /** Names of the models that the cameras may use. */
   models: readonly string[];
   outbox: Outbox;
+  store: Pick<Store, 'announced' | 'announce'>;
   clock: Clock;
   log: Logger;
   /** 0…1, for the waits between attempts. */
@@ -89,15 +91,15 @@ export class Publisher implements Service {
     this.#discovery = config.discovery ? discoveryTopic(config.discovery, config.base, device) : null;
     const send = (message: Parameters<Connection['publish']>[0]) =>
       this.#connection?.publish(message) ?? Promise.reject(new Error('no connection to the broker'));
-    this.#live = new LiveState(send, log);
+    this.#live = new LiveState(send, log, (message) => this.#leftovers.taken(message));
     this.#drain = new OutboxDrain(outbox, send, clock, log);
     this.#refusals = new Limiter(clock, (message, times) =>
       log.warn({ times }, `command refused: ${message}`),
     );
     this.#leftovers = new Leftovers({
-      topics: this.#topics,
-      discovery: this.#discovery,
-      clear: (topic) => this.#retain(topic, ''),
+      ...{ topics: this.#topics, store: options.store, log },
+      discovery:
+        this.#discovery === null ? null : { topic: this.#discovery, id: discoveryId(config.base, device) },
       entities: (known) => {
         this.#components = { ...known, ...this.#components };
         this.#describe();
@@ -152,6 +154,10 @@ export class Publisher implements Service {
       if (!config.verify && isEncrypted(config.url))
         log.warn('mqtt.verify is off: anyone on the way can pretend to be the broker');
     }
+    // The embedded broker has forgotten everything.
+    if (!this.#broker) {
+      for (const topic of await this.#leftovers.load(this.#address)) this.#retain(topic, '');
+    }
     this.#connection = new Connection({
       address: this.#address,
       target: () => this.#target(),
@@ -193,6 +199,7 @@ export class Publisher implements Service {
     }
     await connection.stop(GOODBYE);
     this.#drain.report();
+    await this.#leftovers.stop();
     for (const limiter of [this.#refusals, ...this.#taken.values()]) limiter.close();
     await this.#broker?.stop();
     this.#connection = null;

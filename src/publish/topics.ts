@@ -100,11 +100,7 @@ export class Topics {
     return level === undefined ? null : `${this.device}/${camera}/${level}`;
   }
 
-  /** Matches every topic of every camera but those of commands, also of cameras that are gone. */
-  get ofCameras(): string {
-    return `${this.device}/+/+`;
-  }
-
+  /** Whether a topic has the shape of those of a camera, also of one that is gone. */
   isOfCamera(topic: string): boolean {
     return topic.startsWith(`${this.device}/`) && topic.slice(this.device.length + 1).split('/').length === 2;
   }

@@ -78,7 +78,7 @@ test('labels and models change while connected: topics are emptied, entities go 
 });
 
 test('commands are taken, done and their state is retained; rubbish changes nothing', async (t) => {
-  const one = await TestPublisher.start(t, {}, systemClock);
+  const one = await TestPublisher.start(t, {}, { clock: systemClock });
   one.publisher.setSetting('drive', 'detect', true);
   one.publisher.setSetting('drive', 'threshold', 0.6);
   const recorder = await listen(t, one);
@@ -188,7 +188,7 @@ test('an address that is not of this machine is named', async () => {
 });
 
 test('stop says what is left, then offline, and closes the broker', async (t) => {
-  const one = new TestPublisher({}, systemClock);
+  const one = new TestPublisher({}, { clock: systemClock });
   await one.publisher.start();
   const recorder = await listen(t, one);
   await recorder.sees('lookout/garden/status', 'online');

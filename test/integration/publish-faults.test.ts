@@ -90,7 +90,7 @@ test('stop is quick while nobody answers, whatever waits', async (t) => {
   });
   const gone = `mqtt://127.0.0.1:${await freePort()}`;
   for (const url of [silent.url, mute.url, deaf.url, gone]) {
-    const one = new TestPublisher({ url, version: 4 }, systemClock);
+    const one = new TestPublisher({ url, version: 4 }, { clock: systemClock });
     await one.publisher.start();
     if (url === mute.url || url === deaf.url) await until('a yes', () => one.publisher.stats.connected);
     for (let i = 0; i < 100; i++) one.record(eventChange({ id: `e${i}` }));
@@ -142,7 +142,7 @@ test('an outage is one line per attempt, a second or more apart', async (t) => {
       return systemClock.after(1, callback);
     },
   };
-  const one = await TestPublisher.start(t, { url: `mqtt://127.0.0.1:${await freePort()}` }, clock);
+  const one = await TestPublisher.start(t, { url: `mqtt://127.0.0.1:${await freePort()}` }, { clock });
   await until('ten attempts', () => one.log.withCode('MQTT_UNREACHABLE').length >= 10);
   assert.deepEqual(waits.slice(0, 7), [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
   assert.match(one.log.lines[0]!.msg, /nothing listens there; next attempt in 1 s$/);

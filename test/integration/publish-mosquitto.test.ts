@@ -10,7 +10,7 @@ import { eventChange } from '../fakes/events.ts';
 import { healthSample } from '../fakes/health.ts';
 import { tempFolder } from '../support/daemon.ts';
 import { freePort, Mosquitto, type MosquittoOptions } from '../support/mosquitto.ts';
-import { TestPublisher } from '../support/publishing.ts';
+import { FakeAnnounced, TestPublisher } from '../support/publishing.ts';
 import { Recorder } from '../support/recorder.ts';
 import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
@@ -267,26 +267,33 @@ function memoryInUse(): number {
   return heapUsed + arrayBuffers;
 }
 
-test('what a camera and a label left on the broker goes when they are no longer configured', {
+test('what a camera and a label left on the broker goes when they are no longer configured, and nothing else', {
   skip,
 }, async (t) => {
   const mosquitto = await broker(t);
   const recorder = await listen(t, mosquitto);
   const discovery = 'homeassistant/device/lookout_garden/config';
-  const lies = (topic: string, payload: string) => recorder.publish(`lookout/garden/${topic}`, payload, true);
-  await lies('cellar/status', 'offline');
-  await lies('cellar/snapshot', 'a picture');
-  await lies('cellar/cat', 'OFF');
-  await lies('drive/cat', 'ON');
-  await lies('drive/snapshot', 'the latest picture');
-  await recorder.publish(
-    discovery,
-    JSON.stringify({ components: { 'cellar.label.cat': { platform: 'binary_sensor', unique_id: 'x' } } }),
-    true,
-  );
-  await recorder.publish('lookout/garage/cellar/status', 'online', true);
-  const one = await TestPublisher.start(t, { url: mosquitto.url });
+  const announced = new FakeAnnounced();
+  const cameras = [
+    { name: 'drive', labels: ['vehicle', 'cat'] },
+    { name: 'cellar', labels: ['cat'] },
+  ];
+  const earlier = await TestPublisher.start(t, { url: mosquitto.url }, { announced, cameras });
+  earlier.publisher.publishSnapshot('cellar', Buffer.from('a picture'));
+  earlier.publisher.publishSnapshot('drive', Buffer.from('the latest picture'));
+  await recorder.sees('lookout/garden/drive/snapshot', 'the latest picture');
+  await recorder.sees('lookout/garden/cellar/cat', 'OFF');
+  await earlier.publisher.stop();
+  // Topics of the same shape that somebody else has published.
+  const others = {
+    'lookout/garden/attic/status': 'online',
+    'lookout/garden/drive/zebra': 'ON',
+    'lookout/garden/house/mode': 'night',
+    'lookout/garage/cellar/status': 'online',
+  };
+  for (const [topic, payload] of Object.entries(others)) await recorder.publish(topic, payload, true);
 
+  const one = await TestPublisher.start(t, { url: mosquitto.url }, { announced });
   for (const topic of ['cellar/status', 'cellar/snapshot', 'cellar/cat', 'drive/cat'])
     await recorder.sees(`lookout/garden/${topic}`, '');
   const described = () => JSON.parse(recorder.last(discovery) ?? '{}') as Record<string, object>;
@@ -296,10 +303,37 @@ test('what a camera and a label left on the broker goes when they are no longer 
   });
   await one.publisher.stop();
   const late = await listen(t, mosquitto, 'lookout/#');
-  await late.sees('lookout/garage/cellar/status', 'online');
+  for (const [topic, payload] of Object.entries(others)) await late.sees(topic, payload);
   assert.equal(late.last('lookout/garden/drive/snapshot'), 'the latest picture');
   assert.equal(late.last('lookout/garden/drive/vehicle'), 'OFF');
   assert.equal(late.last('lookout/garden/cellar/status'), undefined);
+  assert.ok(![...announced.rows].some((row) => row.includes('cellar')), 'what is emptied is forgotten');
+
+  // The card in another board, under another name: what the first one published is not its own.
+  const copy = await TestPublisher.start(
+    t,
+    { url: mosquitto.url },
+    { announced, device: 'shed', cameras: [] },
+  );
+  await recorder.sees('lookout/shed/status', 'online');
+  await copy.publisher.stop();
+  const later = await listen(t, mosquitto, 'lookout/#');
+  await later.sees('lookout/garden/drive/vehicle', 'OFF');
+});
+
+test('a description of another device on the topic for Home Assistant is not taken for its own', {
+  skip,
+}, async (t) => {
+  const mosquitto = await broker(t);
+  const recorder = await listen(t, mosquitto);
+  const discovery = 'homeassistant/device/lookout_garden/config';
+  const components = { 'cellar.label.cat': { platform: 'binary_sensor', unique_id: 'x' } };
+  await recorder.publish(discovery, JSON.stringify({ device: { identifiers: ['other'] }, components }), true);
+  const one = await TestPublisher.start(t, { url: mosquitto.url });
+  await recorder.sees('lookout/garden/status', 'online');
+  await until('the description', () => recorder.last(discovery)?.includes('drive.label.vehicle') === true);
+  await one.publisher.stop();
+  assert.doesNotMatch(recorder.last(discovery)!, /cellar/);
 });
 
 test('a broker that does not let the device read its own topics is no reason to complain', {

@@ -3,6 +3,8 @@ import { configSchema, type MqttConfig } from '../../src/config/schema.ts';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import type { Command, SettingState } from '../../src/publish/commands.ts';
 import { Publisher } from '../../src/publish/publisher.ts';
+import type { PublishedCamera } from '../../src/publish/topics.ts';
+import type { AnnouncedChanges } from '../../src/store/types.ts';
 import type { EventChange } from '../../src/types.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { FakeOutbox } from '../fakes/outbox.ts';
@@ -12,6 +14,32 @@ export const hurriedClock: Clock = {
   ...systemClock,
   after: (ms, callback) => systemClock.after(ms / 20, callback),
 };
+
+/** Retained topics in memory, by broker, as the database keeps them. */
+export class FakeAnnounced {
+  readonly rows = new Set<string>();
+
+  announced = async (broker: string) =>
+    [...this.rows].flatMap((row) => (row.startsWith(`${broker} `) ? [row.slice(broker.length + 1)] : []));
+
+  announce = async ({ broker, added, removed }: AnnouncedChanges) => {
+    for (const topic of added) this.rows.add(`${broker} ${topic}`);
+    for (const topic of removed) this.rows.delete(`${broker} ${topic}`);
+  };
+}
+
+/** What may be different about a publisher. */
+interface Circumstances {
+  clock?: Clock;
+  device?: string;
+  cameras?: PublishedCamera[];
+  announced?: FakeAnnounced;
+}
+
+const CAMERAS = [
+  { name: 'drive', labels: ['vehicle', 'person'] },
+  { name: 'porch', labels: ['person'] },
+];
 
 /** A publisher called `garden` with the cameras `drive` and `porch`, an outbox in memory and ears for commands. */
 export class TestPublisher {
@@ -23,17 +51,22 @@ export class TestPublisher {
   fault: Error | null = null;
   readonly #clock: Clock;
 
-  constructor(mqtt: Partial<MqttConfig>, clock: Clock = hurriedClock) {
+  constructor(
+    mqtt: Partial<MqttConfig>,
+    {
+      clock = hurriedClock,
+      device = 'garden',
+      cameras = CAMERAS,
+      announced = new FakeAnnounced(),
+    }: Circumstances = {},
+  ) {
     this.#clock = clock;
     this.publisher = new Publisher({
       config: { ...configSchema.parse({}).mqtt, embedded_port: 0, ...mqtt },
-      device: 'garden',
-      cameras: [
-        { name: 'drive', labels: ['vehicle', 'person'] },
-        { name: 'porch', labels: ['person'] },
-      ],
+      ...{ device, cameras },
       models: ['default', 'birds'],
       outbox: this.outbox,
+      store: announced,
       clock,
       log: this.log.logger,
       random: () => 0,
@@ -49,8 +82,12 @@ export class TestPublisher {
   }
 
   /** Starts one that is stopped when the test ends. */
-  static async start(t: TestContext, mqtt: Partial<MqttConfig>, clock?: Clock): Promise<TestPublisher> {
-    const one = new TestPublisher(mqtt, clock);
+  static async start(
+    t: TestContext,
+    mqtt: Partial<MqttConfig>,
+    circumstances?: Circumstances,
+  ): Promise<TestPublisher> {
+    const one = new TestPublisher(mqtt, circumstances);
     t.after(() => one.publisher.stop());
     await one.publisher.start();
     return one;

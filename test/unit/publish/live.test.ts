@@ -29,6 +29,21 @@ test('nothing is sent while there is no connection, and only the latest value af
   assert.deepEqual(texts(), ['a=OFF', 'b=1']);
 });
 
+test('what is emptied is emptied once, and a topic that comes back is said again', async () => {
+  const { sent, live, set, texts } = setUp();
+  live.connected();
+  set('a', 'ON');
+  set('a', '');
+  sent[0]!.resolve();
+  await settle();
+  sent[1]!.resolve();
+  await live.idle();
+  live.disconnected();
+  live.connected();
+  set('a', 'ON');
+  assert.deepEqual(texts(), ['a=ON', 'a=', 'a=ON']);
+});
+
 test('everything is said again at each connection', async () => {
   const { sent, live, set, texts } = setUp();
   set('a', 'ON');
