@@ -56,7 +56,7 @@ export function ffmpegArguments(input: FfmpegInput, output: FfmpegOutput): strin
  */
 function filters({ width, height, fps }: FfmpegOutput): string {
   const slot = (time: string) => `floor(${time}*${fps}+0.5)`;
-  const even = (size: string) => `2*trunc(${size}/2+0.5)`;
+  const even = (size: string) => `max(2,2*trunc(${size}/2+0.5))`;
   return [
     `select='isnan(prev_selected_t)+gt(${slot('t')},${slot('prev_selected_t')})'`,
     `setpts='N/(${fps}*TB)'`,

@@ -20,7 +20,7 @@ export class LumaGrid {
 
   constructor(format: PictureFormat) {
     const { width, height } = format;
-    this.width = Math.min(COLUMNS, width - (width % PIXEL_BLOCK));
+    this.width = Math.min(COLUMNS, width);
     this.height = Math.min(height, Math.max(1, Math.round((this.width * height) / width)));
     this.#layout = new Layout(format);
     const step = format.pixels === 'rgb24' ? 3 : 1;
@@ -31,7 +31,8 @@ export class LumaGrid {
       boxTaps({ size: width, from: 0, to: width, count: this.width }),
       boxTaps({ size: height, from: 0, to: height, count: this.height }),
     );
-    this.#cells = this.#layout.area(this.width * this.height * 2);
+    // A row is filtered in whole blocks: what is too much lies where the next row goes, or behind the last.
+    this.#cells = this.#layout.area((this.width * this.height + PIXEL_BLOCK) * 2);
   }
 
   /** The grid of the picture at the beginning of the memory, in 1/64 level; valid until the memory is used again. */
