@@ -1,4 +1,5 @@
 /** argv → command. Every command lives in src/commands and loads what it needs only when it runs. */
+
 import { Command, CommanderError } from 'commander';
 import { cameraCommand } from './commands/cameras.ts';
 import { checkConfigCommand } from './commands/check-config.ts';
@@ -14,6 +15,7 @@ import { schemaCommand } from './commands/schema.ts';
 import { tuneCommand } from './commands/tune.ts';
 import { versionCommand } from './commands/version.ts';
 import { EXIT, LookoutError, outputFailed } from './errors.ts';
+import { printable, printableLines } from './platform/printable.ts';
 import { redact } from './platform/secrets.ts';
 import { adoptTimeZone } from './platform/time-zone.ts';
 import { VERSION } from './version.ts';
@@ -23,6 +25,9 @@ const program = new Command('lookout')
   .version(VERSION, '-V, --version', 'print the version')
   .helpOption('-h, --help', 'explain a command')
   .showHelpAfterError('(lookout --help lists the commands)')
+  .configureOutput({
+    outputError: (text, write) => write(text.split('\n').map(printable).join('\n')),
+  })
   .exitOverride();
 
 for (const register of [
@@ -60,10 +65,11 @@ function fail(error: unknown): void {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   } else if (error instanceof LookoutError) {
-    say(`${error.code}: ${error.message}\n${error.hint ? `${error.hint}\n` : ''}`);
+    const lines = error.hint === undefined ? [error.message] : [error.message, error.hint];
+    say(`${error.code}: ${lines.map(printableLines).join('\n')}\n`);
     process.exitCode = error.exitCode;
   } else {
-    say(`INTERNAL: ${error instanceof Error ? error.stack : String(error)}\n`);
+    say(`INTERNAL: ${printableLines((error instanceof Error && error.stack) || String(error))}\n`);
     process.exitCode = EXIT.internal;
   }
 }

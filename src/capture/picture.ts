@@ -1,29 +1,24 @@
-import { readFile, stat } from 'node:fs/promises';
+import { messageOf } from '../errors.ts';
 import { decodeJpeg, type PictureSize, plainJpegSize } from '../platform/jpeg.ts';
 import { free } from '../platform/memory.ts';
 import { tell } from '../platform/stages.ts';
+import { type Path, readImage } from './image-file.ts';
+import { ImageError } from './image-format.ts';
 import { type FrameSink, LARGEST_PIXELS, type Picture } from './source.ts';
-
-/** Larger files are no pictures that a camera has saved, and not to be read as a whole. */
-const LARGEST_SAVED = 32_000_000;
 
 type Buffers = Pick<FrameSink, 'acquire' | 'release'>;
 
 /**
- * Decodes a JPEG or PNG file, upright and scaled into `width` × `height` with its proportions kept, into a pooled
- * rgb24 buffer.
- * @throws Error when it is no picture, or a damaged one
+ * Decodes an image file, upright and as rgb24; of several frames or pages the first.
+ * @param fit the size that it is scaled into with its proportions kept; null: it keeps its size
+ * @param buffers where the buffer of the frame comes from
+ * @throws ImageError when it is no image, or a damaged one
  */
-export async function decodePicture(
-  file: string,
-  width: number,
-  height: number,
-  sink: Buffers,
-): Promise<Picture> {
+export async function decodePicture(file: Path, fit: PictureSize | null, buffers: Buffers): Promise<Picture> {
   const began = performance.now();
-  const source = (await stat(file)).size > LARGEST_SAVED ? file : await readFile(file);
-  const asItIs = typeof source === 'string' ? null : await decodeAsItIs(source, width, height, sink);
-  const picture = asItIs ?? (await decodeAny(source, width, height, sink));
+  const { format, source } = await readImage(file);
+  const asItIs = typeof source === 'string' ? null : await decodeAsItIs(source, fit, buffers);
+  const picture = asItIs ?? (await decodeAny(format, source, fit, buffers));
   tell('decode', performance.now() - began);
   return picture;
 }
@@ -31,46 +26,50 @@ export async function decodePicture(
 /** The way of frames that a camera has saved: three times as fast. Null for other files, and for a damaged one. */
 async function decodeAsItIs(
   bytes: Buffer,
-  width: number,
-  height: number,
-  sink: Buffers,
+  fit: PictureSize | null,
+  buffers: Buffers,
 ): Promise<Picture | null> {
   const size = plainJpegSize(bytes);
-  if (!size || !keepsItsSize(size, width, height)) return null;
-  const data = sink.acquire(3 * size.width * size.height);
+  if (!size || !keepsItsSize(size, fit)) return null;
+  const data = buffers.acquire(3 * size.width * size.height);
   try {
     await decodeJpeg(bytes, data);
   } catch {
     // libvips has the last word on it: it lets small faults pass, and names the others.
-    sink.release(data);
+    buffers.release(data);
     return null;
   }
   return { format: { ...size, pixels: 'rgb24', colour: 'jpeg' }, data };
 }
 
-/** Whether a picture stays as it is when it is scaled into `width` × `height`. */
-function keepsItsSize(size: PictureSize, width: number, height: number): boolean {
-  return (size.width === width && size.height <= height) || (size.height === height && size.width <= width);
+/** Whether a picture stays as it is when it is scaled into a size. */
+function keepsItsSize({ width, height }: PictureSize, fit: PictureSize | null): boolean {
+  if (width * height > LARGEST_PIXELS || width === 0 || height === 0) return false;
+  if (fit === null) return true;
+  return (width === fit.width && height <= fit.height) || (height === fit.height && width <= fit.width);
 }
 
 /** The way of all others, which is loaded for the first of them: it takes 12 MB. */
 async function decodeAny(
+  format: string,
   source: string | Buffer,
-  width: number,
-  height: number,
-  sink: Buffers,
+  fit: PictureSize | null,
+  buffers: Buffers,
 ): Promise<Picture> {
   const { default: sharp } = await import('sharp');
   sharp.cache(false);
-  const { data, info } = await sharp(source, { limitInputPixels: LARGEST_PIXELS, failOn: 'error' })
-    .autoOrient()
-    .resize(width, height, { fit: 'inside' })
+  const image = sharp(source, { limitInputPixels: LARGEST_PIXELS, failOn: 'error' }).autoOrient();
+  if (fit) image.resize(fit.width, fit.height, { fit: 'inside' });
+  const { data, info } = await image
     .flatten()
     .toColourspace('srgb')
     .raw()
-    .toBuffer({ resolveWithObject: true });
-  if (info.channels !== 3) throw new Error(`${info.channels} channels instead of 3`);
-  const buffer = sink.acquire(data.byteLength);
+    .toBuffer({ resolveWithObject: true })
+    .catch((error: unknown) => {
+      throw undecodable(format, error);
+    });
+  if (info.channels !== 3) throw new ImageError(`${info.channels} channels instead of 3`);
+  const buffer = buffers.acquire(data.byteLength);
   new Uint8Array(buffer).set(data);
   // A small one may lie in a buffer that others share.
   if (data.buffer instanceof ArrayBuffer && data.buffer.byteLength === data.byteLength) free(data.buffer);
@@ -78,4 +77,19 @@ async function decodeAny(
     format: { width: info.width, height: info.height, pixels: 'rgb24', colour: 'jpeg' },
     data: buffer,
   };
+}
+
+/** What libvips says in several lines, in one. */
+function undecodable(format: string, cause: unknown): ImageError {
+  const said = messageOf(cause).replace(/^Input \w+ has corrupt header: /, '');
+  const words = said.split('\n').findLast((line) => /[a-z]{3}/i.test(line)) ?? said;
+  if (/pixel limit|exceeds/i.test(said)) {
+    return new ImageError(`it has more than ${LARGEST_PIXELS / 1e6} megapixels, which is too large`, {
+      cause,
+    });
+  }
+  const what = /unsupported|not supported/i.test(said)
+    ? `${format} of a kind that is not supported`
+    : `the ${format} data is damaged or cut short`;
+  return new ImageError(`${what} (${words.trim()})`, { cause });
 }

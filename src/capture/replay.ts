@@ -1,10 +1,15 @@
-/** Plays recorded pictures: a folder of JPEG and PNG files, or a video. */
-import { open, readdir, stat } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+/** Plays recorded frames: the image files of a folder, one of them, or a video. */
+import { open, stat } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
 import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError, messageOf } from '../errors.ts';
+import { printable } from '../platform/printable.ts';
 import type { SourceContext } from './context.ts';
 import { runFfmpeg } from './ffmpeg.ts';
+import { listFolder, nameOf, type Path, readFormat } from './image-file.ts';
+import { ImageError } from './image-format.ts';
+import { requireProgram } from './programs.ts';
+import { ImagePlayer } from './replay-images.ts';
 import type { FrameSink, Picture, Source } from './source.ts';
 import { Pacer } from './wait.ts';
 import { Y4mFrames } from './y4m.ts';
@@ -18,22 +23,66 @@ type Deliver = (picture: Picture) => Promise<void>;
 type Pass = (sink: FrameSink, signal: AbortSignal, deliver: Deliver) => Promise<number>;
 
 /**
- * A folder or a video file, as `path` turns out to be.
- * @throws LookoutError CAPTURE_FILE when there is neither
+ * A folder, an image or a video, as `path` turns out to be.
+ * @throws LookoutError CAPTURE_FILE when there is nothing to play, CAPTURE_PROGRAM_MISSING for a video without ffmpeg
  */
 export async function replaySource(config: ReplayConfig, context: SourceContext): Promise<Source> {
+  return new ReplaySource(config, context, await choosePass(config, context));
+}
+
+async function choosePass(config: ReplayConfig, context: SourceContext): Promise<Pass> {
   const { path } = config;
-  let folder: boolean;
-  try {
-    folder = (await stat(path)).isDirectory();
-  } catch (error) {
-    throw new LookoutError('CAPTURE_FILE', `replay path ${path} cannot be read: ${messageOf(error)}`, {
-      cause: error,
-    });
+  const found = await stat(path).catch((error: unknown) => {
+    throw nothing(path, `cannot be read: ${messageOf(error)}`, error);
+  });
+  const player = new ImagePlayer(config);
+  if (found.isDirectory()) {
+    await requireImage(path, await filesOf(path));
+    return async (...pass) => player.play(await filesOf(path), ...pass);
   }
-  if (folder) return new ReplaySource(config, context, (...pass) => playFolder(config, ...pass));
-  if (/\.y4m$/i.test(path)) return new ReplaySource(config, context, (...pass) => playY4m(config, ...pass));
-  return new ReplaySource(config, context, (...pass) => playVideo(config, context, ...pass));
+  // Looking into a named pipe would take away what is to be played.
+  if (found.isFile() && (await isImage(path))) return (...pass) => player.play([path], ...pass);
+  if (/\.y4m$/i.test(path)) return (...pass) => playY4m(config, ...pass);
+  await requireProgram(['ffmpeg'], context.env);
+  return (...pass) => playVideo(config, context, ...pass);
+}
+
+function nothing(path: string, why: string, cause?: unknown): LookoutError {
+  return new LookoutError('CAPTURE_FILE', printable(`replay path ${path} ${why}`), { cause });
+}
+
+async function filesOf(folder: string): Promise<Path[]> {
+  return listFolder(folder).catch((error: unknown) => {
+    throw nothing(folder, `cannot be read: ${messageOf(error)}`, error);
+  });
+}
+
+/** @throws LookoutError CAPTURE_FILE when none of the files is an image that can be decoded */
+async function requireImage(folder: string, files: readonly Path[]): Promise<void> {
+  let last = '';
+  for (const file of files) {
+    try {
+      await readFormat(file);
+      return;
+    } catch (error) {
+      last = `: of its ${files.length} files the last is ${printable(nameOf(file))}: ${messageOf(error)}`;
+    }
+  }
+  throw nothing(folder, last === '' ? 'is an empty folder' : `is a folder without images${last}`);
+}
+
+/**
+ * Whether a file is an image rather than a video.
+ * @throws LookoutError CAPTURE_FILE for an image that cannot be decoded
+ */
+async function isImage(path: string): Promise<boolean> {
+  try {
+    await readFormat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof ImageError && error.foreign) return false;
+    throw nothing(path, `cannot be played: ${messageOf(error)}`, error);
+  }
 }
 
 class ReplaySource implements Source {
@@ -43,7 +92,7 @@ class ReplaySource implements Source {
   readonly #pass: Pass;
 
   constructor(config: ReplayConfig, context: SourceContext, pass: Pass) {
-    this.description = `replay of ${config.path}`;
+    this.description = `replay of ${printable(config.path)}`;
     this.#config = config;
     this.#context = context;
     this.#pass = pass;
@@ -59,53 +108,11 @@ class ReplaySource implements Source {
     };
     do {
       const pictures = await this.#pass(sink, signal, deliver);
-      if (pictures === 0 && !signal.aborted) {
-        throw new LookoutError('CAPTURE_FILE', `${path}: expected pictures, found none that can be decoded`);
-      }
+      if (pictures === 0 && !signal.aborted) throw nothing(path, 'has no frame that can be decoded');
     } while (loop && !signal.aborted);
     if (!signal.aborted) await sink.consumed();
   }
 }
-
-const byNumber = new Intl.Collator('en', { numeric: true });
-
-/** Pictures of a folder that are decoded at the same time, or wait for those before them. */
-const DECODED_AHEAD = 3;
-
-/** Plays a folder in the order of the names, 2.jpg before 10.jpg, decoding the next pictures while one is used. */
-async function playFolder(
-  { path, width, height }: ReplayConfig,
-  sink: FrameSink,
-  signal: AbortSignal,
-  deliver: Deliver,
-): Promise<number> {
-  const names = (await readdir(path)).filter((name) => /\.(jpe?g|png)$/i.test(name)).sort(byNumber.compare);
-  const { decodePicture } = await import('./picture.ts');
-  const decode = async (name: string): Promise<{ picture: Picture } | { fault: string }> => {
-    try {
-      return { picture: await decodePicture(join(path, name), width, height, sink) };
-    } catch (error) {
-      return { fault: `${name} cannot be decoded: ${messageOf(error)}` };
-    }
-  };
-  const decoding = names.splice(0, DECODED_AHEAD).map(decode);
-  let pictures = 0;
-  while (decoding.length > 0 && !signal.aborted) {
-    const decoded = await decoding[0]!;
-    decoding.shift();
-    decoding.push(...names.splice(0, 1).map(decode));
-    if ('fault' in decoded) {
-      sink.fault(decoded.fault);
-      continue;
-    }
-    pictures++;
-    await deliver(decoded.picture);
-  }
-  for (const unused of await Promise.all(decoding))
-    if ('picture' in unused) sink.release(unused.picture.data);
-  return pictures;
-}
-
 async function playVideo(
   config: ReplayConfig,
   context: SourceContext,
@@ -122,7 +129,7 @@ async function playVideo(
   });
   if (end.code !== 0 && !signal.aborted) {
     sink.fault(
-      `${basename(path)} cannot be decoded to its end: ${end.lines.at(-1) ?? end.signal ?? end.code}`,
+      `${nameForPeople(path)} cannot be decoded to its end: ${end.lines.at(-1) ?? end.signal ?? end.code}`,
     );
   }
   return pictures;
@@ -137,7 +144,9 @@ async function playY4m(
 ): Promise<number> {
   const frames = new Y4mFrames('bt601', sink);
   const buffer = Buffer.allocUnsafeSlow(1 << 20);
-  const file = await open(path);
+  const file = await open(path).catch((error: unknown) => {
+    throw nothing(path, `cannot be read: ${messageOf(error)}`, error);
+  });
   let pictures = 0;
   try {
     while (!signal.aborted) {
@@ -148,11 +157,17 @@ async function playY4m(
         await deliver(picture);
       }
     }
+  } catch (error) {
+    if (!(error instanceof LookoutError)) throw error;
+    if (pictures === 0) throw nothing(path, `cannot be played: ${error.message}`, error);
+    sink.fault(`${nameForPeople(path)} cannot be decoded to its end: ${error.message}`);
   } finally {
     await file.close();
     if (frames.finish() > 0 && !signal.aborted) {
-      sink.fault(`${basename(path)}: the last picture was cut short`);
+      sink.fault(`${nameForPeople(path)}: the last picture was cut short`);
     }
   }
   return pictures;
 }
+
+const nameForPeople = (path: string) => printable(basename(path));

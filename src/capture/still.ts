@@ -51,7 +51,7 @@ export class StillSource implements Source {
         const file = await this.#shoot(folder, signal);
         if (signal.aborted) return;
         try {
-          sink.picture(await decodePicture(file, width, height, sink));
+          sink.picture(await decodePicture(file, { width, height }, sink));
         } catch (error) {
           sink.fault(`libcamera: the still cannot be decoded: ${messageOf(error)}`);
         }

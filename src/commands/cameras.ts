@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Survey } from '../capture/discover.ts';
+import { printable } from '../platform/printable.ts';
 
 /** `lookout cameras`: what this machine has, and what `kind: auto` would take. */
 export function cameraCommand(program: Command): void {
@@ -19,12 +20,13 @@ function describe({ found, missing }: Survey): string {
   if (found.length === 0) {
     return [
       'No camera found on this machine.',
-      ...missing.map((line) => `  ${line}`),
+      ...missing.map((line) => `  ${printable(line)}`),
       'Network cameras are not searched for: give their address as `source: { kind: rtsp, url: … }`.',
       '',
     ].join('\n');
   }
-  const lines = found.map(({ description, reason }, i) => {
+  const lines = found.map(({ description: raw, reason }, i) => {
+    const description = printable(raw);
     return i === 0 ? `* ${description}\n    \`kind: auto\` takes this one: ${reason}` : `  ${description}`;
   });
   return `${lines.join('\n')}\n`;

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { type Command, InvalidArgumentError } from 'commander';
+import { printable } from '../platform/printable.ts';
 import type { EventFilter, Reader } from '../store/read.ts';
 import { localTime, parseTime } from '../store/time.ts';
 import type { Event } from '../types.ts';
@@ -153,7 +154,7 @@ export function readableLine(event: Event): string {
   const columns = [
     localTime(startedAt),
     camera.padEnd(12),
-    label.padEnd(12),
+    printable(label).padEnd(12),
     topScore.toFixed(2),
     duration.padStart(8),
     (zone ?? '-').padEnd(8),

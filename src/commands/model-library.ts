@@ -4,6 +4,7 @@ import { LookoutError, messageOf } from '../errors.ts';
 import type { Chosen } from '../model/builtin.ts';
 import type { CatalogueEntry } from '../model/catalogue.ts';
 import type { AddedModel } from '../model/library.ts';
+import { printable, printableLines } from '../platform/printable.ts';
 import { configFile } from './options.ts';
 import { showProgress } from './progress.ts';
 
@@ -122,16 +123,16 @@ async function list(options: ConfigOption & { json?: true }): Promise<void> {
   }
   process.stdout.write(`Built in:\n  ${builtin.name}${builtin.inUse ? ' (in use)' : ''}\n`);
   process.stdout.write(`    input ${builtin.input}, ${builtin.labels} labels, ${megabytes(builtin.bytes)}\n`);
-  process.stdout.write(`    ${builtin.file}\n`);
+  process.stdout.write(`    ${printable(builtin.file)}\n`);
   if (builtin.note) process.stdout.write(`    ${builtin.note}\n`);
-  process.stdout.write(`Added (${folder}):\n`);
+  process.stdout.write(`Added (${printable(folder)}):\n`);
   if (added.length === 0) process.stdout.write('  none\n');
   for (const { name, file, bytes, input, labels, sha256, licence, inUse, problem } of added) {
     process.stdout.write(`  ${name}${inUse ? ' (in use)' : ''}\n`);
     const shape = input ? `input ${input}, ${labels} labels, ` : '';
-    process.stdout.write(`    ${shape}${megabytes(bytes)}, licence ${licence ?? 'not stated'}\n`);
-    process.stdout.write(`    ${file}\n    sha256 ${sha256}\n`);
-    if (problem) process.stdout.write(`    ${problem}\n`);
+    process.stdout.write(`    ${shape}${megabytes(bytes)}, licence ${printable(licence ?? 'not stated')}\n`);
+    process.stdout.write(`    ${printable(file)}\n    sha256 ${sha256}\n`);
+    if (problem) process.stdout.write(`    ${printableLines(problem)}\n`);
   }
   process.stdout.write('Catalogue:\n');
   for (const entry of available) {
@@ -202,7 +203,7 @@ async function verify(names: string[], options: ConfigOption): Promise<void> {
     } catch (error) {
       if (!(error instanceof LookoutError)) throw error;
       problems.push(error);
-      process.stdout.write(`${model.name}: ${error.message}\n`);
+      process.stdout.write(`${model.name}: ${printableLines(error.message)}\n`);
     }
   }
   if (models.length === 0) process.stdout.write('No model has been added.\n');
@@ -248,6 +249,6 @@ function megabytes(bytes: number): string {
 
 function print(rows: [key: string, value: string | null][]): void {
   for (const [key, value] of rows) {
-    if (value !== null) process.stdout.write(`${key.padEnd(11)}${value}\n`);
+    if (value !== null) process.stdout.write(`${key.padEnd(11)}${printable(value)}\n`);
   }
 }

@@ -5,6 +5,7 @@ import type { BuildOptions } from '../model/build.ts';
 import { inputShape, type ModelDescription } from '../model/description.ts';
 import { INPUT_RANGES, type InputRange } from '../model/input-range.ts';
 import type { Trial } from '../model/trial.ts';
+import { printable } from '../platform/printable.ts';
 import { modelLibraryCommands } from './model-library.ts';
 import { configFile } from './options.ts';
 import { showShare } from './progress.ts';
@@ -296,6 +297,6 @@ function counted(counts: Record<string, number>): string {
 
 function print(rows: Row[]): void {
   for (const [key, value] of rows) {
-    if (value !== null) process.stdout.write(`${key.padEnd(11)}${value}\n`);
+    if (value !== null) process.stdout.write(`${key.padEnd(11)}${printable(value)}\n`);
   }
 }

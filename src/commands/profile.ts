@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { LookoutError } from '../errors.ts';
+import { printable } from '../platform/printable.ts';
 import type { ProfileOptions } from '../profile/profile.ts';
 import type { Provider } from '../profile/types.ts';
 import { configFile } from './options.ts';
@@ -74,10 +75,12 @@ async function measure({ config: file, out, json, ...options }: Options): Promis
   const onSignal = () => stop.abort();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal);
   const report = await runProfile({ ...options, config, signal: stop.signal, screen: process.stderr });
-  process.stdout.write(json ? `${JSON.stringify(report)}\n` : table(report));
+  process.stdout.write(
+    json ? `${JSON.stringify(report)}\n` : table(report).split('\n').map(printable).join('\n'),
+  );
   if (name !== undefined) {
     const files = await writeReport(report, name);
-    process.stderr.write(`\nwritten: ${files.join(', ')}\n`);
+    process.stderr.write(`\nwritten: ${files.map(printable).join(', ')}\n`);
   }
   if (report.rows.every(({ metrics }) => !metrics.pipeline_fps)) {
     const [failure] = report.rows.flatMap(({ failures }) => failures);

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { LoadedConfig } from '../config/load.ts';
+import { printable } from '../platform/printable.ts';
 import type { Choice } from '../tune/cache.ts';
 import type { Goal } from '../tune/choose.ts';
 import type { Setting } from '../tune/config-file.ts';
@@ -76,7 +77,8 @@ async function run(options: Options): Promise<void> {
   }
   const { changeConfig } = await import('../tune/config-file.ts');
   await changeConfig(config.file, settings);
-  if (!options.json) process.stdout.write(`Written to ${config.file}; it counts from the next start.\n`);
+  if (!options.json)
+    process.stdout.write(`Written to ${printable(config.file)}; it counts from the next start.\n`);
 }
 
 function goalOf({ fps, maxFps, minIdle, maxTemp }: Options, { config }: LoadedConfig): Goal {
@@ -119,7 +121,7 @@ export function settingsOf(
 function describe({ lines, at }: Choice, cached: boolean, settings: readonly Setting[]): string {
   const list = settings.map(({ path, value }) => `  ${path.join('.')}: ${value}`);
   const when = cached ? [`(measured ${at.slice(0, 16)}; --fresh measures again)`] : [];
-  return `${[...lines, ...when, ...list].join('\n')}\n`;
+  return `${[...lines, ...when, ...list].map(printable).join('\n')}\n`;
 }
 
 function rate(text: string): number {

@@ -114,7 +114,7 @@ const gstreamer = z.strictObject({
 
 const replay = z.strictObject({
   kind: z.literal('replay'),
-  path: path.describe('A folder of JPEG/PNG pictures, or a video file (video needs ffmpeg).'),
+  path: path.describe('A folder of image files, one image file, or a video (which needs ffmpeg).'),
   pace: z
     .enum(['real', 'consumed'])
     .default('real')

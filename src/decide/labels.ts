@@ -112,7 +112,7 @@ function checkZoneLabels(resolved: Record<string, ResolvedLabels>, { cameras }: 
     }
   }
   if (idle.length === 0) return;
-  throw new LookoutError('CONFIG_INVALID', idle.join('\n'), {
+  throw new LookoutError('CONFIG_INVALID', idle.join('\n  '), {
     hint: 'Add the label to `labels`, at the top or of the camera.',
   });
 }

@@ -4,9 +4,7 @@ import { pino } from 'pino';
 import { readAddress } from '../capture/address.ts';
 import { createSource } from '../capture/create.ts';
 import { type Survey, surveyCameras } from '../capture/discover.ts';
-import { VIDEO_PROGRAMS } from '../capture/libcamera.ts';
-import { requireProgram } from '../capture/programs.ts';
-import { STILL_PROGRAMS } from '../capture/still.ts';
+import { requireNeeds } from '../capture/needs.ts';
 import type { SourceConfig } from '../config/sources.ts';
 import { publicAddress } from '../platform/address.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -40,29 +38,23 @@ async function look(
   survey: Promise<Survey>,
 ): Promise<Finding> {
   const context = { clock: systemClock, log: pino({ level: 'silent' }), env, root };
+  const there = await requireNeeds(source, context);
   switch (source.kind) {
-    case 'libcamera': {
-      const program = await requireProgram(source.mode === 'still' ? STILL_PROGRAMS : VIDEO_PROGRAMS, env);
-      return found(check, await survey, 'libcamera', `${program} is there`);
-    }
+    case 'libcamera':
+      return found(check, await survey, 'libcamera', `${there} is there`);
     case 'gstreamer':
-      return ok(check, `${await requireProgram(['gst-launch-1.0'], env)} is there`);
-    case 'v4l2': {
-      const program = await requireProgram(['ffmpeg'], env);
+      return ok(check, `${there} is there`);
+    case 'v4l2':
       await createSource(source, context);
-      return ok(check, `${source.device} may be used, through ${program}`);
-    }
+      return ok(check, `${source.device} may be used, through ${there}`);
     case 'rtsp':
     case 'http': {
-      await requireProgram(['ffmpeg'], env);
       const address = await readAddress(source);
       await reach(address);
       return ok(check, `${publicAddress(address)} answers; what it shows was not looked at`);
     }
-    case 'replay': {
-      const { description } = await createSource(source, context);
-      return ok(check, description);
-    }
+    case 'replay':
+      return ok(check, there);
     case 'demo':
       return ok(check, 'rendered, needs nothing');
     case 'auto': {

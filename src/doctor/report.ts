@@ -1,4 +1,5 @@
 /** The report of `lookout doctor` for people. */
+import { printableLines } from '../platform/printable.ts';
 import { type Finding, worst } from './check.ts';
 
 const CONCLUSION = {
@@ -10,8 +11,8 @@ const CONCLUSION = {
 export function report(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map(({ check }) => check.length));
   const lines = findings.flatMap(({ check, verdict, found, advice }) => [
-    `${verdict.padEnd(4)}  ${check.padEnd(width)}  ${found}`,
-    ...(advice === null ? [] : [`      ${' '.repeat(width)}  → ${advice}`]),
+    `${verdict.padEnd(4)}  ${check.padEnd(width)}  ${printableLines(found)}`,
+    ...(advice === null ? [] : [`      ${' '.repeat(width)}  → ${printableLines(advice)}`]),
   ]);
   return `${[...lines, '', CONCLUSION[worst(findings)]].join('\n')}\n`;
 }

@@ -1,9 +1,10 @@
 /** Pictures to calibrate with, as the daemon would show them to the model: from a folder or from a camera. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import sharp from 'sharp';
+import { DECODED, IMAGE_NAME } from '../capture/image-format.ts';
+import { decodePicture } from '../capture/picture.ts';
 import { FramePool } from '../capture/pool.ts';
-import { type FrameSink, LARGEST_PIXELS, type Picture, type Source } from '../capture/source.ts';
+import type { FrameSink, Picture, Source } from '../capture/source.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import { Random } from '../platform/random.ts';
 import type { Box } from '../types.ts';
@@ -28,16 +29,19 @@ export async function picturesOf(folder: string, size: Size, most: number): Prom
   const entries = await readdir(folder, { recursive: true }).catch((cause) => {
     throw none(messageOf(cause));
   });
-  const files = entries.filter((name) => /\.(jpe?g|png|webp)$/i.test(name)).sort();
+  const files = entries.filter((name) => IMAGE_NAME.test(name)).sort();
   const count = Math.min(most, files.length);
   const cutter = new Cutter(size);
+  const pool = new FramePool();
   const pictures: Uint8Array[] = [];
   for (let index = 0; index < count; index++) {
     const file = join(folder, files[Math.floor((index * files.length) / count)]!);
-    const decoded = await decode(file).catch(() => null);
-    if (decoded) pictures.push(cutter.cut(decoded, WHOLE));
+    const decoded = await decodePicture(file, null, pool).catch(() => null);
+    if (!decoded) continue;
+    pictures.push(cutter.cut(decoded, WHOLE));
+    pool.release(decoded.data);
   }
-  if (pictures.length === 0) throw none('it holds no readable JPEG, PNG or WebP file');
+  if (pictures.length === 0) throw none(`it holds no readable image file (${DECODED})`);
   return pictures;
 }
 
@@ -96,18 +100,6 @@ class Cutter {
     this.#resizer.resize(format, box, UPRIGHT, target);
     return target;
   }
-}
-
-async function decode(file: string): Promise<Picture> {
-  const { data, info } = await sharp(file, { limitInputPixels: LARGEST_PIXELS })
-    .rotate()
-    .flatten()
-    .toColourspace('srgb')
-    .removeAlpha()
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  const format = { width: info.width, height: info.height, pixels: 'rgb24', colour: 'jpeg' } as const;
-  return { format, data: new Uint8Array(data).buffer };
 }
 
 /** A square of a quarter to the whole of the picture's height. */

@@ -6,6 +6,7 @@ import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino'
 import type { Config } from '../config/schema.ts';
 import { LookoutError } from '../errors.ts';
 import type { EventChange } from '../types.ts';
+import { printable, printableLines } from './printable.ts';
 import { HIDDEN, redact } from './secrets.ts';
 
 export interface LoggerOptions extends Partial<Config['log']> {
@@ -168,18 +169,15 @@ function readable(colorize: boolean): (line: string) => string {
         colors.dim(new Date(String(time)).toTimeString().slice(0, 8)),
         head,
         where === undefined ? '' : colors.cyan(printable(String(where))),
-        printable(failure.text),
+        printableLines(failure.text),
         colors.dim(printable(fields.join(' '))),
       ];
-      return [words.filter((word) => word !== '').join(' '), ...failure.details.map(printable)].join('\n');
+      return [words.filter((word) => word !== '').join(' '), ...failure.details.map(printableLines)].join(
+        '\n',
+      );
     },
   });
   return (line) => format(line) ?? '';
-}
-
-/** Without the control characters by which a camera program's words could steer a terminal. */
-function printable(text: string): string {
-  return text.replace(/(?![\n\t])\p{Cc}/gu, '');
 }
 
 interface Failure {

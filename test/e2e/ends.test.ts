@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { stringify } from 'yaml';
+import { lookout } from '../support/cli.ts';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
 
 /** A daemon on which no camera program is installed. */
@@ -43,4 +45,37 @@ test('a daemon goes on where a replay would play again, or another camera gives 
     assert.equal(code, 0);
     assert.ok(daemon.log.some(({ msg }) => msg === 'stopping: SIGTERM'));
   }
+});
+
+test('check-config refuses what cannot be played, and warns of programs with the package that brings them', async () => {
+  const folder = tempFolder();
+  mkdirSync(join(folder, 'empty'));
+  writeFileSync(join(folder, 'clip.mp4'), '');
+  const file = join(folder, 'lookout.yaml');
+  const check = async (cameras: object) => {
+    writeFileSync(file, stringify({ cameras }));
+    return lookout(['check-config', file], { env: { PATH: '/nowhere' } });
+  };
+  const warned = await check({
+    usb: { source: { kind: 'v4l2' } },
+    pi: { source: { kind: 'libcamera', mode: 'still' } },
+    jetson: { source: { kind: 'gstreamer' } },
+    clip: replay('clip.mp4', false),
+    off: { ...replay('gone', false), enabled: false },
+  });
+  assert.equal(warned.code, 0, warned.stderr);
+  for (const [camera, program, advice] of [
+    ['usb', 'ffmpeg', 'ffmpeg'],
+    ['pi', 'rpicam-still or libcamera-still', 'rpicam-apps'],
+    ['jetson', 'gst-launch-1.0', 'gstreamer1.0-tools'],
+    ['clip', 'ffmpeg', 'ffmpeg'],
+  ]) {
+    const line = `^warning: camera ${camera}: expected ${program} on the PATH, .*: sudo apt install ${advice}`;
+    assert.match(warned.stderr, new RegExp(line, 'm'));
+  }
+  const refused = await check({ yard: replay('gone', false), door: replay('empty', true) });
+  assert.equal(refused.code, 78);
+  assert.match(refused.stderr, /^CAPTURE_FILE: camera yard: replay path .*gone cannot be read: ENOENT/m);
+  assert.match(refused.stderr, /^CAPTURE_FILE: camera door: replay path .*empty is an empty folder$/m);
+  assert.equal(refused.stdout, '');
 });

@@ -12,6 +12,7 @@ import { folder } from '../support/store.ts';
 
 const MUTATIONS = 600;
 const SIZE = 96;
+const FIT = { width: SIZE, height: SIZE };
 
 const sink = { acquire: (bytes: number) => new ArrayBuffer(bytes), release: () => {} };
 
@@ -41,7 +42,7 @@ test(`${MUTATIONS} damaged JPEG and PNG files are decoded to the right size or r
     writeFileSync(file, mutate(random.pick(files), random));
     const started = performance.now();
     try {
-      const { format, data } = await decodePicture(file, SIZE, SIZE, sink);
+      const { format, data } = await decodePicture(file, FIT, sink);
       assert.ok(format.width <= SIZE && format.height <= SIZE);
       assert.equal(data.byteLength, format.width * format.height * 3);
       decoded++;
@@ -104,7 +105,7 @@ for (const [name, make] of bombs) {
     assert.ok(statSync(file).size < 1_000_000);
     const before = process.memoryUsage().rss;
     const started = performance.now();
-    await assert.rejects(decodePicture(file, SIZE, SIZE, sink), /pixel limit|exceeds|dimensions|too large/i);
+    await assert.rejects(decodePicture(file, FIT, sink), /megapixels, which is too large/);
     assert.ok(performance.now() - started < 1000);
     assert.ok(process.memoryUsage().rss - before < 50e6);
     const { code, stderr } = await lookout(['classify', file]);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import sharp from 'sharp';
@@ -87,18 +87,32 @@ test('frames that a camera has saved look the same as after the way of other pic
   assert.ok(saved && other && saved.every((value, i) => Math.abs(value - other[i]!) <= 8));
 });
 
-test('a damaged picture is counted and passed over', async (t) => {
+test('what cannot be decoded is skipped, and said once with its reason', async (t) => {
   const folder = await folderOf(t, ['1.png', '2.png', '3.png']);
   const whole = await sharp({ create: { width: 300, height: 300, channels: 3, background: '#123456' } })
     .jpeg()
     .toBuffer();
   await writeFile(join(folder, '2.png'), whole.subarray(0, whole.length / 2));
   await writeFile(join(folder, '2b.jpg'), '');
+  await writeFile(join(folder, 'notes\n.txt'), 'about the frames');
+  await mkdir(join(folder, 'sub'));
   const sink = new FakeSink();
-  await (await replay(folder)).run(sink, signal);
-  assert.deepEqual(sink.pictures.map(step), [1, 3]);
-  assert.equal(sink.faults.length, 2);
-  assert.match(sink.faults[0] ?? '', /^2\.png cannot be decoded: /);
+  const abort = new AbortController();
+  const run = (await replay(folder, { loop: true })).run(sink, abort.signal);
+  await sink.reaches(5);
+  abort.abort();
+  await run;
+  assert.deepEqual(sink.pictures.slice(0, 5).map(step), [1, 3, 1, 3, 1]);
+  const expected = 'expected an image file (JPEG, PNG, WebP, GIF, AVIF or TIFF), found';
+  assert.deepEqual(sink.faults, [
+    [
+      'skipped 4 of 6 files: 2.png: the JPEG data is damaged or cut short (VipsJpeg: premature end of JPEG image)',
+      `2b.jpg: ${expected} an empty file`,
+      `notes\\n.txt: ${expected} text`,
+      `sub: ${expected} a folder`,
+    ].join('; '),
+  ]);
+  assert.equal(sink.out.size, 0);
 });
 
 test('with pace consumed each picture waits for the analysis of the one before', async (t) => {
@@ -135,17 +149,54 @@ test('a folder is played again and again until it is stopped', async (t) => {
   assert.equal(sink.out.size, 0);
 });
 
+test('a folder without images is an error before anything runs', async (t) => {
+  const folder = await temporaryFolder(t);
+  await assert.rejects(replay(folder), { code: 'CAPTURE_FILE', message: / is an empty folder$/ });
+  await writeFile(join(folder, '1.jpg'), 'no picture');
+  await assert.rejects(replay(folder), {
+    code: 'CAPTURE_FILE',
+    message:
+      /is a folder without images: of its 1 files the last is 1\.jpg: expected an image file .*, found text$/,
+  });
+});
+
 for (const loop of [true, false]) {
-  test(`a folder without a single good picture is an error, loop: ${loop}`, async (t) => {
-    const folder = await temporaryFolder(t);
-    await writeFile(join(folder, '1.jpg'), 'no picture');
+  test(`a folder without a single sound image is an error, loop: ${loop}`, async (t) => {
+    const folder = await folderOf(t, ['1.png']);
+    const whole = await readFile(join(folder, '1.png'));
+    await writeFile(join(folder, '1.png'), whole.subarray(0, whole.length / 2));
     const source = await replay(folder, { loop });
     await assert.rejects(source.run(new FakeSink(), signal), {
       code: 'CAPTURE_FILE',
-      message: /expected pictures, found none that can be decoded/,
+      message: /has no image that can be decoded: skipped 1 of 1 files: 1\.png: the PNG data is damaged/,
     });
   });
 }
+
+test('an image file is played as in a folder, without ffmpeg', async (t) => {
+  const folder = await temporaryFolder(t);
+  for (const name of ['1.png', 'no suffix', '3.gif']) {
+    const file = join(folder, name);
+    const background = { r: 100, g: 0, b: 0 };
+    await sharp({ create: { width: 64, height: 64, channels: 3, background } })
+      .toFormat(name === '3.gif' ? 'gif' : 'png')
+      .toFile(file);
+    const config = sourceSchema.parse({ kind: 'replay', path: file, pace: 'consumed', loop: false });
+    const sink = new FakeSink();
+    await (await createSource(config, { ...fakeContext(), env: { PATH: '/nowhere' } })).run(sink, signal);
+    assert.deepEqual(sink.pictures.map(step), [5], name);
+    assert.deepEqual(sink.pictures[0]?.format, { width: 480, height: 480, pixels: 'rgb24', colour: 'jpeg' });
+  }
+});
+
+test('an image file that cannot be decoded is refused before anything runs', async (t) => {
+  const file = join(await temporaryFolder(t), 'IMG_0001.HEIC');
+  await writeFile(file, Buffer.from('000000246674797068656963000000006d6966316865696300', 'hex'));
+  await assert.rejects(replay(file), {
+    code: 'CAPTURE_FILE',
+    message: /cannot be played: HEIC is not supported: convert it/,
+  });
+});
 
 test('a path that does not exist is an error before anything runs', async () => {
   await assert.rejects(replay('/nowhere/at/all'), {
@@ -175,12 +226,22 @@ test('an uncompressed video is played without ffmpeg, and a cut-off end is count
   assert.equal(sink.out.size, 0);
 });
 
+test('an uncompressed video that is none is an error, one with a fault inside is played up to it', async (t) => {
+  const file = join(await temporaryFolder(t), 'a.y4m');
+  await writeFile(file, 'no video');
+  await assert.rejects((await replay(file)).run(new FakeSink(), signal), { code: 'CAPTURE_FILE' });
+  await writeFile(file, Buffer.concat([y4m(2), Buffer.from('NO FRAME\n')]));
+  const sink = new FakeSink();
+  await (await replay(file)).run(sink, signal);
+  assert.equal(sink.pictures.length, 2);
+  assert.match(sink.faults.join(), /^a\.y4m cannot be decoded to its end: .*expected the start of a picture/);
+});
+
 test('a video needs ffmpeg, and its absence is named', async (t) => {
   const file = join(await temporaryFolder(t), 'a.mp4');
   await writeFile(file, '');
   const config = sourceSchema.parse({ kind: 'replay', path: file });
-  const source = await createSource(config, { ...fakeContext(), env: { PATH: '/nowhere' } });
-  await assert.rejects(source.run(new FakeSink(), signal), {
+  await assert.rejects(createSource(config, { ...fakeContext(), env: { PATH: '/nowhere' } }), {
     code: 'CAPTURE_PROGRAM_MISSING',
     hint: 'sudo apt install ffmpeg',
   });

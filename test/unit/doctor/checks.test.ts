@@ -102,7 +102,9 @@ test('a stream that nobody serves and a replay that is not there fail, without t
       old: { source: { kind: 'replay', path: 'gone' } },
     },
   };
-  const [street, old] = await look(checkCameras, { config, env: process.env });
+  const programs = tempFolder();
+  writeFileSync(join(programs, 'ffmpeg'), '', { mode: 0o755 });
+  const [street, old] = await look(checkCameras, { config, env: { PATH: programs } });
   assert.match(street?.found ?? '', /rtsp:\/\/127\.0\.0\.1:1\/live cannot be reached: .*ECONNREFUSED/);
   assert.match(old?.found ?? '', /CAPTURE_FILE/);
   assert.doesNotMatch(JSON.stringify([street, old]), /hunter2/);

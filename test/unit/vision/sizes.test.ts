@@ -23,7 +23,8 @@ const TRANSFORMS = [
 ] as const;
 
 function output(width: number, height: number): OutputFormat {
-  return { width, height, layout: 'nhwc', type: 'uint8', order: 'rgb', mean: [0, 0, 0], scale: [1, 1, 1] };
+  const plain = { layout: 'nhwc', type: 'uint8', order: 'rgb', mean: [0, 0, 0], scale: [1, 1, 1] } as const;
+  return { width, height, channels: 3, ...plain, mean: [0, 0, 0], scale: [1, 1, 1] };
 }
 
 /** The smallest, the longest and others at random, as far as they are possible in both formats. */

@@ -1,0 +1,93 @@
+import { LookoutError, messageOf } from '../errors.ts';
+import { printable } from '../platform/printable.ts';
+import { nameOf, type Path } from './image-file.ts';
+import type { FrameSink, Picture } from './source.ts';
+
+/** Image files that are decoded at the same time, or wait for those before them. */
+const DECODED_AHEAD = 3;
+/** As much of what was skipped is named. */
+const REASONS_NAMED = 8;
+const FILES_NAMED = 4;
+
+/** Plays image files one after another, and says once which of them it skips. */
+export class ImagePlayer {
+  readonly #path: string;
+  readonly #fit: { width: number; height: number };
+  #said = '';
+
+  /** @param config where the files are, and the size that each is scaled into */
+  constructor({ path, width, height }: { path: string; width: number; height: number }) {
+    this.#path = path;
+    this.#fit = { width, height };
+  }
+
+  /**
+   * Plays each file once, decoding the next ones while one is used.
+   * @returns how many could be decoded
+   * @throws LookoutError CAPTURE_FILE when there are none
+   */
+  async play(
+    files: readonly Path[],
+    sink: FrameSink,
+    signal: AbortSignal,
+    deliver: (picture: Picture) => Promise<void>,
+  ): Promise<number> {
+    const { decodePicture } = await import('./picture.ts');
+    const decode = async (file: Path): Promise<{ picture: Picture } | { file: Path; reason: string }> => {
+      try {
+        return { picture: await decodePicture(file, this.#fit, sink) };
+      } catch (error) {
+        return { file, reason: messageOf(error) };
+      }
+    };
+    const decoding = files.slice(0, DECODED_AHEAD).map(decode);
+    const skipped = new Skipped();
+    let pictures = 0;
+    for (let next = decoding.length; decoding.length > 0 && !signal.aborted; next++) {
+      const decoded = await decoding.shift()!;
+      if (next < files.length) decoding.push(decode(files[next]!));
+      if ('reason' in decoded) {
+        skipped.add(decoded.file, decoded.reason);
+        continue;
+      }
+      pictures++;
+      await deliver(decoded.picture);
+    }
+    for (const unused of await Promise.all(decoding)) {
+      if ('picture' in unused) sink.release(unused.picture.data);
+    }
+    const summary = skipped.describe(files.length);
+    if (pictures === 0 && !signal.aborted) {
+      const message = `replay path ${printable(this.#path)} has no image that can be decoded: ${summary}`;
+      throw new LookoutError('CAPTURE_FILE', message);
+    }
+    if (summary !== this.#said && summary !== '') sink.fault(summary);
+    this.#said = summary;
+    return pictures;
+  }
+}
+
+/** Files that give no frame, by their reasons. */
+class Skipped {
+  readonly #reasons = new Map<string, { names: string[]; count: number }>();
+  #count = 0;
+
+  add(file: Path, reason: string): void {
+    this.#count++;
+    const same = this.#reasons.get(reason) ?? { names: [], count: 0 };
+    this.#reasons.set(reason, same);
+    if (++same.count <= FILES_NAMED) same.names.push(printable(nameOf(file)));
+  }
+
+  /** One line; empty when there are none. */
+  describe(total: number): string {
+    if (this.#count === 0) return '';
+    const reasons = [...this.#reasons].map(([reason, { names, count }]) => {
+      const more = count > names.length ? ` and ${count - names.length} more` : '';
+      return `${names.join(', ')}${more}: ${reason}`;
+    });
+    const named = reasons.slice(0, REASONS_NAMED);
+    if (named.length < reasons.length) named.push('others for other reasons');
+    return `skipped ${this.#count} of ${total} files: ${named.join('; ')}`;
+  }
+}
