@@ -5,6 +5,7 @@ import type { EventFilter, Reader } from '../store/read.ts';
 import { localTime, parseTime } from '../store/time.ts';
 import type { Event } from '../types.ts';
 import { type LogOptions, openLog, withLog } from './log.ts';
+import { writeText } from './output.ts';
 
 interface Options extends LogOptions {
   since?: string;
@@ -46,7 +47,7 @@ export function eventsCommand(program: Command): void {
         labels: options.label ?? [],
         cameras: options.camera ?? [],
       };
-      const limit = options.limit ?? (options.since === undefined ? DEFAULT_LIMIT : Number.MAX_SAFE_INTEGER);
+      const limit = options.limit ?? (options.since === undefined ? DEFAULT_LIMIT : undefined);
       const format = options.json ? jsonLine : readableLine;
       const out = process.stdout;
       const ended = new AbortController();
@@ -64,10 +65,19 @@ export function eventsCommand(program: Command): void {
           signal: ended.signal,
         });
       } else {
-        const found = reader.events(filter, limit);
-        reader.close();
-        out.write(found.map(format).join(''));
-        if (found.length === 0 && !options.json) process.stderr.write('no events\n');
+        let found = 0;
+        const lines = function* () {
+          for (const event of reader.events(filter, { limit })) {
+            found++;
+            yield format(event);
+          }
+        };
+        try {
+          await writeText(lines(), out);
+        } finally {
+          reader.close();
+        }
+        if (found === 0 && !options.json) process.stderr.write('no events\n');
       }
     });
 }
@@ -77,7 +87,7 @@ export interface FollowOptions {
   /** Opens the database anew when the daemon has put a fresh one in its place. */
   reopen: () => Promise<Reader>;
   filter: EventFilter;
-  limit: number;
+  limit: number | undefined;
   format: (event: Event) => string;
   out: Writable;
   signal: AbortSignal;
@@ -96,23 +106,23 @@ export async function follow({
   const { setTimeout: wait } = await import('node:timers/promises');
   /** Events that were printed while open. */
   const open = new Set<string>();
-  const print = (events: readonly Event[]) => {
+  const print = (events: Iterable<Event>) => writeText(lines(events), out);
+  const lines = function* (events: Iterable<Event>) {
     for (const event of events) {
       if (event.endedAt !== null) open.delete(event.id);
       else if (open.has(event.id)) continue;
       else open.add(event.id);
-      out.write(format(event));
+      yield format(event);
     }
   };
   try {
-    const beginning = reader.begin(filter, limit);
-    let { mark } = beginning;
-    print(beginning.events);
+    let { mark } = reader;
+    await print(reader.events(filter, { limit, upTo: mark }));
     while (!signal.aborted) {
       await wait(FOLLOW_MS, undefined, { signal }).catch(() => {});
       const changes = reader.changes(mark, filter);
       mark = changes.mark;
-      print(changes.events);
+      await print(changes.events);
       if (reader.replaced && !signal.aborted) {
         // Not there for a moment: the next look finds it.
         const fresh = await reopen().catch(() => null);

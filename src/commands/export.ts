@@ -7,6 +7,7 @@ import type { Table } from '../store/read.ts';
 import { DETECTION_COLUMNS, EVENT_COLUMNS, SAMPLE_COLUMNS } from '../store/rows.ts';
 import { parseTime } from '../store/time.ts';
 import { type LogOptions, openLog, withLog } from './log.ts';
+import { chunks, writeText } from './output.ts';
 
 interface Options extends LogOptions {
   format: 'csv' | 'json';
@@ -54,11 +55,9 @@ async function exportLog(options: Options): Promise<void> {
   const reader = await openLog(options);
   try {
     const rows = reader.rows(table, from, to);
-    const text = Readable.from(
-      options.format === 'csv' ? csv(COLUMNS[table], rows) : json(COLUMNS[table], rows),
-    );
-    if (out === undefined) await pipeline(text, process.stdout, { end: false });
-    else await pipeline(text, createWriteStream(out));
+    const text = options.format === 'csv' ? csv(COLUMNS[table], rows) : json(COLUMNS[table], rows);
+    if (out === undefined) await writeText(text, process.stdout);
+    else await pipeline(Readable.from(chunks(text)), createWriteStream(out));
   } catch (error) {
     const { syscall } = error as NodeJS.ErrnoException;
     if (syscall === undefined) throw error;

@@ -88,7 +88,7 @@ async function gather({ findings, loaded }: Examination, env: NodeJS.ProcessEnv)
     const { config } = loaded;
     files.push(
       text('config.yaml', () => stringify(config)),
-      text('events.json', () => withLog(loaded, (log) => log.events({}, EVENTS))),
+      text('events.json', () => withLog(loaded, (log) => [...log.events({}, { limit: EVENTS })])),
       text('health.json', () =>
         withLog(loaded, (log) => [...log.rows('samples', Date.now() - DAY_MS, Number.MAX_SAFE_INTEGER)]),
       ),

@@ -1,10 +1,16 @@
 /** Gives back what V8 would keep. */
+
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { systemClock } from './clock.ts';
 
+interface Collect {
+  (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }): void;
+  (options: { type: 'major' }): void;
+}
+
 /** Collects garbage; there if Node.js runs with `--expose-gc`, as scripts/daemon has it. */
-declare const gc:
-  | ((options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void)
-  | undefined;
+declare const gc: Collect | undefined;
 
 const SETTLED_MS = 3000;
 const EVERY_MS = 60_000;
@@ -24,6 +30,25 @@ export function keepTidy(): void {
 
 function tidy(): void {
   if (typeof gc === 'function') gc({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+}
+
+/**
+ * Makes a function that collects garbage each time that so many more bytes have been produced. A long run that keeps
+ * nothing would otherwise take 100 MB, because V8 waits until its heap has grown to several times its size.
+ */
+export function collectEvery(bytes: number): (produced: number) => void {
+  let left = 0;
+  let collect: Collect | undefined;
+  return (produced) => {
+    left -= produced;
+    if (left > 0) return;
+    left = bytes;
+    if (collect) return collect({ type: 'major' });
+    setFlagsFromString('--expose-gc');
+    collect = runInNewContext('gc') as Collect;
+    // The first time what the start has left behind goes, too.
+    collect({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+  };
 }
 
 /**

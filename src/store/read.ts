@@ -21,7 +21,7 @@ export interface EventFilter {
 export type Table = 'events' | 'detections' | 'samples';
 
 /** Rows that are read at once: a long read would keep the daemon's write-ahead log from being emptied. */
-const PAGE = 1000;
+const PAGE = 20;
 
 /** Time and order of each table's rows. */
 const KEYS = {
@@ -64,25 +64,35 @@ export class Reader {
     return statSync(this.#file, { throwIfNoEntry: false })?.ino !== this.#inode;
   }
 
-  /** The newest events that match, oldest first. */
-  events(filter: EventFilter, limit = Number.MAX_SAFE_INTEGER): Event[] {
-    const { where, values } = conditions(filter);
-    return this.#all<EventRow>(
-      `SELECT * FROM (SELECT * FROM events WHERE ${where} ORDER BY started_at DESC, seq DESC LIMIT @limit)
-       ORDER BY started_at, seq`,
-      { ...values, limit },
-    ).map(toEvent);
+  /** What `changes` counts from: everything until now is before it. */
+  get mark(): number {
+    const [{ mark } = { mark: 0 }] = this.#all<{ mark: number }>(
+      'SELECT coalesce(max(changed), 0) AS mark FROM events',
+      {},
+    );
+    return mark;
   }
 
-  /** The newest events that match, oldest first, and a mark that `changes` counts from, both of one moment. */
-  begin(filter: EventFilter, limit?: number): { events: Event[]; mark: number } {
-    return this.#db.transaction(() => {
-      const [{ mark } = { mark: 0 }] = this.#all<{ mark: number }>(
-        'SELECT coalesce(max(changed), 0) AS mark FROM events',
-        {},
-      );
-      return { events: this.events(filter, limit), mark };
-    })();
+  /**
+   * The newest events that match, oldest first, read as they are needed.
+   * @param upTo a mark: events that have changed after it are left out
+   */
+  *events(
+    filter: EventFilter,
+    { limit, upTo = Number.MAX_SAFE_INTEGER }: { limit?: number | undefined; upTo?: number } = {},
+  ): Generator<Event> {
+    const { where, values } = conditions(filter);
+    const wanted = { where: `${where} AND changed <= @upTo`, values: { ...values, upTo } };
+    const [oldest] =
+      limit === undefined
+        ? []
+        : this.#all<EventRow>(
+            `SELECT started_at, seq FROM events WHERE ${wanted.where}
+             ORDER BY started_at DESC, seq DESC LIMIT 1 OFFSET @skip`,
+            { ...wanted.values, skip: limit - 1 },
+          );
+    const from = oldest ? { time: oldest.started_at, id: oldest.seq } : BEGINNING;
+    for (const row of this.#scan<EventRow>('events', wanted, from)) yield toEvent(row);
   }
 
   /** Events that match and have changed after `mark`, in the order of their last change, and the new mark. */
@@ -109,34 +119,64 @@ export class Reader {
    * @param since first time, inclusive; wall-clock milliseconds
    * @param until last time, exclusive
    */
-  *rows(table: Table, since: number, until: number): Generator<Record<string, unknown>> {
+  rows(table: Table, since: number, until: number): Generator<Record<string, unknown>> {
+    const { time } = KEYS[table];
+    const wanted = { where: `${time} < @until`, values: { until } };
+    return this.#scan(table, wanted, { ...BEGINNING, time: since });
+  }
+
+  /** Rows in the order of their time, a page at a time. */
+  *#scan<T extends object>(table: Table, { where, values }: Conditions, from: Place): Generator<T> {
     const { time, id } = KEYS[table];
-    let last: Record<string, unknown> = { [time]: since, [id]: Number.MIN_SAFE_INTEGER };
-    for (;;) {
-      const page = this.#all<Record<string, unknown>>(
-        `SELECT * FROM ${table} WHERE (${time}, ${id}) > (@time, @id) AND ${time} < @until
+    const page = (comparison: '>=' | '>') =>
+      this.#prepare<T>(
+        `SELECT * FROM ${table} WHERE (${time}, ${id}) ${comparison} (@time, @id) AND ${where}
          ORDER BY ${time}, ${id} LIMIT ${PAGE}`,
-        { time: last[time], id: last[id], until },
       );
-      yield* page;
-      if (page.length < PAGE) return;
-      last = page.at(-1)!;
+    let rows = page('>=')({ ...values, ...from });
+    const next = page('>');
+    while (rows.length > 0) {
+      yield* rows;
+      const last = rows.at(-1) as Record<string, number>;
+      rows = next({ ...values, time: last[time]!, id: last[id]! });
     }
   }
 
   #all<T>(sql: string, values: Record<string, unknown>): T[] {
+    return this.#prepare<T>(sql)(values);
+  }
+
+  #prepare<T>(sql: string): (values: Record<string, unknown>) => T[] {
     try {
-      return this.#db.prepare<[Record<string, unknown>], T>(sql).all(values);
+      const statement = this.#db.prepare<[Record<string, unknown>], T>(sql);
+      return (values) => {
+        try {
+          return statement.all(values);
+        } catch (error) {
+          throw describe(this.#file, error);
+        }
+      };
     } catch (error) {
       throw describe(this.#file, error);
     }
   }
 }
 
-function conditions({ since, labels = [], cameras = [] }: EventFilter): {
+/** Part of a query, with the values of its parameters. */
+interface Conditions {
   where: string;
   values: Record<string, unknown>;
-} {
+}
+
+/** Where a row stands in the order of its table. */
+interface Place {
+  time: number;
+  id: number;
+}
+
+const BEGINNING: Place = { time: Number.MIN_SAFE_INTEGER, id: Number.MIN_SAFE_INTEGER };
+
+function conditions({ since, labels = [], cameras = [] }: EventFilter): Conditions {
   const parts = ['started_at >= @since'];
   if (labels.length > 0) parts.push('label IN (SELECT value FROM json_each(@labels))');
   if (cameras.length > 0) parts.push('camera IN (SELECT value FROM json_each(@cameras))');
