@@ -95,7 +95,7 @@ for (const version of earlier) {
     );
     db.close();
     const reader = new Reader(file);
-    assert.equal(reader.events({}).length, 3);
+    assert.equal([...reader.events({})].length, 3);
     reader.close();
   });
 }
