@@ -144,6 +144,7 @@ export class Pictures {
     this.#saving++;
     const saved = store.saveSnapshot({
       path: snapshotPath(event ?? { id: LATEST, camera, startedAt: frame.capturedAt }),
+      event: event?.id ?? null,
       capturedAt: frame.capturedAt,
       format: frame.format,
       data: frame.data,

@@ -79,8 +79,16 @@ export interface Analysis {
   times: StageTimes;
 }
 
+/** What is known of the clock that a time was read from. */
+export interface Stamp {
+  /** The clock was not to be believed. */
+  timeUncertain?: boolean;
+  /** The setting of the clock, from one jump to the next; see time-judge.ts. */
+  clock?: number | null;
+}
+
 /** One label above the log threshold in one region of one analysed frame. */
-export interface Detection {
+export interface Detection extends Stamp {
   camera: string;
   zone: string | null;
   label: string;
@@ -89,8 +97,6 @@ export interface Detection {
   capturedAt: number;
   /** Name of the model that said so. */
   model: string;
-  /** The clock of the board was not set yet. */
-  timeUncertain?: boolean;
 }
 
 /** Why an event fired: the scores that were in the window, the threshold they met and the gate that let them in. */
@@ -103,7 +109,7 @@ export interface Reason {
 }
 
 /** Something that was seen, from its start to its end: one per camera, zone and label at a time. */
-export interface Event {
+export interface Event extends Stamp {
   /** Unique for ever and sortable by start (UUID version 7). */
   id: string;
   camera: string;
@@ -122,8 +128,6 @@ export interface Event {
   /** Path of the best frame's JPEG, relative to the snapshot folder; null before one is written. */
   snapshot: string | null;
   reason: Reason;
-  /** One of its times was taken before the clock of the board was set. */
-  timeUncertain?: boolean;
 }
 
 /** A step in the life of an event: exactly one `start`, any number of `update`, exactly one `end`. */

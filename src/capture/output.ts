@@ -4,10 +4,10 @@
  * second the garbage of that grew to 45 MB (measured) before it was collected.
  */
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder, removeFolder } from '../platform/own-files.ts';
 
 /** As much as a Unix socket holds by default, rounded up. */
 const BUFFER_BYTES = 256 * 1024;
@@ -20,7 +20,7 @@ export interface Output {
 }
 
 export async function openOutput(): Promise<Output> {
-  const folder = await mkdtemp(join(tmpdir(), 'lookout-'));
+  const folder = await makeFolder(join(tmpdir(), 'lookout-'));
   const server = createServer({ pauseOnConnect: true });
   try {
     const path = join(folder, 'output');
@@ -32,7 +32,7 @@ export async function openOutput(): Promise<Output> {
     return { writer, reader };
   } finally {
     server.close();
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
   }
 }
 

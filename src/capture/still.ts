@@ -7,11 +7,12 @@
  * with a `libcamera-still` that notes its process id and becomes whichever program the system has.
  */
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import libcamera from 'node-libcamera';
 import { LookoutError, messageOf } from '../errors.ts';
+import { makeFolder, removeFolder } from '../platform/own-files.ts';
 import type { SourceContext } from './context.ts';
 import { DEVICE_FAULTS, type LibcameraConfig } from './libcamera.ts';
 import { decodePicture } from './picture.ts';
@@ -39,33 +40,42 @@ export class StillSource implements Source {
   }
 
   async run(sink: FrameSink, signal: AbortSignal): Promise<void> {
-    const { width, height, interval } = this.#config;
+    const { interval } = this.#config;
     const program = await requireProgram(STILL_PROGRAMS, this.#context.env);
-    const folder = await mkdtemp(join(tmpdir(), 'lookout-still-'));
+    const folder = await makeFolder(join(tmpdir(), 'lookout-still-'));
     try {
       await writeFile(join(folder, 'libcamera-still'), standIn(program, folder), { mode: 0o700 });
       const pacer = new Pacer(this.#context.clock, 1 / interval);
       for (;;) {
         await pacer.next(signal);
         if (signal.aborted) return;
-        const file = await this.#shoot(folder, signal);
-        if (signal.aborted) return;
+        const shot = await makeFolder(join(folder, 'shot-'));
         try {
-          sink.picture(await decodePicture(file, { width, height }, sink));
-        } catch (error) {
-          sink.fault(`libcamera: the still cannot be decoded: ${messageOf(error)}`);
+          await this.#take(folder, shot, sink, signal);
+        } finally {
+          await removeFolder(shot);
         }
       }
     } finally {
-      await rm(folder, { recursive: true, force: true });
+      await removeFolder(folder);
     }
   }
 
-  /** Takes a picture and tells its file. When it settles, the program has ended. */
-  async #shoot(folder: string, signal: AbortSignal): Promise<string> {
+  async #take(folder: string, shot: string, sink: FrameSink, signal: AbortSignal): Promise<void> {
+    const { width, height } = this.#config;
+    const file = await this.#shoot(folder, shot, signal);
+    if (signal.aborted) return;
+    try {
+      sink.picture(await decodePicture(file, { width, height }, sink));
+    } catch (error) {
+      sink.fault(`libcamera: the still cannot be decoded: ${messageOf(error)}`);
+    }
+  }
+
+  /** Takes a picture into the folder `shot` and tells its file. When it settles, the program has ended. */
+  async #shoot(folder: string, shot: string, signal: AbortSignal): Promise<string> {
     const { clock } = this.#context;
-    const file = join(folder, 'still.jpg');
-    await rm(file, { force: true });
+    const file = join(shot, 'still.jpg');
     let cancelKill = () => {};
     const end = () => {
       signalShot(folder, 'SIGTERM');

@@ -17,10 +17,15 @@ interface Options extends LogOptions {
   out?: string;
 }
 
+/** Which setting of the clock a row is from means something inside of Lookout only. */
+function forPeople(columns: readonly string[]): readonly string[] {
+  return columns.filter((name) => name !== 'clock');
+}
+
 const COLUMNS: Record<Table, readonly string[]> = {
-  events: EVENT_COLUMNS,
-  detections: DETECTION_COLUMNS,
-  samples: SAMPLE_COLUMNS,
+  events: forPeople(EVENT_COLUMNS),
+  detections: forPeople(DETECTION_COLUMNS),
+  samples: forPeople(SAMPLE_COLUMNS),
 };
 
 /** Columns that hold milliseconds since 1970, and columns that hold JSON. */

@@ -44,7 +44,7 @@ export function modelLibraryCommands(model: Command): void {
     .description('delete an added model, or what an unfinished download has left')
     .argument('<name>', 'a name from `lookout model list`')
     .option('-c, --config <file>', 'configuration whose `data_dir` is used')
-    .option('--force', 'even if the configuration uses it')
+    .option('--force', 'even if the configuration uses it, or its files were changed since')
     .addHelpText('after', '\nExample:\n  $ lookout model remove mobilenet_v2_inat_bird')
     .action(remove);
 }
@@ -219,8 +219,7 @@ async function remove(name: string, options: ConfigOption & { force?: true }): P
   const { removeModel } = await import('../model/library.ts');
   const { isModelName, addedFileIn } = await import('../model/names.ts');
   const { unknownModel } = await import('../model/wanted.ts');
-  const { madeFolder } = await import('../model/builtin.ts');
-  const { rm } = await import('node:fs/promises');
+  const { removeMade } = await import('../model/builtin.ts');
   const { folder, used, config } = await place(options);
   if (!isModelName(name)) throw unknownModel(name);
   const carries = (await builtinNow(config)).network === name;
@@ -233,9 +232,11 @@ async function remove(name: string, options: ConfigOption & { force?: true }): P
       hint: 'Name another model there first, or say --force.',
     });
   }
-  if (!(await removeModel(folder, name))) throw unknownModel(name);
-  if (carries) await rm(madeFolder(config.data_dir), { recursive: true, force: true });
-  process.stdout.write(`removed ${name}\n`);
+  const { found, left } = await removeModel(folder, name, options.force);
+  if (!found && left.length === 0) throw unknownModel(name);
+  if (carries) await removeMade(config.data_dir);
+  if (found) process.stdout.write(`removed ${name}\n`);
+  if (left.length > 0) process.stdout.write(`not written by \`model add\`, left alone: ${left.join(', ')}\n`);
 }
 
 function accuracy({ accuracy: published }: CatalogueEntry): string {

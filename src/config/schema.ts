@@ -175,6 +175,14 @@ const store = z.strictObject({
     .default(30)
     .describe('Days after which health samples are deleted.'),
   keep_snapshots: z.number().min(1).max(3650).default(30).describe('Days after which snapshots are deleted.'),
+  keep_newest_snapshots: z
+    .number()
+    .min(0)
+    .max(365)
+    .default(1)
+    .describe(
+      'Days of the newest snapshots that stay when the disk is full; older ones make room. `max_snapshots` counts all the same.',
+    ),
   max_database: z
     .number()
     .int()

@@ -1,8 +1,9 @@
 /** Room and speed of the disk that holds the data. */
-import { closeSync, existsSync, fdatasyncSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fdatasyncSync, openSync, statfsSync, writeSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../errors.ts';
+import { createEmpty } from '../platform/own-files.ts';
 import { type Check, type Finding, fail, ok, warn } from './check.ts';
 
 const MB = 1_000_000;
@@ -52,10 +53,10 @@ async function inMemory(folder: string, root: string): Promise<Finding | null> {
 }
 
 function speed(folder: string): Finding {
-  const file = join(folder, `.doctor-${process.pid}`);
   const times: number[] = [];
   try {
-    const handle = openSync(file, 'wx', 0o600);
+    const file = createEmpty(join(folder, '.doctor'));
+    const handle = openSync(file.path, 'r+');
     try {
       for (let commit = 0; commit < COMMITS; commit++) {
         const start = performance.now();
@@ -65,7 +66,7 @@ function speed(folder: string): Finding {
       }
     } finally {
       closeSync(handle);
-      rmSync(file);
+      file.remove();
     }
   } catch (error) {
     return fail('disk speed', messageOf(error), 'Make room, or correct the permissions of data_dir.');

@@ -6,9 +6,10 @@
  * Everything is made in a folder beside the final place, which is deleted whatever happens; only an unfinished
  * download stays.
  */
-import { copyFile, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isSystemError, LookoutError, messageOf } from '../errors.ts';
+import { makeNotedFolder, removeFolder } from '../platform/own-files.ts';
 import { redact } from '../platform/secrets.ts';
 import { readText } from '../platform/text.ts';
 import type { CatalogueEntry } from './catalogue.ts';
@@ -19,12 +20,13 @@ import { parseLabels } from './labels.ts';
 import {
   type AddedModel,
   addedModel,
+  descriptionBeside,
   type Fingerprint,
   fingerprintOf,
   ORIGIN_FILE,
   type Origin,
   partialFile,
-  stageFolder,
+  stagePrefix,
 } from './library.ts';
 import { DESCRIPTION_KEY, loadModel } from './load.ts';
 import { addedFileIn } from './names.ts';
@@ -70,12 +72,15 @@ export async function addModel(
       hint: `\`lookout model remove ${name}\` first, or choose another name with --name.`,
     });
   }
-  const stage = stageFolder(folder, name);
-  const source = join(stage, `${name}.tflite`);
-  const out = addedFileIn(stage, name);
+  let stage = join(folder, stagePrefix(name));
+  let source = '';
+  let out = '';
   try {
-    await rm(stage, { recursive: true, force: true });
-    await mkdir(join(stage, name), { recursive: true });
+    await mkdir(folder, { recursive: true });
+    stage = await makeNotedFolder(stage);
+    source = join(stage, `${name}.tflite`);
+    out = addedFileIn(stage, name);
+    await mkdir(join(stage, name));
     const published = await obtain(folder, source, wanted, options);
     const labels = await obtainLabels(stage, wanted, options);
     const made = (await isTflite(source, wanted.url))
@@ -87,6 +92,7 @@ export async function addModel(
       url: withoutSecrets(wanted.url),
       published,
       file: await fingerprintOf(out),
+      description: await fingerprintOf(descriptionBeside(out)).catch(() => null),
       licence: wanted.catalogue?.entry.licence ?? description.licence,
       addedAt: new Date().toISOString(),
     };
@@ -97,7 +103,7 @@ export async function addModel(
   } catch (error) {
     throw explained(error, folder, [source, out], wanted.from ?? redact(wanted.url));
   } finally {
-    await rm(stage, { recursive: true, force: true }).catch(() => {});
+    await removeFolder(stage).catch(() => {});
   }
 }
 
@@ -111,8 +117,7 @@ async function obtain(
   if (from === undefined) {
     const partial = partialFile(folder, name);
     const bytes = catalogue?.entry.file.bytes ?? null;
-    await download(url, partial, { bytes, most: MOST_MODEL_BYTES }, options);
-    await rename(partial, target);
+    await download(url, { partial, to: target }, { bytes, most: MOST_MODEL_BYTES }, options);
   } else {
     await mustBeReadable(from);
     await copyFile(from, target);
@@ -135,7 +140,8 @@ async function obtainLabels(
   if (from === undefined) {
     const { wait, onRetry, idleMs } = options;
     const quiet = { ...(wait && { wait }), ...(onRetry && { onRetry }), ...(idleMs && { idleMs }) };
-    await download(url, file, { bytes: null, most: MOST_LABEL_BYTES }, quiet);
+    const places = { partial: `${file}.part`, to: file };
+    await download(url, places, { bytes: null, most: MOST_LABEL_BYTES }, quiet);
   } else {
     source = join(dirname(from), basename(new URL(url).pathname));
     await mustBeReadable(
@@ -178,7 +184,7 @@ async function takeOnnx(
         hint: 'Add it without --labels and --description; `model.labels` in the configuration renames labels.',
       });
     }
-    await writeFile(join(dirname(out), `${name}.json`), JSON.stringify(description), { flush: true });
+    await writeFile(descriptionBeside(out), JSON.stringify(description), { flush: true });
   }
   return { description, trial: await tryModel(bytes, description) };
 }
@@ -222,7 +228,9 @@ function withoutSecrets(address: string): string {
 function explained(error: unknown, folder: string, working: string[], known: string): unknown {
   if (error instanceof LookoutError) {
     const { code, hint, cause } = error;
-    const message = working.reduce((text, path) => text.replaceAll(path, known), error.message);
+    const message = working
+      .filter(Boolean)
+      .reduce((text, path) => text.replaceAll(path, known), error.message);
     return new LookoutError(code, message, { hint, cause });
   }
   if (!isSystemError(error)) return error;

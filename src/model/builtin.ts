@@ -4,11 +4,12 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { ModelConfig } from '../config/schema.ts';
 import { messageOf } from '../errors.ts';
+import { type Proof, removeEmptyFolder, removeFile } from '../platform/own-files.ts';
 import { VERSION } from '../version.ts';
 import { descriptionFile } from './description.ts';
 import { backboneOf, withHead } from './head.ts';
@@ -20,6 +21,8 @@ import { writeWhole } from './write.ts';
 
 /** The heads that come with the package. */
 export const HEADS = resolve(import.meta.dirname, '../../models/heads');
+/** Where a network with a head says under which name it was made. */
+const MADE_KEY = 'lookout_made';
 const TENSORRT_MODEL = BUILTIN_MODEL.replace(/\.onnx$/, '.tensorrt.onnx');
 
 /** The file to load, and what people should know about the choice. */
@@ -101,11 +104,28 @@ async function makeOnce({ head, sha256, network }: Found, folder: string): Promi
   const written = descriptionFile.parse(JSON.parse(metadata(head, DESCRIPTION_KEY) ?? '{}'));
   const own = { ...written, input: description.input, source: { file: `${network.name}.onnx`, sha256 } };
   setMetadata(model, DESCRIPTION_KEY, JSON.stringify(own));
+  setMetadata(model, MADE_KEY, name);
   await mkdir(folder, { recursive: true });
   await writeWhole(file, encodeModel(model));
-  for (const old of await readdir(folder)) if (old !== name) await rm(join(folder, old), { force: true });
+  for (const old of await readdir(folder)) if (old !== name) removeFile(join(folder, old), isMade);
   return file;
 }
+
+/** Deletes what was made of a network that is being removed. */
+export async function removeMade(dataDir: string): Promise<void> {
+  const folder = madeFolder(dataDir);
+  for (const name of await readdir(folder).catch(() => [])) removeFile(join(folder, name), isMade);
+  removeEmptyFolder(folder, modelsFolder(dataDir));
+}
+
+/** The proof for such a file: it says inside that it was made under the name that it has. */
+const isMade: Proof = ({ path, stats, head }) => {
+  try {
+    return metadata(decodeModel(head(stats.size)), MADE_KEY) === basename(path);
+  } catch {
+    return false;
+  }
+};
 
 /** Whether ONNX Runtime has TensorRT here: it looks for that provider's library beside itself only. */
 function hasTensorRt(): boolean {

@@ -1,8 +1,10 @@
 /** Fetches one file, going on where an earlier attempt ended. */
-import { closeSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs';
-import { readFile, rm, stat } from 'node:fs/promises';
+import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { rename } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
 import { isSystemError, LookoutError } from '../errors.ts';
+import { createEmpty, type Proof, removeFile, writeNew } from '../platform/own-files.ts';
 import { redact } from '../platform/secrets.ts';
 import { type Answer, get, Interrupted } from './http.ts';
 
@@ -28,39 +30,51 @@ const TRIES = 6;
 const FIRST_PAUSE_MS = 1000;
 const IDLE_MS = 30_000;
 
-/** What is known about the bytes that lie in a partial file. */
-interface Partial {
+/** What is known about the bytes that lie in a partial file; kept in a note beside it. */
+const note = z.strictObject({
   /** Without secrets. */
-  url: string;
+  url: z.string(),
   /** A strong validator (RFC 9110, 8.8.3): with it a server can say whether its file is still the same. */
-  etag: string;
-}
+  etag: z.string().nullable(),
+  /** Inode of the partial file: another one of that name is none of ours. */
+  inode: z.number(),
+});
+type Partial = z.infer<typeof note>;
 
 const noteOf = (file: string) => `${file}.json`;
 
+/** Where a download goes. */
+export interface Places {
+  /** Takes what arrives, with a note beside it. */
+  partial: string;
+  /** Where the file is once it is complete. */
+  to: string;
+}
+
 /**
- * Downloads into `to`. When the network fails, what has arrived stays in `to` (with a note beside it) for the next
- * call; after every other error nothing is left.
+ * Downloads a file. When the network fails, what has arrived stays in `partial` for the next call; after every other
+ * error nothing is left.
  * @throws LookoutError MODEL_DOWNLOAD_FAILED, MODEL_CHECKSUM (another size than was published), MODEL_WRITE_FAILED
  */
 export async function download(
   url: string,
-  to: string,
+  { partial, to }: Places,
   limits: DownloadLimits,
   options: DownloadOptions = {},
 ): Promise<void> {
   const { wait = sleep, onRetry } = options;
   for (let attempt = 1; ; attempt++) {
     try {
-      await fetchRest(url, to, limits, options);
-      await rm(noteOf(to), { force: true });
+      await fetchRest(url, partial, limits, options);
+      await rename(partial, to);
+      removeFile(noteOf(partial), isNote);
       return;
     } catch (error) {
       if (!(error instanceof Interrupted)) {
-        await discard(to);
-        throw isSystemError(error) ? unwritable(to, error) : error;
+        discard(partial);
+        throw isSystemError(error) ? unwritable(partial, error) : error;
       }
-      if (error.lasting || attempt === TRIES) throw await givenUp(url, to, error);
+      if (error.lasting || attempt === TRIES) throw givenUp(url, partial, error);
       const pause = Math.max(
         error.retryAfterMs,
         FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.75 + Math.random() / 2),
@@ -75,9 +89,9 @@ function unwritable(file: string, cause: Error): LookoutError {
   return new LookoutError('MODEL_WRITE_FAILED', `${file} cannot be written: ${cause.message}`, { cause });
 }
 
-async function givenUp(url: string, to: string, cause: Interrupted): Promise<LookoutError> {
-  const kept = await readPartial(url, to);
-  if (!kept) await discard(to);
+function givenUp(url: string, to: string, cause: Interrupted): LookoutError {
+  const kept = readPartial(url, to);
+  if (!kept) discard(to);
   return new LookoutError('MODEL_DOWNLOAD_FAILED', `${redact(url)}: ${cause.message}`, {
     cause,
     hint: kept
@@ -86,10 +100,11 @@ async function givenUp(url: string, to: string, cause: Interrupted): Promise<Loo
   });
 }
 
-/** Deletes what a download has left behind. */
-export async function discard(file: string): Promise<void> {
-  await rm(file, { force: true });
-  await rm(noteOf(file), { force: true });
+/** Deletes what a download has left behind; says whether there was anything. */
+export function discard(file: string): boolean {
+  const note = readNote(file);
+  const found = removeFile(file, ({ stats }) => note?.inode === stats.ino);
+  return removeFile(noteOf(file), isNote) === 'removed' || found === 'removed';
 }
 
 async function fetchRest(
@@ -98,7 +113,7 @@ async function fetchRest(
   limits: DownloadLimits,
   { onProgress, idleMs = IDLE_MS }: DownloadOptions,
 ): Promise<void> {
-  const partial = await readPartial(url, to);
+  const partial = readPartial(url, to);
   const range = partial && { range: `bytes=${partial.size}-`, 'if-range': partial.etag };
   const answer = await get(url, { ...range }, idleMs);
   const { response, status } = answer;
@@ -106,7 +121,7 @@ async function fetchRest(
     const start = status === 206 ? startOf(answer, partial?.size ?? 0) : 0;
     if (status === 416 || start === null) {
       // The partial file does not fit what the server has now.
-      await discard(to);
+      discard(to);
       throw new Interrupted('the server could not go on where the last download ended');
     }
     if (response.headers['content-encoding'] && response.headers['content-encoding'] !== 'identity') {
@@ -122,15 +137,32 @@ async function fetchRest(
   }
 }
 
-async function readPartial(url: string, to: string): Promise<(Partial & { size: number }) | null> {
+/** A partial file of this download that a server may go on with. */
+function readPartial(url: string, to: string): { etag: string; size: number } | null {
+  const note = readNote(to);
+  const file = lstatSync(to, { throwIfNoEntry: false });
+  if (!note?.etag || note.url !== redact(url) || file?.ino !== note.inode || file.size === 0) return null;
+  return { etag: note.etag, size: file.size };
+}
+
+function readNote(file: string): Partial | null {
   try {
-    const note = JSON.parse(await readFile(noteOf(to), 'utf8')) as Partial;
-    const { size } = await stat(to);
-    return note.url === redact(url) && typeof note.etag === 'string' && size > 0 ? { ...note, size } : null;
+    return parseNote(readFileSync(noteOf(file)));
   } catch {
     return null;
   }
 }
+
+function parseNote(text: Buffer): Partial | null {
+  try {
+    return note.parse(JSON.parse(text.toString()));
+  } catch {
+    return null;
+  }
+}
+
+/** The proof for a note. */
+const isNote: Proof = ({ stats, head }) => parseNote(head(stats.size)) !== null;
 
 /** Where the bytes of a partial answer start; null if not where they were asked to. */
 function startOf({ response }: Answer, asked: number): number | null {
@@ -198,9 +230,22 @@ async function receive(answer: Answer, { url, to, start, total, limits, onProgre
 /** Opens the file for the bytes from `start` on, and notes beside it which file on the server they belong to. */
 function openPartial(url: string, to: string, start: number, etag: string | undefined): number {
   if (start > 0) return openSync(to, 'a');
-  rmSync(noteOf(to), { force: true });
-  const file = openSync(to, 'w');
-  if (etag?.startsWith('"'))
-    writeFileSync(noteOf(to), JSON.stringify({ url: redact(url), etag } satisfies Partial));
-  return file;
+  discard(to);
+  if (lstatSync(to, { throwIfNoEntry: false })) {
+    throw new LookoutError('MODEL_WRITE_FAILED', `${to} is there, and is no unfinished download`, {
+      hint: 'Move it away, or delete it if nobody needs it.',
+    });
+  }
+  // It gets its name when the note is there: without one it could not be proven to be ours.
+  const draft = createEmpty(to);
+  try {
+    const { ino: inode } = lstatSync(draft.path);
+    const known: Partial = { url: redact(url), etag: etag?.startsWith('"') ? etag : null, inode };
+    writeNew(noteOf(to), JSON.stringify(known));
+    renameSync(draft.path, to);
+  } catch (error) {
+    draft.remove();
+    throw error;
+  }
+  return openSync(to, 'a');
 }

@@ -1,6 +1,6 @@
 /** Quantises a model file on this device, for both families of providers at once. */
 import { createHash } from 'node:crypto';
-import { readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { ModelDescription } from './description.ts';
@@ -11,7 +11,7 @@ import { encodeModel, type OnnxModel, setMetadata } from './onnx.ts';
 import { readExported } from './quantize/exported.ts';
 import { type Quantized, quantizeModel } from './quantize/quantize.ts';
 import { type Trial, tryModel } from './trial.ts';
-import { writeWhole } from './write.ts';
+import { writeAll } from './write.ts';
 
 export interface QuantizeFileOptions {
   /** An .onnx file, float or quantised before, or a .tflite file. */
@@ -63,13 +63,10 @@ export async function quantizeFile(options: QuantizeFileOptions): Promise<Quanti
   const { file } = options;
   const out = options.out ?? join(dirname(file), `${basename(file, extname(file))}.int8.onnx`);
   const beside = join(dirname(out), `${basename(out, extname(out))}.tensorrt.onnx`);
-  await writeWhole(out, cpu.bytes);
-  try {
-    await writeWhole(beside, tensorrt.bytes);
-  } catch (error) {
-    await rm(out, { force: true });
-    throw error;
-  }
+  await writeAll([
+    { file: out, bytes: cpu.bytes },
+    { file: beside, bytes: tensorrt.bytes },
+  ]);
   return {
     cpu: { file: out, bytes: cpu.bytes.length, trial },
     tensorrt: { file: beside, bytes: tensorrt.bytes.length },

@@ -1,8 +1,9 @@
 /** Runs a model once, to see that it works and what ONNX Runtime makes of it. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LookoutError, messageOf } from '../errors.ts';
+import { makeFolder, removeFolder } from '../platform/own-files.ts';
 import { inputShape, type ModelDescription } from './description.ts';
 import { decodeModel } from './onnx.ts';
 import { openSession, type SessionSettings, Tensor } from './onnxruntime.ts';
@@ -28,7 +29,7 @@ const OPTIONS: SessionSettings = {
  * @throws LookoutError MODEL_UNUSABLE when ONNX Runtime refuses it or the scores are no numbers
  */
 export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescription): Promise<Trial> {
-  const folder = await mkdtemp(join(tmpdir(), 'lookout-model-'));
+  const folder = await makeFolder(join(tmpdir(), 'lookout-model-'));
   try {
     const fused = await fusedOperators(bytes, join(folder, 'optimised.onnx'));
     const session = await openSession(bytes, OPTIONS);
@@ -54,7 +55,7 @@ export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescri
       cause,
     });
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
   }
 }
 

@@ -1,10 +1,11 @@
 /** What a model costs: its multiplications, and where ONNX Runtime's own profile says the time goes. */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { inputShape } from '../model/description.ts';
 import { loadModel } from '../model/load.ts';
 import { openSession, Tensor } from '../model/onnxruntime.ts';
+import { makeFolder, removeFolder } from '../platform/own-files.ts';
 import { median } from './statistics.ts';
 import type { ModelFacts, ModelRef, Operator } from './types.ts';
 
@@ -40,7 +41,7 @@ export async function measureFacts(
 
 async function profile(model: ModelRef, parent: string, level: Level, runs: number): Promise<NodeEvent[]> {
   const { file, description } = await loadModel(model, parent);
-  const folder = await mkdtemp(join(parent, 'trace-'));
+  const folder = await makeFolder(join(parent, 'trace-'));
   try {
     const session = await openSession(file, {
       exact: 'auto',
@@ -63,7 +64,7 @@ async function profile(model: ModelRef, parent: string, level: Level, runs: numb
     const [trace] = await readdir(folder);
     return parseTrace(await readFile(join(folder, trace!), 'utf8'));
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
   }
 }
 

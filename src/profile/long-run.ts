@@ -1,6 +1,6 @@
 /** Has a point run until its heat settles, and judges what came of it. */
-import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { removeFolder } from '../platform/own-files.ts';
 import { describe } from './models.ts';
 import { keyOf } from './plan.ts';
 import { runJob } from './process.ts';
@@ -46,7 +46,7 @@ export async function longRun(
     if (!signal.aborted) failure = failureOf(error);
   } finally {
     bar.end();
-    if (file !== undefined) await rm(dirname(file), { recursive: true, force: true });
+    if (file !== undefined) await removeFolder(dirname(file));
   }
   const sustained = samples.length === 0 ? null : { point, samples, verdict: judge(samples) };
   return { sustained, failure };

@@ -1,9 +1,9 @@
 /** `lookout profile`, from its options to a report. */
-import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LoadedConfig } from '../config/load.ts';
 import { LookoutError } from '../errors.ts';
+import { makeFolder, removeFolder } from '../platform/own-files.ts';
 import { longRun } from './long-run.ts';
 import { findModel, installedModels, NO_MEMBER } from './models.ts';
 import { type PaceOptions, paceOf } from './pace.ts';
@@ -43,7 +43,7 @@ export interface ProfileOptions extends PaceOptions {
 export async function runProfile(options: ProfileOptions): Promise<Report> {
   const { config, signal, screen } = options;
   const provenance = await readProvenance();
-  const folder = await mkdtemp(join(tmpdir(), 'lookout-profile-'));
+  const folder = await makeFolder(join(tmpdir(), 'lookout-profile-'));
   try {
     const { cores } = provenance;
     const configured = await findModel(config.config.model.file, config, folder);
@@ -84,7 +84,7 @@ export async function runProfile(options: ProfileOptions): Promise<Report> {
     const { sustained, failure } = await longRun(work, options.sustain, { signal, screen });
     return { ...report, sustained, sustainFailure: failure, interrupted: signal.aborted };
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
   }
 }
 

@@ -2,10 +2,10 @@
  * Measures the points of a plan, each in processes of its own, round after round: what drifts meanwhile (heat, other
  * programs) then spreads over all points instead of spoiling the last.
  */
-import { rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError, messageOf } from '../errors.ts';
+import { removeFolder } from '../platform/own-files.ts';
 import { describe } from './models.ts';
 import { keyOf } from './plan.ts';
 import { runJob } from './process.ts';
@@ -135,7 +135,7 @@ export class Sweep {
     try {
       return await runJob('measure', { full, paced, budget }, { signal, timeoutMs });
     } finally {
-      for (const file of [paced, full]) await rm(dirname(file), { recursive: true, force: true });
+      for (const file of [paced, full]) await removeFolder(dirname(file));
     }
   }
 

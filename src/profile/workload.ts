@@ -4,12 +4,13 @@
  * database, the pictures and MQTT have their work too.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { Scene } from '../capture/demo/scene.ts';
 import type { SourceConfig } from '../config/sources.ts';
 import { encodeJpeg, type PictureSize } from '../platform/jpeg.ts';
+import { makeFolder } from '../platform/own-files.ts';
 import { toRgb } from '../vision/rgb.ts';
 import type { ModelRef, Point } from './types.ts';
 
@@ -47,7 +48,7 @@ export async function writeConfig(work: Work, fps: number | null): Promise<strin
   const { point, model, label, folder } = work;
   const { provider, threads, sessions, spinning } = point;
   const { file, description, labels } = model;
-  const home = await mkdtemp(join(folder, 'run-'));
+  const home = await makeFolder(join(folder, 'run-'));
   const path = join(home, 'lookout.yaml');
   const settings = {
     device: 'profile',

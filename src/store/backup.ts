@@ -3,10 +3,13 @@
  * wait for the broker, totals, choices. It is brought up to date with what has changed since the last time, so it costs little;
  * and through a connection of its own, so that damage is blamed on the right file.
  */
-import { rmSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
+import { basename } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Database } from 'better-sqlite3';
+import { isSame, type Proof, removeFile } from '../platform/own-files.ts';
 import { isDamage } from './connection.ts';
+import { Copies, setAside } from './copies.ts';
 import { migrate } from './migrations.ts';
 import { insertSql } from './rows.ts';
 import { openDatabase } from './sqlite.ts';
@@ -15,12 +18,13 @@ import { openDatabase } from './sqlite.ts';
 const PAGE = 500;
 
 /** Small tables that are copied as a whole when anything in them has changed. */
-const WHOLE = ['choices', 'announced'] as const;
+const WHOLE = ['choices', 'announced', 'copies'] as const;
 
 /** Tables that are copied: by which column rows are followed, and by which they are gone. */
 const FOLLOWED = [
   { table: 'events', mark: 'changed', id: 'seq' },
   { table: 'outbox', mark: 'id', id: 'id' },
+  { table: 'files', mark: 'seq', id: 'seq' },
 ] as const;
 
 export function backupOf(file: string): string {
@@ -28,33 +32,36 @@ export function backupOf(file: string): string {
 }
 
 /**
- * Copies what has changed since the last backup.
+ * Copies what has changed since the last backup. A file that is in the backup's place without being the backup of this
+ * very database is kept under another name: it may be all that is left of one.
  * @param db the open database
  * @param file its path
+ * @param say told when a file was kept; without it, as for a database that may be damaged, such a file is an error
  * @throws SqliteError when either file cannot be read or written; the backup is then as it was before, or gone if it
  * was damaged itself
  */
-export function backUp(db: Database, file: string): void {
-  const backup = openBackup(backupOf(file));
+export function backUp(db: Database, file: string, say?: (what: string) => void): void {
+  const backup = openBackup(db, file, say);
+  const path = backupOf(file);
+  const identity = lstatSync(path);
   try {
     backup
       .transaction(() => {
         for (const { table, mark, id } of FOLLOWED) {
-          const ahead = (of: Database) =>
-            Number(of.prepare(`SELECT max(${mark}) FROM ${table}`).pluck().get() ?? 0);
-          // Somebody has put an older or a fresh file in the database's place.
-          if (table === 'events' && ahead(backup) > ahead(db)) backup.exec(`DELETE FROM ${table}`);
-          copy(db, backup, table, mark, ahead(backup));
+          copy(db, backup, table, mark, ahead(backup, table, mark));
           const first =
             db.prepare(`SELECT min(${id}) FROM ${table}`).pluck().get() ?? Number.MAX_SAFE_INTEGER;
           backup.prepare(`DELETE FROM ${table} WHERE ${id} < ?`).run(first);
         }
         copyCounters(db, backup);
         for (const table of WHOLE) replace(db, backup, table);
+        claim(db, backup);
       })
       .immediate();
   } catch (error) {
-    if (isDamage(error) && backup.pragma('quick_check(1)', { simple: true }) !== 'ok') remove(backupOf(file));
+    if (isDamage(error) && backup.pragma('quick_check(1)', { simple: true }) !== 'ok') {
+      remove(path, isSame(identity));
+    }
     throw error;
   } finally {
     backup.close();
@@ -63,10 +70,11 @@ export function backUp(db: Database, file: string): void {
 
 /**
  * Copies the choices alone, at the moment in which they are made.
+ * @param say as for `backUp`
  * @throws SqliteError when either file cannot be read or written
  */
-export function backUpChoices(db: Database, file: string): void {
-  const backup = openBackup(backupOf(file));
+export function backUpChoices(db: Database, file: string, say?: (what: string) => void): void {
+  const backup = openBackup(db, file, say);
   try {
     replace(db, backup, 'choices');
   } finally {
@@ -86,12 +94,10 @@ export function restore(db: Database, file: string, damaged: string): number {
     let from: Database | undefined;
     try {
       from = openDatabase(source, { fileMustExist: true });
-      if (source !== damaged) migrate(from, source);
-      for (const table of WHOLE) replace(from, db, table);
+      for (const table of [...WHOLE, 'installation']) replace(from, db, table);
       for (const { table, mark } of FOLLOWED) {
-        const known =
-          source === damaged ? Number(db.prepare(`SELECT max(${mark}) FROM ${table}`).pluck().get() ?? 0) : 0;
-        copy(from, db, table, mark, known);
+        if (!has(from, table)) continue;
+        copy(from, db, table, mark, source === damaged ? ahead(db, table, mark) : 0);
       }
       copyCounters(from, db);
     } catch {
@@ -100,40 +106,107 @@ export function restore(db: Database, file: string, damaged: string): number {
       from?.close();
     }
   }
+  db.exec('UPDATE installation SET is_backup = 0');
   return Number(db.prepare('SELECT count(*) FROM events').pluck().get());
 }
 
-/** Opens the backup; one that is damaged itself is made anew. */
-function openBackup(path: string): Database {
-  for (let attempt = 1; ; attempt++) {
-    let backup: Database | undefined;
-    try {
-      backup = openDatabase(path, {});
-      backup.pragma('journal_mode = TRUNCATE');
-      backup.pragma('synchronous = FULL');
-      migrate(backup, path);
-      return backup;
-    } catch (error) {
-      backup?.close();
-      if (!isDamage(error) || attempt === 2) throw error;
-      remove(path);
+/** Opens the backup of this database; anything else that lies there makes room. */
+function openBackup(db: Database, file: string, say?: (what: string) => void): Database {
+  const path = backupOf(file);
+  const copies = new Copies(db, file);
+  if (existsSync(path) && !isBackupOf(db, path) && !remove(path, isDamaged(copies.proof(basename(path))))) {
+    if (!say) throw new Error(`${path} is not the backup of this database`);
+    say(`${path} is not the backup of this database: it is kept as ${setAside(path)}`);
+  }
+  const fresh = !existsSync(path);
+  const backup = openDatabase(path);
+  try {
+    backup.pragma('journal_mode = TRUNCATE');
+    backup.pragma('synchronous = FULL');
+    migrate(backup, path);
+    if (fresh) {
+      copies.add(basename(path));
+      claim(db, backup);
     }
+    return backup;
+  } catch (error) {
+    backup.close();
+    throw error;
   }
 }
 
-function remove(path: string): void {
-  for (const suffix of ['', '-journal']) rmSync(path + suffix, { force: true });
+/** Has a backup say whose it is. */
+function claim(db: Database, backup: Database): void {
+  replace(db, backup, 'installation');
+  backup.exec('UPDATE installation SET is_backup = 1');
+}
+
+/** Deletes a backup with what SQLite left beside it, which would damage the next one; says whether it did. */
+function remove(path: string, proof: Proof): boolean {
+  if (removeFile(path, proof) !== 'removed') return false;
+  removeFile(`${path}-journal`, () => true);
+  return true;
+}
+
+/** Holds for a database that cannot be read, and for which the other proof holds. */
+function isDamaged(proof: Proof): Proof {
+  return (file) => {
+    if (!proof(file)) return false;
+    let db: Database | undefined;
+    try {
+      db = openDatabase(file.path);
+      return db.pragma('quick_check(1)', { simple: true }) !== 'ok';
+    } catch (error) {
+      return isDamage(error);
+    } finally {
+      db?.close();
+    }
+  };
+}
+
+/** Whether a file is the backup of this database, and not one of a later state of it. */
+function isBackupOf(db: Database, path: string): boolean {
+  let backup: Database | undefined;
+  try {
+    backup = openDatabase(path);
+    return isOf(backup, db);
+  } catch (error) {
+    if (isDamage(error)) return false;
+    throw error;
+  } finally {
+    backup?.close();
+  }
+}
+
+function isOf(backup: Database, db: Database): boolean {
+  const identity = (of: Database) =>
+    of.prepare<[], { id: string; is_backup: number }>('SELECT id, is_backup FROM installation').get();
+  if (!has(backup, 'installation')) return false;
+  const found = identity(backup);
+  if (!found?.is_backup || found.id !== identity(db)?.id) return false;
+  return ahead(backup, 'events', 'changed') <= ahead(db, 'events', 'changed');
+}
+
+function has(db: Database, table: string): boolean {
+  return db.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?").get(table) !== undefined;
+}
+
+/** How far a table of a database goes. */
+function ahead(db: Database, table: string, mark: string): number {
+  return Number(db.prepare(`SELECT max(${mark}) FROM ${table}`).pluck().get() ?? 0);
 }
 
 /** Copies the rows beyond a mark, page by page; what was copied before an error stays. */
 function copy(from: Database, to: Database, table: string, mark: string, after: number): void {
-  const columns = (to.pragma(`table_info(${table})`) as { name: string }[]).map(({ name }) => name);
+  // An earlier schema lacks some.
+  const columnsOf = (db: Database) =>
+    (db.pragma(`table_info(${table})`) as { name: string }[]).map(({ name }) => name);
+  const known = columnsOf(from);
+  const columns = columnsOf(to).filter((name) => known.includes(name));
   const select = from.prepare<[number], Record<string, number>>(
     `SELECT * FROM ${table} WHERE ${mark} > ? ORDER BY ${mark} LIMIT ${PAGE}`,
   );
-  const insert = to.prepare(
-    `INSERT OR REPLACE INTO ${table} (${columns.join(', ')}) VALUES (${columns.map((name) => `@${name}`).join(', ')})`,
-  );
+  const insert = to.prepare(insertSql(table, columns).replace('INSERT', 'INSERT OR REPLACE'));
   const insertAll = to.transaction((rows: Record<string, number>[]) => {
     for (const row of rows) insert.run(row);
   });
@@ -146,9 +219,12 @@ function copy(from: Database, to: Database, table: string, mark: string, after: 
 }
 
 /** Makes a small table the same in both, writing only if it is not. */
-function replace(from: Database, to: Database, table: (typeof WHOLE)[number]): void {
+function replace(from: Database, to: Database, table: string): void {
+  if (!has(from, table)) return;
   const rows = from.prepare(`SELECT * FROM ${table}`).all() as Record<string, unknown>[];
   if (isDeepStrictEqual(rows, to.prepare(`SELECT * FROM ${table}`).all())) return;
+  // What is damaged may have lost who it is.
+  if (table === 'installation' && rows.length === 0) return;
   to.transaction(() => {
     to.exec(`DELETE FROM ${table}`);
     for (const row of rows) to.prepare(insertSql(table, Object.keys(row))).run(row);

@@ -1,15 +1,7 @@
 /** Why SQLite "cannot open" or "cannot write" a file: it gives one code for many reasons, which the kernel can tell apart. */
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  openSync,
-  statfsSync,
-  statSync,
-  unlinkSync,
-} from 'node:fs';
+import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { createEmpty } from '../platform/own-files.ts';
 
 /** Faults of the disk that may pass without anybody changing a setting. */
 const PASSING = /^(SQLITE_(FULL|IOERR)|ENOSPC|EDQUOT|EIO|EROFS)/;
@@ -52,11 +44,7 @@ function check(path: string, mode: number): DiskFault | null {
 
 /** A file system that has shut itself down after an error looks like any other until somebody writes to it. */
 function probe(folder: string): DiskFault | null {
-  const file = join(folder, `.write-test-${process.pid}`);
-  return refusal(folder, () => {
-    closeSync(openSync(file, 'w'));
-    unlinkSync(file);
-  });
+  return refusal(folder, () => createEmpty(join(folder, '.write-test')).remove());
 }
 
 function refusal(path: string, attempt: () => void): DiskFault | null {

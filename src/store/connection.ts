@@ -1,9 +1,11 @@
 /** Opening the database for writing: the only place that knows pragmas, locks and what to do with a damaged file. */
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { LookoutError, messageOf } from '../errors.ts';
+import { freeName, isProven } from '../platform/own-files.ts';
 import { findDiskFault, storeCode } from './cause.ts';
+import { Copies } from './copies.ts';
 import { migrate, SCHEMA_VERSION, schemaVersion } from './migrations.ts';
 import { openDatabase } from './sqlite.ts';
 import { keepBefore } from './upgrade.ts';
@@ -27,6 +29,7 @@ export function openForWriting(file: string, say: (what: string) => void = () =>
   try {
     mkdirSync(dirname(file), { recursive: true });
     db = openDatabase(file, { timeout: BUSY_OPEN_TIMEOUT_MS });
+    mustBeOurs(db, file);
     // First of all: it is fixed once the file has content.
     db.pragma('auto_vacuum = INCREMENTAL');
     db.pragma('journal_mode = WAL');
@@ -53,13 +56,25 @@ export function openForWriting(file: string, say: (what: string) => void = () =>
   }
 }
 
+/** A database of another program is left as it is. */
+function mustBeOurs(db: Database, file: string): void {
+  const tables = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all();
+  if (tables.length === 0 || tables.includes('outbox')) return;
+  throw new LookoutError('STORE_UNWRITABLE', `database ${file}: it belongs to another program`, {
+    hint: 'Name a file of its own under store.file.',
+  });
+}
+
 function bringUpToDate(db: Database, file: string, say: (what: string) => void): void {
   const found = schemaVersion(db);
   const older = found > 0 && found < SCHEMA_VERSION;
   const kept = older ? keepBefore(db, file, found) : '';
   migrate(db, file);
-  if (older)
-    say(`database brought from schema ${found} to ${SCHEMA_VERSION}; as it was, it is kept as ${kept}`);
+  if (!older) return;
+  say(`database brought from schema ${found} to ${SCHEMA_VERSION}; as it was, it is kept as ${kept}`);
+  const copies = new Copies(db, file);
+  copies.add(basename(kept));
+  copies.keepNewest(`${basename(file)}.schema-`, 1);
 }
 
 /** What SQLite says when the kernel did not let it, whatever the reason. */
@@ -143,7 +158,8 @@ export function quarantine(file: string, now: number): string {
     .toISOString()
     .replace(/\.\d+Z$/, 'Z')
     .replaceAll(/[-:]/g, '');
-  const aside = `${file}.corrupt-${time}`;
+  const wanted = `${file}.corrupt-${time}`;
+  const aside = existsSync(wanted) ? freeName(wanted, '-') : wanted;
   renameSync(file, aside);
   for (const suffix of ['-wal', '-shm']) {
     try {
@@ -152,10 +168,20 @@ export function quarantine(file: string, now: number): string {
       if (codeOf(error) !== 'ENOENT') throw error;
     }
   }
-  const prefix = `${basename(file)}.corrupt-`;
-  const kept = readdirSync(dirname(file)).filter((name) => name.startsWith(prefix) && name.endsWith('Z'));
-  for (const name of kept.sort().slice(0, -QUARANTINED_FILES)) {
-    for (const suffix of ['', '-wal', '-shm']) rmSync(join(dirname(file), name + suffix), { force: true });
-  }
   return aside;
 }
+
+/**
+ * Lists a damaged database, once there is another one to list it in; older ones make room. What does not start as a
+ * database does was none of ours, and stays.
+ */
+export function listQuarantined(db: Database, file: string, aside: string): void {
+  const copies = new Copies(db, file);
+  if (isProven(aside, ({ head }) => head(SQLITE.length).toString('latin1') === SQLITE)) {
+    for (const suffix of ['', '-wal', '-shm']) copies.add(basename(aside) + suffix);
+  }
+  copies.keepNewest(`${basename(file)}.corrupt-`, QUARANTINED_FILES);
+}
+
+/** How the header of a database starts (https://sqlite.org/fileformat.html). */
+const SQLITE = 'SQLite format 3\0';

@@ -120,6 +120,55 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (broker, topic)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- Who writes here. The id is in the mark of every snapshot: a fresh database has another one.
+  CREATE TABLE installation (
+    id        TEXT    NOT NULL,
+    is_backup INTEGER NOT NULL DEFAULT 0, -- 1: this is the rolling backup
+    known_at  INTEGER                     -- a time of day that was believed, from late in the last run
+  ) STRICT;
+  INSERT INTO installation (id) VALUES (lower(hex(randomblob(16))));
+
+  -- The settings of the clock under which rows were recorded: from one jump to the next.
+  CREATE TABLE clocks (
+    id     INTEGER PRIMARY KEY,
+    boot   TEXT    NOT NULL,
+    ahead  INTEGER NOT NULL, -- time of day minus time since the boot, ms
+    began  INTEGER NOT NULL  -- time since the boot, ms
+  ) STRICT;
+
+  -- Every file that was written into the folder of the snapshots, from before it is there until it is deleted. A path
+  -- that ends with a slash is a folder. A file of event NULL was asked for.
+  CREATE TABLE files (
+    path           TEXT    PRIMARY KEY,
+    seq            INTEGER NOT NULL, -- the order of writing, whatever the clock said
+    event          TEXT,
+    at             INTEGER NOT NULL,
+    marked         INTEGER NOT NULL, -- 0: from before files had a mark inside
+    time_uncertain INTEGER NOT NULL DEFAULT 0,
+    clock          INTEGER
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO files (path, seq, event, at, marked, time_uncertain)
+    SELECT snapshot, seq, id, started_at, 0, time_uncertain FROM events WHERE snapshot IS NOT NULL GROUP BY snapshot;
+
+  -- Copies of databases that were put beside this one.
+  CREATE TABLE copies (
+    seq   INTEGER PRIMARY KEY,
+    name  TEXT    NOT NULL UNIQUE,
+    inode INTEGER NOT NULL
+  ) STRICT;
+
+  -- time_uncertain 2: corrected as well as can be; it was not later than that.
+  ALTER TABLE events ADD COLUMN clock INTEGER;
+  ALTER TABLE detections ADD COLUMN clock INTEGER;
+  ALTER TABLE outbox ADD COLUMN time_uncertain INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE outbox ADD COLUMN clock INTEGER;
+  ALTER TABLE samples ADD COLUMN time_uncertain INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE samples ADD COLUMN clock INTEGER;
+  CREATE INDEX events_uncertain ON events (clock) WHERE time_uncertain = 1;
+  CREATE INDEX detections_uncertain ON detections (clock) WHERE time_uncertain = 1;
+  CREATE INDEX samples_uncertain ON samples (clock) WHERE time_uncertain = 1;
+  `,
 ];
 
 /** The version of the schema that this program reads and writes. */

@@ -1,5 +1,5 @@
 /** Where snapshots are, relative to their folder: `<camera>/<YYYY-MM-DD>/<event id>.jpg`, the day in local time. */
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { Event } from '../types.ts';
 import { localTime } from './time.ts';
 
@@ -11,11 +11,4 @@ const EXTENSION = '.jpg';
 /** Where the snapshot of an event is, from the day on which the event started. */
 export function snapshotPath({ id, camera, startedAt }: Pick<Event, 'id' | 'camera' | 'startedAt'>): string {
   return join(camera, localTime(startedAt).slice(0, 10), id + EXTENSION);
-}
-
-/** The event whose snapshot a file is; null if it is none. */
-export function eventOfSnapshot(path: string): string | null {
-  const name = basename(path);
-  const id = name.slice(0, -EXTENSION.length);
-  return name.endsWith(EXTENSION) && id !== LATEST ? id : null;
 }

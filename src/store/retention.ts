@@ -5,10 +5,8 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
 import type { StoreConfig } from '../config/schema.ts';
-import { CLOCK_UNSET } from '../platform/time-sync.ts';
 import { codeOf } from './connection.ts';
 import type { SnapshotFile, Snapshots } from './snapshots.ts';
-import { localTime } from './time.ts';
 import type { RetentionResult } from './types.ts';
 
 const DAY_MS = 86_400_000;
@@ -25,9 +23,6 @@ const HEADROOM = 0.95;
 
 /** Samples older than a day are merged to one for each span of this length, in ms. */
 export const MERGED_SPAN_MS = 900_000;
-
-/** A snapshot may be written a moment before its event: only an older one without an event is left over, in ms. */
-const ORPHAN_AGE_MS = 3_600_000;
 
 export type Limits = Pick<
   StoreConfig,
@@ -48,8 +43,9 @@ export function isOverSize(db: Database, limits: Limits): boolean {
 }
 
 /**
- * Deletes what is too old or too much. Rows and pictures from before the clock was set have no age.
- * @param time wall-clock milliseconds; null: the clock is not set, so that nothing is too old
+ * Deletes what is too old or too much. What was recorded while the clock was not to be believed has no age; when there
+ * is too much, what was recorded first goes first, whatever the clock said.
+ * @param time wall-clock milliseconds; null: the clock is not to be believed, so that nothing is too old
  * @param signal ends the work early; the promise rejects then
  */
 export async function enforceRetention(
@@ -59,40 +55,31 @@ export async function enforceRetention(
   time: number | null,
   signal: AbortSignal,
 ): Promise<RetentionResult> {
-  const now = time ?? 0;
   const breathe = async () => {
     await setImmediate();
     signal.throwIfAborted();
   };
   const rows = new Rows(db, snapshots, breathe);
-  await rows.deleteWhile(
-    'detections',
-    'captured_at < ? AND time_uncertain = 0',
-    now - limits.keep_detections * DAY_MS,
-  );
-  await rows.deleteWhile(
-    'events',
-    'started_at < ? AND ended_at IS NOT NULL AND time_uncertain = 0',
-    now - limits.keep_events * DAY_MS,
-  );
-  await rows.deleteWhile('samples', 'at < ?', now - limits.keep_samples * DAY_MS);
-  await mergeSamples(db, now - DAY_MS, breathe);
-
+  if (time !== null) {
+    const since = (days: number) => Math.round(time - days * DAY_MS);
+    await rows.deleteWhile('detections', `captured_at < ${since(limits.keep_detections)} AND ${HAS_AGE}`);
+    await rows.deleteWhile('events', `started_at < ${since(limits.keep_events)} AND ${ENDED} AND ${HAS_AGE}`);
+    await rows.deleteWhile('samples', `at < ${since(limits.keep_samples)} AND ${HAS_AGE}`);
+    await mergeSamples(db, since(1), breathe);
+  }
   if (isOverSize(db, limits)) {
     const tooBig = () => usedBytes(db) > limits.max_database * MB * HEADROOM;
-    await rows.deleteWhile('detections', 'captured_at < ?', Number.MAX_SAFE_INTEGER, tooBig);
-    await rows.deleteWhile(
-      'events',
-      'started_at < ? AND ended_at IS NOT NULL',
-      Number.MAX_SAFE_INTEGER,
-      tooBig,
-    );
+    await rows.deleteWhile('detections', `TRUE ${AS_RECORDED}`, tooBig);
+    await rows.deleteWhile('events', `${ENDED} ${AS_RECORDED}`, tooBig);
   }
   await vacuum(db, limits, breathe);
-  return { ...rows.deleted, snapshots: await sweepSnapshots(db, snapshots, limits, now, breathe) };
+  return { ...rows.deleted, snapshots: await sweepSnapshots(snapshots, limits, time, breathe) };
 }
 
-const TIME_COLUMN = { events: 'started_at', detections: 'captured_at', samples: 'at' } as const;
+/** Rows whose time is known, or known to be no later than they say. */
+const HAS_AGE = 'time_uncertain <> 1';
+const ENDED = 'ended_at IS NOT NULL';
+const AS_RECORDED = 'ORDER BY rowid';
 
 class Rows {
   readonly deleted = { events: 0, detections: 0, samples: 0 };
@@ -106,27 +93,24 @@ class Rows {
     this.#breathe = breathe;
   }
 
-  /** Deletes rows, oldest first, until none is left or `wanted` says that it is enough. */
+  /** Deletes rows until none is left or `wanted` says that it is enough. @param which condition and order in SQL */
   async deleteWhile(
-    table: keyof typeof TIME_COLUMN,
-    condition: string,
-    before: number,
+    table: keyof Rows['deleted'],
+    which: string,
     wanted: () => boolean = () => true,
   ): Promise<void> {
     const snapshot = table === 'events' ? 'snapshot' : 'NULL';
     const remove = this.#db
-      .prepare<[number], string | null>(
+      .prepare<[], string | null>(
         `DELETE FROM ${table} WHERE rowid IN (
-           SELECT rowid FROM ${table} WHERE ${condition} ORDER BY ${TIME_COLUMN[table]} LIMIT ${BATCH})
+           SELECT rowid FROM ${table} WHERE ${which} LIMIT ${BATCH})
          RETURNING ${snapshot}`,
       )
       .pluck();
     while (wanted()) {
-      const removed = remove.all(before);
+      const removed = remove.all();
       this.deleted[table] += removed.length;
-      for (const path of removed) {
-        if (path !== null) await this.#snapshots.remove(path);
-      }
+      this.#snapshots.remove(removed.filter((path) => path !== null));
       if (removed.length < BATCH) return;
       await this.#breathe();
     }
@@ -138,18 +122,19 @@ async function mergeSamples(db: Database, before: number, breathe: Breathe): Pro
   const end = before - (before % MERGED_SPAN_MS);
   const oldest = db
     .prepare<[number], number | null>(
-      `SELECT min(at) FROM samples WHERE at < ? AND at % ${MERGED_SPAN_MS} <> 0`,
+      `SELECT min(at) FROM samples WHERE at < ? AND at % ${MERGED_SPAN_MS} <> 0 AND ${HAS_AGE}`,
     )
     .pluck();
+  const span = `at > @start AND at < @start + ${MERGED_SPAN_MS} AND ${HAS_AGE}`;
   const merge = db.prepare(`
     INSERT OR REPLACE INTO samples
     SELECT @start, max(uptime_s), avg(fps), max(frames_captured), max(frames_analysed), max(frames_dropped),
       avg(inference_ms_p50), max(inference_ms_p90), max(inference_ms_p99),
       avg(cpu_percent), avg(cpu_children_percent), max(rss_mb), max(temperature_c),
       max(throttled), max(throttle_reasons), max(event_loop_ms_p99), max(bytes_written),
-      max(outbox_depth), max(outbox_dropped), NULL
-    FROM samples WHERE at > @start AND at < @start + ${MERGED_SPAN_MS}`);
-  const remove = db.prepare(`DELETE FROM samples WHERE at > @start AND at < @start + ${MERGED_SPAN_MS}`);
+      max(outbox_depth), max(outbox_dropped), NULL, max(time_uncertain), NULL
+    FROM samples WHERE ${span}`);
+  const remove = db.prepare(`DELETE FROM samples WHERE ${span}`);
   const step = db.transaction((start: number) => {
     merge.run({ start });
     remove.run({ start });
@@ -175,46 +160,38 @@ async function vacuum(db: Database, limits: Limits, breathe: Breathe): Promise<v
   }
 }
 
-/** Deletes files that are too old, too many, or whose event has gone; returns how many. */
+/** Deletes snapshots that are too old or too many; returns how many. */
 async function sweepSnapshots(
-  db: Database,
   snapshots: Snapshots,
   limits: Limits,
-  now: number,
+  time: number | null,
   breathe: Breathe,
 ): Promise<number> {
-  const files = await snapshots.list(now, breathe);
-  const firstDay = localTime(now - limits.keep_snapshots * DAY_MS).slice(0, 10);
-  const firstSet = localTime(CLOCK_UNSET).slice(0, 10);
+  const files = await snapshots.list(breathe);
+  const firstKept = time === null ? Number.NEGATIVE_INFINITY : time - limits.keep_snapshots * DAY_MS;
   const limit = limits.max_snapshots * MB;
   const target = snapshots.bytes > limit ? limit * HEADROOM : limit;
-  const known = db.prepare<[string], 1>('SELECT 1 FROM events WHERE id = ?').pluck();
-  const forget = db.prepare('UPDATE events SET snapshot = NULL WHERE id = ?');
-  const isOrphan = ({ eventId, modifiedAt }: SnapshotFile) =>
-    eventId !== null && now - modifiedAt > ORPHAN_AGE_MS && known.get(eventId) === undefined;
-
-  const removed: SnapshotFile[] = [];
+  let gone: SnapshotFile[] = [];
+  let removed = 0;
   for (const [index, file] of files.entries()) {
-    if (index % BATCH === 0) await breathe();
-    const tooOld = file.day < firstDay && file.day >= firstSet;
-    if (!tooOld && snapshots.bytes <= target && !isOrphan(file)) continue;
-    try {
-      await snapshots.remove(file.path, file.bytes);
-    } catch (error) {
-      // A file of another user stays; the others still go.
-      if (!['EACCES', 'EPERM'].includes(codeOf(error))) throw error;
-      continue;
+    if (index % BATCH === 0) {
+      await breathe();
+      snapshots.forget(gone);
+      gone = [];
     }
-    removed.push(file);
+    const tooOld = file.at < firstKept && file.time_uncertain !== 1;
+    if (!tooOld && snapshots.bytes <= target) continue;
+    try {
+      if (snapshots.delete(file) === 'removed') removed++;
+      gone.push(file);
+    } catch (error) {
+      // A file that another user owns stays; the others still go.
+      if (!['EACCES', 'EPERM'].includes(codeOf(error))) throw error;
+    }
   }
-  const forgetAll = db.transaction((batch: SnapshotFile[]) => {
-    for (const { eventId } of batch) if (eventId !== null) forget.run(eventId);
-  });
-  for (let start = 0; start < removed.length; start += BATCH) {
-    forgetAll.immediate(removed.slice(start, start + BATCH));
-    await breathe();
-  }
-  return removed.length;
+  snapshots.forget(gone);
+  await snapshots.tidy(breathe);
+  return removed;
 }
 
 function pragma(db: Database, name: string): number {

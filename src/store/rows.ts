@@ -1,6 +1,6 @@
 /** Rows of the database and the nouns they stand for. */
 import type { HealthSample } from '../platform/health.ts';
-import type { Detection, Event, Reason } from '../types.ts';
+import type { Detection, Event, Reason, Stamp } from '../types.ts';
 import type { OutboxRow } from './types.ts';
 
 interface BoxColumns {
@@ -25,6 +25,7 @@ export interface EventRow extends BoxColumns {
   reason: string;
   changed: number;
   time_uncertain: number;
+  clock: number | null;
 }
 
 export interface DetectionRow extends BoxColumns {
@@ -35,6 +36,7 @@ export interface DetectionRow extends BoxColumns {
   score: number;
   time_uncertain: number;
   model: string;
+  clock: number | null;
 }
 
 export interface OutboxColumns {
@@ -84,6 +86,7 @@ export function fromEvent(event: Event): Omit<EventRow, 'seq' | 'changed'> {
     snapshot: event.snapshot,
     reason: JSON.stringify(event.reason),
     time_uncertain: Number(event.timeUncertain ?? false),
+    clock: event.clock ?? null,
   };
 }
 
@@ -97,6 +100,7 @@ export function fromDetection(detection: Detection): DetectionRow {
     ...boxColumns(detection.box),
     time_uncertain: Number(detection.timeUncertain ?? false),
     model: detection.model,
+    clock: detection.clock ?? null,
   };
 }
 
@@ -113,14 +117,17 @@ export function toOutboxRow(row: OutboxColumns): OutboxRow {
 }
 
 /** A health sample as columns: lists and objects become JSON, truth becomes 0 or 1. */
-export function fromSample(sample: HealthSample): Record<string, number | string | null> {
-  const { cameras, throttled, throttle_reasons, problems, outbox_mb, ...numbers } = sample;
+export function fromSample(sample: HealthSample & Stamp): Record<string, number | string | null> {
+  const { cameras, throttled, throttle_reasons, problems, outbox_mb, timeUncertain, clock, ...numbers } =
+    sample;
   return {
     ...numbers,
     at: Math.round(sample.at),
     throttled: throttled === null ? null : Number(throttled),
     throttle_reasons: throttle_reasons.length === 0 ? null : JSON.stringify(throttle_reasons),
     cameras: JSON.stringify(cameras),
+    time_uncertain: Number(timeUncertain ?? false),
+    clock: clock ?? null,
   };
 }
 
@@ -146,6 +153,7 @@ export const EVENT_COLUMNS = [
   'snapshot',
   'reason',
   'time_uncertain',
+  'clock',
 ] as const satisfies readonly (keyof EventRow)[];
 
 export const DETECTION_COLUMNS = [
@@ -160,6 +168,7 @@ export const DETECTION_COLUMNS = [
   'box_h',
   'time_uncertain',
   'model',
+  'clock',
 ] as const satisfies readonly (keyof DetectionRow)[];
 
 export const SAMPLE_COLUMNS = [
@@ -183,4 +192,6 @@ export const SAMPLE_COLUMNS = [
   'outbox_depth',
   'outbox_dropped',
   'cameras',
+  'time_uncertain',
+  'clock',
 ] as const;

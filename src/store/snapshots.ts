@@ -1,48 +1,70 @@
-/** Pictures of events as JPEG files; paths.ts says where. */
-import { mkdir, open, readdir, rename, rmdir, stat, statfs, unlink } from 'node:fs/promises';
+/** Pictures of events as JPEG files; paths.ts says where, file-list.ts and mark.ts how each is known to be ours. */
+import { mkdir, statfs } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { free } from '../platform/memory.ts';
+import {
+  createDraft,
+  createEmpty,
+  type Draft,
+  draftName,
+  isProven,
+  isWithin,
+  lookAt,
+  type Proof,
+  type Removal,
+  removeEmptyFolder,
+  removeFile,
+} from '../platform/own-files.ts';
 import { toRgb } from '../vision/rgb.ts';
 import { annotate } from './annotate.ts';
-import { codeOf, unwritable } from './connection.ts';
-import { eventOfSnapshot } from './paths.ts';
+import { unwritable } from './connection.ts';
+import type { FileList, FileNote, ListedFile } from './file-list.ts';
+import { HEAD_BYTES, readMark, withMark } from './mark.ts';
+import { LATEST } from './paths.ts';
 import { localTime } from './time.ts';
 import type { SnapshotRequest } from './types.ts';
 
-const DAY = /^\d{4}-\d\d-\d\d$/;
-const UNFINISHED = '.tmp';
+const DAY_MS = 86_400_000;
 
 /** Room that a full disk is given: this share of it, and no more than so many bytes. */
 const ROOM_SHARE = 0.05;
 const MOST_ROOM = 64_000_000;
 
-/** Files touched more recently than this are never taken for leftovers, in ms. */
-const LEFTOVER_AGE_MS = 3_600_000;
-
-export interface SnapshotFile {
-  /** Relative to the folder. */
-  path: string;
-  /** The event it belongs to; null for a picture that was asked for. */
-  eventId: string | null;
-  day: string;
+/** A file of the list that is there. */
+export interface SnapshotFile extends ListedFile {
   bytes: number;
-  modifiedAt: number;
+}
+
+export interface SnapshotsOptions {
+  /** JPEG quality, 1…100. */
+  quality: number;
+  /** Whether boxes and labels are drawn. */
+  annotated: boolean;
+  /** The list of the database that is open now. */
+  list: () => FileList;
+}
+
+/** What became of making room on a full disk. */
+export interface Room {
+  deleted: number;
+  /** Only what must stay is left, and there is still too little room. */
+  short: boolean;
 }
 
 export class Snapshots {
   readonly #folder: string;
-  readonly #quality: number;
-  readonly #annotated: boolean;
+  readonly #options: SnapshotsOptions;
   #bytes = 0;
   #written = 0;
+  /** The folder that a file is being written into. */
+  #busy: string | null = null;
 
-  constructor(folder: string, { quality, annotated }: { quality: number; annotated: boolean }) {
+  constructor(folder: string, options: SnapshotsOptions) {
     this.#folder = folder;
-    this.#quality = quality;
-    this.#annotated = annotated;
+    this.#options = options;
   }
 
-  /** Bytes in the folder. */
+  /** Bytes of the files in the list. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -54,11 +76,9 @@ export class Snapshots {
 
   /** @throws LookoutError STORE_UNWRITABLE if the folder cannot be created or written */
   async open(): Promise<void> {
-    const probe = join(this.#folder, `write-test${UNFINISHED}`);
     try {
       await mkdir(this.#folder, { recursive: true });
-      await (await open(probe, 'w')).close();
-      await unlink(probe);
+      createEmpty(join(this.#folder, '.write-test')).remove();
     } catch (error) {
       throw unwritable('snapshot folder', this.#folder, error);
     }
@@ -67,51 +87,95 @@ export class Snapshots {
   /** Makes the picture upright, draws into it what was asked for and compresses it. */
   async encode(request: SnapshotRequest): Promise<Uint8Array<ArrayBuffer>> {
     const picture = toRgb(new Uint8Array(request.data), request.format, request.transform);
-    if (this.#annotated && request.annotation) {
+    if (this.#options.annotated && request.annotation) {
       annotate(picture, request.annotation, localTime(request.capturedAt));
     }
     // Loaded for the first picture, which many a camera never has.
     const { encodeJpeg } = await import('../platform/jpeg.ts');
-    const jpeg = await encodeJpeg(picture.data, picture, this.#quality);
+    const jpeg = await encodeJpeg(picture.data, picture, this.#options.quality);
     free(picture.data.buffer);
     return jpeg;
   }
 
-  /** Writes a file so that it is there whole or not at all, also after a power cut. */
-  async write(path: string, jpeg: Uint8Array): Promise<void> {
-    const file = this.#inside(path);
-    if (file === null) throw new Error(`${path} is not below the folder of the snapshots`);
-    const before = await size(file);
-    await mkdir(dirname(file), { recursive: true });
-    const unfinished = file + UNFINISHED;
+  /**
+   * Writes a file so that it is there whole or not at all, also after a power cut. It is listed before it is there.
+   * @throws Error if somebody else's file has its place
+   */
+  async write(note: FileNote, jpeg: Uint8Array): Promise<void> {
+    const list = this.#options.list();
+    const path = this.#freePath(list, note);
+    const file = this.#inside(path)!;
+    const folder = dirname(file);
+    const before = size(file);
+    let draft: Draft | undefined;
+    this.#busy = folder;
     try {
-      const handle = await open(unfinished, 'w');
-      try {
-        await handle.writeFile(jpeg);
-        await handle.datasync();
-      } finally {
-        await handle.close();
+      const made = await mkdir(folder, { recursive: true });
+      if (made !== undefined) {
+        list.note({ ...note, path: `${relative(this.#folder, folder)}/`, event: null });
       }
-      await rename(unfinished, file);
+      if (!list.find(path)) list.note({ ...note, path });
+      // Its name says who is writing, so that what a power cut leaves of it is known, too.
+      this.#removeDraft(list, file);
+      draft = await createDraft(file, 0o666, list.installation);
+      const pieces = withMark(jpeg, { installation: list.installation, event: note.event ?? LATEST });
+      await draft.handle.writev(pieces);
+      await draft.handle.datasync();
+      await draft.moveTo(file);
+      const bytes = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
+      this.#bytes += bytes - before;
+      this.#written += bytes;
     } catch (error) {
-      await unlink(unfinished).catch(() => {});
+      await draft?.discard().catch(() => {});
       throw error;
+    } finally {
+      this.#busy = null;
     }
-    this.#bytes += jpeg.byteLength - before;
-    this.#written += jpeg.byteLength;
   }
 
-  /** Deletes a snapshot; one that has gone already, or lies elsewhere, is no error. */
-  async remove(path: string, bytes?: number): Promise<void> {
-    const file = this.#inside(path);
-    if (file === null) return;
-    const freed = bytes ?? (await size(file));
-    try {
-      await unlink(file);
-      this.#bytes -= freed;
-    } catch (error) {
-      if (codeOf(error) !== 'ENOENT') throw error;
+  /** The path of a note, or for a picture that was asked for another one if somebody else's file is there. */
+  #freePath(list: FileList, { path, event }: FileNote): string {
+    const paths =
+      event === null ? [path, path.replace(/(?=\.jpg$)/, `-${list.installation.slice(0, 8)}`)] : [path];
+    for (const candidate of paths) {
+      const file = this.#inside(candidate);
+      if (file === null) throw new Error(`${path} is not below the folder of the snapshots`);
+      const there = lookAt(file) !== undefined;
+      const listed = list.find(candidate) ?? { event, marked: 1 };
+      if (!there || isProven(file, isOf(list, listed))) return candidate;
     }
+    throw Object.assign(new Error('a file that this Lookout did not write is in its place'), {
+      code: 'EEXIST',
+    });
+  }
+
+  /**
+   * Deletes files of the list, and takes them off. What is listed and turns out to be somebody else's stays, but is
+   * taken off, too.
+   * @param paths those that are not in the list stay
+   */
+  remove(paths: readonly string[]): void {
+    const list = this.#options.list();
+    const listed = paths.flatMap((path) => list.find(path) ?? []);
+    for (const file of listed) this.delete(file);
+    list.forget(listed);
+  }
+
+  /**
+   * Deletes a file of the list; `forget` takes it off.
+   * @throws the system's error when our own file cannot be deleted
+   */
+  delete(listed: ListedFile): Removal {
+    const file = this.#inside(listed.path);
+    if (file === null) return 'missing';
+    const bytes = size(file);
+    const removal = removeFile(file, isOf(this.#options.list(), listed), this.#folder);
+    if (removal === 'removed') this.#bytes -= bytes;
+    return removal;
+  }
+
+  forget(files: readonly ListedFile[]): void {
+    this.#options.list().forget(files);
   }
 
   /** Where a snapshot is; null if its path, which may come out of a damaged database, leads out of the folder. */
@@ -123,79 +187,117 @@ export class Snapshots {
   }
 
   /**
-   * Deletes the oldest pictures until the disk has room again, or none is left.
-   * @param now, breathe as for `list`
-   * @returns how many were deleted
+   * Deletes the oldest pictures until the disk has room again. Those of the last days stay, for it may be another
+   * program that fills the disk.
+   * @param floor days
+   * @param breathe lets other work in; ends this one by rejecting
    */
-  async makeRoom(now: number, breathe: () => Promise<void>): Promise<number> {
+  async makeRoom(floor: number, breathe: () => Promise<void>): Promise<Room> {
     const wanted = async () => {
       const { bavail, blocks, bsize } = await statfs(this.#folder);
       return Math.min(MOST_ROOM, blocks * bsize * ROOM_SHARE) - bavail * bsize;
     };
-    let deleted = 0;
+    const deleted: SnapshotFile[] = [];
     let left = await wanted();
-    for (const { path, bytes } of left > 0 ? await this.list(now, breathe) : []) {
+    if (left <= 0) return { deleted: 0, short: false };
+    const files = await this.list(breathe);
+    for (const file of files.slice(0, files.length - countNewest(files, floor * DAY_MS))) {
       if (left <= 0) left = await wanted();
       if (left <= 0) break;
       await breathe();
-      await this.remove(path, bytes);
-      deleted++;
-      left -= bytes;
+      if (this.delete(file) !== 'removed') continue;
+      deleted.push(file);
+      left -= file.bytes;
     }
-    return deleted;
+    this.forget(deleted);
+    return { deleted: deleted.length, short: (await wanted()) > 0 };
   }
 
   /**
-   * Looks through the folder, oldest first, counts its bytes, and tidies up: unfinished files of an earlier run and
-   * empty folders go.
-   * @param now wall-clock milliseconds
-   * @param breathe called for each folder of a day; ends the work by rejecting
+   * The files of the list that are there, oldest first; counts their bytes. What lies behind a link that leads out of
+   * the folder is not among them.
+   * @param breathe lets other work in; ends this one by rejecting
    */
-  async list(now: number, breathe: () => Promise<void>): Promise<SnapshotFile[]> {
+  async list(breathe: () => Promise<void>): Promise<SnapshotFile[]> {
     const files: SnapshotFile[] = [];
-    const today = localTime(now).slice(0, 10);
-    for (const camera of await entries(this.#folder)) {
-      for (const day of await entries(join(this.#folder, camera))) {
-        if (!DAY.test(day)) continue;
-        await breathe();
-        const folder = join(camera, day);
-        const names = await entries(join(this.#folder, folder));
-        for (const name of names) {
-          const path = join(folder, name);
-          const found = await stat(join(this.#folder, path)).catch(() => null);
-          if (!found?.isFile()) continue;
-          if (name.endsWith(UNFINISHED)) {
-            if (now - found.mtimeMs > LEFTOVER_AGE_MS) await unlink(join(this.#folder, path));
-          } else {
-            files.push({
-              path,
-              eventId: eventOfSnapshot(path),
-              day,
-              bytes: found.size,
-              modifiedAt: found.mtimeMs,
-            });
-          }
-        }
-        // Today's folder may be about to get its first file; any other is refused while there is one in it.
-        if (names.length === 0 && day < today) await rmdir(join(this.#folder, folder)).catch(() => {});
-      }
+    const within = new Map<string, boolean>();
+    for (const [index, listed] of this.#options.list().all().entries()) {
+      if (index % BATCH === 0) await breathe();
+      const file = this.#inside(listed.path);
+      if (file === null || listed.path.endsWith('/')) continue;
+      const bytes = size(file);
+      if (bytes === 0) continue;
+      const folder = dirname(file);
+      if (!within.has(folder)) within.set(folder, isWithin(folder, this.#folder));
+      if (within.get(folder)) files.push({ ...listed, bytes });
     }
-    files.sort((a, b) => (a.day === b.day ? a.modifiedAt - b.modifiedAt : a.day < b.day ? -1 : 1));
-    this.#bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+    this.#bytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
     return files;
   }
-}
 
-async function size(file: string): Promise<number> {
-  return (await stat(file).catch(() => null))?.size ?? 0;
-}
-
-/** Names in a folder; none if it is not there or not a folder. */
-async function entries(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error))) return [];
-    throw error;
+  /**
+   * Tidies up: what a power cut left of a file goes, and folders that were made for files and are empty. Files that are
+   * not there and that no event names are taken off the list.
+   * @param breathe lets other work in; ends this one by rejecting
+   */
+  async tidy(breathe: () => Promise<void>): Promise<void> {
+    const list = this.#options.list();
+    const gone: ListedFile[] = [];
+    for (const [index, listed] of list.all().entries()) {
+      if (index % BATCH === 0) await breathe();
+      const file = this.#inside(listed.path.replace(/\/$/, ''));
+      if (file === null || file === this.#busy || dirname(file) === this.#busy) continue;
+      if (listed.path.endsWith('/')) {
+        if (removeEmptyFolder(file, this.#folder)) gone.push(listed);
+      } else if (!lookAt(file)) {
+        this.#removeDraft(list, file);
+        if (!list.isNamed(listed)) gone.push(listed);
+      }
+    }
+    list.forget(gone);
   }
+
+  /** Deletes what is left of a file that was being written: this installation's whole id is in its name. */
+  #removeDraft(list: FileList, file: string): void {
+    removeFile(draftName(file, list.installation), () => true, this.#folder);
+  }
+}
+
+/** The proof for a file of the list: its mark names this installation and the listed event. */
+function isOf({ installation }: FileList, { event, marked }: Pick<ListedFile, 'event' | 'marked'>): Proof {
+  return ({ head }) => {
+    const mark = readMark(head(HEAD_BYTES));
+    // Before there were marks, only the list knew.
+    if (mark === null) return marked === 0;
+    return mark.installation === installation && mark.event === (event ?? LATEST);
+  };
+}
+
+/** Files that are looked at in one go. */
+const BATCH = 500;
+
+/**
+ * How many of the newest files were made in the last so many milliseconds. Time is measured from one file to the next,
+ * and does not count where the clock was set in between and the time is not known on both sides.
+ * @param files oldest first
+ */
+export function countNewest(files: readonly Time[], ms: number): number {
+  let count = 0;
+  let passed = 0;
+  for (let index = files.length - 1; index >= 0; index--) {
+    const [file, next] = [files[index]!, files[index + 1]];
+    if (next && (next.clock === file.clock || isKnown(file, next))) passed += Math.max(0, next.at - file.at);
+    if (passed > ms) break;
+    count++;
+  }
+  return count;
+}
+
+type Time = Pick<ListedFile, 'at' | 'clock' | 'time_uncertain'>;
+
+const isKnown = (...files: readonly Time[]) => files.every(({ time_uncertain }) => time_uncertain !== 1);
+
+function size(file: string): number {
+  const found = lookAt(file);
+  return found?.isFile() ? found.size : 0;
 }

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.ts';
 import type { HealthSample } from '../platform/health.ts';
-import type { Box, Detection, Event, EventChange, PictureFormat } from '../types.ts';
+import type { Box, Detection, Event, EventChange, PictureFormat, Stamp } from '../types.ts';
 import type { Transform } from '../vision/transform.ts';
 
 /** A message that must reach the broker at least once. */
@@ -29,9 +29,11 @@ export interface Annotation {
 }
 
 /** A picture to keep as a JPEG. */
-export interface SnapshotRequest {
+export interface SnapshotRequest extends Stamp {
   /** Relative to the snapshot folder, as `snapshotPath` makes it; an earlier file there is replaced. */
   path: string;
+  /** The event whose picture it is; null for one that was asked for. */
+  event: string | null;
   capturedAt: number;
   format: PictureFormat;
   /** The pixels; transferred to the store and back. */
@@ -55,7 +57,7 @@ export interface SavedSnapshot {
 }
 
 /** An event change with the messages that go out because of it. */
-export interface EventEntry {
+export interface EventEntry extends Stamp {
   change: EventChange;
   messages: OutboxMessage[];
   /** When it was recorded, wall-clock milliseconds since 1970. */
@@ -66,7 +68,7 @@ export interface EventEntry {
 export interface Batch {
   events: EventEntry[];
   detections: Detection[];
-  samples: HealthSample[];
+  samples: (HealthSample & Stamp)[];
   /** Outbox rows up to this id have reached the broker; 0: none. */
   publishedUpTo: number;
 }

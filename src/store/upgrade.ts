@@ -1,7 +1,9 @@
 /** Before a newer program changes the shape of a database, the file as it was is kept beside it. */
-import { closeSync, existsSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { closeSync, existsSync, fsyncSync, openSync, renameSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Database } from 'better-sqlite3';
+import { createEmpty } from '../platform/own-files.ts';
+import { setAside } from './copies.ts';
 
 /** Where the database is kept as it was with a schema. */
 export function keptFile(file: string, schema: number): string {
@@ -9,26 +11,23 @@ export function keptFile(file: string, schema: number): string {
 }
 
 /**
- * Copies the database as it is now, so that the copy is there whole or not at all. Copies of earlier schemas go.
+ * Copies the database as it is now, so that the copy is there whole or not at all. A file that has its name is kept
+ * under another one.
  * @returns where the copy is
  * @throws SqliteError or a system error, such as that of a full disk; nothing is left behind then
  */
 export function keepBefore(db: Database, file: string, schema: number): string {
   const kept = keptFile(file, schema);
-  const unfinished = `${kept}.tmp`;
-  rmSync(unfinished, { force: true });
+  const unfinished = createEmpty(kept);
   try {
-    db.prepare('VACUUM INTO ?').run(unfinished);
-    sync(unfinished);
-    renameSync(unfinished, kept);
+    db.prepare('VACUUM INTO ?').run(unfinished.path);
+    sync(unfinished.path);
+    if (existsSync(kept)) setAside(kept);
+    renameSync(unfinished.path, kept);
     sync(dirname(file));
   } catch (error) {
-    rmSync(unfinished, { force: true });
+    unfinished.remove();
     throw error;
-  }
-  const prefix = `${basename(file)}.schema-`;
-  for (const name of readdirSync(dirname(file))) {
-    if (name.startsWith(prefix) && name !== basename(kept)) rmSync(join(dirname(file), name));
   }
   return kept;
 }

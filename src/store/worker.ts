@@ -18,6 +18,7 @@ import {
   codeOf,
   explained,
   isDamage,
+  listQuarantined,
   lockForWriting,
   openForWriting,
   quarantine,
@@ -77,6 +78,8 @@ class StoreThread implements Handlers<WorkerApi> {
   #makingRoom = false;
   /** As they were written last, for a database that comes in this one's place; null: not read yet. */
   #choices: Choice[] | null = null;
+  /** The disk is full, and no snapshot is left that could make room. */
+  #short = false;
   /** What became of a damaged database, for health. */
   #damage: string | null = null;
   /** Where a damaged database was put whose events are to be saved. */
@@ -86,7 +89,8 @@ class StoreThread implements Handlers<WorkerApi> {
     this.#port = port;
     this.#options = options;
     const { quality, annotate } = options.config;
-    this.#snapshots = new Snapshots(options.snapshots, { quality, annotated: annotate });
+    const list = () => this.#connected().writer.files;
+    this.#snapshots = new Snapshots(options.snapshots, { quality, annotated: annotate, list });
   }
 
   open = async (): Promise<void> => {
@@ -134,7 +138,7 @@ class StoreThread implements Handlers<WorkerApi> {
       this.#choices = readChoices(db);
       try {
         // A camera that was turned off stays off even if the database is damaged before the next backup.
-        backUpChoices(db, this.#options.file);
+        backUpChoices(db, this.#options.file, this.#tell);
       } catch {
         // The next backup says what is wrong.
       }
@@ -161,7 +165,7 @@ class StoreThread implements Handlers<WorkerApi> {
     const { file } = this.#options;
     const { db } = this.#connected();
     try {
-      backUp(db, file);
+      backUp(db, file, this.#tell);
     } catch (error) {
       throw explained(backupOf(file), error);
     }
@@ -193,7 +197,7 @@ class StoreThread implements Handlers<WorkerApi> {
       const db = this.#connection?.db;
       db?.pragma(`busy_timeout = ${CLOSE_TIMEOUT_MS}`);
       db?.pragma('wal_checkpoint(TRUNCATE)');
-      if (db) backUp(db, this.#options.file);
+      if (db) backUp(db, this.#options.file, this.#tell);
     } finally {
       this.#disconnect();
       this.#unlock();
@@ -205,8 +209,11 @@ class StoreThread implements Handlers<WorkerApi> {
     const jpeg = await this.#snapshots.encode(request);
     let fault: Notice | null = null;
     try {
-      if (request.keep) await this.#snapshots.write(request.path, jpeg);
+      const { path, event, capturedAt: at, timeUncertain, clock = null } = request;
+      const note = { path, event, at, time_uncertain: Number(timeUncertain ?? false), clock };
+      if (request.keep) await this.#snapshots.write(note, jpeg);
     } catch (error) {
+      if (isDamage(error)) this.#recover(error);
       const {
         code,
         message,
@@ -233,7 +240,7 @@ class StoreThread implements Handlers<WorkerApi> {
 
   #connect(): Connection {
     const { file, config } = this.#options;
-    const db = openForWriting(file, (news) => this.#port.postMessage({ news } satisfies News));
+    const db = openForWriting(file, this.#tell);
     try {
       this.#restore(db);
       if (this.#choices) writeChoices(db, { keep: this.#choices, forget: readChoices(db) });
@@ -289,12 +296,20 @@ class StoreThread implements Handlers<WorkerApi> {
     if (this.#makingRoom) return;
     this.#makingRoom = true;
     try {
-      const deleted = await this.#snapshots.makeRoom(systemClock.now(), async () => {
+      const days = this.#options.config.keep_newest_snapshots;
+      const { deleted, short } = await this.#snapshots.makeRoom(days, async () => {
         await nextTurn();
         this.#closing.signal.throwIfAborted();
       });
       this.#connection?.db.pragma('wal_checkpoint(TRUNCATE)');
       if (deleted > 0) this.#say('STORE_FULL', `the disk is full: deleted the oldest ${deleted} snapshots`);
+      if (short && !this.#short) {
+        this.#say(
+          'STORE_FULL',
+          `the disk is full of other things than old snapshots: those of the last ${days} days stay (store.keep_newest_snapshots)`,
+        );
+      }
+      this.#short = short;
     } catch {
       // The next write that fails tries again.
     } finally {
@@ -317,8 +332,16 @@ class StoreThread implements Handlers<WorkerApi> {
   /** Brings the events of a damaged database into the fresh one, as far as they are to be had. */
   #restore(db: Database): void {
     if (this.#damaged === null) return;
-    const events = restore(db, this.#options.file, this.#damaged);
+    const { file } = this.#options;
+    const events = restore(db, file, this.#damaged);
+    listQuarantined(db, file, this.#damaged);
     this.#damaged = null;
+    try {
+      // So that the list of what was set aside is not lost with the next damage.
+      backUp(db, file, this.#tell);
+    } catch {
+      // The next backup says what is wrong.
+    }
     this.#damage += `; ${events} events restored`;
     const choices = readChoices(db).length;
     if (events + choices > 0) {
@@ -328,6 +351,8 @@ class StoreThread implements Handlers<WorkerApi> {
       );
     }
   }
+
+  readonly #tell = (news: string): void => this.#port.postMessage({ news } satisfies News);
 
   #say(code: Notice['code'], notice: string, hint = ''): void {
     this.#port.postMessage({ code, notice, hint } satisfies Notice);

@@ -3,6 +3,7 @@ import type { Database, Statement } from 'better-sqlite3';
 import { messageOf } from '../errors.ts';
 import { CLOCK_UNSET } from '../platform/time-sync.ts';
 import { codeOf } from './connection.ts';
+import { FileList } from './file-list.ts';
 import {
   DETECTION_COLUMNS,
   EVENT_COLUMNS,
@@ -19,6 +20,8 @@ import {
 import type { Batch, EventEntry, LeftOpen, OutboxRow, Rejection } from './types.ts';
 
 export class Writer {
+  /** The files that were written beside this database. */
+  readonly files: FileList;
   readonly #db: Database;
   readonly #maxOutbox: number;
   readonly #maxOutboxBytes: number;
@@ -50,6 +53,7 @@ export class Writer {
     }: { maxOutbox: number; maxOutboxBytes?: number; outboxFloor?: number },
   ) {
     this.#db = db;
+    this.files = new FileList(db);
     this.#maxOutbox = maxOutbox;
     this.#maxOutboxBytes = maxOutboxBytes;
     this.#upsertEvent = db.prepare(`
@@ -62,7 +66,9 @@ export class Writer {
         reason = excluded.reason, changed = excluded.changed,
         time_uncertain = max(time_uncertain, excluded.time_uncertain)`);
     this.#insertMessage = db.prepare(
-      insertSql('outbox', ['created_at', 'topic', 'payload', 'qos', 'retain', 'live', 'bytes']),
+      insertSql('outbox', [
+        ...['created_at', 'topic', 'payload', 'qos', 'retain', 'live', 'bytes', 'time_uncertain', 'clock'],
+      ]),
     );
     this.#insertDetection = db.prepare(insertSql('detections', DETECTION_COLUMNS));
     this.#insertSample = db.prepare(
@@ -198,11 +204,22 @@ export class Writer {
   }
 
   /** Writes an event and its messages, or neither; returns the id of the last message. */
-  #savepoint({ change: { event }, messages, recordedAt }: EventEntry): number | undefined {
+  #savepoint({
+    change: { event },
+    messages,
+    recordedAt,
+    timeUncertain,
+    clock,
+  }: EventEntry): number | undefined {
     let last: number | undefined;
     let written = 0;
     this.#db.transaction(() => {
-      this.#upsertEvent.run({ ...fromEvent(event), changed: ++this.#changed });
+      const row = fromEvent(event);
+      this.#upsertEvent.run({ ...row, changed: ++this.#changed });
+      if (row.snapshot !== null) {
+        const { id, snapshot: path, started_at: at, time_uncertain, clock } = row;
+        this.files.note({ path, event: id, at, time_uncertain, clock });
+      }
       for (const { topic, payload, qos, retain, live } of messages) {
         const bytes = Buffer.byteLength(topic) + Buffer.byteLength(payload);
         const { lastInsertRowid } = this.#insertMessage.run({
@@ -213,6 +230,8 @@ export class Writer {
           retain: Number(retain),
           live: Number(live),
           bytes,
+          time_uncertain: Number(timeUncertain ?? false),
+          clock: clock ?? null,
         });
         last = Number(lastInsertRowid);
         written += bytes;

@@ -1,8 +1,9 @@
 /** Writes settings into a configuration file and leaves everything else in it, comments too, as it was. */
-import { chmod, chown, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { isMap, parseDocument } from 'yaml';
 import { loadConfig } from '../config/load.ts';
 import { LookoutError, messageOf } from '../errors.ts';
+import { createDraft, type Draft } from '../platform/own-files.ts';
 import { readText } from '../platform/text.ts';
 
 export interface Setting {
@@ -35,18 +36,20 @@ export function changeText(text: string, settings: readonly Setting[]): string {
  */
 export async function changeConfig(file: string, settings: readonly Setting[]): Promise<void> {
   // Beside its place, because that is where relative paths start.
-  const draft = `${file}.${process.pid}.tmp`;
+  let draft: Draft | undefined;
   try {
     const text = changeText(await readText(file), settings);
     const { mode, uid, gid } = await stat(file);
-    await writeFile(draft, text, { mode, flush: true });
-    await chmod(draft, mode);
+    draft = await createDraft(file, mode);
+    await draft.handle.writeFile(text);
+    await draft.handle.chmod(mode);
     // Only root may give files away; for others they are their own already.
-    await chown(draft, uid, gid).catch(() => {});
-    loadConfig({ file: draft });
-    await rename(draft, file);
+    await draft.handle.chown(uid, gid).catch(() => {});
+    await draft.handle.sync();
+    loadConfig({ file: draft.path });
+    await draft.moveTo(file);
   } catch (cause) {
-    await rm(draft, { force: true }).catch(() => {});
+    await draft?.discard().catch(() => {});
     if (cause instanceof LookoutError) throw cause;
     throw new LookoutError('CONFIG_UNWRITABLE', `${file} cannot be changed: ${messageOf(cause)}`, {
       cause,

@@ -1,9 +1,9 @@
 /** `lookout tune`: measures what could serve a goal, step by step, and chooses. */
-import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { LoadedConfig } from '../config/load.ts';
 import { LookoutError } from '../errors.ts';
+import { makeFolder, removeFolder } from '../platform/own-files.ts';
 import { describe, findModel } from '../profile/models.ts';
 import { unique } from '../profile/plan.ts';
 import { runJob } from '../profile/process.ts';
@@ -58,7 +58,7 @@ const USUAL_FPS = 5;
  */
 export async function tune({ config, goal, fresh, withinMs, signal, screen }: TuneOptions): Promise<Tuned> {
   const began = performance.now();
-  const folder = await mkdtemp(join(tmpdir(), 'lookout-tune-'));
+  const folder = await makeFolder(join(tmpdir(), 'lookout-tune-'));
   try {
     const { cpu, cores, onnxruntime } = await readProvenance();
     const models = await modelsOf(config, folder);
@@ -91,7 +91,7 @@ export async function tune({ config, goal, fresh, withinMs, signal, screen }: Tu
     }
     return { choice, cached: false };
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
   }
 }
 

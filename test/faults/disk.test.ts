@@ -4,9 +4,12 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import Database from 'better-sqlite3';
+import { FileList } from '../../src/store/file-list.ts';
 import { FrailDisk } from '../support/frail-disk.ts';
 import { readEvents } from '../support/log.ts';
 import { requires } from '../support/requires.ts';
+import { fileNote, markedJpeg } from '../support/store.ts';
 import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
 import { inLab, type Lab, type LabOptions, TOPIC } from './lab.ts';
@@ -110,10 +113,28 @@ function fill(data: string): void {
   } catch {}
 }
 
-function fillWithPictures(folder: string, round: number): void {
+/** Fills the disk with snapshots of events long ago, as this installation would have written them. */
+function fillWithPictures(lab: Lab, data: string, round: number): void {
+  const day = 'door/2026-01-02';
+  const db = new Database(lab.database);
   try {
-    for (let n = 0; ; n++) writeFileSync(join(folder, `${round}-${n}.jpg`), Buffer.alloc(200_000));
-  } catch {}
+    const list = new FileList(db);
+    const events = Array.from({ length: DISK_MB * 5 }, (_, n) => `${round}-${n}`);
+    db.transaction(() => {
+      for (const [n, event] of events.entries()) {
+        list.note(fileNote(`${day}/${event}.jpg`, { event, at: Date.UTC(2026, 0, 2) }));
+        // Before all that the daemon has written.
+        db.prepare('UPDATE files SET seq = ? WHERE event = ?').run(n - 1_000_000, event);
+      }
+    }).immediate();
+    for (const event of events) {
+      const file = join(data, 'snapshots', day, `${event}.jpg`);
+      writeFileSync(file, markedJpeg(list.installation, event, 200_000));
+    }
+  } catch {
+  } finally {
+    db.close();
+  }
 }
 
 export const faults = [
@@ -148,7 +169,7 @@ export const faults = [
           lab.observe();
           const logged = lab.daemon.log.length;
           mkdirSync(old, { recursive: true });
-          fillWithPictures(old, round);
+          fillWithPictures(lab, data, round);
           const began = performance.now();
           const made = () =>
             lab.daemon.log.slice(logged).some(({ msg }) => /deleted the oldest \d+ snapshots/.test(msg));

@@ -5,6 +5,9 @@ import type { TestContext } from 'node:test';
 import type { Database } from 'better-sqlite3';
 import { configSchema, type StoreConfig } from '../../src/config/schema.ts';
 import { openForWriting } from '../../src/store/connection.ts';
+import { FileList, type FileNote } from '../../src/store/file-list.ts';
+import { withMark } from '../../src/store/mark.ts';
+import { Snapshots, type SnapshotsOptions } from '../../src/store/snapshots.ts';
 import type { Batch, EventEntry, OutboxMessage } from '../../src/store/types.ts';
 import type { Detection, Event, EventChange } from '../../src/types.ts';
 import { eventChange } from '../fakes/events.ts';
@@ -27,6 +30,30 @@ export function freshDatabase(t: TestContext): Database {
   const db = openForWriting(join(folder(), 'lookout.db'));
   t.after(() => db.close());
   return db;
+}
+
+/** The snapshots in a folder, listed in a database. */
+export function snapshotsIn(path: string, db: Database, changes: Partial<SnapshotsOptions> = {}): Snapshots {
+  const list = new FileList(db);
+  return new Snapshots(path, { quality: 85, annotated: false, list: () => list, ...changes });
+}
+
+/** What is noted of a file that an event has. */
+export function fileNote(path: string, changes: Partial<FileNote> = {}): FileNote {
+  return { path, event: 'a', at: Date.UTC(2026, 0, 31), time_uncertain: 0, clock: null, ...changes };
+}
+
+/** The smallest thing that passes for a JPEG file, filled up to so many bytes. */
+export function jpegOf(bytes: number): Uint8Array {
+  return Buffer.concat([
+    Buffer.from('ffd8ffe000104a46494600010100000100010000ffda', 'hex'),
+    Buffer.alloc(bytes),
+  ]).subarray(0, bytes);
+}
+
+/** A snapshot as an installation writes it, of about so many bytes. */
+export function markedJpeg(installation: string, event: string, bytes = 1000): Buffer {
+  return Buffer.concat(withMark(jpegOf(bytes), { installation, event }));
 }
 
 export function storeConfig(changes: Partial<StoreConfig> = {}): StoreConfig {

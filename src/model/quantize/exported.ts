@@ -1,7 +1,8 @@
 /** Brings models of any exporter into a plain form, with the constant folding of ONNX Runtime. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { makeFolder, removeFolder } from '../../platform/own-files.ts';
 import { inputShape, type ModelDescription } from '../description.ts';
 import { decodeModel, encodeModel, integer, type OnnxModel } from '../onnx.ts';
 import { openSession } from '../onnxruntime.ts';
@@ -22,7 +23,7 @@ export async function readExported(file: string, described: ModelDescription['in
   for (const [index, { dimValue = 0 }] of dimensions.entries()) {
     if (!integer(dimValue)) dimensions[index] = { dimValue: sizes[index] ?? 1 };
   }
-  const folder = await mkdtemp(join(tmpdir(), 'lookout-model-'));
+  const folder = await makeFolder(join(tmpdir(), 'lookout-model-'));
   try {
     const plain = join(folder, 'plain.onnx');
     const session = await openSession(encodeModel(model), {
@@ -38,7 +39,7 @@ export async function readExported(file: string, described: ModelDescription['in
   } catch {
     return model;
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await removeFolder(folder);
   }
 }
 

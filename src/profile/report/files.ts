@@ -1,18 +1,18 @@
 /** Reports as files: JSON for programs and for `compare`, CSV for spreadsheets, HTML for people. */
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { LookoutError, messageOf } from '../../errors.ts';
 import { writeWhole } from '../../model/write.ts';
+import { createDraft } from '../../platform/own-files.ts';
 import { STAGES } from '../../platform/stages.ts';
 import { METRICS, type Metric, REPORT_VERSION, type Report } from '../types.ts';
 import { html } from './html.ts';
 
 /** Tries, before hours of measuring, whether a report can be written. @throws LookoutError PROFILE_UNWRITABLE */
 export async function checkWritable(name: string): Promise<void> {
-  const draft = `${name}.${process.pid}.part`;
   try {
-    await writeFile(draft, '');
-    await rm(draft);
+    const draft = await createDraft(name);
+    await draft.discard();
   } catch (cause) {
     throw new LookoutError(
       'PROFILE_UNWRITABLE',

@@ -1,13 +1,28 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, type TestContext, test } from 'node:test';
 import type { LookoutError } from '../../../src/errors.ts';
 import { addModel, type Wanted } from '../../../src/model/add.ts';
 import { loadCatalogue } from '../../../src/model/catalogue.ts';
-import { addedModel, addedModels, removeModel, verifyModel } from '../../../src/model/library.ts';
+import {
+  addedModel,
+  addedModels,
+  removeModel,
+  stagePrefix,
+  verifyModel,
+} from '../../../src/model/library.ts';
+import { makeNotedFolder } from '../../../src/platform/own-files.ts';
 import { breakAfter, FileServer, serve, status } from '../../fakes/file-server.ts';
 import { floatModel } from '../../support/float-model.ts';
 
@@ -169,9 +184,35 @@ describe('adding a model', () => {
     const origin = await server(t, breakAfter(100, bytes), status(503));
     await assert.rejects(addModel(folder, like(origin), hurry), refused('MODEL_DOWNLOAD_FAILED', /503/));
     assert.deepEqual(left(), ['means.part', 'means.part.json']);
-    assert.equal(await removeModel(folder, 'means'), true);
+    assert.deepEqual(await removeModel(folder, 'means'), { found: true, left: [] });
     assert.deepEqual(left(), []);
-    assert.equal(await removeModel(folder, 'means'), false);
+    assert.deepEqual(await removeModel(folder, 'means'), { found: false, left: [] });
+  });
+
+  test('is removed without what somebody else has put beside it', async (t) => {
+    const origin = await server(t, serve(bytes), serve(labels));
+    const { file } = await addModel(folder, like(origin), hurry);
+    const home = join(folder, 'means');
+    writeFileSync(join(home, 'notes.txt'), 'mine');
+    const elsewhere = join(folder, '.means.adding-abcdef');
+    mkdirSync(elsewhere);
+    writeFileSync(join(elsewhere, 'mine.onnx'), 'mine');
+    writeFileSync(file, floatModel({ note: 'trained further' }));
+    const changed = refused('MODEL_CHECKSUM', /means\.onnx is not the file that was added/);
+    await assert.rejects(removeModel(folder, 'means'), changed);
+    assert.ok(readdirSync(home).includes('origin.json'), 'nothing is deleted then');
+    const left = [join(home, 'notes.txt')];
+    assert.deepEqual(await removeModel(folder, 'means', true), { found: true, left });
+    assert.deepEqual(readdirSync(folder).sort(), ['.means.adding-abcdef', 'means']);
+    assert.deepEqual(await removeModel(folder, 'means'), { found: false, left });
+  });
+
+  test('leaves a folder behind when it is killed that removing knows again', async () => {
+    mkdirSync(folder);
+    const stage = await makeNotedFolder(join(folder, stagePrefix('means')));
+    writeFileSync(join(stage, 'means.tflite'), 'half of it');
+    assert.deepEqual(await removeModel(folder, 'means'), { found: true, left: [] });
+    assert.deepEqual(left(), []);
   });
 });
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { buildModel } from '../../../src/model/build.ts';
-import { chooseModel, madeFolder } from '../../../src/model/builtin.ts';
+import { chooseModel, madeFolder, removeMade } from '../../../src/model/builtin.ts';
 import { BUILTIN_MODEL, loadModel } from '../../../src/model/load.ts';
 import { tempFolder } from '../../support/daemon.ts';
 import { headModel } from '../../support/head.ts';
@@ -83,11 +83,25 @@ describe('builtin', () => {
     writeFileSync(first.file, 'kept as it is');
     assert.equal((await chooseModel(builtin, options)).file, first.file);
     assert.equal(readFileSync(first.file, 'utf8'), 'kept as it is');
+    const names = () => readdirSync(madeFolder(options.dataDir)).sort();
     options.putHead(2);
     const second = await chooseModel(builtin, options);
     assert.notEqual(second.file, first.file);
     assert.notDeepEqual(readFileSync(second.file), bytes);
-    assert.deepEqual(readdirSync(madeFolder(options.dataDir)), [second.file.slice(-21)]);
+    assert.deepEqual(
+      names(),
+      [first, second].map(({ file }) => basename(file)).sort(),
+      'what was changed stays',
+    );
+
+    writeFileSync(first.file, bytes);
+    const own = join(madeFolder(options.dataDir), '0123456789abcdef.onnx');
+    writeFileSync(own, bytes);
+    options.putHead(3);
+    const third = await chooseModel(builtin, options);
+    assert.deepEqual(names(), [own, third.file].map((file) => basename(file)).sort());
+    await removeMade(options.dataDir);
+    assert.deepEqual(names(), [basename(own)]);
   });
 
   test('is the model of the package, and says why, when the network or the head is damaged', async () => {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, type TestContext, test } from 'node:test';
 import type { LookoutError } from '../../../src/errors.ts';
-import { type DownloadOptions, download } from '../../../src/model/download.ts';
+import { type DownloadOptions, discard, download, type Places } from '../../../src/model/download.ts';
 import { breakAfter, FileServer, serve, status } from '../../fakes/file-server.ts';
 
 const body = Uint8Array.from({ length: 100_000 }, (_, i) => i * 7 + (i >> 8));
@@ -12,13 +12,13 @@ const most = 1_000_000;
 const limits = { bytes: null, most };
 
 let folder: string;
-let to: string;
+let to: Places;
 let pauses: number[];
 let options: DownloadOptions;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'lookout-download-'));
-  to = join(folder, 'model.part');
+  to = { partial: join(folder, 'model.part'), to: join(folder, 'model') };
   pauses = [];
   options = { wait: async (ms) => pauses.push(ms) };
 });
@@ -32,8 +32,8 @@ async function server(t: TestContext, ...handlers: ConstructorParameters<typeof 
 }
 
 function arrived(): void {
-  assert.deepEqual(new Uint8Array(readFileSync(to)), body);
-  assert.deepEqual(readdirSync(folder), ['model.part'], 'no note is left beside it');
+  assert.deepEqual(new Uint8Array(readFileSync(to.to)), body);
+  assert.deepEqual(readdirSync(folder), ['model'], 'no note is left beside it');
 }
 
 function code(expected: string, message = /./) {
@@ -84,7 +84,7 @@ describe('a download', () => {
       assert.match(error.hint ?? '', /first 60000 bytes are kept/);
       return code('MODEL_DOWNLOAD_FAILED')(error);
     });
-    assert.equal(readFileSync(to).length, 60_000);
+    assert.equal(readFileSync(to.partial).length, 60_000);
 
     const { port } = first;
     first.stop();
@@ -231,7 +231,7 @@ describe('a download', () => {
       download(circle.url(), to, limits, options),
       code('MODEL_DOWNLOAD_FAILED', /more than 5 redirects/),
     );
-    nothingLeft();
+    arrived();
   });
 
   test('goes nowhere without encryption, except within this machine', async (t) => {
@@ -264,8 +264,21 @@ describe('a download', () => {
   test('says when it cannot write', async (t) => {
     const source = await server(t, serve(body));
     await assert.rejects(
-      download(source.url(), join(folder, 'absent', 'model.part'), limits, options),
+      download(source.url(), { ...to, partial: join(folder, 'absent', 'model.part') }, limits, options),
       code('MODEL_WRITE_FAILED', /ENOENT/),
     );
+  });
+
+  test('leaves a file alone that has the name of a partial one', async (t) => {
+    const source = await server(t, serve(body));
+    writeFileSync(to.partial, 'my own');
+    const refused = code('MODEL_WRITE_FAILED', /model\.part is there, and is no unfinished download/);
+    await assert.rejects(download(source.url(), to, limits, options), refused);
+    assert.equal(discard(to.partial), false);
+    // A note that belongs to a file that has gone proves nothing about the one in its place.
+    writeFileSync(`${to.partial}.json`, JSON.stringify({ url: source.url(), etag: '"v1"', inode: 1 }));
+    await assert.rejects(download(source.url(), to, limits, options), refused);
+    assert.equal(readFileSync(to.partial, 'utf8'), 'my own');
+    assert.deepEqual(readdirSync(folder), ['model.part']);
   });
 });

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
+import Database from 'better-sqlite3';
 import {
   isDamage,
+  listQuarantined,
   lockForWriting,
   openForWriting,
   quarantine,
   unwritable,
 } from '../../../src/store/connection.ts';
-import { folder } from '../../support/store.ts';
+import { folder, freshDatabase } from '../../support/store.ts';
 
 test('a database is opened so that a commit survives a power cut and space can be given back', () => {
   const file = join(folder(), 'deep', 'down', 'lookout.db');
@@ -75,23 +77,53 @@ test('one process alone gets the lock, and may get it again after giving it back
   lockForWriting(file)();
 });
 
-test('a damaged database is moved aside with its write-ahead log, and only the newest three are kept', () => {
+test('a damaged database is moved aside with its write-ahead log, and only the newest three are kept', (t) => {
   const path = folder();
   const file = join(path, 'lookout.db');
-  for (let day = 1; day <= 5; day++) {
-    writeFileSync(file, `damaged ${day}`);
+  const db = freshDatabase(t);
+  const own = [
+    'lookout.db.corrupt-19990101T000000Z',
+    'lookout.db.corrupt-mine-Z',
+    'lookout.db.corrupt-20260101T123000Z',
+  ];
+  for (const name of own) writeFileSync(join(path, name), 'SQLite format 3\0 of somebody');
+  const asides: string[] = [];
+  // The clock goes back: the order is that of the moves.
+  for (const day of [5, 4, 3, 2, 1]) {
+    writeFileSync(file, `SQLite format 3\0 damaged ${day}`);
     writeFileSync(`${file}-wal`, 'log');
     const aside = quarantine(file, Date.UTC(2026, 0, day, 12, 30));
-    assert.equal(aside, `${file}.corrupt-2026010${day}T123000Z`);
-    assert.equal(readFileSync(aside, 'utf8'), `damaged ${day}`);
+    asides.push(aside);
+    assert.ok(aside.startsWith(`${file}.corrupt-2026010${day}T123000Z`));
+    assert.match(readFileSync(aside, 'utf8'), new RegExp(`damaged ${day}`));
     assert.ok(!existsSync(file) && !existsSync(`${file}-wal`));
+    listQuarantined(db, file, aside);
   }
-  assert.deepEqual(readdirSync(path).sort(), [
-    'lookout.db.corrupt-20260103T123000Z',
-    'lookout.db.corrupt-20260103T123000Z-wal',
-    'lookout.db.corrupt-20260104T123000Z',
-    'lookout.db.corrupt-20260104T123000Z-wal',
-    'lookout.db.corrupt-20260105T123000Z',
-    'lookout.db.corrupt-20260105T123000Z-wal',
-  ]);
+  const kept = asides.slice(-3).map((aside) => basename(aside));
+  assert.equal(kept.at(-1), 'lookout.db.corrupt-20260101T123000Z-1', 'a file that was there keeps its name');
+  assert.deepEqual(readdirSync(path).sort(), [...own, ...kept, ...kept.map((name) => `${name}-wal`)].sort());
+});
+
+test('what was no database is moved out of the way, and never deleted', (t) => {
+  const path = folder();
+  const file = join(path, 'lookout.db');
+  const db = freshDatabase(t);
+  for (let day = 1; day <= 5; day++) {
+    writeFileSync(file, `photo ${day}`);
+    listQuarantined(db, file, quarantine(file, Date.UTC(2026, 0, day)));
+  }
+  assert.equal(readdirSync(path).length, 5);
+});
+
+test('a database of another program is left as it is', () => {
+  const file = join(folder(), 'home-assistant.db');
+  const other = new Database(file);
+  other.exec('CREATE TABLE states (x); INSERT INTO states VALUES (1)');
+  other.close();
+  const before = readFileSync(file);
+  assert.throws(() => openForWriting(file), {
+    code: 'STORE_UNWRITABLE',
+    message: /belongs to another program/,
+  });
+  assert.deepEqual(readFileSync(file), before);
 });

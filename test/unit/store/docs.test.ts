@@ -19,7 +19,7 @@ test('the queries in docs/events.md run', (t) => {
 test('the limits in docs/events.md are those of the configuration', () => {
   const config: Record<string, unknown> = storeConfig();
   const named = [...page.matchAll(/`store\.((?:keep|max)_\w+)`, ([\d ]+)/g)];
-  assert.equal(named.length, 9);
+  assert.equal(named.length, 10);
   for (const [, key = '', value = ''] of named)
     assert.equal(Number(value.replaceAll(' ', '')), config[key], key);
 });

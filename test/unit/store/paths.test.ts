@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
 import { loadConfig } from '../../../src/config/load.ts';
-import { Snapshots } from '../../../src/store/snapshots.ts';
-import { folder } from '../../support/store.ts';
+import { FileList } from '../../../src/store/file-list.ts';
+import { fileNote, folder, freshDatabase, jpegOf, markedJpeg, snapshotsIn } from '../../support/store.ts';
 
 /** Names and paths that lead out of the folder they are put into. */
 const WAYS_OUT = ['..', '../..', '../../etc/cron.d/x', 'a/../../../b', '.', ''];
@@ -34,15 +34,17 @@ test('no camera, zone or device can be named so that a path leads out of the dat
   }
 });
 
-test('no snapshot is written or deleted outside of its folder', async () => {
+test('no snapshot is written or deleted outside of its folder', async (t) => {
   const path = folder();
-  const snapshots = new Snapshots(join(path, 'snapshots'), { quality: 85, annotated: false });
+  const db = freshDatabase(t);
+  const snapshots = snapshotsIn(join(path, 'snapshots'), db);
   await snapshots.open();
   const outside = join(path, 'keep.jpg');
-  writeFileSync(outside, 'mine');
+  writeFileSync(outside, markedJpeg(new FileList(db).installation, 'a'));
   for (const way of [...WAYS_OUT, '../keep.jpg', 'door/../../keep.jpg', 'door\0.jpg']) {
-    await assert.rejects(snapshots.write(way, new Uint8Array(1)), way);
-    await snapshots.remove(way);
+    await assert.rejects(snapshots.write(fileNote(way), jpegOf(100)), way);
+    new FileList(db).note(fileNote(way));
+    snapshots.remove([way]);
   }
   assert.ok(existsSync(outside));
   assert.deepEqual(readdirSync(path).sort(), ['keep.jpg', 'snapshots']);

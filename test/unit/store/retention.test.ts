@@ -6,10 +6,20 @@ import type { Database } from 'better-sqlite3';
 import { openForWriting } from '../../../src/store/connection.ts';
 import { LATEST, snapshotPath } from '../../../src/store/paths.ts';
 import { enforceRetention, type Limits, MERGED_SPAN_MS, usedBytes } from '../../../src/store/retention.ts';
-import { Snapshots } from '../../../src/store/snapshots.ts';
 import { Writer } from '../../../src/store/writer.ts';
 import { healthSample } from '../../fakes/health.ts';
-import { batch, detection, entry, folder, isIntact, rowsIn, storeConfig } from '../../support/store.ts';
+import {
+  batch,
+  detection,
+  entry,
+  folder,
+  isIntact,
+  jpegOf,
+  markedJpeg,
+  rowsIn,
+  snapshotsIn,
+  storeConfig,
+} from '../../support/store.ts';
 
 const NOW = Date.UTC(2026, 5, 15, 12);
 const DAY = 86_400_000;
@@ -21,9 +31,9 @@ function setup(t: TestContext, changes: Partial<Limits> = {}) {
   const db = openForWriting(file);
   t.after(() => db.close());
   const writer = new Writer(db, { maxOutbox: 1000 });
-  const snapshots = new Snapshots(pictures, { quality: 85, annotated: false });
-  const run = (signal = new AbortController().signal) =>
-    enforceRetention(db, snapshots, storeConfig(changes), NOW, signal);
+  const snapshots = snapshotsIn(pictures, db, { list: () => writer.files });
+  const run = (signal = new AbortController().signal, time: number | null = NOW) =>
+    enforceRetention(db, snapshots, storeConfig(changes), time, signal);
 
   /** An event of some days ago with a snapshot file of the given size. */
   const event = (id: string, daysAgo: number, { open = false, bytes = 1000 } = {}): string => {
@@ -32,14 +42,14 @@ function setup(t: TestContext, changes: Partial<Limits> = {}) {
     writer.commit(
       batch({ events: [entry({ id, startedAt, snapshot, endedAt: open ? null : startedAt + 1000 }, 'end')] }),
     );
-    picture(snapshot, startedAt, bytes);
-    return join(pictures, snapshot);
+    return picture(snapshot, markedJpeg(writer.files.installation, id, bytes));
   };
-  const picture = (name: string, modifiedAt: number, bytes = 1000) => {
+  const picture = (name: string, content: Buffer) => {
     const path = join(pictures, name);
     mkdirSync(dirname(path), { recursive: true });
-    writeFileSync(path, new Uint8Array(bytes));
-    utimesSync(path, modifiedAt / 1000, modifiedAt / 1000);
+    writeFileSync(path, content);
+    // What is written before a restart is as old as its folder says.
+    utimesSync(path, 0, 0);
     return path;
   };
   return { db, writer, run, event, picture, pictures, snapshots };
@@ -90,7 +100,7 @@ test('a picture that is too old goes, and its event says that it has none', asyn
   assert.equal(db.prepare("SELECT snapshot FROM events WHERE id = 'old'").pluck().get(), null);
   assert.notEqual(db.prepare("SELECT snapshot FROM events WHERE id = 'young'").pluck().get(), null);
   await run();
-  assert.equal(readdirSync(join(pictures, 'drive')).length, 1, 'the folder of an empty day goes too');
+  assert.equal(readdirSync(join(pictures, 'drive')).length, 2, 'a folder that was not made for it stays');
 });
 
 test('pictures over the limit go, oldest first, until there is some room', async (t) => {
@@ -101,23 +111,72 @@ test('pictures over the limit go, oldest first, until there is some room', async
     files.map((file) => existsSync(file)),
     [false, false, false, ...Array<boolean>(9).fill(true)],
   );
-  assert.equal(snapshots.bytes, 9_000_000);
+  assert.ok(
+    snapshots.bytes > 9_000_000 && snapshots.bytes < 9_002_000,
+    `${snapshots.bytes} with a mark in each`,
+  );
 });
 
-test('a picture whose event has gone is deleted, but not one that has just been written', async (t) => {
-  const { run, event, picture } = setup(t);
-  const known = event('known', 2);
-  const day = snapshotPath({ id: 'x', camera: 'drive', startedAt: NOW - DAY }).split('/')[1]!;
-  const orphan = picture(`drive/${day}/orphan.jpg`, NOW - DAY);
-  const fresh = picture(`drive/${day}/fresh.jpg`, NOW - 1000);
-  const asked = picture(`drive/${day}/${LATEST}.jpg`, NOW - DAY);
-  const unfinished = picture(`drive/${day}/crashed.jpg.tmp`, NOW - DAY);
-  const foreign = picture('drive/notes/readme.txt', NOW - 400 * DAY);
+test('what this installation did not write stays, whatever its name, its age and the limits', async (t) => {
+  const { run, event, picture, writer } = setup(t, { max_snapshots: 10 });
+  const { installation } = writer.files;
+  const own = [0, 1, 2].map((n) => event(`own-${n}`, 40 - n));
+  const day = dirname(snapshotPath({ id: 'x', camera: 'drive', startedAt: NOW - 400 * DAY }));
+  const id = '0192f7c4-9a1b-7c3e-8b52-4f6d2a9c1e07';
+  const photos = [
+    picture(`${day}/IMG_0001.jpg`, Buffer.alloc(12_000_000, 'photo')),
+    picture(`${day}/${id}.jpg`, Buffer.from(jpegOf(1000))),
+    picture(`${day}/of-a-later-state.jpg`, markedJpeg(installation, 'of-a-later-state')),
+    picture(`${day}/of-another.jpg`, markedJpeg('f'.repeat(32), 'of-another')),
+    picture(`${day}/${LATEST}.jpg`, Buffer.from(jpegOf(1000))),
+    picture(`${day}/crashed.jpg.tmp`, Buffer.alloc(10)),
+    picture('drive/notes/readme.txt', Buffer.alloc(10)),
+  ];
+  await run();
+  assert.ok(own.every((file) => !existsSync(file)));
+  assert.ok(photos.every((file) => existsSync(file)));
+});
+
+test('while the clock is not to be believed nothing is too old', async (t) => {
+  const { db, writer, run, event } = setup(t);
+  const file = event('old', 4000);
+  writer.commit(
+    batch({
+      detections: [detection({ capturedAt: NOW - 4000 * DAY })],
+      samples: [healthSample({ at: NOW - 4000 * DAY })],
+    }),
+  );
+  const nothing = { events: 0, detections: 0, samples: 0, snapshots: 0 };
+  assert.deepEqual(await run(undefined, null), nothing);
+  assert.ok(existsSync(file));
+  assert.equal(rowsIn(db, 'samples'), 1);
+});
+
+test('what was recorded with a wrong clock has no age, until its time is known to be no later', async (t) => {
+  const { db, writer, run } = setup(t);
+  const uncertain = { timeUncertain: true, clock: 1 };
+  writer.commit(
+    batch({
+      events: [entry({ id: 'unset', startedAt: 5000, endedAt: 6000, snapshot: null, ...uncertain }, 'end')],
+      detections: [detection({ capturedAt: 5000, ...uncertain })],
+      samples: [{ ...healthSample({ at: 5000 }), ...uncertain }],
+    }),
+  );
+  assert.deepEqual(await run(), { events: 0, detections: 0, samples: 0, snapshots: 0 });
+  for (const table of ['events', 'detections', 'samples']) db.exec(`UPDATE ${table} SET time_uncertain = 2`);
+  assert.deepEqual(await run(), { events: 1, detections: 1, samples: 1, snapshots: 0 });
+});
+
+test('a clock that was behind does not make what is new go first', async (t) => {
+  const { run, event } = setup(t, { max_snapshots: 10 });
+  const before = Array.from({ length: 6 }, (_, i) => event(`before-${i}`, 20 - i, { bytes: 1_000_000 }));
+  const behind = Array.from({ length: 6 }, (_, i) => event(`behind-${i}`, 29, { bytes: 1_000_000 }));
   await run();
   assert.deepEqual(
-    [known, orphan, fresh, asked, unfinished, foreign].map((file) => existsSync(file)),
-    [true, false, true, true, false, true],
+    before.map((file) => existsSync(file)),
+    [false, false, false, true, true, true],
   );
+  assert.ok(behind.every((file) => existsSync(file)));
 });
 
 test('a database over its limit loses its oldest detections first, and the file becomes smaller', async (t) => {

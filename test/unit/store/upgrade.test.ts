@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { openForWriting } from '../../../src/store/connection.ts';
+import { Copies } from '../../../src/store/copies.ts';
 import { MIGRATIONS, migrate, SCHEMA_VERSION, schemaVersion } from '../../../src/store/migrations.ts';
 import { Reader } from '../../../src/store/read.ts';
-import { keptFile } from '../../../src/store/upgrade.ts';
+import { keepBefore, keptFile } from '../../../src/store/upgrade.ts';
 import { Writer } from '../../../src/store/writer.ts';
 import { batch, entry, folder, isIntact } from '../../support/store.ts';
 
@@ -100,16 +101,26 @@ for (const version of earlier) {
   });
 }
 
-test('only the newest copy is kept, and a database that is up to date is not copied', () => {
+test('only the newest copy that was made here is kept, and a database that is up to date is not copied', () => {
   const path = folder();
-  const file = leftBy(1, path);
-  renameSync(leftBy(1), keptFile(file, 0));
+  const file = leftBy(2, path);
+  const foreign = `${file}.schema-1`;
+  renameSync(leftBy(1), foreign);
   openForWriting(file).close();
   openForWriting(file).close();
-  assert.deepEqual(
-    readdirSync(path).filter((name) => name.includes('schema')),
-    ['lookout.db.schema-1'],
-  );
+  const copies = () => readdirSync(path).filter((name) => name.includes('schema'));
+  assert.deepEqual(copies(), ['lookout.db.schema-1', 'lookout.db.schema-2'], 'it lay there before');
+
+  // Another downgrade and upgrade: what has the name of the copy is kept, too.
+  writeFileSync(join(path, 'lookout.db.schema-3'), 'mine');
+  const db = openForWriting(file);
+  keepBefore(db, file, 3);
+  const list = new Copies(db, file);
+  list.add('lookout.db.schema-3');
+  list.keepNewest('lookout.db.schema-', 1);
+  db.close();
+  assert.deepEqual(copies(), ['lookout.db.schema-1', 'lookout.db.schema-3', 'lookout.db.schema-3.kept-1']);
+  assert.equal(readFileSync(join(path, 'lookout.db.schema-3.kept-1'), 'utf8'), 'mine');
 });
 
 test('a downgrade is refused, says how to go back, and what it says works', () => {

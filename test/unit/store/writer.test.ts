@@ -64,8 +64,13 @@ test('detections and samples keep every field', (t) => {
   const box = { x: 0.125, y: 0.25, w: 0.5, h: 0.375 };
   writer.commit(
     batch({
-      detections: [detection({ zone: 'gate', score: 0.3, box, capturedAt: 1_700_000_000_000.4 })],
-      samples: [healthSample({ throttled: true, throttle_reasons: ['heat'], temperature_c: null })],
+      detections: [detection({ zone: 'gate', score: 0.3, box, capturedAt: 1_700_000_000_000.4, clock: 3 })],
+      samples: [
+        {
+          ...healthSample({ throttled: true, throttle_reasons: ['heat'], temperature_c: null }),
+          ...{ timeUncertain: true, clock: 4 },
+        },
+      ],
     }),
   );
   assert.deepEqual(db.prepare('SELECT * FROM detections').get(), {
@@ -81,6 +86,7 @@ test('detections and samples keep every field', (t) => {
     box_h: 0.375,
     time_uncertain: 0,
     model: 'demo',
+    clock: 3,
   });
   const { cameras, throttle_reasons, throttled, problems, outbox_mb, ...numbers } = healthSample();
   assert.deepEqual(db.prepare('SELECT * FROM samples').get(), {
@@ -89,6 +95,8 @@ test('detections and samples keep every field', (t) => {
     temperature_c: null,
     throttle_reasons: '["heat"]',
     cameras: JSON.stringify(cameras),
+    time_uncertain: 1,
+    clock: 4,
   });
 });
 

@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { copyFileSync, existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import Database from 'better-sqlite3';
+import { backUp, backupOf, restore } from '../../../src/store/backup.ts';
+import { openForWriting } from '../../../src/store/connection.ts';
+import { Writer } from '../../../src/store/writer.ts';
+import { batch, entry, fileNote, folder } from '../../support/store.ts';
+
+function setup(t: TestContext, path = folder()) {
+  const file = join(path, 'lookout.db');
+  const db = openForWriting(file);
+  t.after(() => db.close());
+  const writer = new Writer(db, { maxOutbox: 100 });
+  const said: string[] = [];
+  const record = (...ids: string[]) =>
+    writer.commit(batch({ events: ids.map((id) => entry({ id }, 'end')) }));
+  return { path, file, db, writer, said, record, run: () => backUp(db, file, (what) => said.push(what)) };
+}
+
+function ids(file: string): unknown[] {
+  const db = new Database(file, { readonly: true });
+  try {
+    return db.prepare('SELECT id FROM events ORDER BY seq').pluck().all();
+  } finally {
+    db.close();
+  }
+}
+
+const keptIn = (path: string) => readdirSync(path).filter((name) => /\.kept-\d+$/.test(name));
+
+test('a backup follows its database: what is new comes, what was deleted goes', (t) => {
+  const { file, db, record, run, said, path } = setup(t);
+  record('a', 'b');
+  run();
+  record('c');
+  db.exec("DELETE FROM events WHERE id = 'a'");
+  run();
+  assert.deepEqual(ids(backupOf(file)), ['b', 'c']);
+  assert.deepEqual([said, keptIn(path)], [[], []]);
+});
+
+test('a fresh database does not overwrite the backup of the one that has gone', (t) => {
+  const first = setup(t);
+  first.record('a', 'b');
+  first.run();
+  for (const suffix of ['', '-wal', '-shm']) rmSync(first.file + suffix, { force: true });
+  const next = setup(t, first.path);
+  next.record('c');
+  next.run();
+  next.run();
+  assert.deepEqual(ids(backupOf(next.file)), ['c']);
+  const [kept = '', ...more] = keptIn(next.path);
+  assert.equal(more.length, 0);
+  assert.deepEqual(ids(join(next.path, kept)), ['a', 'b']);
+  assert.deepEqual(next.said.length, 1);
+  assert.match(
+    next.said[0]!,
+    /lookout\.db\.backup is not the backup of this database: it is kept as .*kept-1$/,
+  );
+});
+
+test('an older copy of a database does not take from the backup what only that has', (t) => {
+  const path = folder();
+  const now = setup(t, path);
+  now.record('a');
+  now.db.pragma('wal_checkpoint(TRUNCATE)');
+  copyFileSync(now.file, join(path, 'copy'));
+  now.record('b');
+  now.run();
+  now.db.close();
+  renameSync(join(path, 'copy'), now.file);
+  const older = setup(t, path);
+  older.run();
+  assert.deepEqual(ids(backupOf(older.file)), ['a']);
+  assert.deepEqual(ids(join(path, keptIn(path)[0]!)), ['a', 'b']);
+});
+
+test('a copy that somebody made under the name of the backup is kept', (t) => {
+  const { file, db, path, record, run } = setup(t);
+  record('a');
+  db.pragma('wal_checkpoint(TRUNCATE)');
+  copyFileSync(file, backupOf(file));
+  db.exec('DELETE FROM events');
+  run();
+  assert.deepEqual(ids(join(path, keptIn(path)[0]!)), ['a']);
+  writeFileSync(`${file}.photo`, 'a photo');
+  rmSync(backupOf(file));
+  renameSync(`${file}.photo`, backupOf(file));
+  run();
+  assert.deepEqual(keptIn(path).length, 2, 'whatever it is');
+});
+
+test('a backup that is damaged is made again', (t) => {
+  const { file, path, record, run, said } = setup(t);
+  record('a');
+  run();
+  writeFileSync(backupOf(file), Buffer.alloc(8192, 0xa5), { flag: 'r+' });
+  run();
+  assert.deepEqual(ids(backupOf(file)), ['a']);
+  assert.deepEqual([said, keptIn(path)], [[], []]);
+});
+
+test('a database that may be damaged itself moves no backup', (t) => {
+  const { file, db, record, run } = setup(t);
+  record('a', 'b');
+  run();
+  db.exec('DELETE FROM events');
+  assert.throws(() => backUp(db, file), /is not the backup/);
+  assert.deepEqual(ids(backupOf(file)), ['a', 'b']);
+});
+
+test('what is restored is the same installation, with its list of files and its copies', (t) => {
+  const { file, path, db, writer, record, run } = setup(t);
+  record('a');
+  writer.files.note(fileNote('drive/2026-01-31/a.jpg'));
+  db.exec("INSERT INTO copies (name, inode) VALUES ('lookout.db.schema-3', 7)");
+  db.exec('UPDATE installation SET known_at = 42');
+  run();
+  db.close();
+  const damaged = `${file}.corrupt`;
+  renameSync(file, damaged);
+  writeFileSync(damaged, 'all of it');
+  const fresh = openForWriting(file);
+  t.after(() => fresh.close());
+  assert.equal(restore(fresh, file, damaged), 1);
+  const row = fresh.prepare('SELECT id, is_backup, known_at FROM installation').all();
+  assert.deepEqual(row, [{ id: writer.files.installation, is_backup: 0, known_at: 42 }]);
+  const again = new Writer(fresh, { maxOutbox: 100 });
+  assert.equal(again.files.find('drive/2026-01-31/a.jpg')?.event, 'a');
+  assert.equal(fresh.prepare("SELECT inode FROM copies WHERE name = 'lookout.db.schema-3'").pluck().get(), 7);
+  const said: string[] = [];
+  backUp(fresh, file, (what) => said.push(what));
+  assert.deepEqual([said, keptIn(path)], [[], []], 'the backup goes on');
+  assert.ok(existsSync(join(path, basename(damaged))));
+});
