@@ -44,7 +44,7 @@ export function eventsCommand(program: Command): void {
       const now = Date.now();
       const filter: EventFilter = {
         since: options.since === undefined ? undefined : parseTime('--since', options.since, now),
-        labels: options.label ?? [],
+        labels: options.label?.map((label) => label.normalize()) ?? [],
         cameras: options.camera ?? [],
       };
       const limit = options.limit ?? (options.since === undefined ? DEFAULT_LIMIT : undefined);

@@ -1,4 +1,5 @@
 /** Configuration: defaults ← file ← environment, checked as a whole, paths made absolute, then frozen. */
+import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { z } from 'zod';
@@ -133,15 +134,17 @@ function format({ path, message }: Problem): string {
   return path.length > 0 ? `${path.join('.')}: ${message}` : message;
 }
 
-/** A host name as a device name: lower case, foreign characters become `-`. */
+/** A host name as a device name: lower case, without its domain. One that has to be changed for that gets a hash. */
 function deviceName(host: string): string {
-  const name = host
-    .toLowerCase()
-    .replace(/\..*$/, '')
+  const given = host.toLowerCase().replace(/\..*$/, '');
+  const name = given
+    .normalize('NFKD')
+    .replace(/\p{M}+/gu, '')
     .replace(/[^a-z0-9_-]+/g, '-')
     .replace(/^[-_]+/, '')
-    .slice(0, 40);
-  return name || 'lookout';
+    .slice(0, 32);
+  if (name === given && name !== '') return name;
+  return `${name || 'lookout'}-${createHash('sha256').update(given).digest('hex').slice(0, 6)}`;
 }
 
 const CREDENTIAL = 'credential:';

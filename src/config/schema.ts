@@ -21,6 +21,9 @@ const labelFields = {
   ),
   max: seconds(1, 86400).describe('Longest event in seconds; a longer one is ended and may start anew.'),
 };
+/** Labels and groups are compared in composed form, however their accents were typed. */
+const labelName = z.string().normalize();
+
 /** Some of a label's settings, to lay over others. */
 export const labelOverride = z.strictObject(labelFields).partial();
 export type LabelOverride = z.infer<typeof labelOverride>;
@@ -67,7 +70,7 @@ const zone = z.strictObject({
     .min(3)
     .max(32)
     .describe('Corners as [x, y], fractions of the upright picture, 0…1.'),
-  labels: z.array(z.string()).optional().describe('Only these labels make events here; by default all.'),
+  labels: z.array(labelName).optional().describe('Only these labels make events here; by default all.'),
   model: z
     .string()
     .optional()
@@ -104,7 +107,7 @@ const camera = z.strictObject({
     .optional()
     .describe('Name of its model, one of `models`; by default `default`, which is the one under `model`.'),
   labels: z
-    .record(z.string(), labelOverride)
+    .record(labelName, labelOverride)
     .default({})
     .describe('Overrides of the top-level `labels` for this camera.'),
 });
@@ -310,11 +313,11 @@ export const configSchema = z.strictObject({
     .default({})
     .describe('More models by name, for cameras and zones. Each is loaded once, and only while it is used.'),
   groups: z
-    .record(z.string(), z.array(z.string()).min(1))
+    .record(labelName, z.array(labelName).min(1))
     .default({})
     .describe('Your own labels made of several of the model’s: a group’s score is the sum of its members’.'),
   labels: z
-    .record(z.string(), labelOverride)
+    .record(labelName, labelOverride)
     .default({})
     .describe('Labels and groups that make events. Empty: those the model’s description proposes.'),
   store: store.prefault({}),

@@ -10,8 +10,9 @@ import { messageOf } from '../errors.ts';
 import { publicAddress } from '../platform/address.ts';
 import { labelsOf } from '../prepared.ts';
 import { isEncrypted } from '../publish/credentials.ts';
-import { discoveryId, discoveryTopic } from '../publish/discovery.ts';
+import { discoveryTopic } from '../publish/discovery.ts';
 import { explain } from '../publish/failures.ts';
+import { deviceId } from '../publish/names.ts';
 import { Session } from '../publish/session.ts';
 import { brokerTarget } from '../publish/target.ts';
 import { SETTINGS, Topics } from '../publish/topics.ts';
@@ -117,7 +118,7 @@ class Attempt {
     const session = new Session(
       {
         ...(await brokerTarget(mqtt)),
-        clientId: `${discoveryId(mqtt.base, device)}-doctor`,
+        clientId: `${deviceId(mqtt.base, device)}-doctor`,
         connectTimeout: TIMEOUT_MS,
       },
       { up: () => up.resolve(null), message: (...message) => this.#hear(...message) },

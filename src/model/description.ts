@@ -40,7 +40,7 @@ const perChannel = z
   .array(z.number())
   .refine(({ length }) => length === 1 || length === 3, 'expected one number for each channel, 1 or 3');
 const side = z.number().int().min(8).max(4096);
-const labelName = z.string().min(1);
+const labelName = z.string().min(1).normalize();
 
 /**
  * A description as it is written down, inside a model (metadata entry `lookout`) or in a .json file. What the

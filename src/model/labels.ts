@@ -3,10 +3,11 @@ import { dirname, join } from 'node:path';
 import { LookoutError, messageOf } from '../errors.ts';
 import { decodeText, readText } from '../platform/text.ts';
 
-/** Reads the text of a labels file: one label a line; a leading class number ("0  tench") on every line is dropped. */
+/** Reads the text of a labels file: one label a line, in Unicode's composed form; a leading class number ("0  tench") on every line is dropped. */
 export function parseLabels(text: string): string[] {
   const lines = text
     .replace(/^\uFEFF/, '')
+    .normalize()
     .split(/\r\n|\r|\n/)
     .map((line) => line.trim());
   while (lines.at(-1) === '') lines.pop();

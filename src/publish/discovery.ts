@@ -4,8 +4,9 @@
  * later). Home Assistant refuses the whole message for one unknown key at its root, and for a component with both
  * `availability` and `availability_topic`; so the root has only the four keys below and each component its own list.
  */
+import { asciiId, deviceId } from './names.ts';
 import type { DeviceInfo } from './payloads.ts';
-import { labelLevels, type PublishedCamera, type Setting, type Topics } from './topics.ts';
+import type { PublishedCamera, Setting, Topics } from './topics.ts';
 
 export type Component = { platform: string; unique_id?: string; [option: string]: unknown };
 
@@ -26,14 +27,9 @@ export interface DiscoveryOptions {
   info: DeviceInfo | null;
 }
 
-/** The device's identifier in Home Assistant, such as `lookout_garden`. */
-export function discoveryId(base: string, device: string): string {
-  return `${base}_${device}`.replace(/[^a-zA-Z0-9_-]/g, '_');
-}
-
 /** Where Home Assistant reads the description. */
 export function discoveryTopic(prefix: string, base: string, device: string): string {
-  return `${prefix}/device/${discoveryId(base, device)}/config`;
+  return `${prefix}/device/${deviceId(base, device)}/config`;
 }
 
 /** Describes the device with all its entities. */
@@ -45,7 +41,7 @@ export function describeDevice({
   topics,
   info,
 }: DiscoveryOptions): DeviceDiscovery {
-  const id = discoveryId(base, device);
+  const id = deviceId(base, device);
   const entities = [
     ...deviceEntities(topics),
     ...cameras.flatMap((camera) => cameraEntities(topics, camera, models)),
@@ -158,8 +154,8 @@ function cameraEntities(
     availability: device,
   });
   return [
-    ...[...labelLevels(labels)].map(([label, level]) =>
-      entity(`label.${level}`, label, {
+    ...labels.map((label) =>
+      entity(`label.${asciiId(label)}`, label, {
         platform: 'binary_sensor',
         device_class: 'occupancy',
         state_topic: topics.label(name, label),

@@ -19,9 +19,10 @@ import type { EmbeddedBroker } from './broker.ts';
 import { type Command, readCommand, type SettingState } from './commands.ts';
 import { Connection, type Target } from './connection.ts';
 import { isEncrypted, readCredentials } from './credentials.ts';
-import { type DeviceDiscovery, describeDevice, discoveryId, discoveryTopic } from './discovery.ts';
+import { type DeviceDiscovery, describeDevice, discoveryTopic } from './discovery.ts';
 import { Leftovers } from './leftovers.ts';
 import { LiveState } from './live.ts';
+import { deviceId } from './names.ts';
 import { type Outbox, OutboxDrain } from './outbox.ts';
 import { type DeviceInfo, eventPayload, healthPayload, statePayload, thermalPayload } from './payloads.ts';
 import { addressTarget, brokerTarget, embeddedAddress } from './target.ts';
@@ -99,7 +100,7 @@ export class Publisher implements Service {
     this.#leftovers = new Leftovers({
       ...{ topics: this.#topics, store: options.store, log },
       discovery:
-        this.#discovery === null ? null : { topic: this.#discovery, id: discoveryId(config.base, device) },
+        this.#discovery === null ? null : { topic: this.#discovery, id: deviceId(config.base, device) },
       entities: (known) => {
         this.#components = { ...known, ...this.#components };
         this.#describe();
@@ -161,7 +162,7 @@ export class Publisher implements Service {
     this.#connection = new Connection({
       address: this.#address,
       target: () => this.#target(),
-      clientId: discoveryId(config.base, this.#options.device),
+      clientId: deviceId(config.base, this.#options.device),
       will: { topic: this.#topics.status, payload: 'offline', qos: 1, retain: true },
       survey: this.#leftovers.filters,
       filters: [this.#topics.commands, ...(config.discovery ? [`${config.discovery}/status`] : [])],

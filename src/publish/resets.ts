@@ -1,8 +1,8 @@
 /** Commands to the daemon that runs, from another process through their broker. */
 import type { LoadedConfig } from '../config/load.ts';
 import { LookoutError } from '../errors.ts';
-import { discoveryId } from './discovery.ts';
 import { explain } from './failures.ts';
+import { deviceId } from './names.ts';
 import { Session } from './session.ts';
 import { addressTarget, brokerTarget, embeddedAddress } from './target.ts';
 import { type Setting, Topics } from './topics.ts';
@@ -31,7 +31,7 @@ export async function sendResets(
   const session = new Session(
     {
       ...(embedded ? { ...addressTarget(address), protocolVersion: 4 } : await brokerTarget(mqtt)),
-      clientId: `${discoveryId(mqtt.base, device)}-choices`,
+      clientId: `${deviceId(mqtt.base, device)}-choices`,
       connectTimeout: TIMEOUT_MS,
     },
     { up: () => up.resolve(null), message: () => {} },

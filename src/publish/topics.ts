@@ -6,6 +6,8 @@
  *   <base>/<device>/<camera>/<setting>  ←  <base>/<device>/<camera>/<setting>/set
  */
 
+import { topicLevel } from './names.ts';
+
 /** What can be changed by a command while Lookout runs; its state is retained beside the command's topic. */
 export const SETTINGS = ['enabled', 'detect', 'threshold', 'model'] as const;
 export type Setting = (typeof SETTINGS)[number];
@@ -20,37 +22,25 @@ export interface PublishedCamera {
   labels: readonly string[];
 }
 
-/**
- * Labels as topic levels: lower case, anything but a-z, 0-9, `-` and `_` becomes `_`. A label that would collide
- * with one of the camera's own topics or with an earlier label gets a number: `status_2`.
- */
-export function labelLevels(labels: readonly string[]): Map<string, string> {
-  const taken = new Set(RESERVED);
-  const levels = new Map<string, string>();
-  for (const label of labels) {
-    const slug = label.toLowerCase().replace(/[^a-z0-9_-]+/g, '_') || '_';
-    let level = slug;
-    for (let n = 2; taken.has(level); n++) level = `${slug}_${n}`;
-    taken.add(level);
-    levels.set(label, level);
-  }
-  return levels;
+/** A label as the last level of a topic of its camera. */
+export function labelLevel(label: string): string {
+  return topicLevel(label, RESERVED);
 }
 
 export class Topics {
   readonly device: string;
   /** Everything that others may send to this device. */
   readonly commands: string;
-  readonly #labels: Map<string, Map<string, string>>;
+  readonly #labels: Map<string, readonly string[]>;
 
   constructor(base: string, device: string, cameras: readonly PublishedCamera[]) {
     this.device = `${base}/${device}`;
     this.commands = `${this.device}/+/+/set`;
-    this.#labels = new Map(cameras.map(({ name, labels }) => [name, labelLevels(labels)]));
+    this.#labels = new Map(cameras.map(({ name, labels }) => [name, labels]));
   }
 
   setLabels(camera: string, labels: readonly string[]): void {
-    this.#labels.set(camera, labelLevels(labels));
+    this.#labels.set(camera, labels);
   }
 
   get status(): string {
@@ -90,14 +80,14 @@ export class Topics {
   }
 
   labels(camera: string): string[] {
-    const levels = this.#labels.get(camera)?.values() ?? [];
-    return [...levels].map((level) => `${this.device}/${camera}/${level}`);
+    const labels = this.#labels.get(camera) ?? [];
+    return labels.map((label) => `${this.device}/${camera}/${labelLevel(label)}`);
   }
 
   /** Null for a label that makes no events on this camera. */
   label(camera: string, label: string): string | null {
-    const level = this.#labels.get(camera)?.get(label);
-    return level === undefined ? null : `${this.device}/${camera}/${level}`;
+    const known = this.#labels.get(camera)?.includes(label) ?? false;
+    return known ? `${this.device}/${camera}/${labelLevel(label)}` : null;
   }
 
   /** Whether a topic has the shape of those of a camera, also of one that is gone. */

@@ -304,3 +304,17 @@ cameras:
     }, TypeError);
   });
 });
+
+it('labels and groups are the same however their accents were typed', () => {
+  const typed = 'Ka\u0308fer';
+  const { config } = load(`
+labels: { ${typed}: { on: 0.7 } }
+groups: { Insekten: [${typed}] }
+cameras:
+  a: { source: { kind: demo }, labels: { ${typed}: {} }, zones: { z: { polygon: [[0, 0], [1, 0], [1, 1]], labels: [${typed}] } } }
+`);
+  assert.deepEqual(Object.keys(config.labels), ['Käfer']);
+  assert.deepEqual(config.groups, { Insekten: ['Käfer'] });
+  assert.deepEqual(Object.keys(config.cameras.a!.labels), ['Käfer']);
+  assert.deepEqual(config.cameras.a!.zones.z!.labels, ['Käfer']);
+});

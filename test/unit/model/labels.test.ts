@@ -9,6 +9,7 @@ test('labels are one a line, whatever the line ends and the last line', () => {
   assert.deepEqual(parseLabels('cat\ndog'), ['cat', 'dog']);
   assert.deepEqual(parseLabels('\uFEFFcat\r\ndog, pup\r\n\r\n'), ['cat', 'dog, pup']);
   assert.deepEqual(parseLabels(''), []);
+  assert.deepEqual(parseLabels('Ka\u0308fer'), ['Käfer']);
 });
 
 test('class numbers are dropped only when every line carries its own', () => {

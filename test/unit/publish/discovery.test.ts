@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
-import { describeDevice, discoveryId, discoveryTopic } from '../../../src/publish/discovery.ts';
+import { describeDevice, discoveryTopic } from '../../../src/publish/discovery.ts';
+import { deviceId } from '../../../src/publish/names.ts';
 import { Topics } from '../../../src/publish/topics.ts';
 import { healthSample } from '../../fakes/health.ts';
 
@@ -111,7 +112,7 @@ test('it is accepted too before anything is known about the device, and for any 
   });
   assert.equal(message.safeParse(JSON.parse(JSON.stringify(bare))).error, undefined);
   const topic = discoveryTopic('homeassistant', 'home/up.stairs', 'x-1');
-  assert.equal(topic, 'homeassistant/device/home_up_stairs_x-1/config');
+  assert.equal(topic, 'homeassistant/device/home_up_stairs_x-1-X5BBD0C6F/config');
   assert.match(topic, /^homeassistant\/device\/[a-zA-Z0-9_-]+\/config$/);
 });
 
@@ -120,7 +121,7 @@ test('there is an entity for each label, picture, setting and command of each ca
     new Set(Object.values(discovery.components).map((one) => one[key]));
   for (const topic of [
     'lookout/garden/front-door/person',
-    'lookout/garden/front-door/egyptian_cat',
+    'lookout/garden/front-door/Egyptian_cat~81441a80',
     'lookout/garden/drive/vehicle',
     'lookout/garden/drive/status',
     'lookout/garden/drive/enabled',
@@ -140,7 +141,7 @@ test('there is an entity for each label, picture, setting and command of each ca
 test('every entity has an identifier of its own', () => {
   const ids = Object.values(discovery.components).map(({ unique_id }) => unique_id);
   assert.equal(new Set(ids).size, ids.length);
-  for (const id of ids) assert.ok(String(id).startsWith(`${discoveryId('lookout', 'garden')}.`));
+  for (const id of ids) assert.ok(String(id).startsWith(`${deviceId('lookout', 'garden')}.`));
 });
 
 test('what reads the health message reads fields that it has', () => {

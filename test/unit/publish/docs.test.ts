@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { eventPayload, healthPayload, thermalPayload } from '../../../src/publish/payloads.ts';
-import { SETTINGS, Topics } from '../../../src/publish/topics.ts';
+import { labelLevel, SETTINGS, Topics } from '../../../src/publish/topics.ts';
 import { eventChange } from '../../fakes/events.ts';
 import { healthSample } from '../../fakes/health.ts';
 
@@ -38,4 +38,9 @@ test('every topic is in docs/mqtt.md', () => {
     const short = topic.replace('lookout/garden/drive/', '…/');
     assert.ok(page.includes(`\`${topic}\``) || page.includes(`\`${short}\``), topic);
   }
+});
+
+test('the topics of labels in docs/mqtt.md are those of the labels', () => {
+  for (const label of ['traffic light', 'status'])
+    assert.ok(page.includes(`\`${labelLevel(label)}\``), label);
 });
