@@ -9,6 +9,7 @@ import { Choices } from './choices.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { DEFAULT_MODEL } from './config/names.ts';
 import { EXIT } from './errors.ts';
+import { describeKernel } from './model/kernel.ts';
 import { readBoard } from './platform/board.ts';
 import { type Clock, systemClock } from './platform/clock.ts';
 import { HealthMonitor } from './platform/health.ts';
@@ -196,6 +197,8 @@ export class Daemon implements Service {
         model: model.description.name,
         model_sha256: model.sha256,
         provider: running.provider,
+        int8_kernel: running.kernel.name,
+        int8_kernel_reason: running.kernel.reason,
         cameras: [...this.#cameras.keys()],
         models: Object.fromEntries(
           [...current.models].map(([name, { description }]) => [name, description.name]),
@@ -344,6 +347,8 @@ export class Daemon implements Service {
       const { name, input, warning } = description;
       const threads = `${info.threads} ${info.threads === 1 ? 'thread' : 'threads'}`;
       this.#log.info(`model ${name}, ${input.width}×${input.height}, on ${info.provider} with ${threads}`);
+      const level = info.kernel.name === 'saturating' ? 'warn' : 'info';
+      this.#log[level](describeKernel(info.kernel));
       if (note) this.#log[note.problem ? 'warn' : 'info'](note.text);
       if (warning) this.#log.warn(warning);
     }

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { LookoutError } from '../errors.ts';
 import { printable } from '../platform/printable.ts';
+import type { Exact } from '../model/kernel.ts';
 import type { ProfileOptions } from '../profile/profile.ts';
 import type { Provider } from '../profile/types.ts';
 import { configFile } from './options.ts';
@@ -28,6 +29,7 @@ export function profileCommand(program: Command): void {
     .option('--sessions <counts>', 'inferences at once, such as 1,2', counts)
     .option('--providers <names>', 'cpu, cuda, tensorrt', providers)
     .option('--spinning <states>', 'on, off or on,off', states)
+    .option('--exact <choices>', 'values of `model.exact`, such as auto,never', exactness)
     .option('--sizes <sizes>', 'sizes of the camera’s picture, such as 640x480,1280x720', sizes)
     .option('--sources <names>', 'raw, jpeg, demo, or cameras of the configuration', list)
     .option('--fps <rate>', 'rate of the paced part, frames per second', rate, 5)
@@ -137,6 +139,14 @@ function states(text: string): boolean[] {
   return list(text).map((state) => {
     if (state !== 'on' && state !== 'off') throw new InvalidArgumentError('expected on, off or on,off.');
     return state === 'on';
+  });
+}
+
+function exactness(text: string): Exact[] {
+  return list(text).map((choice) => {
+    if (choice !== 'auto' && choice !== 'always' && choice !== 'never')
+      throw new InvalidArgumentError('expected auto, always or never.');
+    return choice;
   });
 }
 

@@ -15,6 +15,7 @@ interface Options {
   maxTemp?: number;
   dryRun?: true;
   fresh?: true;
+  allowInexact?: true;
   /** Seconds. */
   within?: number;
   json?: true;
@@ -32,6 +33,10 @@ export function tuneCommand(program: Command): void {
     .option('--max-fps', 'as many frames per second as there can be')
     .option('--min-idle <percent>', 'share of all cores that must stay idle', percent, 50)
     .option('--max-temp <celsius>', 'temperature that the board must stay below', celsius)
+    .option(
+      '--allow-inexact',
+      'also try `model.exact: never`, which is faster on x86 without VNNI but answers wrongly, and say how wrongly',
+    )
     .option('--dry-run', 'only say what would be written')
     .option('--fresh', 'measure again what was measured before')
     .option('--within <time>', 'measure nothing more after this long, such as 2m', time)
@@ -56,7 +61,8 @@ async function run(options: Options): Promise<void> {
   const goal = goalOf(options, config);
   const fresh = options.fresh ?? false;
   const withinMs = options.within === undefined ? undefined : 1000 * options.within;
-  const how = { fresh, withinMs, signal: stop.signal, screen: process.stderr };
+  const inexact = options.allowInexact ?? false;
+  const how = { fresh, inexact, withinMs, signal: stop.signal, screen: process.stderr };
   const tuned = await tune({ config, goal, ...how }).catch((error: unknown) => {
     if (stop.signal.aborted) return null;
     throw error;
@@ -92,7 +98,7 @@ function goalOf({ fps, maxFps, minIdle, maxTemp }: Options, { config }: LoadedCo
 
 /** What must be written so that the choice counts. */
 export function settingsOf(
-  { file, threads, sessions, spinning, width, height }: Choice,
+  { file, threads, sessions, spinning, exact, width, height }: Choice,
   { fps, maxTemp }: Pick<Options, 'fps' | 'maxTemp'>,
   { config }: LoadedConfig,
 ): Setting[] {
@@ -104,6 +110,7 @@ export function settingsOf(
     { path: ['model', 'threads'], value: threads },
     { path: ['model', 'sessions'], value: sessions },
     { path: ['model', 'spinning'], value: spinning },
+    ...(exact === null ? [] : [{ path: ['model', 'exact'], value: exact }]),
     ...cameras.flatMap(([name, { source }]) => [
       // A USB camera has the sizes that it has, and a pipeline of one's own gives what it gives.
       ...(smaller && source.kind !== 'v4l2' && !(source.kind === 'gstreamer' && source.pipeline)

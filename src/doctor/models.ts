@@ -1,4 +1,5 @@
 /** Whether each model that is in use loads and runs here, on which provider and how fast. */
+import { describeKernel } from '../model/kernel.ts';
 import { prepare } from '../prepare.ts';
 import type { PreparedModel } from '../prepared.ts';
 import { outputBytes } from '../vision/resize.ts';
@@ -7,6 +8,8 @@ import { type Check, type Finding, failed, ok, warn } from './check.ts';
 
 /** Inferences of which the fastest is told. */
 const RUNS = 5;
+
+const EXACT = 'Scores are wrong with it. Leave `exact: auto` in the settings of the model.';
 
 export const checkModels: Check = async ({ loaded, prepared }) => {
   // Without them, this says why.
@@ -21,11 +24,12 @@ async function run(check: string, { file, description, config, note }: PreparedM
   let session: ModelSession | undefined;
   try {
     session = ModelSession.open(file, description, config);
-    const { provider, passedOver } = session.info;
+    const { provider, kernel, passedOver } = session.info;
     const milliseconds = time(session, description);
-    const text = `${description.name}, ${description.labels.length} labels, on ${provider}: ${milliseconds.toFixed(1)} ms`;
+    const text = `${description.name}, ${description.labels.length} labels, on ${provider}: ${milliseconds.toFixed(1)} ms, ${describeKernel(kernel)}`;
     const preferred = passedOver.filter((other) => other.provider !== 'cpu');
     const passed = preferred.map((other) => `${other.provider}: ${other.reason}`).join('; ');
+    if (kernel.name === 'saturating') return warn(check, text, EXACT);
     if (note?.problem) return warn(check, `${text}; ${note.text}`, 'See docs/models.md.');
     if (description.warning) return warn(check, text, description.warning);
     return ok(check, passed === '' ? text : `${text} (passed over ${passed})`);

@@ -12,7 +12,9 @@ const work: Work = {
   sustain: async (ask) => (await import('./sustain.ts')).sustain(ask, stop.signal, tell),
   build: async ({ member, file }) => (await import('./family.ts')).buildMember(member, file),
   providers: async ({ model }) => (await import('./providers.ts')).workingProviders(model),
-  facts: async ({ model, folder }) => (await import('./facts.ts')).measureFacts(model, folder),
+  agreement: async ({ model, snapshots }) =>
+    (await import('../tune/agreement.ts')).measureAgreement(model, snapshots),
+  facts: async ({ model, exact, folder }) => (await import('./facts.ts')).measureFacts(model, exact, folder),
 };
 
 function tell(sample: SustainSample): void {

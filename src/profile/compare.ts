@@ -92,6 +92,10 @@ function warningsOf(before: Report, after: Report, shared: readonly (readonly [R
   const other = shared.filter(([a, b]) => a.sha256 !== b.sha256).map(([, { point }]) => point.model);
   if (other.length > 0)
     warnings.push(`Not the same file under the same name: ${[...new Set(other)].join(', ')}.`);
+  const kernels = shared.flatMap(([a, b]) =>
+    a.kernel && b.kernel && a.kernel.name !== b.kernel.name ? `${a.kernel.name} and ${b.kernel.name}` : [],
+  );
+  if (kernels.length > 0) warnings.push(`Not the same int8 kernel: ${[...new Set(kernels)].join('; ')}.`);
   for (const [name, { rows }] of Object.entries({ first: before, second: after })) {
     if (rows.some(isBusy)) {
       warnings.push(`Other programs were busy during the ${name}: rows with them are not judged.`);

@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { inputShape } from '../model/description.ts';
+import type { Exact } from '../model/kernel.ts';
 import { loadModel } from '../model/load.ts';
 import { openSession, Tensor } from '../model/onnxruntime.ts';
 import { makeFolder, removeFolder } from '../platform/own-files.ts';
@@ -32,19 +33,26 @@ type NodeEvent = z.infer<typeof nodeEvent>;
 /** Runs a model with one thread under ONNX Runtime's profiler. */
 export async function measureFacts(
   model: ModelRef,
+  exact: Exact,
   folder: string,
 ): Promise<Pick<ModelFacts, 'multiplyAdds' | 'operators'>> {
-  const fused = await profile(model, folder, 'all', RUNS);
-  const whole = await profile(model, folder, 'disabled', 1);
+  const fused = await profile(model, exact, folder, 'all', RUNS);
+  const whole = await profile(model, exact, folder, 'disabled', 1);
   return { operators: breakDown(fused, RUNS), multiplyAdds: countMultiplyAdds(whole) };
 }
 
-async function profile(model: ModelRef, parent: string, level: Level, runs: number): Promise<NodeEvent[]> {
+async function profile(
+  model: ModelRef,
+  exact: Exact,
+  parent: string,
+  level: Level,
+  runs: number,
+): Promise<NodeEvent[]> {
   const { file, description } = await loadModel(model, parent);
   const folder = await makeFolder(join(parent, 'trace-'));
   try {
     const session = await openSession(file, {
-      exact: 'auto',
+      exact,
       executionProviders: ['cpu'],
       graphOptimizationLevel: level,
       intraOpNumThreads: 1,

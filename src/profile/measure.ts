@@ -42,6 +42,7 @@ export async function measure(
   return {
     provider: info.provider,
     threads: info.threads,
+    kernel: info.kernel,
     paced: pacedPhase,
     pipeline,
     inference,

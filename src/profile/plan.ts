@@ -1,4 +1,5 @@
 /** Which points a sweep measures. */
+import type { Exact } from '../model/kernel.ts';
 import { memberName, RESOLUTIONS, WIDTHS } from './family.ts';
 import type { Point, Provider } from './types.ts';
 
@@ -9,6 +10,7 @@ export interface Axes {
   sessions: readonly number[];
   provider: readonly Provider[];
   spinning: readonly boolean[];
+  exact: readonly Exact[];
   size: readonly { width: number; height: number }[];
   source: readonly string[];
 }
@@ -43,9 +45,10 @@ export function combine(base: Point, axes: Partial<Axes>): Point[] {
       for (const { width, height } of sizes)
         for (const source of of(axes.source, base.source))
           for (const spinning of of(axes.spinning, base.spinning))
-            for (const sessions of of(axes.sessions, base.sessions))
-              for (const threads of of(axes.threads, base.threads))
-                points.push({ model, threads, sessions, provider, spinning, width, height, source });
+            for (const exact of of(axes.exact, base.exact))
+              for (const sessions of of(axes.sessions, base.sessions))
+                for (const threads of of(axes.threads, base.threads))
+                  points.push({ model, threads, sessions, provider, spinning, exact, width, height, source });
   return points;
 }
 
@@ -111,12 +114,14 @@ export function keyOf({
   sessions,
   provider,
   spinning,
+  exact,
   width,
   height,
   source,
 }: Point): string {
   const times = `${threads}×${sessions}`;
-  return [model, times, provider, ...(spinning ? ['spinning'] : []), `${width}x${height}`, source].join(' ');
+  const unusual = [...(spinning ? ['spinning'] : []), ...(exact === 'auto' ? [] : [`exact:${exact}`])];
+  return [model, times, provider, ...unusual, `${width}x${height}`, source].join(' ');
 }
 
 export function unique(points: readonly Point[]): Point[] {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { LoadedConfig } from '../config/load.ts';
 import { LookoutError } from '../errors.ts';
 import { makeFolder, removeFolder } from '../platform/own-files.ts';
+import type { Exact } from '../model/kernel.ts';
 import { longRun } from './long-run.ts';
 import { findModel, installedModels, NO_MEMBER } from './models.ts';
 import { type PaceOptions, paceOf } from './pace.ts';
@@ -30,6 +31,7 @@ export interface ProfileOptions extends PaceOptions {
   sessions?: number[];
   providers?: Provider[];
   spinning?: boolean[];
+  exact?: Exact[];
   sizes?: Axes['size'];
   sources?: string[];
   /** Most seconds of a long run at the end. */
@@ -123,9 +125,10 @@ function longPoint(rows: readonly Row[], model: string): Point | null {
 }
 
 function planOf(options: ProfileOptions, plan: PlanOptions): Point[] {
-  const { models, threads, sessions, providers, spinning, sizes, sources } = options;
+  const { models, threads, sessions, providers, spinning, exact, sizes, sources } = options;
   const axes = {
-    ...{ model: models, threads, sessions, provider: providers, spinning, size: sizes, source: sources },
+    ...{ model: models, threads, sessions, provider: providers, spinning, exact },
+    ...{ size: sizes, source: sources },
   };
   const given = Object.fromEntries(Object.entries(axes).filter(([, values]) => values)) as Partial<Axes>;
   if (options.full || options.quick) {
@@ -140,7 +143,7 @@ function planOf(options: ProfileOptions, plan: PlanOptions): Point[] {
 
 /** The configured settings with the first camera's picture, of which the scene is shown. */
 function baseOf({ config }: LoadedConfig, cores: number, working: readonly Provider[]): Point {
-  const { file, threads, sessions, spinning } = config.model;
+  const { file, threads, sessions, spinning, exact } = config.model;
   const [camera] = Object.values(config.cameras);
   return {
     model: file,
@@ -148,6 +151,7 @@ function baseOf({ config }: LoadedConfig, cores: number, working: readonly Provi
     sessions,
     provider: config.model.providers.find((name) => working.includes(name)) ?? 'cpu',
     spinning,
+    exact,
     width: camera!.source.width,
     height: camera!.source.height,
     source: 'raw',

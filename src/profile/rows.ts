@@ -33,6 +33,7 @@ export function makeRow(
     point,
     sha256,
     failures: [...failures],
+    kernel: last?.kernel ?? null,
     metrics,
     stages: last ? { pipeline: last.pipeline.stages, paced: last.paced.stages } : null,
     pacedFps: last ? last.paced.frames / last.paced.seconds : null,

@@ -111,7 +111,7 @@ export class Sweep {
     const pair = `${point.provider} ${point.model}`;
     const missing = this.#missing.get(pair);
     try {
-      const model = await this.#ready(point.model);
+      const model = await this.#ready(point);
       if ('failure' in model) progress.failures.push(model.failure);
       else if (missing) progress.failures.push(missing);
       else progress.rounds.push(await this.#measure(point, model.label, budget));
@@ -140,7 +140,7 @@ export class Sweep {
   }
 
   /** Builds a model where that is needed, and learns what it costs; once. */
-  async #ready(name: string): Promise<Ready> {
+  async #ready({ model: name, exact }: Point): Promise<Ready> {
     const known = this.#models.get(name);
     if (known) return known;
     const { models, folder, signal, costs } = this.#options;
@@ -151,7 +151,7 @@ export class Sweep {
       if (model.member) await runJob('build', { member: model.member, file: model.file }, options);
       const { facts, description } = await describe(model);
       const measured = costs
-        ? await runJob('facts', { model, folder }, options)
+        ? await runJob('facts', { model, exact, folder }, options)
         : { multiplyAdds: null, operators: [] };
       const { labels, background } = description;
       const label = labels.find((candidate) => !background.includes(candidate)) ?? labels[0]!;

@@ -1,5 +1,6 @@
 /** The nouns of profiling: a point is measured in rounds; its rounds become a row, and the rows a report. */
 import type { ErrorCode } from '../errors.ts';
+import type { Exact, Int8Kernel } from '../model/kernel.ts';
 import type { Thermals } from '../platform/board.ts';
 import type { Frequency } from '../platform/frequency.ts';
 import type { Stage } from '../platform/stages.ts';
@@ -33,6 +34,7 @@ export interface Point {
   sessions: number;
   provider: Provider;
   spinning: boolean;
+  exact: Exact;
   width: number;
   height: number;
   /** `raw`, `jpeg`, `demo`, or the name of a configured camera. */
@@ -107,6 +109,7 @@ export interface Stamp extends Thermals, Frequency {
 export interface Measurement {
   provider: Provider;
   threads: number;
+  kernel: Int8Kernel;
   paced: Phase;
   pipeline: Phase;
   inference: InferenceAlone;
@@ -162,6 +165,8 @@ export interface Row {
   point: Point;
   sha256: string | null;
   failures: Failure[];
+  /** What multiplied whole numbers; null: nothing was measured. */
+  kernel: Int8Kernel | null;
   metrics: Partial<Record<Metric, Estimate>>;
   /** Of the last round. */
   stages: { pipeline: Phase['stages']; paced: Phase['stages'] } | null;
@@ -248,6 +253,15 @@ export interface Report {
   sustainFailure: Failure | null;
 }
 
+/** How the answers of the faster int8 kernel compare with the exact ones. */
+export interface Agreement {
+  frames: number;
+  /** Frames with the same first answer. */
+  same: number;
+  /** The largest difference between two scores, 0…1. */
+  largest: number;
+}
+
 /** What a child process may be asked to do, and what comes of it. Configurations are files of one camera, `profile`. */
 export interface Jobs {
   /** `full`: as fast as frames are analysed; `paced`: at the wanted rate. */
@@ -258,6 +272,10 @@ export interface Jobs {
   build: { ask: { member: Member; file: string }; answer: null };
   /** Which execution providers really run the model here. */
   providers: { ask: { model: ModelRef }; answer: Provider[] };
-  facts: { ask: { model: ModelRef; folder: string }; answer: Pick<ModelFacts, 'multiplyAdds' | 'operators'> };
+  agreement: { ask: { model: ModelRef; snapshots: string }; answer: Agreement };
+  facts: {
+    ask: { model: ModelRef; exact: Exact; folder: string };
+    answer: Pick<ModelFacts, 'multiplyAdds' | 'operators'>;
+  };
 }
 export type JobKind = keyof Jobs;

@@ -46,7 +46,7 @@ export interface Work {
  */
 export async function writeConfig(work: Work, fps: number | null): Promise<string> {
   const { point, model, label, folder } = work;
-  const { provider, threads, sessions, spinning } = point;
+  const { provider, threads, sessions, spinning, exact } = point;
   const { file, description, labels } = model;
   const home = await makeFolder(join(folder, 'run-'));
   const path = join(home, 'lookout.yaml');
@@ -56,7 +56,7 @@ export async function writeConfig(work: Work, fps: number | null): Promise<strin
       profile: { source: await sourceOf(work, fps), classify: 'frame', gate: 'always', stall: 60 },
     },
     model: {
-      ...{ file, threads, sessions, spinning },
+      ...{ file, threads, sessions, spinning, exact },
       providers: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
       ...(description === undefined ? {} : { description }),
       ...(labels === undefined ? {} : { labels }),

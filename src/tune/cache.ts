@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { Exact } from '../model/kernel.ts';
 import { writeWhole } from '../model/write.ts';
 import type { Goal } from './choose.ts';
 
@@ -12,6 +13,8 @@ const choice = z.strictObject({
   threads: z.number().int().min(1),
   sessions: z.number().int().min(1),
   spinning: z.boolean(),
+  /** As in `model.exact`; null: as configured. */
+  exact: z.literal('never').nullable(),
   width: z.number().int(),
   height: z.number().int(),
   lines: z.array(z.string()),
@@ -20,7 +23,7 @@ const choice = z.strictObject({
   at: z.string(),
 });
 
-/** What was chosen, and why in three lines. */
+/** What was chosen, and why: three lines, and one about the int8 kernel where there is something to say. */
 export type Choice = z.infer<typeof choice>;
 
 const entries = z.record(z.string(), choice);
@@ -32,6 +35,9 @@ export interface Circumstances {
   cpu: string | null;
   cores: number;
   onnxruntime: string;
+  exact: Exact;
+  /** `never` may be chosen. */
+  inexact: boolean;
   goal: Omit<Goal, 'maxTemperature'>;
   width: number;
   height: number;

@@ -1,6 +1,6 @@
 /** Which of the measured points serves a goal best, and why. Pure. */
 import { keyOf } from '../profile/plan.ts';
-import type { Point, Row } from '../profile/types.ts';
+import type { Agreement, Point, Row } from '../profile/types.ts';
 
 export interface Goal {
   /** Wanted frames per second of each camera; null: as many as there can be. */
@@ -65,7 +65,8 @@ export function rank(candidates: readonly Candidate[], goal: Goal): Candidate[] 
 
 /** What a point takes of the board beside time. */
 function weight({ point, rssMb }: Candidate): number {
-  return point.threads * point.sessions + Number(point.spinning) + rssMb / 1000;
+  const odd = Number(point.spinning) + Number(point.exact === 'never');
+  return point.threads * point.sessions + odd + rssMb / 1000;
 }
 
 /** What will be of the heat; the limit needs no measuring. */
@@ -81,9 +82,9 @@ export function explainHeat(temperature: number | null, { maxTemperature }: Goal
 /** The choice in three lines: what, why, and what of the heat. */
 export function explain(best: Candidate, others: readonly Candidate[], goal: Goal, cores: number): string[] {
   const { point, fps, idle, temperature } = best;
-  const { model, threads, sessions, spinning, width, height } = point;
+  const { model, threads, sessions, width, height } = point;
   const shape = `${plural(sessions, 'session')} of ${plural(threads, 'thread')}`;
-  const what = `${model} with ${shape}${spinning ? ', spinning' : ''}, pictures of ${width}×${height}`;
+  const what = `${model} with ${shape}${unusual(point, ', ')}, pictures of ${width}×${height}`;
   const reach = `${fps.toFixed(1)} frames per second at most`;
   const next = others.find((other) => keyOf(other.point) !== keyOf(point));
   const beside = next
@@ -98,9 +99,27 @@ export function explain(best: Candidate, others: readonly Candidate[], goal: Goa
 
 /** With the size of the pictures where it is another one. */
 function shortName(point: Point, beside: Point): string {
-  const { model, threads, sessions, spinning, width, height } = point;
+  const { model, threads, sessions, width, height } = point;
   const size = width === beside.width && height === beside.height ? '' : ` with ${width}×${height}`;
-  return `${model} ${threads}×${sessions}${spinning ? ' spinning' : ''}${size}`;
+  return `${model} ${threads}×${sessions}${unusual(point, ' ')}${size}`;
+}
+
+function unusual({ spinning, exact }: Point, before: string): string {
+  return `${spinning ? `${before}spinning` : ''}${exact === 'auto' ? '' : `${before}exact: ${exact}`}`;
+}
+
+/** What the faster int8 kernel costs, or why it was not chosen. */
+export function explainKernel(agreement: Agreement | null, saturates: boolean): string {
+  if (agreement) {
+    const { frames, same, largest } = agreement;
+    return (
+      `Exactness: the saturating int8 kernel gives the same first answer on ${same} of ${frames} frames; ` +
+      `scores are off by up to ${largest.toFixed(2)}`
+    );
+  }
+  return saturates
+    ? 'Exactness: the exact int8 kernel stays; the saturating one gains too little'
+    : 'Exactness: the standard int8 kernel is exact on this processor, there is nothing to gain';
 }
 
 /** Why nothing serves, and what would. */

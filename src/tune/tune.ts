@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import type { LoadedConfig } from '../config/load.ts';
 import { LookoutError } from '../errors.ts';
 import { makeFolder, removeFolder } from '../platform/own-files.ts';
+import { int8Kernel } from '../model/kernel.ts';
 import { describe, findModel } from '../profile/models.ts';
 import { unique } from '../profile/plan.ts';
 import { runJob } from '../profile/process.ts';
@@ -18,6 +19,7 @@ import {
   candidatesOf,
   explain,
   explainHeat,
+  explainKernel,
   type Goal,
   meets,
   rank,
@@ -30,6 +32,8 @@ export interface TuneOptions {
   goal: Goal;
   /** Measure again what was measured before. */
   fresh: boolean;
+  /** `model.exact: never` may be chosen where it is faster. */
+  inexact: boolean;
   /** Milliseconds after which no other point is measured, if one was. */
   withinMs?: number | undefined;
   signal: AbortSignal;
@@ -56,7 +60,15 @@ const USUAL_FPS = 5;
  * where the goal is not reached without.
  * @throws LookoutError TUNE_UNREACHABLE when nothing serves, MODEL_* and PROFILE_* when nothing could be measured
  */
-export async function tune({ config, goal, fresh, withinMs, signal, screen }: TuneOptions): Promise<Tuned> {
+export async function tune({
+  config,
+  goal,
+  fresh,
+  inexact,
+  withinMs,
+  signal,
+  screen,
+}: TuneOptions): Promise<Tuned> {
   const began = performance.now();
   const folder = await makeFolder(join(tmpdir(), 'lookout-tune-'));
   try {
@@ -67,21 +79,35 @@ export async function tune({ config, goal, fresh, withinMs, signal, screen }: Tu
     const { width, height } = base;
     const circumstances: Circumstances = {
       models: chosenFirst(described.map(({ facts }) => facts.sha256)),
-      ...{ cpu, cores, onnxruntime, width, height },
+      ...{ cpu, cores, onnxruntime, width, height, inexact },
+      exact: base.exact,
       goal: { fps: goal.fps, cameras: goal.cameras, minIdle: goal.minIdle },
     };
     const cache = new TuneCache(config.config.data_dir);
     const known = fresh ? null : await cache.find(circumstances);
     if (known) {
-      const lines = [...known.lines.slice(0, 2), explainHeat(known.temperature, goal)];
+      const [what, why, , ...more] = known.lines;
+      const lines = [what!, why!, explainHeat(known.temperature, goal), ...more];
       return { choice: { ...known, lines }, cached: true };
     }
 
     const deadline = withinMs === undefined ? null : began + withinMs;
     const bench = new Bench({ models, folder, signal, deadline, screen, goal, cores });
-    const best = await search(bench, base, [...models.keys()], cores, goal);
+    const saturates = base.provider === 'cpu' && int8Kernel('never').name === 'saturating';
+    await search(bench, base, [...models.keys()], cores, goal);
+    if (inexact && saturates) await bench.measure([{ ...bench.best.point, exact: 'never' }]);
+    const { best } = bench;
     if (!meets(best, goal)) throw new LookoutError('TUNE_UNREACHABLE', refuse(best, goal, cores));
     const choice = choiceOf(best, bench.ranked, goal, cores, models, base);
+    const { exact, model } = best.point;
+    if (inexact || (saturates && exact === 'never')) {
+      const ask = { model: models.get(model)!, snapshots: config.config.store.snapshots };
+      const agreement =
+        saturates && exact === 'never'
+          ? await runJob('agreement', ask, { signal, timeoutMs: 120_000 })
+          : null;
+      choice.lines.push(explainKernel(agreement, saturates));
+    }
     await cache.keep(circumstances, choice);
     if (choice.file !== null) {
       // Once it is written, another encoding is the configured one.
@@ -101,7 +127,7 @@ async function search(
   models: readonly string[],
   cores: number,
   goal: Goal,
-): Promise<Candidate> {
+): Promise<void> {
   await bench.measure(models.map((model) => ({ ...base, model, threads: 1, sessions: 1 })));
   const { model } = bench.best.point;
   await bench.measure(shapesOf(cores).map((shape) => ({ ...base, model, ...shape })));
@@ -111,7 +137,6 @@ async function search(
     if (Math.min(width, height) < SMALLEST_SIDE || bench.isLate()) break;
     await bench.measure([{ ...bench.best.point, width, height }]);
   }
-  return bench.best;
 }
 
 /** Ways to share the cores between threads and sessions; of many cores only some, for the time that it takes. */
@@ -222,8 +247,9 @@ async function providerOf(
 function baseOf({ config }: LoadedConfig, provider: Provider): Point {
   const [camera] = Object.values(config.cameras);
   const { width, height } = camera!.source;
-  const { file } = config.model;
-  return { model: file, threads: 1, sessions: 1, provider, spinning: false, width, height, source: 'raw' };
+  const { file, exact } = config.model;
+  const alone = { threads: 1, sessions: 1, spinning: false, source: 'raw' };
+  return { model: file, provider, exact, width, height, ...alone };
 }
 
 function choiceOf(
@@ -234,10 +260,11 @@ function choiceOf(
   models: ReadonlyMap<string, ModelRef>,
   base: Point,
 ): Choice {
-  const { model, threads, sessions, spinning, width, height } = best.point;
+  const { model, threads, sessions, spinning, exact, width, height } = best.point;
   return {
     file: model === base.model ? null : models.get(model)!.file,
     ...{ threads, sessions, spinning, width, height },
+    exact: exact === 'never' && base.exact !== 'never' ? exact : null,
     lines: explain(best, ranked, goal, cores),
     temperature: best.temperature,
     at: new Date().toISOString(),

@@ -3,7 +3,7 @@ import { summarise } from '../../src/profile/statistics.ts';
 import type { Measurement, Phase, Point, Provenance, Report, Stamp } from '../../src/profile/types.ts';
 
 export const POINT: Point = {
-  ...{ model: 'builtin', threads: 1, sessions: 1, provider: 'cpu', spinning: false },
+  ...{ model: 'builtin', threads: 1, sessions: 1, provider: 'cpu', spinning: false, exact: 'auto' },
   ...{ width: 640, height: 480, source: 'raw' },
 };
 
@@ -26,6 +26,7 @@ function phase(fps: number, cpuPercent: number): Phase {
 export function round(fps: number): Measurement {
   const asked = { samples: 1, latencies: Array.from({ length: 400 }, () => 900 / fps), tail: [900 / fps] };
   return {
+    kernel: { name: 'standard', reason: 'exact here, as this processor is arm64' },
     ...{ provider: 'cpu', threads: 1, paced: phase(5, 12), pipeline: phase(fps, 99) },
     inference: { fps: [1.1 * fps, 1.11 * fps], singleStream: asked, multiStream: { ...asked, samples: 8 } },
     ...{ before: stamp(), after: stamp() },

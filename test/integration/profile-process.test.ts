@@ -7,7 +7,11 @@ const model = { name: 'm', file: '/m.onnx' };
 const never = new AbortController().signal;
 
 function run(folder: string, options: { signal?: AbortSignal; timeoutMs?: number } = {}) {
-  return runJob('facts', { model, folder }, { signal: never, timeoutMs: 60_000, module, ...options });
+  return runJob(
+    'facts',
+    { model, exact: 'auto', folder },
+    { signal: never, timeoutMs: 60_000, module, ...options },
+  );
 }
 
 test('a job’s answer comes back, and so does what kept it from being done', async () => {

@@ -74,6 +74,7 @@ export function csv({ provenance, rows, models, fps }: Report): string {
   const where = Object.entries(provenance);
   const columns = [
     ...['model', 'sha256', 'multiply_adds_millions', 'threads', 'sessions', 'provider', 'spinning'],
+    ...['exact', 'int8_kernel'],
     ...['width', 'height', 'source', 'paced_fps_wanted', 'paced_fps'],
     ...metrics.flatMap((metric) => [metric, `${metric}_low`, `${metric}_high`]),
     ...['single_stream_queries', 'multi_stream_queries'],
@@ -89,7 +90,8 @@ export function csv({ provenance, rows, models, fps }: Report): string {
     const after = stamps.at(-1)?.after;
     return [
       ...[point.model, row.sha256, facts?.multiplyAdds, point.threads, point.sessions],
-      ...[point.provider, point.spinning, point.width, point.height, point.source, fps, row.pacedFps],
+      ...[point.provider, point.spinning, point.exact, row.kernel?.name],
+      ...[point.width, point.height, point.source, fps, row.pacedFps],
       ...metrics.flatMap((metric) => {
         const found = row.metrics[metric];
         return [found?.value, found?.low, found?.high];

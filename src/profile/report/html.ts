@@ -12,7 +12,7 @@ import {
   type SustainSample,
 } from '../types.ts';
 import { type Axis, bars, escapeHtml, plot } from './svg.ts';
-import { describeMachine, figure, withInterval } from './table.ts';
+import { describeMachine, figure, kernelsOf, withInterval } from './table.ts';
 
 const STYLE = `body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2rem auto;padding:0 1rem;color:#1f2328;background:#fff}
 table{border-collapse:collapse;font-size:12px;margin:1rem 0;display:block;overflow-x:auto}
@@ -250,8 +250,9 @@ function failures({ rows, leftOut, sustainFailure }: Report): string {
   return lines.length === 0 ? '' : `<ul>${lines.join('')}</ul>`;
 }
 
-function facts({ provenance, models }: Report): string {
+function facts({ provenance, models, rows }: Report): string {
   const where = Object.entries(provenance).map(([key, value]) => [key, value === null ? '–' : String(value)]);
+  where.push(...kernelsOf(rows).map((text) => ['int8 kernel', text]));
   const known = models.map(({ name, sha256, bytes, input, multiplyAdds: cost }) => [
     ...[name, input, `${(bytes / 1e6).toFixed(2)} MB`, figure(cost), sha256],
   ]);

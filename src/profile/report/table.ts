@@ -1,5 +1,6 @@
 /** A report for a terminal. */
 
+import { describeKernel } from '../../model/kernel.ts';
 import { STAGES } from '../../platform/stages.ts';
 import { keyOf } from '../plan.ts';
 import { MULTI_STREAM, SINGLE_STREAM } from '../scenarios.ts';
@@ -57,6 +58,17 @@ export function describeMachine(provenance: Provenance): string {
   return parts.filter((part) => part !== null).join(' · ');
 }
 
+/** The int8 kernels that ran; the keys of their rows where there were several. */
+export function kernelsOf(rows: readonly Row[]): string[] {
+  const keys = new Map<string, string[]>();
+  for (const { key, kernel } of rows) {
+    if (!kernel) continue;
+    const text = describeKernel(kernel);
+    keys.set(text, [...(keys.get(text) ?? []), key]);
+  }
+  return [...keys].map(([text, found]) => (keys.size === 1 ? text : `${text} (${found.join('; ')})`));
+}
+
 export function table(report: Report): string {
   const { rows, provenance, fps } = report;
   const measured = rows.filter(({ metrics }) => metrics.pipeline_fps);
@@ -79,7 +91,7 @@ export function table(report: Report): string {
     heat(row),
   ]);
   const parts = [
-    describeMachine(provenance),
+    [describeMachine(provenance), ...kernelsOf(rows)].join('\n'),
     ...(lines.length > 0 ? [columns([...head, ...figures.map(([, name]) => name), 'board'], lines)] : []),
   ];
   const best = measured.toSorted((a, b) => b.metrics.pipeline_fps!.value - a.metrics.pipeline_fps!.value)[0];

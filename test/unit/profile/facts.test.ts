@@ -53,7 +53,7 @@ test('the multiplications that ONNX Runtime does are those that the family is kn
   const member = { width: 0.35, resolution: 96, precision: 'fp32' } as const;
   const file = join(folder, 'member.onnx');
   await buildMember(member, file);
-  const { multiplyAdds, operators } = await measureFacts({ name: 'member', file }, folder);
+  const { multiplyAdds, operators } = await measureFacts({ name: 'member', file }, 'auto', folder);
   const cost = familyCost({ ...member, family: 'v2', classes: 1000, expansion: 6, seed: 1 });
   assert.equal(multiplyAdds, cost.multiplyAdds / 1e6);
   assert.equal(operators[0]!.name, 'Conv');
@@ -61,7 +61,7 @@ test('the multiplications that ONNX Runtime does are those that the family is kn
 });
 
 test('an int8 model is broken down into what ONNX Runtime has fused it to', async () => {
-  const { operators } = await measureFacts({ name: 'builtin', file: BUILTIN_MODEL }, tempFolder());
+  const { operators } = await measureFacts({ name: 'builtin', file: BUILTIN_MODEL }, 'auto', tempFolder());
   assert.equal(operators[0]!.name, 'QLinearConv');
   assert.ok(operators.every(({ count, microseconds }) => count > 0 && microseconds > 0));
 });

@@ -12,7 +12,7 @@ import {
 import type { Point } from '../../../src/profile/types.ts';
 
 const BASE: Point = {
-  ...{ model: 'builtin', threads: 2, sessions: 1, provider: 'cpu', spinning: false },
+  ...{ model: 'builtin', threads: 2, sessions: 1, provider: 'cpu', spinning: false, exact: 'auto' },
   ...{ width: 640, height: 480, source: 'raw' },
 };
 const PI: PlanOptions = { base: BASE, cores: 4, installed: ['builtin', 'birds'], providers: ['cpu'] };

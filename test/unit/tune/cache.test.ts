@@ -9,10 +9,12 @@ import { tempFolder } from '../../support/daemon.ts';
 import { colourModel } from '../vision/colour-model.ts';
 
 const HERE: Circumstances = {
+  ...{ exact: 'auto', inexact: false },
   ...{ models: ['ab'], cpu: 'Cortex-A76', cores: 4, onnxruntime: '1.30.0', width: 640, height: 480 },
   goal: { fps: 5, cameras: 1, minIdle: 50 },
 };
 const CHOICE: Choice = {
+  exact: null,
   ...{ file: null, threads: 1, sessions: 4, spinning: false, width: 640, height: 480 },
   ...{ temperature: null, lines: ['a', 'b', 'c'], at: '2026-05-01T12:00:00.000Z' },
 };
@@ -28,6 +30,8 @@ test('what was found is known again under the same circumstances, and under no o
     { models: ['cd'] },
     { cpu: 'Cortex-A72' },
     { onnxruntime: '1.31.0' },
+    { exact: 'never' as const },
+    { inexact: true },
     { goal: { ...HERE.goal, fps: 10 } },
   ]) {
     assert.equal(await cache.find({ ...HERE, ...change }), null, JSON.stringify(change));
