@@ -346,9 +346,9 @@ export class Daemon implements Service {
       if (!info || this.#saidModels.has(key)) continue;
       const { name, input, warning } = description;
       const threads = `${info.threads} ${info.threads === 1 ? 'thread' : 'threads'}`;
-      this.#log.info(`model ${name}, ${input.width}×${input.height}, on ${info.provider} with ${threads}`);
       const level = info.kernel.name === 'saturating' ? 'warn' : 'info';
-      this.#log[level](describeKernel(info.kernel));
+      const runs = `on ${info.provider} with ${threads}, ${describeKernel(info.kernel)}`;
+      this.#log[level](`model ${name}, ${input.width}×${input.height}, ${runs}`);
       if (note) this.#log[note.problem ? 'warn' : 'info'](note.text);
       if (warning) this.#log.warn(warning);
     }

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { LookoutError } from '../errors.ts';
-import { printable } from '../platform/printable.ts';
 import type { Exact } from '../model/kernel.ts';
+import { printable } from '../platform/printable.ts';
 import type { ProfileOptions } from '../profile/profile.ts';
 import type { Provider } from '../profile/types.ts';
 import { configFile } from './options.ts';
