@@ -1,6 +1,6 @@
 /**
  * The only door to ONNX Runtime: whatever runs a model opens its session here, so that all of them multiply whole numbers
- * with the same kernel. (Biome refuses other imports of the package below `src` and `scripts`.)
+ * with the same kernel. (Biome refuses all other imports of the package.)
  */
 import '../platform/no-telemetry.ts';
 import { env, InferenceSession } from 'onnxruntime-node';
