@@ -16,6 +16,7 @@ import { tuneCommand } from './commands/tune.ts';
 import { versionCommand } from './commands/version.ts';
 import { EXIT, LookoutError, outputFailed } from './errors.ts';
 import { printable, printableLines } from './platform/printable.ts';
+import { requireProcessor } from './platform/processor.ts';
 import { redact } from './platform/secrets.ts';
 import { adoptTimeZone } from './platform/time-zone.ts';
 import { VERSION } from './version.ts';
@@ -47,6 +48,10 @@ for (const register of [
 ]) {
   register(program);
 }
+
+program.hook('preAction', (_program, command) => {
+  if (command.name() !== 'version') requireProcessor();
+});
 
 // A reader that has seen enough (`lookout events | head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,6 +1,7 @@
 /** What the kernel says this processor can do. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { LookoutError } from '../errors.ts';
 
 export interface Processor {
   architecture: NodeJS.Architecture;
@@ -14,6 +15,23 @@ let known: Processor | undefined;
 export function thisProcessor(): Processor {
   known ??= readProcessor();
   return known;
+}
+
+/** What x86-64-v2 has beyond the first of its kind: libvips and WebAssembly's SIMD need it. */
+const NEEDED = ['ssse3', 'sse4_1', 'sse4_2', 'popcnt'];
+
+/** @throws LookoutError SYSTEM_UNSUPPORTED where image files could not be read and frames not be resized */
+export function requireProcessor({ architecture, flags }: Processor = thisProcessor()): void {
+  if (architecture !== 'x64' || !flags) return;
+  const missing = NEEDED.filter((flag) => !flags.has(flag));
+  if (missing.length === 0) return;
+  throw new LookoutError(
+    'SYSTEM_UNSUPPORTED',
+    `this processor is too old: expected ${NEEDED.join(', ')} (x86-64-v2), found no ${missing.join(', ')}`,
+    {
+      hint: 'Intel since Nehalem (2009) or Silvermont (2013) and AMD since Bulldozer (2011) or Jaguar (2013) will do.',
+    },
+  );
 }
 
 /**
