@@ -4,6 +4,8 @@
  */
 import { type ChildProcess, execFile, type StdioOptions, spawn } from 'node:child_process';
 import { basename } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { StringDecoder } from 'node:string_decoder';
 import { promisify, stripVTControlCharacters } from 'node:util';
 import type { Logger } from 'pino';
 import { LookoutError, messageOf } from '../errors.ts';
@@ -28,13 +30,15 @@ const MOST_HANGING = 3;
 const LAST_WORDS_MS = 500;
 const KEPT_LINES = 20;
 const LONGEST_LINE = 500;
+/** A line is kept so far until it ends: an address in it must be whole to be taken out. */
+const LONGEST_PART = 16_384;
 
 export interface ChildOptions {
   /** Path of the program. */
   file: string;
   args: readonly string[];
   /** What the program gets on its standard input; without it there is none. */
-  input?: string;
+  input?: string | AsyncIterable<Buffer>;
   /** The file descriptor on which it gives its pictures. */
   output?: 1 | 3;
   env: NodeJS.ProcessEnv;
@@ -135,7 +139,8 @@ async function start({ file, args, input, output = 1, env }: ChildOptions) {
     await spawned(child, file);
     // A program that ends before it has read its input must not end the daemon (EPIPE).
     child.stdin?.on('error', () => {});
-    child.stdin?.end(input);
+    if (typeof input === 'string') child.stdin?.end(input);
+    else if (input && child.stdin) pipeline(input, child.stdin).catch(() => {});
     return { child, output: reader };
   } catch (error) {
     reader.destroy();
@@ -253,6 +258,7 @@ class Stderr {
   readonly #options: ChildOptions;
   readonly #fail: (error: LookoutError) => void;
   readonly #concerns: Limiter;
+  readonly #decoder = new StringDecoder('utf8');
   #rest = '';
 
   constructor(program: string, options: ChildOptions, fail: (error: LookoutError) => void) {
@@ -264,8 +270,8 @@ class Stderr {
   }
 
   push(chunk: Buffer): void {
-    const lines = (this.#rest + chunk.toString('utf8')).split(/[\r\n]+/);
-    this.#rest = (lines.pop() ?? '').slice(-LONGEST_LINE);
+    const lines = (this.#rest + this.#decoder.write(chunk)).split(/[\r\n]+/);
+    this.#rest = (lines.pop() ?? '').slice(-LONGEST_PART);
     for (const line of lines) this.#add(line);
   }
 

@@ -16,14 +16,16 @@ const LIST = 'pipe:0';
 /**
  * The input for an address: where it is, and how to keep it out of the log.
  * @param inputOptions of the list as ffmpeg sees it
+ * @param proxy on the way to it, if any; its password is kept out of the log, too
  * @param addressOptions of the address behind it; ffmpeg takes them from version 5 on
  */
 export function addressInput(
   address: URL,
   inputOptions: readonly string[],
   addressOptions: Record<string, string> = {},
+  proxy = '',
 ): FfmpegInput {
-  const redact = redactor(address.href);
+  const redact = redactor(address.href, proxy);
   const shown = publicAddress(address);
   const entry = [`file '${address.href.replaceAll("'", '%27')}'`];
   for (const [name, value] of Object.entries(addressOptions)) entry.push(`option ${name} ${quoted(value)}`);

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { SourceConfig } from '../config/sources.ts';
 import type { Clock } from '../platform/clock.ts';
+import { withoutProxies } from '../platform/proxy.ts';
 import type { SourceContext } from './context.ts';
 import type { Source } from './source.ts';
 
@@ -17,7 +18,8 @@ export interface CreateOptions {
  * @throws LookoutError CAPTURE_* when it is clear beforehand that the source cannot work
  */
 export async function createSource(config: SourceConfig, options: CreateOptions): Promise<Source> {
-  const context: SourceContext = { env: process.env, root: '/', ...options };
+  const { clock, log, env = process.env, root = '/' } = options;
+  const context: SourceContext = { clock, log, env: withoutProxies(env), root };
   switch (config.kind) {
     case 'libcamera': {
       if (config.mode === 'still') return new (await import('./still.ts')).StillSource(config, context);

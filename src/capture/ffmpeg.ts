@@ -2,6 +2,7 @@
 import type { LookoutError } from '../errors.ts';
 import { type ChildEnd, endError, runChild } from './child.ts';
 import type { SourceContext } from './context.ts';
+import { ffmpegFault, type NetworkCamera } from './fault.ts';
 import { requireProgram } from './programs.ts';
 import type { FrameSink, Picture, Source } from './source.ts';
 import { Y4mFrames } from './y4m.ts';
@@ -23,8 +24,12 @@ export interface FfmpegInput {
   /** Options of the input, ending in `-i` and its name. */
   args: readonly string[];
   /** What ffmpeg reads on its standard input. */
-  stdin?: string;
+  stdin?: string | AsyncIterable<Buffer>;
   redact?: (line: string) => string;
+  /** Variables of the environment that it gets besides. */
+  env?: NodeJS.ProcessEnv;
+  /** The network camera behind the input. */
+  camera?: NetworkCamera;
   /** Lines that tell of a fault of the device, and what to do then. */
   device?: { faults: RegExp; hint: string };
 }
@@ -83,7 +88,7 @@ export async function runFfmpeg(
   const options = {
     file,
     args: ffmpegArguments(input, output),
-    env,
+    env: { ...env, ...input.env },
     clock,
     log,
     signal,
@@ -119,15 +124,16 @@ export class FfmpegSource implements Source {
     this.#context = context;
   }
 
-  /** @throws LookoutError CAPTURE_ENDED or CAPTURE_DEVICE when the stream ends */
+  /** @throws LookoutError CAPTURE_* when the stream ends */
   async run(sink: FrameSink, signal: AbortSignal): Promise<void> {
     const end = await runFfmpeg(this.#input, this.#output, this.#context, sink, signal, (picture) =>
       sink.picture(picture),
     );
-    if (!signal.aborted) throw this.#error(end);
+    if (!signal.aborted) throw ffmpegError(this.#input, end);
   }
+}
 
-  #error(end: ChildEnd): LookoutError {
-    return endError(end, this.#input.device);
-  }
+/** Why ffmpeg came to its end: by what the camera answered, by a fault of the device, or by itself. */
+export function ffmpegError({ camera, device }: FfmpegInput, end: ChildEnd): LookoutError {
+  return (camera && ffmpegFault(camera, end.lines)) ?? endError(end, device);
 }

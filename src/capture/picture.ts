@@ -2,7 +2,7 @@ import { messageOf } from '../errors.ts';
 import { decodeJpeg, type PictureSize, plainJpegSize } from '../platform/jpeg.ts';
 import { free } from '../platform/memory.ts';
 import { tell } from '../platform/stages.ts';
-import { type Path, readImage } from './image-file.ts';
+import { type ImageFile, type Path, readImage } from './image-file.ts';
 import { ImageError } from './image-format.ts';
 import { type FrameSink, LARGEST_PIXELS, type Picture } from './source.ts';
 
@@ -16,7 +16,19 @@ type Buffers = Pick<FrameSink, 'acquire' | 'release'>;
  */
 export async function decodePicture(file: Path, fit: PictureSize | null, buffers: Buffers): Promise<Picture> {
   const began = performance.now();
-  const { format, source } = await readImage(file);
+  return await decodeImage(await readImage(file), fit, buffers, began);
+}
+
+/**
+ * The same for an image that has been read.
+ * @param began when the work on it began, for the figures of the stages
+ */
+export async function decodeImage(
+  { format, source }: ImageFile,
+  fit: PictureSize | null,
+  buffers: Buffers,
+  began = performance.now(),
+): Promise<Picture> {
   const asItIs = typeof source === 'string' ? null : await decodeAsItIs(source, fit, buffers);
   const picture = asItIs ?? (await decodeAny(format, source, fit, buffers));
   tell('decode', performance.now() - began);

@@ -35,7 +35,9 @@ export async function rtspSource(config: RtspConfig, context: SourceContext): Pr
     context.log.warn(uncheckedTls(address));
   }
   const input = addressInput(address, INPUT_OPTIONS, await addressOptions(config, context));
-  return new FfmpegSource(publicAddress(address), input, config, context);
+  const where = publicAddress(address);
+  const camera = { where, login: address.username !== '' || address.password !== '' };
+  return new FfmpegSource(where, { ...input, camera }, config, context);
 }
 
 /** An older ffmpeg cannot be told: it tries UDP first, and TCP when the camera refuses that. */

@@ -11,7 +11,7 @@ import { type Clock, sleep } from '../platform/clock.ts';
 import { Limiter } from '../platform/limiter.ts';
 import type { CameraStatus, Frame, Service } from '../types.ts';
 import type { FramePool } from './pool.ts';
-import { type Retry, retryOf } from './retry.ts';
+import { pauseMs, type Retry, retryOf } from './retry.ts';
 import type { FrameSink, Picture, Source } from './source.ts';
 import { orAborted } from './wait.ts';
 
@@ -77,6 +77,9 @@ export class CameraSupervisor implements Service {
   #failures = 0;
   /** Runs in a row that gave no picture at all. */
   #fruitless = 0;
+  /** The code of the last failure, and how many in a row had it. */
+  #code = '';
+  #same = 0;
   /** The failure that was said last, if somebody has to put it right. */
   #said = '';
   #started = false;
@@ -142,12 +145,12 @@ export class CameraSupervisor implements Service {
         return;
       }
       if (outcome.goodMs >= RECOVERED_MS) this.#failures = 0;
-      const retry = retryOf(outcome.error);
-      const backoff = Math.min(
-        retry.longestMs,
-        retry.firstMs * 2 ** Math.min(this.#failures, 10) * (0.75 + 0.5 * random()),
-      );
       this.#failures++;
+      this.#same = this.#fruitless > 0 && codeOf(outcome.error) === this.#code ? this.#same + 1 : 1;
+      this.#code = codeOf(outcome.error);
+      const retry = retryOf(outcome.error);
+      const count = { failures: this.#failures, same: this.#same, random: random() };
+      const backoff = pauseMs(retry, count);
       this.#sayFailure(outcome.error, retry, backoff);
       onFailures(++this.#fruitless, outcome.error);
       if (outcome.kind === 'stalled') this.#setStatus('stalled', 'it gives no pictures');
@@ -229,9 +232,13 @@ export class CameraSupervisor implements Service {
   /** A failure that lasts until somebody puts it right is a warning once, and for debugging only from then on. */
   #sayFailure(error: unknown, { permanent, longestMs }: Retry, backoffMs: number): void {
     const { log } = this.#options;
-    const next = permanent
-      ? `trying again every ${longestMs / 1000} s`
-      : `trying again in ${(backoffMs / 1000).toFixed(1)} s`;
+    const soon = `trying again in ${(backoffMs / 1000).toFixed(1)} s`;
+    const every = longestMs > 60_000 ? `${longestMs / 60_000} min` : `${longestMs / 1000} s`;
+    const next = !permanent
+      ? soon
+      : backoffMs * 2 > longestMs
+        ? `trying again every ${every}`
+        : `${soon}, later every ${every}`;
     if (error instanceof LookoutError) {
       const { code, hint, message } = error;
       const level = permanent && message === this.#said ? 'debug' : 'warn';
@@ -239,6 +246,10 @@ export class CameraSupervisor implements Service {
       log[level](hint === undefined ? { code } : { code, hint }, `${message}; ${next}`);
     } else log.error({ err: error }, `the camera's source failed; ${next}`);
   }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof LookoutError ? error.code : '';
 }
 
 /** What the latest gap between pictures counts for in the usual one. */

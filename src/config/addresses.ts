@@ -1,5 +1,6 @@
 /** Which addresses each setting takes, and whether they are written so that every program reads the same in them. */
 import { AddressError, type AddressRules, isHost, parseAddress } from '../platform/address.ts';
+import { proxyVariables } from '../platform/proxy.ts';
 import type { Config } from './schema.ts';
 
 export const CAMERA_ADDRESSES: Record<'rtsp' | 'http', AddressRules> = {
@@ -9,6 +10,8 @@ export const CAMERA_ADDRESSES: Record<'rtsp' | 'http', AddressRules> = {
 
 const BROKER: AddressRules = { schemes: ['mqtt', 'mqtts'], login: 'no', path: false };
 const WEBSOCKET: AddressRules = { schemes: ['ws', 'wss'], login: 'no' };
+
+const PROXY: AddressRules = { schemes: ['http'], path: false };
 
 /** Addresses in the words of a GStreamer pipeline; others, such as file:// and srt://, have rules of their own. */
 const IN_PIPELINE = /(?:rtsp[sthu]*|https?|rtmps?):\/\/[^\s"']*/gi;
@@ -30,6 +33,7 @@ export function checkAddresses(say: Say, { cameras, mqtt }: Config): void {
     if ((source.kind === 'rtsp' || source.kind === 'http') && source.url !== undefined) {
       check([...at, 'url'], source.url, CAMERA_ADDRESSES[source.kind]);
     }
+    if (source.kind === 'http' && source.proxy !== undefined) check([...at, 'proxy'], source.proxy, PROXY);
     if (source.kind !== 'gstreamer') continue;
     for (const [i, word] of (source.pipeline ?? []).entries()) {
       for (const [address] of word.matchAll(IN_PIPELINE)) {
@@ -45,6 +49,21 @@ export function checkAddresses(say: Say, { cameras, mqtt }: Config): void {
       'expected an IP address without brackets and zone, or the name of a host, found something else',
     );
   }
+}
+
+/** Says that proxies of the environment are ignored, where somebody could expect them to be used. */
+export function ignoredProxies(env: NodeJS.ProcessEnv, { cameras, mqtt }: Config): string[] {
+  const names = proxyVariables(env);
+  const concerned =
+    /^wss?:/.test(mqtt.url) ||
+    Object.values(cameras).some(
+      ({ source }) => (source.kind === 'http' && source.proxy === undefined) || source.kind === 'gstreamer',
+    );
+  if (names.length === 0 || !concerned) return [];
+  const are = names.length === 1 ? 'is' : 'are';
+  return [
+    `environment: ${names.join(', ')} ${are} ignored: cameras and the broker are reached directly (an http camera has the setting \`proxy\`)`,
+  ];
 }
 
 function brokerRules(url: string): AddressRules {

@@ -7,6 +7,7 @@ import { LookoutError, messageOf } from '../errors.ts';
 import { isModelName, modelFile } from '../model/names.ts';
 import { redact } from '../platform/secrets.ts';
 import { readTextSync } from '../platform/text.ts';
+import { ignoredProxies } from './addresses.ts';
 import { checkConsistency, checkNames } from './consistency.ts';
 import { applyOverrides, type Override, strayVariables } from './environment.ts';
 import { deepFreeze } from './freeze.ts';
@@ -65,7 +66,7 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
 
   const config = { ...parsed, device: parsed.device ?? deviceName(hostname()) };
   resolvePaths(config, baseDir, env.CREDENTIALS_DIRECTORY);
-  const warnings = [...changes, ...strayVariables(env)];
+  const warnings = [...changes, ...strayVariables(env), ...ignoredProxies(env, config)];
   return { config: deepFreeze(config), file: source?.file ?? null, baseDir, warnings };
 }
 

@@ -10,7 +10,7 @@ export interface Problem {
 }
 
 /** Settings whose values may hold a password: never repeated in a message. */
-const SECRET = /url|user|pass/;
+const SECRET = /url|user|pass|proxy/;
 
 /** Problems of one zod issue, most often one. */
 export function describeIssue(issue: z.core.$ZodIssue, raw: unknown): Problem[] {

@@ -87,6 +87,12 @@ const rtsp = z.strictObject({
 const http = z.strictObject({
   kind: z.literal('http'),
   ...urls,
+  proxy: z
+    .string()
+    .optional()
+    .describe(
+      'HTTP proxy through which the camera is reached, such as http://proxy.lan:3128; by default none, whatever `http_proxy` in the environment says.',
+    ),
   ca_file: path
     .optional()
     .describe('PEM file with the authority, or the certificate itself, to trust instead of the system’s.'),

@@ -32,6 +32,7 @@ export async function redactor(config: Config, env: NodeJS.ProcessEnv): Promise<
   const texts: (string | undefined)[] = [config.mqtt.username];
   for (const { source } of Object.values(config.cameras)) {
     if (source.kind === 'rtsp' || source.kind === 'http') texts.push(...addressSecrets(source.url ?? ''));
+    if (source.kind === 'http') texts.push(...addressSecrets(source.proxy ?? ''));
     if (source.kind === 'gstreamer') texts.push(...(source.pipeline ?? []).flatMap(addressSecrets));
   }
   for (const file of secretFiles(config)) {

@@ -7,16 +7,24 @@ export interface FakeRtspServer {
   port: number;
   /** First lines of the requests, in order. */
   requests: string[];
+  /** How often a wrong password was sent. */
+  readonly refused: number;
   close(): Promise<void>;
 }
 
 /**
  * A camera over RTSP as far as a player needs one (RFC 2326): basic authentication, one MJPEG track, interleaved in
  * the TCP connection. ffmpeg makes the pictures, 10 a second.
+ * @param answers to methods in place of the usual ones, such as `{ DESCRIBE: '404 Not Found' }`
  */
-export async function startRtspServer(user: string, password: string): Promise<FakeRtspServer> {
+export async function startRtspServer(
+  user: string,
+  password: string,
+  answers: Record<string, string> = {},
+): Promise<FakeRtspServer> {
   const allowed = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
   const requests: string[] = [];
+  const refused = { count: 0 };
   const players = new Set<Socket>();
   const open = new Set<Socket>();
 
@@ -54,10 +62,14 @@ export async function startRtspServer(user: string, password: string): Promise<F
       const head = [`RTSP/1.0 ${status}`, `CSeq: ${headers.get('cseq')}`, 'Session: 1', ...extra];
       socket.write(`${[...head, `Content-Length: ${body.length}`].join('\r\n')}\r\n\r\n${body}`);
     };
+    const instead = answers[method ?? ''];
+    const given = headers.get('authorization');
+    if (given !== undefined && given !== allowed && method === 'DESCRIBE') refused.count++;
     if (method === 'OPTIONS') reply('200 OK', ['Public: DESCRIBE, SETUP, PLAY, TEARDOWN']);
-    else if (headers.get('authorization') !== allowed) {
+    else if (given !== allowed) {
       reply('401 Unauthorized', ['WWW-Authenticate: Basic realm="camera"']);
-    } else if (method === 'DESCRIBE') reply('200 OK', ['Content-Type: application/sdp'], SDP);
+    } else if (instead !== undefined) reply(instead);
+    else if (method === 'DESCRIBE') reply('200 OK', ['Content-Type: application/sdp'], SDP);
     else if (method === 'SETUP') {
       const tcp = headers.get('transport')?.includes('TCP');
       if (tcp) reply('200 OK', ['Transport: RTP/AVP/TCP;unicast;interleaved=0-1']);
@@ -73,6 +85,9 @@ export async function startRtspServer(user: string, password: string): Promise<F
   return {
     port: (server.address() as AddressInfo).port,
     requests,
+    get refused() {
+      return refused.count;
+    },
     async close() {
       encoder.kill('SIGKILL');
       rtp.close();

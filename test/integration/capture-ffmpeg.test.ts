@@ -12,6 +12,7 @@ import { createSource } from '../../src/capture/create.ts';
 import { FramePool } from '../../src/capture/pool.ts';
 import { CameraSupervisor } from '../../src/capture/supervisor.ts';
 import { sourceSchema } from '../../src/config/sources.ts';
+import type { LookoutError } from '../../src/errors.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { startRtspServer } from '../fakes/rtsp-server.ts';
@@ -189,14 +190,14 @@ test('http: MJPEG with a password is played live, and the password shows nowhere
   assert.equal(source.description, `http://127.0.0.1:${port}/video?…, at most 640×480, 5 fps`);
 });
 
-test('http: a refusal is told in ffmpeg’s words without the password', { skip }, async (t) => {
+test('http: a refusal is told without the password', { skip }, async (t) => {
   const port = await serve(t, (_, response) => {
     response.writeHead(401, { 'www-authenticate': 'Basic realm="camera"' }).end();
   });
   const url = `http://user:${SECRET}@127.0.0.1:${port}/video`;
   const failed = capture({ kind: 'http', url });
   await assert.rejects(failed, (error: Error & { code: string }) => {
-    assert.equal(error.code, 'CAPTURE_ENDED');
+    assert.equal(error.code, 'CAPTURE_REFUSED');
     assert.match(error.message, new RegExp(`http://127.0.0.1:${port}/video: .*401`));
     assert.ok(!error.message.includes(SECRET));
     return true;
@@ -262,7 +263,8 @@ test('http: HLS is played', { skip }, async (t) => {
 test('a stream that falls silent is found by its supervisor and taken up again', { skip }, async (t) => {
   let connections = 0;
   const port = await serve(t, (_, response) => {
-    const first = connections++ === 0;
+    // The very first only finds out what the camera gives.
+    const first = connections++ === 1;
     serveMjpeg(response, () => [160, 120], 50);
     if (first) setTimeout(() => (response.write = () => true), 1000);
   });
@@ -343,16 +345,52 @@ test('rtsp: the configured transport is the only one that is tried', { skip }, a
   t.after(() => camera.close());
   const url = `rtsp://user:${SECRET}@127.0.0.1:${camera.port}/cam`;
   await assert.rejects(capture({ kind: 'rtsp', url, transport: 'udp' }), {
-    code: 'CAPTURE_ENDED',
-    message: /Protocol not supported/,
+    code: 'CAPTURE_NOT_OFFERED',
+    message: `rtsp://127.0.0.1:${camera.port}/cam: the camera answers 461 Unsupported transport`,
+    hint: /`transport`/,
   });
 });
 
-test('rtsp: a wrong password is told as such', { skip }, async (t) => {
+test('rtsp: a wrong password is told as such, and is sent once a try', { skip }, async (t) => {
   const camera = await startRtspServer('user', SECRET);
   t.after(() => camera.close());
   await assert.rejects(capture({ kind: 'rtsp', url: `rtsp://user:wrong@127.0.0.1:${camera.port}/cam` }), {
-    code: 'CAPTURE_ENDED',
-    message: /401 Unauthorized/,
+    code: 'CAPTURE_REFUSED',
+    message: `rtsp://127.0.0.1:${camera.port}/cam: the camera refuses user and password (401 Unauthorized)`,
+    hint: /every ten minutes/,
+  });
+  assert.equal(camera.refused, 1);
+  await assert.rejects(capture({ kind: 'rtsp', url: `rtsp://127.0.0.1:${camera.port}/cam` }), {
+    code: 'CAPTURE_REFUSED',
+    message: /refuses access without a login \(401 Unauthorized\)$/,
+  });
+});
+
+for (const [method, answer, code, hint] of [
+  ['DESCRIBE', '404 Not Found', 'CAPTURE_NOT_OFFERED', /the path/],
+  ['DESCRIBE', '403 Forbidden', 'CAPTURE_REFUSED', /user and password/],
+  ['DESCRIBE', '503 Service Unavailable', 'CAPTURE_BUSY', /viewers/],
+  ['DESCRIBE', '500 Internal Server Error', 'CAPTURE_BUSY', /restart it/],
+  ['SETUP', '453 Not Enough Bandwidth', 'CAPTURE_BUSY', /second, smaller stream/],
+  ['SETUP', '461 Unsupported Transport', 'CAPTURE_NOT_OFFERED', /`transport`/],
+] as const) {
+  test(`rtsp: ${answer} to ${method} is told with what to do`, { skip }, async (t) => {
+    const camera = await startRtspServer('user', SECRET, { [method]: answer });
+    t.after(() => camera.close());
+    const url = `rtsp://user:${SECRET}@127.0.0.1:${camera.port}/cam`;
+    await assert.rejects(capture({ kind: 'rtsp', url }), (error: LookoutError) => {
+      assert.equal(error.code, code, error.message);
+      assert.ok(error.message.startsWith(`rtsp://127.0.0.1:${camera.port}/cam: `), error.message);
+      assert.match(error.message, new RegExp(answer.slice(0, 3)));
+      assert.match(error.hint ?? '', hint);
+      return true;
+    });
+  });
+}
+
+test('rtsp: a camera that is not there is told as such', { skip }, async () => {
+  await assert.rejects(capture({ kind: 'rtsp', url: 'rtsp://127.0.0.1:1/cam' }), {
+    code: 'CAPTURE_UNREACHABLE',
+    message: /^rtsp:\/\/127\.0\.0\.1:1\/cam: the camera cannot be reached: Connection refused$/,
   });
 });

@@ -65,7 +65,7 @@ describe('a camera behind TLS', { skip: requires('ffmpeg', 'openssl') }, () => {
   test('is refused when nobody vouches for its certificate', async () => {
     await assert.rejects(watch({}), {
       code: 'CAPTURE_DEVICE',
-      message: /^ffmpeg: .*certificate/i,
+      message: /^https:\/\/127\.0\.0\.1:\d+\/v: its certificate is not accepted: /,
       hint: /ca_file.*verify: false/,
     });
   });

@@ -79,6 +79,48 @@ test('a failing source is tried again after 1, 2, 4 … seconds, at most 60', as
   await supervisor.stop();
 });
 
+test('a login that was refused is tried three times, then every ten minutes, and is said once', async () => {
+  const { clock, source, supervisor, log } = await supervised();
+  const refused = new LookoutError('CAPTURE_REFUSED', 'the camera refuses user and password', { hint: 'x' });
+  const waits: number[] = [];
+  for (let run = 1; run <= 5; run++) {
+    source.now.fail(refused);
+    await settle();
+    const failed = clock.monotonic();
+    while (source.runs.length === run) await clock.advanceAsync(500);
+    waits.push(clock.monotonic() - failed);
+  }
+  assert.deepEqual(waits, [1000, 2000, 600_000, 600_000, 600_000]);
+  const lines = log.withCode('CAPTURE_REFUSED');
+  assert.deepEqual(
+    lines.map(({ level }) => level >= 40),
+    [true, false, false, false, false],
+  );
+  assert.match(lines[0]?.msg ?? '', /trying again in 1\.0 s, later every 10 min$/);
+  await supervisor.stop();
+});
+
+test('other failures before do not use up the tries of a login', async () => {
+  const { clock, source, supervisor } = await supervised();
+  const refused = new LookoutError('CAPTURE_REFUSED', 'the camera refuses user and password');
+  const fail = async (error: LookoutError) => {
+    const runs = source.runs.length;
+    source.now.fail(error);
+    await settle();
+    const failed = clock.monotonic();
+    while (source.runs.length === runs) await clock.advanceAsync(500);
+    return clock.monotonic() - failed;
+  };
+  for (let i = 0; i < 3; i++) await fail(broken);
+  assert.ok((await fail(refused)) <= 60_000);
+  assert.ok((await fail(refused)) <= 60_000);
+  assert.equal(await fail(refused), 600_000);
+  // A camera that gave pictures in between has taken the login.
+  source.now.picture();
+  assert.ok((await fail(refused)) <= 60_000);
+  await supervisor.stop();
+});
+
 for (const [random, expected] of [
   [0, 750],
   [1, 1250],

@@ -1,0 +1,194 @@
+/** GET requests to one camera: kept alive, logged in, redirected, and with what is wrong in words. */
+import { Agent, type IncomingMessage, type OutgoingHttpHeaders, request as requestHttp } from 'node:http';
+import { request as requestTls, Agent as TlsAgent } from 'node:https';
+import { getCACertificates, rootCertificates } from 'node:tls';
+import { LookoutError, messageOf } from '../errors.ts';
+import type { Clock } from '../platform/clock.ts';
+import { readText } from '../platform/text.ts';
+import { VERSION } from '../version.ts';
+import { answerError, badCertificate, type NetworkCamera, unreachable } from './fault.ts';
+import { authorization, type Challenge, chooseChallenge, loginOf } from './login.ts';
+
+export interface HttpClientOptions {
+  address: URL;
+  /** The camera in messages. */
+  camera: NetworkCamera;
+  /** Whether the certificate of an `https://` address is checked, and with which authority instead of the known ones. */
+  verify: boolean;
+  ca_file?: string | undefined;
+  /** Address of an HTTP proxy; without one the camera is reached directly, whatever the environment says. */
+  proxy?: string | undefined;
+  clock: Clock;
+}
+
+/** The head of an answer, or the next piece of its body, must come within this time. */
+export const ANSWER_MS = 8000;
+const REDIRECTS = 5;
+const REDIRECT = new Set([301, 302, 303, 307, 308]);
+/** A connection that was kept and that the camera closed just then. */
+const STALE = /^(ECONNRESET|EPIPE)$/;
+const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS/;
+
+/** The camera answers in a way that is no HTTP to Node.js; ffmpeg may be more lenient. */
+export class UnreadableAnswer extends Error {}
+
+export class HttpClient {
+  readonly #options: HttpClientOptions;
+  readonly #agents: { http: Agent; https: TlsAgent };
+  #challenge: Challenge | null = null;
+  /** Requests that have answered the challenge. */
+  #count = 0;
+
+  private constructor(options: HttpClientOptions, ca: string | string[] | undefined) {
+    const { proxy, verify } = options;
+    const kept = {
+      ...{ keepAlive: true, maxSockets: 1 },
+      ...(proxy === undefined ? {} : { proxyEnv: { http_proxy: proxy, https_proxy: proxy } }),
+    };
+    // Cameras live for long: what they speak is not to be chosen here, only whether their certificate is checked.
+    const tls = { minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0', allowPartialTrustChain: true } as const;
+    this.#options = options;
+    this.#agents = {
+      http: new Agent(kept),
+      https: new TlsAgent({ ...kept, ...tls, rejectUnauthorized: verify, ...(ca && { ca }) }),
+    };
+  }
+
+  /** @throws LookoutError CAPTURE_FILE when the authority cannot be read */
+  static async open(options: HttpClientOptions): Promise<HttpClient> {
+    return new HttpClient(options, await authorities(options));
+  }
+
+  /** Ends all connections. */
+  close(): void {
+    this.#agents.http.destroy();
+    this.#agents.https.destroy();
+  }
+
+  /**
+   * @returns an answer with status 200, its body still to be read
+   * @throws LookoutError CAPTURE_REFUSED, CAPTURE_NOT_OFFERED, CAPTURE_BUSY, CAPTURE_UNREACHABLE, CAPTURE_DEVICE (its
+   * certificate), CAPTURE_ENDED; UnreadableAnswer
+   */
+  async get(signal: AbortSignal): Promise<IncomingMessage> {
+    const { camera, address } = this.#options;
+    let url = address;
+    for (let hops = 0; hops <= REDIRECTS; hops++) {
+      const response = await this.#request(url, signal);
+      const status = response.statusCode ?? 0;
+      if (status === 200) return response;
+      response.destroy();
+      const target = REDIRECT.has(status) ? URL.parse(response.headers.location ?? '', url.href) : null;
+      if (target === null || !/^https?:$/.test(target.protocol)) {
+        throw answerError(camera, status, `${status} ${response.statusMessage ?? ''}`.trim());
+      }
+      url = target;
+    }
+    throw new LookoutError('CAPTURE_NOT_OFFERED', `${camera.where}: the camera redirects in a circle`, {
+      hint: 'Check the path of its address.',
+    });
+  }
+
+  /** One request, and another with the login if the camera asks for it. */
+  async #request(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
+    const { address } = this.#options;
+    // To other hosts that the camera names its password does not go, nor unencrypted where it came encrypted.
+    const own =
+      url.hostname === address.hostname && (url.protocol === address.protocol || url.protocol === 'https:');
+    const login = own ? loginOf(address) : null;
+    const uri = `${url.pathname}${url.search}`;
+    const send = async () => {
+      const challenge = login && this.#challenge;
+      const headers =
+        challenge && login
+          ? { authorization: authorization(challenge, login, { method: 'GET', uri, count: ++this.#count }) }
+          : {};
+      return await this.#sendOnce(url, headers, signal);
+    };
+    const before = login && this.#challenge;
+    const response = await send();
+    if (response.statusCode !== 401 || login === null) return response;
+    const challenge = chooseChallenge(response.headersDistinct['www-authenticate'] ?? []);
+    // A digest may have been refused for its age alone; a password that was refused is not sent twice.
+    const again = challenge !== null && (before === null || challenge.scheme === 'digest');
+    this.#challenge = challenge;
+    this.#count = 0;
+    if (!again) return response;
+    response.resume();
+    return await send();
+  }
+
+  async #sendOnce(url: URL, headers: OutgoingHttpHeaders, signal: AbortSignal): Promise<IncomingMessage> {
+    try {
+      return await this.#send(url, headers, signal);
+    } catch (error) {
+      if (!(error instanceof StaleConnection)) throw error;
+      return await this.#send(url, headers, signal);
+    }
+  }
+
+  #send(url: URL, headers: OutgoingHttpHeaders, signal: AbortSignal): Promise<IncomingMessage> {
+    const { camera, clock } = this.#options;
+    const tls = url.protocol === 'https:';
+    return new Promise((resolve, reject) => {
+      const request = (tls ? requestTls : requestHttp)({
+        ...{ protocol: url.protocol, host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: url.port },
+        path: `${url.pathname}${url.search}`,
+        agent: tls ? this.#agents.https : this.#agents.http,
+        headers: { 'user-agent': `lookout/${VERSION}`, accept: '*/*', ...headers },
+        insecureHTTPParser: true,
+        signal,
+      });
+      const cancel = clock.after(ANSWER_MS, () => {
+        request.destroy(new TooSlow(`no answer for ${ANSWER_MS / 1000} s`));
+      });
+      request.on('response', (response) => {
+        cancel();
+        resolve(response);
+      });
+      request.on('error', (error: NodeJS.ErrnoException) => {
+        cancel();
+        const { code = '' } = error;
+        if (request.reusedSocket && STALE.test(code)) reject(new StaleConnection());
+        else if (code.startsWith('HPE_')) reject(new UnreadableAnswer(error.message));
+        else if (CERTIFICATE.test(code)) reject(badCertificate(camera, messageOf(error)));
+        else reject(unreachable(camera, networkWords(error)));
+      });
+      request.end();
+    });
+  }
+}
+
+class StaleConnection extends Error {}
+class TooSlow extends Error {}
+
+async function authorities({
+  address,
+  verify,
+  ca_file,
+}: HttpClientOptions): Promise<string | string[] | undefined> {
+  if (address.protocol !== 'https:' || !verify) return undefined;
+  if (ca_file === undefined) return [...rootCertificates, ...getCACertificates('system')];
+  try {
+    return await readText(ca_file);
+  } catch (cause) {
+    throw new LookoutError('CAPTURE_FILE', `ca_file ${ca_file} cannot be read: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+}
+
+const WORDS: Record<string, string> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'it closes the connection before it answers',
+  EHOSTUNREACH: 'no route to host',
+  ENETUNREACH: 'no network',
+  ENOTFOUND: 'the host name is unknown',
+  EAI_AGAIN: 'the host name cannot be looked up now',
+  ETIMEDOUT: 'connection timed out',
+};
+
+function networkWords(error: NodeJS.ErrnoException): string {
+  const first = error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException) : error;
+  return WORDS[first.code ?? ''] ?? first.message;
+}

@@ -1,0 +1,15 @@
+/**
+ * Proxies of the environment. They are for the internet: a camera or broker in the house is reached directly, whatever
+ * they say, although some programs (ffmpeg, GStreamer) would obey them without a word.
+ */
+const VARIABLES = /^(https?|all|ftp|socks)_proxy$/i;
+
+/** Names of the variables that name a proxy. Their values may hold a password. */
+export function proxyVariables(env: NodeJS.ProcessEnv): string[] {
+  return Object.keys(env).filter((name) => VARIABLES.test(name) && env[name] !== '');
+}
+
+/** The environment for programs that must reach cameras directly. */
+export function withoutProxies(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !VARIABLES.test(name)));
+}
