@@ -45,13 +45,14 @@ async function read(options: LogOptions): Promise<Choice[]> {
 
 /** Writes to the database or, if a daemon has it, has that do so. */
 async function clear(options: LogOptions, found: readonly Choice[]): Promise<void> {
-  const { lockForWriting, openForWriting } = await import('../store/connection.ts');
+  const { openForWriting } = await import('../store/connection.ts');
+  const { lockForWriting, realFile } = await import('../store/lock.ts');
   const { LookoutError } = await import('../errors.ts');
   const { config } = await loadLogConfig(options);
-  const { file } = config.store;
+  const file = realFile(config.store.file);
   let unlock: () => void;
   try {
-    unlock = lockForWriting(file);
+    unlock = await lockForWriting(file);
   } catch (error) {
     if (!(error instanceof LookoutError && error.code === 'STORE_LOCKED')) throw error;
     const { sendResets } = await import('../publish/resets.ts');

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load.ts';
 import { LookoutError } from '../errors.ts';
 import { prepare } from '../prepare.ts';
-import { lockForWriting } from '../store/connection.ts';
+import { lockForWriting, realFile } from '../store/lock.ts';
 import { checkBoard, inspectBoard } from './board.ts';
 import { checkBroker } from './broker.ts';
 import { checkCameras } from './cameras.ts';
@@ -59,7 +59,7 @@ export async function examine({
   const patient: Patient = {
     ...{ loaded, env, root },
     prepared: await prepare(loaded).catch(() => null),
-    running: isRunning(loaded.config.store.file),
+    running: await isRunning(realFile(loaded.config.store.file)),
   };
   // One after the other: a disk that is being measured must not be busy with a model.
   for (const [name, check] of checks) {
@@ -73,10 +73,10 @@ export async function examine({
 }
 
 /** Whether a daemon holds the lock of the database. Where it never ran, nothing is created. */
-function isRunning(file: string): boolean {
+async function isRunning(file: string): Promise<boolean> {
   if (!existsSync(`${file}.lock`)) return false;
   try {
-    lockForWriting(file)();
+    (await lockForWriting(file))();
     return false;
   } catch (error) {
     return error instanceof LookoutError && error.code === 'STORE_LOCKED';

@@ -122,33 +122,6 @@ export function isDamage(error: unknown): boolean {
 }
 
 /**
- * Makes sure that one process alone writes: an exclusive lock on an empty file beside the database. The kernel
- * drops it when the process ends, however it ends.
- * @returns what gives the lock back
- * @throws LookoutError STORE_LOCKED, STORE_UNWRITABLE or SYSTEM_UNSUPPORTED
- */
-export function lockForWriting(file: string): () => void {
-  const lockFile = `${file}.lock`;
-  let lock: Database | undefined;
-  try {
-    mkdirSync(dirname(file), { recursive: true });
-    lock = openDatabase(lockFile, { timeout: 0 });
-    lock.exec('BEGIN EXCLUSIVE');
-    return () => lock?.close();
-  } catch (error) {
-    lock?.close();
-    if (error instanceof LookoutError) throw error;
-    if (codeOf(error).startsWith('SQLITE_BUSY')) {
-      throw new LookoutError('STORE_LOCKED', `database ${file}: another Lookout is writing to it`, {
-        cause: error,
-        hint: 'Stop the other one, or give this one its own data_dir.',
-      });
-    }
-    throw unwritable('database', file, error);
-  }
-}
-
-/**
  * Moves a damaged database aside, with its write-ahead log beside it so that `.recover` finds both.
  * @param now wall-clock milliseconds, for the name
  * @returns the new name

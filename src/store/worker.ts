@@ -19,11 +19,11 @@ import {
   explained,
   isDamage,
   listQuarantined,
-  lockForWriting,
   openForWriting,
   quarantine,
   unwritable,
 } from './connection.ts';
+import { lockForWriting, realFile } from './lock.ts';
 import { enforceRetention, isOverSize } from './retention.ts';
 import { type Handlers, Handover, serve } from './rpc.ts';
 import { Snapshots } from './snapshots.ts';
@@ -87,14 +87,14 @@ class StoreThread implements Handlers<WorkerApi> {
 
   constructor(port: MessagePort, options: WorkerOptions) {
     this.#port = port;
-    this.#options = options;
+    this.#options = { ...options, file: realFile(options.file) };
     const { quality, annotate } = options.config;
     const list = () => this.#connected().writer.files;
     this.#snapshots = new Snapshots(options.snapshots, { quality, annotated: annotate, list });
   }
 
   open = async (): Promise<void> => {
-    this.#unlock = lockForWriting(this.#options.file);
+    this.#unlock = await lockForWriting(this.#options.file);
     this.#connected();
     await this.#snapshots.open();
   };

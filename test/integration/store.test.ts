@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -150,7 +151,23 @@ test('the figures add up', async (t) => {
 test('a second Lookout on the same database is refused', async (t) => {
   const { path, store } = await open(t);
   await assert.rejects(open(t, path), { code: 'STORE_LOCKED' });
+  const links = folder();
+  symlinkSync(join(path, 'lookout.db'), join(links, 'lookout.db'));
+  await assert.rejects(open(t, links), { code: 'STORE_LOCKED' });
+  assert.deepEqual(readdirSync(links), ['lookout.db']);
   assert.equal(await record(store, 'unharmed'), true);
+});
+
+test('copies of a database behind a symbolic link lie beside the real file', async (t) => {
+  const [real, links] = [folder(), folder()];
+  symlinkSync(join(real, 'lookout.db'), join(links, 'lookout.db'));
+  writeFileSync(join(real, 'lookout.db'), Buffer.alloc(50_000, 'no database'));
+  const { store } = await open(t, links);
+  assert.equal(await record(store, 'a'), true);
+  await store.stop();
+  assert.deepEqual(readdirSync(links).sort(), ['lookout.db', 'snapshots']);
+  assert.equal(readdirSync(real).filter((name) => name.includes('.corrupt-')).length, 1);
+  assert.ok(existsSync(join(real, 'lookout.db.backup')));
 });
 
 test('a folder that cannot be created stops the start with its name', async (t) => {

@@ -12,7 +12,8 @@ import { examine } from '../../../src/doctor/doctor.ts';
 import { checkFiles } from '../../../src/doctor/files.ts';
 import { report } from '../../../src/doctor/report.ts';
 import { checkTime } from '../../../src/doctor/time.ts';
-import { lockForWriting, openForWriting } from '../../../src/store/connection.ts';
+import { openForWriting } from '../../../src/store/connection.ts';
+import { lockForWriting } from '../../../src/store/lock.ts';
 import { tempFolder } from '../../support/daemon.ts';
 import { fakeEnv } from '../../support/programs.ts';
 
@@ -153,7 +154,7 @@ test('a database is looked through; one that is damaged or too new is a failure'
   assert.match(said(await look(checkDatabase, { folder })), /^ok .*not there yet/);
   const db = openForWriting(file);
   assert.match(said(await look(checkDatabase, { folder })), /^ok .*is sound: 0 events$/);
-  const unlock = lockForWriting(file);
+  const unlock = await lockForWriting(file);
   assert.match(said(await look(checkDatabase, { folder })), /in use by a daemon$/);
   unlock();
   db.pragma('user_version = 1000');

@@ -6,7 +6,6 @@ import Database from 'better-sqlite3';
 import {
   isDamage,
   listQuarantined,
-  lockForWriting,
   openForWriting,
   quarantine,
   unwritable,
@@ -67,14 +66,6 @@ test('rubbish in place of the database is recognised as damage', () => {
     () => openForWriting(file),
     (error) => isDamage(error),
   );
-});
-
-test('one process alone gets the lock, and may get it again after giving it back', () => {
-  const file = join(folder(), 'lookout.db');
-  const unlock = lockForWriting(file);
-  assert.throws(() => lockForWriting(file), { code: 'STORE_LOCKED', message: /another Lookout/ });
-  unlock();
-  lockForWriting(file)();
 });
 
 test('a damaged database is moved aside with its write-ahead log, and only the newest three are kept', (t) => {
