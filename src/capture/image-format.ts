@@ -28,7 +28,7 @@ const FORMATS: readonly Format[] = [
       'or set the phone to take JPEG (iPhone: Camera, Formats, Most Compatible)',
   },
   { name: 'BMP', start: /^424d.{8}0000/, refusal: CONVERT },
-  { name: 'icon', start: /^0000010.00/, refusal: CONVERT },
+  { name: 'icon', start: /^00000[12]00/, refusal: CONVERT },
   { name: 'JPEG XL', start: /^(ff0a|0000000c4a584c20)/, refusal: CONVERT },
   { name: 'JPEG 2000', start: /^(0000000c6a502020|ff4fff51)/, refusal: CONVERT },
   { name: 'netpbm', start: /^503[1-7](0a|0d|20)/, refusal: CONVERT },
