@@ -28,7 +28,7 @@ export interface HealthSample {
   cpu_percent: number;
   /** The same for the programs that the daemon started (camera programs, ffmpeg). */
   cpu_children_percent: number | null;
-  rss_mb: number;
+  rss_mb: number | null;
   temperature_c: number | null;
   /** Whether the board slows itself down right now, and why. */
   throttled: boolean | null;
@@ -190,7 +190,7 @@ export class HealthMonitor implements Service {
       cpu_percent: share(before.usage.cpuMs, now.usage.cpuMs),
       cpu_children_percent:
         children[0] === null || children[1] === null ? null : Math.max(0, share(children[0], children[1])),
-      rss_mb: round(now.usage.rss / 2 ** 20, 1),
+      rss_mb: now.usage.rss === null ? null : round(now.usage.rss / 2 ** 20, 1),
       ...thermals,
       event_loop_ms_p99: round(Math.max(0, loopP99), 1),
       bytes_written: now.usage.bytesWritten,

@@ -7,8 +7,8 @@ export interface Usage {
   cpuMs: number;
   /** The same of all programs that it started, ended ones included; null: not readable. */
   childrenCpuMs: number | null;
-  /** Resident memory of this process, bytes. */
-  rss: number;
+  /** Resident memory of this process, bytes; null: not readable. */
+  rss: number | null;
   /** Bytes that this process caused to be written to disk since its start; null: not readable. */
   bytesWritten: number | null;
 }
@@ -19,13 +19,22 @@ const MS_PER_TICK = 10;
 /** Reads what this process uses; `proc` stands for /proc. Never rejects. */
 export async function readUsage(proc = '/proc', pid = process.pid): Promise<Usage> {
   const { user, system } = process.cpuUsage();
-  const [children, bytesWritten] = await Promise.all([childrenTicks(proc, pid), readBytesWritten(proc)]);
+  const [children, rss, bytesWritten] = await Promise.all([
+    childrenTicks(proc, pid),
+    residentBytes(proc),
+    readBytesWritten(proc),
+  ]);
   return {
     cpuMs: (user + system) / 1000,
     childrenCpuMs: children === null ? null : children * MS_PER_TICK,
-    rss: process.memoryUsage.rss(),
+    rss,
     bytesWritten,
   };
+}
+
+async function residentBytes(proc: string): Promise<number | null> {
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec((await content(join(proc, 'self/status'))) ?? '')?.[1];
+  return kilobytes === undefined ? null : Number(kilobytes) * 1024;
 }
 
 /** Bytes that this process caused to be written to disk since its start; null: not readable. */

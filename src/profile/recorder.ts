@@ -61,7 +61,7 @@ export class Recorder {
       cpuPercent: share(after.cpuMs - before.cpuMs),
       childrenCpuPercent:
         children[0] === null || children[1] === null ? null : Math.max(0, share(children[1] - children[0])),
-      rssMb: after.rss / 2 ** 20,
+      rssMb: after.rss === null ? null : after.rss / 2 ** 20,
       energy: joules === undefined ? null : { source: this.#power!.name, joules },
     };
   }

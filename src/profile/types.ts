@@ -67,7 +67,7 @@ export interface Phase {
   cpuPercent: number;
   /** Of the programs that it started; null: not readable. */
   childrenCpuPercent: number | null;
-  rssMb: number;
+  rssMb: number | null;
   energy: { source: string; joules: number } | null;
 }
 

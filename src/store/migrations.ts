@@ -169,6 +169,13 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX detections_uncertain ON detections (clock) WHERE time_uncertain = 1;
   CREATE INDEX samples_uncertain ON samples (clock) WHERE time_uncertain = 1;
   `,
+  `
+  -- Memory may be unknown.
+  ALTER TABLE samples ADD COLUMN memory REAL;
+  UPDATE samples SET memory = rss_mb;
+  ALTER TABLE samples DROP COLUMN rss_mb;
+  ALTER TABLE samples RENAME COLUMN memory TO rss_mb;
+  `,
 ];
 
 /** The version of the schema that this program reads and writes. */

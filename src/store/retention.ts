@@ -130,9 +130,9 @@ async function mergeSamples(db: Database, before: number, breathe: Breathe): Pro
     INSERT OR REPLACE INTO samples
     SELECT @start, max(uptime_s), avg(fps), max(frames_captured), max(frames_analysed), max(frames_dropped),
       avg(inference_ms_p50), max(inference_ms_p90), max(inference_ms_p99),
-      avg(cpu_percent), avg(cpu_children_percent), max(rss_mb), max(temperature_c),
+      avg(cpu_percent), avg(cpu_children_percent), max(temperature_c),
       max(throttled), max(throttle_reasons), max(event_loop_ms_p99), max(bytes_written),
-      max(outbox_depth), max(outbox_dropped), NULL, max(time_uncertain), NULL
+      max(outbox_depth), max(outbox_dropped), NULL, max(time_uncertain), NULL, max(rss_mb)
     FROM samples WHERE ${span}`);
   const remove = db.prepare(`DELETE FROM samples WHERE ${span}`);
   const step = db.transaction((start: number) => {

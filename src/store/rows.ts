@@ -183,7 +183,6 @@ export const SAMPLE_COLUMNS = [
   'inference_ms_p99',
   'cpu_percent',
   'cpu_children_percent',
-  'rss_mb',
   'temperature_c',
   'throttled',
   'throttle_reasons',
@@ -194,4 +193,5 @@ export const SAMPLE_COLUMNS = [
   'cameras',
   'time_uncertain',
   'clock',
+  'rss_mb',
 ] as const;

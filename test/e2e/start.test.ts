@@ -8,7 +8,8 @@ import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { openDatabase } from '../../src/store/sqlite.ts';
+import { openForWriting } from '../../src/store/connection.ts';
+import { Reader } from '../../src/store/read.ts';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
 import { busyCamera } from '../support/log.ts';
 import { until } from '../support/until.ts';
@@ -21,9 +22,8 @@ const settings = { cameras: { door: camera }, labels, mqtt: { enabled: false } }
 
 /** A database that another program has locked for writing. */
 function lockedDatabase(folder: string) {
-  mkdirSync(join(folder, 'data'));
-  const db = openDatabase(join(folder, 'data', 'lookout.db'));
-  db.exec('PRAGMA journal_mode = WAL; CREATE TABLE other (id); BEGIN IMMEDIATE');
+  const db = openForWriting(join(folder, 'data', 'lookout.db'));
+  db.exec('BEGIN IMMEDIATE');
   return db;
 }
 
@@ -34,7 +34,7 @@ test('a start waits for a database that another program has locked', async () =>
   try {
     const { msg } = await daemon.line(({ code }) => code === 'STORE_BUSY');
     assert.match(msg, /lookout\.db: another program has locked it; waiting for up to 60 s/);
-    other.exec('DROP TABLE other; COMMIT');
+    other.exec('ROLLBACK');
     await daemon.line(({ event }) => event?.type === 'start');
     assert.equal(daemon.log.filter(({ code }) => code === 'STORE_BUSY').length, 1);
     assert.equal((await daemon.stop()).code, 0);
@@ -85,6 +85,38 @@ test('in a folder that no longer exists absolute paths work, and relative ones a
     const { status, stderr } = spawnSync('sh', from(...args), { encoding: 'utf8' });
     assert.equal(status, 64, stderr);
     assert.match(stderr, /USAGE: the current folder no longer exists/);
+  }
+});
+
+test('without /proc it runs, and says that memory is unknown', {
+  skip: spawnSync('unshare', ['--mount', 'true']).status !== 0 && 'needs the right to make a mount namespace',
+}, async () => {
+  const folder = tempFolder();
+  const file = join(folder, 'lookout.yaml');
+  writeFileSync(file, stringify({ ...settings, health_interval: 1, store: { commit_interval: 0.1 } }));
+  const script = 'umount -l /proc && exec "$@"';
+  const daemon = spawn(
+    'unshare',
+    ['--mount', 'sh', '-c', script, 'sh', process.execPath, cli!, 'run', '--config', file],
+    { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] },
+  );
+  const samples = () => {
+    try {
+      const reader = new Reader(join(folder, 'data', 'lookout.db'));
+      const found = [...reader.rows('samples', 0, Number.MAX_SAFE_INTEGER)];
+      reader.close();
+      return found;
+    } catch {
+      return [];
+    }
+  };
+  try {
+    await until('a sample', () => samples().length > 0);
+    daemon.kill();
+    assert.deepEqual(await once(daemon, 'close'), [0, null]);
+    assert.ok(samples().every(({ rss_mb }) => rss_mb === null));
+  } finally {
+    daemon.kill('SIGKILL');
   }
 });
 
