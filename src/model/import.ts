@@ -52,17 +52,17 @@ export async function importTflite(options: ImportOptions): Promise<ImportReport
 
 /**
  * Reads and converts a file without writing anything.
- * @param copies split weights that do not fit around zero
+ * @param plain for being quantised anew (see `convertTflite`)
  * @throws LookoutError MODEL_*
  */
 export async function openTflite(
   options: Omit<ImportOptions, 'out'>,
-  { copies = true } = {},
+  { plain = false } = {},
 ): Promise<{ source: TfliteModel; converted: Converted; description: ModelDescription }> {
   const { file, embedding = false } = options;
   const bytes = await read(file);
   const source = soundly(bytes, file, () => readTflite(bytes));
-  const converted = soundly(bytes, file, () => convertTflite(source, file, { embedding, copies }));
+  const converted = soundly(bytes, file, () => convertTflite(source, file, { embedding, plain }));
   return { source, converted, description: await describe(bytes, source, converted, options) };
 }
 

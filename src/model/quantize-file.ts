@@ -82,7 +82,7 @@ async function openModel(
 ): Promise<{ model: OnnxModel; description: ModelDescription }> {
   const { file, labels, description, range } = options;
   if (extname(file) === '.tflite') {
-    const opened = await openTflite({ file, labels }, { copies: false });
+    const opened = await openTflite({ file, labels }, { plain: true });
     return { model: opened.converted.model, description: opened.description };
   }
   const loaded = await loadModel({ file, labels, description }, '', range);

@@ -17,12 +17,14 @@ export function dequantized(graph: FloatGraph): FloatGraph {
     const source = graph.constants.get(node.inputs[0] ?? '');
     if (node.op === 'DequantizeLinear' && source) {
       constants.set(output, { data: realConstant(graph, node), dims: source.dims });
-    } else if (node.op === 'DequantizeLinear' && leadsToQuantize(makers, node)) {
+    } else if (node.op === 'DequantizeLinear' && makerOf(makers, node)) {
       if (given.has(output))
         nodes.push({ op: 'Identity', inputs: [inputs[0]!], outputs: [output], attributes: {} });
       else renamed.set(output, inputs[0]!);
     } else if (node.op === 'QuantizeLinear') {
       nodes.push(limits(graph, { ...node, inputs }, constants));
+    } else if (node.op === 'Clip' && graph.constants.get(node.inputs[1] ?? '')?.data instanceof Uint8Array) {
+      nodes.push(realLimits(graph, { ...node, inputs }, makerOf(makers, node)!, constants));
     } else {
       nodes.push({ ...node, inputs });
     }
@@ -46,21 +48,50 @@ function realConstant(graph: FloatGraph, node: FloatNode): Float32Array {
   });
 }
 
-/** Whether a value comes from a QuantizeLinear, seen through nodes that only move numbers. */
-function leadsToQuantize(makers: ReadonlyMap<string, FloatNode>, node: FloatNode): boolean {
+/** The QuantizeLinear that a value comes from, seen through nodes that only move or limit numbers. */
+function makerOf(makers: ReadonlyMap<string, FloatNode>, node: FloatNode): FloatNode | undefined {
   let maker = makers.get(node.inputs[0]!);
   while (maker && maker.op !== 'QuantizeLinear') maker = makers.get(maker.inputs[0]!);
-  return maker !== undefined;
+  return maker;
 }
 
+/** What the range of the whole numbers lets through. */
 function limits(graph: FloatGraph, node: FloatNode, constants: FloatGraph['constants']): FloatNode {
-  const [output] = node.outputs as [string];
-  const scale = floatConstant(graph, node.inputs[1])![0]!;
   const zeros = graph.constants.get(node.inputs[2] ?? '')?.data;
-  const zero = Number(zeros?.[0] ?? 0);
   const lowest = zeros instanceof Int8Array ? -128 : 0;
-  const names = [`${output}_low`, `${output}_high`] as const;
-  constants.set(names[0], { data: Float32Array.of((lowest - zero) * scale), dims: [] });
-  constants.set(names[1], { data: Float32Array.of((lowest + 255 - zero) * scale), dims: [] });
+  return clip(
+    node,
+    [lowest, lowest + 255].map((whole) => realOf(graph, node, whole)),
+    constants,
+  );
+}
+
+/** A Clip of whole numbers. */
+function realLimits(
+  graph: FloatGraph,
+  node: FloatNode,
+  maker: FloatNode,
+  constants: FloatGraph['constants'],
+): FloatNode {
+  const bounds = node.inputs.slice(1).map((name) => Number(graph.constants.get(name)?.data[0] ?? 0));
+  return clip(
+    node,
+    bounds.map((whole) => realOf(graph, maker, whole)),
+    constants,
+  );
+}
+
+/** The real number that a whole one stands for behind a QuantizeLinear. */
+function realOf(graph: FloatGraph, { inputs }: FloatNode, whole: number): number {
+  const zero = Number(graph.constants.get(inputs[2] ?? '')?.data[0] ?? 0);
+  return (whole - zero) * floatConstant(graph, inputs[1])![0]!;
+}
+
+function clip(node: FloatNode, bounds: readonly number[], constants: FloatGraph['constants']): FloatNode {
+  const [output] = node.outputs as [string];
+  const names = [`${output}_low`, `${output}_high`];
+  for (const [index, name] of names.entries()) {
+    constants.set(name, { data: Float32Array.of(bounds[index]!), dims: [] });
+  }
   return { op: 'Clip', inputs: [node.inputs[0]!, ...names], outputs: [output], attributes: {} };
 }

@@ -1,31 +1,7 @@
 /** Refuses files that cannot be converted, before anything is built, with everything that is wrong at once. */
 import { LookoutError } from '../../errors.ts';
+import { LAYERS } from './layers.ts';
 import type { TfliteModel, TfliteOperator, TfliteTensor } from './read.ts';
-
-/** Operators of image classifiers whose exact integer meaning is known here. */
-export const SUPPORTED = new Set([
-  'ADD',
-  'AVERAGE_POOL_2D',
-  'CONV_2D',
-  'DEPTHWISE_CONV_2D',
-  'DEQUANTIZE',
-  'FULLY_CONNECTED',
-  'LOGISTIC',
-  'MAX_POOL_2D',
-  'MEAN',
-  'MUL',
-  'PAD',
-  'PADV2',
-  'QUANTIZE',
-  'RELU',
-  'RELU6',
-  'RELU_0_TO_1',
-  'RELU_N1_TO_1',
-  'RESHAPE',
-  'SOFTMAX',
-  'SQUEEZE',
-  'SUB',
-]);
 
 /** Operators whose weights make a file a "float" or a "dynamic range" one when they work on floats. */
 const WEIGHTED = new Set(['CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED']);
@@ -56,7 +32,7 @@ export function neededOperators(model: TfliteModel): TfliteOperator[] {
  * @throws LookoutError MODEL_OPERATOR_UNSUPPORTED, MODEL_NOT_QUANTIZED, MODEL_QUANTIZATION_INVALID
  */
 export function checkOperators(operators: readonly TfliteOperator[], file: string): void {
-  const unsupported = operators.filter(({ name }) => !SUPPORTED.has(name));
+  const unsupported = operators.filter(({ name }) => !Object.hasOwn(LAYERS, name));
   const list = unsupported.map(({ name, outputs }) => `${name} (makes ${nameOf(outputs[0])})`);
   const floats = operators.filter((operator) => WEIGHTED.has(operator.name) && !isInteger(operator));
   if (floats.length > 0) {
@@ -71,7 +47,7 @@ export function checkOperators(operators: readonly TfliteOperator[], file: strin
     throw new LookoutError(
       'MODEL_OPERATOR_UNSUPPORTED',
       `${file} uses ${list.length === 1 ? 'an operator' : 'operators'} that cannot be converted: ${list.join(', ')}`,
-      { hint: `Supported are ${[...SUPPORTED].join(', ')}.` },
+      { hint: `Supported are ${Object.keys(LAYERS).join(', ')}.` },
     );
   }
   const tensors = new Set(operators.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]));

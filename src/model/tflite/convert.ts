@@ -9,7 +9,7 @@ import { LookoutError } from '../../errors.ts';
 import type { Quantization } from '../graph.ts';
 import type { OnnxModel } from '../onnx.ts';
 import { checkOperators, neededOperators } from './check.ts';
-import { activation, Conversion, makeValue } from './conversion.ts';
+import { activation, Conversion, count, makeValue, PLANES } from './conversion.ts';
 import { planCopies } from './copies.ts';
 import { LAYERS } from './layers.ts';
 import type { TfliteModel, TfliteOperator, TfliteTensor } from './read.ts';
@@ -18,7 +18,8 @@ export interface Converted {
   model: OnnxModel;
   width: number;
   height: number;
-  channels: number;
+  /** 1 for grey pictures. */
+  channels: 1 | 3;
   /** How the file quantises real pixels, when it takes those and quantises them itself; else null. */
   pixels: Quantization | null;
   classes: number;
@@ -28,34 +29,38 @@ export interface Converted {
 }
 
 /** Operators that change how numbers lie or are written, not what they mean. */
-const FORMAL = new Set(['RESHAPE', 'SQUEEZE', 'QUANTIZE', 'DEQUANTIZE']);
+const FORMAL = new Set(['RESHAPE', 'SQUEEZE', 'EXPAND_DIMS', 'TRANSPOSE', 'QUANTIZE', 'DEQUANTIZE']);
 /** Larger pictures are a damaged file. */
 const LARGEST_SIDE = 2048;
-const POOLS = new Set(['AVERAGE_POOL_2D', 'MEAN']);
+const POOLS = new Set(['AVERAGE_POOL_2D', 'MEAN', 'SUM', 'REDUCE_MAX']);
+const WEIGHTED = new Set(['CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED']);
 
 /**
  * @param file named in errors
  * @param embedding also make the pooled features an output
- * @param copies split weights that do not fit around zero (see copies.ts)
+ * @param plain for being quantised anew: nothing is done for the speed and the rounding of whole numbers
  * @throws LookoutError MODEL_OPERATOR_UNSUPPORTED, MODEL_NOT_QUANTIZED, MODEL_QUANTIZATION_INVALID,
  *   MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED, MODEL_CORRUPT
  */
 export function convertTflite(
   model: TfliteModel,
   file: string,
-  { embedding = false, copies = true } = {},
+  { embedding = false, plain = false } = {},
 ): Converted {
   const operators = neededOperators(model);
   checkOperators(operators, file);
-  const pooled = operators.findLast(({ name }) => POOLS.has(name))?.outputs[0];
+  const pooled = findPooled(operators);
   const fixed = [...model.inputs, ...model.outputs, ...(embedding && pooled ? [pooled] : [])];
-  const conversion = new Conversion(file, copies ? planCopies(operators, new Set(fixed)) : new Map());
+  const scores = findScores(model, operators);
+  const copies = plain ? new Map() : planCopies(operators, new Set(fixed));
+  const conversion = new Conversion(file, { copies, scores, plain });
   const { width, height, channels, pixels } = addInput(conversion, model, operators, file);
   for (const operator of operators) {
-    const [output] = operator.outputs;
-    // The picture itself may be what a QUANTIZE makes.
-    if (output && !conversion.has(output)) {
-      conversion.set(output, LAYERS[operator.name]!(conversion, operator, output));
+    for (const output of operator.outputs) {
+      // The picture itself may be what a QUANTIZE makes.
+      if (!conversion.has(output)) {
+        conversion.set(output, LAYERS[operator.name]!(conversion, operator, output));
+      }
     }
   }
   const last = operators.findLast(({ name }) => !FORMAL.has(name))?.name;
@@ -66,6 +71,21 @@ export function convertTflite(
     embedding: embedding ? addEmbedding(conversion, pooled, file) : null,
     model: conversion.graph.build(),
   };
+}
+
+/** What the file answers, and what it is made of by writing it in another way. */
+function findScores(model: TfliteModel, operators: readonly TfliteOperator[]): Set<TfliteTensor> {
+  const scores = new Set(model.outputs);
+  for (const { name, inputs, outputs } of [...operators].reverse()) {
+    if (FORMAL.has(name) && inputs[0] && outputs[0] && scores.has(outputs[0])) scores.add(inputs[0]);
+  }
+  return scores;
+}
+
+/** The pooled features that go into the last layer. */
+function findPooled(operators: readonly TfliteOperator[]): TfliteTensor | undefined {
+  const last = operators.findLastIndex(({ name }) => WEIGHTED.has(name));
+  return operators.slice(0, last).findLast(({ name }) => POOLS.has(name))?.outputs[0];
 }
 
 /** The picture: uint8 1×H×W×C, whatever the file takes. */
@@ -81,18 +101,31 @@ function addInput(
   // A float input that is quantised first thing stands for pixels as well.
   const first = operators.find(({ inputs }) => inputs.includes(input));
   const source = input.type === 'float32' && first?.name === 'QUANTIZE' ? first.outputs[0]! : input;
-  const [batch, height = 0, width = 0, channels = 0] = input.shape;
-  const sensible = (side: number) => side >= 1 && side <= LARGEST_SIDE;
-  const plausible = (channels === 1 || channels === 3) && sensible(height) && sensible(width);
-  if (input.shape.length !== 4 || batch !== 1 || !plausible) {
-    throw refuse(`expected a picture, 1×H×W×3 (colours) or 1×H×W×1 (grey), found ${input.shape.join('×')}`);
-  }
+  const picture = pictureShape(input.shape);
+  if (!picture) throw refuse(`expected a picture, 1×H×W×3 (colours) or 1×H×W×1 (grey), found ${input.shape.join('×')}`);
+  const { height, width, channels, planes } = picture;
   const quantization = activation(source);
   if (!quantization) throw refuse(`expected pixels of 8 bits, found ${source.type}`);
-  const image = conversion.graph.input('image', 'uint8', input.shape);
-  const planes = conversion.graph.node('Transpose', [image], { perm: [0, 3, 1, 2] }, 'planes');
-  conversion.set(source, makeValue(input.shape, { name: planes, quantization }, true));
+  const shape = [1, height, width, channels];
+  const name = conversion.graph.input('image', 'uint8', shape);
+  const image = makeValue({ shape, axes: [0, 1, 2, 3] }, { name, quantization });
+  const lying = conversion.asPlanes(image);
+  conversion.set(source, planes ? conversion.transposed(lying, PLANES) : lying);
   return { width, height, channels, pixels: source === input ? null : quantization };
+}
+
+/** What a picture of this shape is; null if it is none. Channels come last, or as planes. */
+function pictureShape([batch, ...sizes]: readonly number[]):
+  | (Pick<Converted, 'width' | 'height' | 'channels'> & { planes: boolean })
+  | null {
+  const isChannels = (size: number | undefined): size is 1 | 3 => size === 1 || size === 3;
+  const [first, middle, last] = sizes as [number, number, number];
+  if (batch !== 1 || sizes.length !== 3) return null;
+  const planes = !isChannels(last);
+  const channels = planes ? first : last;
+  const [height, width] = planes ? [middle, last] : [first, middle];
+  const sensible = [height, width].every((side) => side >= 1 && side <= LARGEST_SIDE);
+  return isChannels(channels) && sensible ? { width, height, channels, planes } : null;
 }
 
 /** One float vector of scores. @returns its length */
@@ -100,8 +133,8 @@ function addOutput(conversion: Conversion, model: TfliteModel, file: string): nu
   const refuse = (message: string) => new LookoutError('MODEL_OUTPUT_UNSUPPORTED', `${file}: ${message}`);
   const [output] = model.outputs;
   if (!output || model.outputs.length > 1) throw refuse(`expected one output, found ${model.outputs.length}`);
-  const classes = output.shape.at(-1) ?? 0;
-  if (classes < 1 || output.shape.slice(0, -1).some((size) => size !== 1)) {
+  const classes = count(output.shape);
+  if (classes < 1 || output.shape.filter((size) => size !== 1).length > 1) {
     throw refuse(`expected scores, 1×N, found ${output.shape.join('×')}`);
   }
   const scores = conversion.real(conversion.asVector(conversion.value(output), classes));

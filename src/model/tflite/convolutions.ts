@@ -1,8 +1,8 @@
 /** CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED as ONNX convolutions. */
-import type { Conversion, Value } from './conversion.ts';
+import { type Conversion, count, type Layout, PLANES, type Value } from './conversion.ts';
 import { centred, isPointwise, LARGEST } from './copies.ts';
 import type { TfliteOperator, TfliteTensor } from './read.ts';
-import { checkWindow, fusedActivation, padsOf, VALID, type Window } from './window.ts';
+import { checkWindow, fusedBounds, padsOf, VALID, type Window } from './window.ts';
 
 /** Weights and how they are turned: TensorFlow Lite has them as rows, columns and channels, ONNX as planes. */
 interface Kernel {
@@ -18,7 +18,7 @@ interface Kernel {
 export function convolution(conversion: Conversion, operator: TfliteOperator, output: TfliteTensor): Value {
   const { options } = operator;
   const depthwise = operator.name === 'DEPTHWISE_CONV_2D';
-  const input = conversion.value(operator.inputs[0]);
+  const input = conversion.pendingValue(operator.inputs[0]);
   const weights = constantOf(conversion, operator, operator.inputs[1]);
   const [outer, rows, columns, inner] = weights.shape as [number, number, number, number];
   const channels = input.shape.at(-1) ?? 0;
@@ -59,7 +59,8 @@ export function convolution(conversion: Conversion, operator: TfliteOperator, ou
     pads,
   };
   const kind = options?.int8(depthwise ? 4 : 3) ?? 0;
-  return weighted(conversion, operator, output, planes, kernel, attributes, kind);
+  const layout = { shape: output.shape, axes: PLANES };
+  return weighted(conversion, operator, output, planes, kernel, attributes, kind, layout);
 }
 
 /** A matrix product is a convolution over a single pixel, or over a column of them: one for each row of the matrix. */
@@ -70,13 +71,13 @@ export function fullyConnected(
 ): Value {
   const weights = constantOf(conversion, operator, operator.inputs[1]);
   const [to, from] = weights.shape as [number, number];
-  const input = conversion.padded(conversion.value(operator.inputs[0]));
-  const size = input.shape.reduce((product, dimension) => product * dimension, 1);
+  const input = conversion.value(operator.inputs[0]);
+  const size = count(input.shape);
   const rows = size / from;
   if (weights.shape.length !== 2 || rows % 1 !== 0 || rows < 1) {
     conversion.refuse(operator, `has weights of ${weights.shape.join('×')} for ${size} numbers`);
   }
-  const pixels = lonePixel(input) && rows === 1 ? input : conversion.reshape(input, [1, rows, 1, from]);
+  const pixels = conversion.asPlanes(conversion.reshape(input, [1, rows, 1, from], PLANES));
   const kernel: Kernel = {
     tensor: weights,
     dims: [to, from, 1, 1],
@@ -85,8 +86,9 @@ export function fullyConnected(
   };
   const attributes = { group: 1, kernel_shape: [1, 1] };
   const kind = operator.options?.int8(0) ?? 0;
-  const made = weighted(conversion, operator, output, conversion.asPlanes(pixels), kernel, attributes, kind);
-  return rows === 1 ? made : conversion.reshape({ ...made, shape: [1, rows, 1, to] }, [rows, to]);
+  const layout = { shape: [1, rows, 1, to], axes: PLANES };
+  const made = weighted(conversion, operator, output, pixels, kernel, attributes, kind, layout);
+  return conversion.reshape(made, count(output.shape) === rows * to ? output.shape : [rows, to]);
 }
 
 function weighted(
@@ -97,6 +99,7 @@ function weighted(
   kernel: Kernel,
   attributes: Record<string, number | number[]>,
   activationKind: number,
+  layout: Layout,
 ): Value {
   const { graph } = conversion;
   const [to] = kernel.dims;
@@ -121,11 +124,7 @@ function weighted(
     inputs.push(graph.dequantizedConstant(`${name}_bias`, sums, [sums.length], biasScales));
   }
   const result = graph.node('Conv', inputs, attributes, `${name}_real`);
-  return conversion.quantized(
-    fusedActivation(conversion, operator, activationKind, result, output),
-    output,
-    true,
-  );
+  return conversion.quantized(result, output, layout, fusedBounds(conversion, operator, activationKind));
 }
 
 /**
@@ -171,10 +170,6 @@ function within(weight: number): number {
 
 function withCopies(channels: number, copies: readonly number[]): number[] {
   return [...Array(channels).keys(), ...copies];
-}
-
-function lonePixel({ shape }: Value): boolean {
-  return shape.length === 4 && shape[1] === 1 && shape[2] === 1;
 }
 
 function constantOf(

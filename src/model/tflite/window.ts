@@ -1,9 +1,6 @@
 /** What convolutions and pools have in common: windows, padding, fused activations. */
-import type { Quantization } from '../graph.ts';
-import { activation, type Conversion, type Value } from './conversion.ts';
-import type { TfliteOperator, TfliteTensor } from './read.ts';
-
-type Bounds = [low: number, high: number];
+import type { Bounds, Conversion, Value } from './conversion.ts';
+import type { TfliteOperator } from './read.ts';
 
 /** Activations that are operators of their own. */
 export const ALONE: Record<string, Bounds> = {
@@ -26,37 +23,10 @@ export interface Window {
   valid: boolean;
 }
 
-/**
- * Applies an operator's fused activation. Where the output's own limits, 0 and 255, do the same, nothing is
- * added.
- */
-export function fusedActivation(
-  conversion: Conversion,
-  operator: TfliteOperator,
-  kind: number,
-  real: string,
-  output: TfliteTensor,
-): string {
-  if (kind === 0) return real;
-  const bounds = FUSED[kind];
-  if (!bounds) conversion.refuse(operator, `ends in activation ${kind}`);
-  return clamp(conversion, real, bounds, activation(output));
-}
-
-export function clamp(
-  { graph }: Conversion,
-  real: string,
-  [low, high]: Bounds,
-  quantization: Quantization | null,
-): string {
-  const nearest = (bound: number) =>
-    quantization ? Math.round(bound / quantization.scale) + quantization.zeroPoint : Number.NaN;
-  const needsLow = !(nearest(low) <= 0);
-  const needsHigh = high !== Infinity && !(nearest(high) >= 255);
-  if (!needsLow && !needsHigh) return real;
-  const inputs = [real, graph.constant('low', Float32Array.of(low))];
-  if (high !== Infinity) inputs.push(graph.constant('high', Float32Array.of(high)));
-  return graph.node('Clip', inputs);
+/** The limits that an operator's fused activation sets; null for none. */
+export function fusedBounds(conversion: Conversion, operator: TfliteOperator, kind: number): Bounds | null {
+  if (kind === 0) return null;
+  return FUSED[kind] ?? conversion.refuse(operator, `ends in activation ${kind}`);
 }
 
 /** ONNX's pads (top, left, bottom, right) for a window over `rows` × `columns`: "same" puts the odd one last. */
