@@ -11,7 +11,7 @@ import { readTflite } from '../../src/model/tflite/read.ts';
 import { Random } from '../../src/platform/random.ts';
 import { mutate } from '../support/mutate.ts';
 import { folder } from '../support/store.ts';
-import { TinyNet } from '../support/tflite-nets.ts';
+import { int32s, TinyNet } from '../support/tflite-nets.ts';
 
 const MUTATIONS = 100_000;
 const ONNX_MUTATIONS = 5000;
@@ -19,13 +19,13 @@ const ONNX_MUTATIONS = 5000;
 test(`${MUTATIONS} damaged TensorFlow Lite files are converted or refused, quickly and in little memory`, () => {
   const net = new TinyNet(1, 'int8', 9, { perChannel: true }).pad(1).conv(4, 3, 2, { valid: true });
   const shortcut = net.at;
-  const original = net.depthwise(1).add(shortcut).mean().dense(3).softmax().write();
+  const originals = [net.depthwise(1).add(shortcut).mean().dense(3).softmax().write(), branches()];
   const random = new Random(2026);
   const before = process.memoryUsage().rss;
   let slowest = 0;
   let converted = 0;
   for (let i = 0; i < MUTATIONS; i++) {
-    const bytes = mutate(original, random);
+    const bytes = mutate(originals[i % 2]!, random);
     const started = performance.now();
     try {
       const source = readTflite(bytes);
@@ -69,3 +69,35 @@ test(`${ONNX_MUTATIONS} damaged ONNX files are read or refused with a code, quic
   const grown = (process.memoryUsage().rss - before) / 1e6;
   assert.ok(grown < 150, `memory grew by ${grown} MB`);
 });
+
+/** A network of what has branches, groups and turned axes. */
+function branches(): Uint8Array {
+  const net = new TinyNet(2, 'int8', 8, { perChannel: true }).conv(4, 3, 2);
+  const trunk = net.at;
+  const [left, right] = net.apply(
+    'SPLIT',
+    [int32s(3), trunk],
+    [{ shape: [1, 4, 4, 2] }, { shape: [1, 4, 4, 2] }],
+    [[0, 'int32', 2]],
+  );
+  net.apply('HARD_SWISH', [right!], [{ shape: [1, 4, 4, 2] }]);
+  net.apply('CONCATENATION', [left!, net.at], [{ shape: [1, 4, 4, 4] }], [[0, 'int32', 3]]);
+  const joined = net.at;
+  net.apply('MEAN', [joined, int32s(1, 2)], [{ shape: [1, 1, 1, 4] }], [[0, 'int8', 1]]);
+  net.apply('MUL', [joined, net.at], [{ shape: [1, 4, 4, 4] }], [[0, 'int8', 0]]);
+  net.apply(
+    'STRIDED_SLICE',
+    [net.at, int32s(0, 1, 0, 0), int32s(1, 4, 4, 4), int32s(1, 1, 2, 1)],
+    [{ shape: [1, 3, 2, 4] }],
+  );
+  net.apply('TRANSPOSE', [net.at, int32s(0, 3, 1, 2)], [{ shape: [1, 4, 3, 2] }]);
+  net.apply(
+    'ADD',
+    [net.at, net.constantOf([1, 4, 1, 1], 1 / 90)],
+    [{ shape: [1, 4, 3, 2] }],
+    [[0, 'int8', 0]],
+  );
+  net.apply('SUM', [net.at, int32s(-1)], [{ shape: [1, 4, 3] }], [[0, 'int8', 0]]);
+  net.apply('PAD', [net.at, int32s(0, 0, 1, 0, 0, 1)], [{ shape: [1, 5, 4] }]);
+  return net.dense(3).softmax().write();
+}

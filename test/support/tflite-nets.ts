@@ -20,6 +20,12 @@ export interface Node {
   zeroPoint: number;
 }
 
+export type Constant = Omit<WrittenTensor, 'name'>;
+
+export function int32s(...numbers: number[]): Constant {
+  return { shape: [numbers.length], type: 'int32', data: Int32Array.from(numbers) };
+}
+
 export class TinyNet {
   readonly tensors: WrittenTensor[] = [];
   readonly operators: WrittenOperator[] = [];
@@ -30,11 +36,15 @@ export class TinyNet {
   readonly #input: number;
   at: Node;
 
-  constructor(seed: number, whole: Whole, side: number, { perChannel = false, floats = false } = {}) {
+  constructor(
+    seed: number,
+    whole: Whole,
+    side: number,
+    { perChannel = false, floats = false, shape = [1, side, side, 3] } = {},
+  ) {
     this.#random = new Random(seed);
     this.#whole = whole;
     this.#perChannel = perChannel;
-    const shape = [1, side, side, 3];
     const scale = 1 / 127.5;
     const zeroPoint = whole === 'uint8' ? 128 : -1;
     if (floats) {
@@ -230,6 +240,42 @@ export class TinyNet {
     this.operators.push({ code: 'DEQUANTIZE', inputs: [this.at.index], outputs: [index] });
     this.at = { ...this.at, index };
     return this;
+  }
+
+  /**
+   * Any operator.
+   * @param inputs values made before, and constants
+   * @param made its outputs; without a scale they have that of the value at hand
+   * @returns them; the first is the value at hand now
+   */
+  apply(
+    code: WrittenOperator['code'],
+    inputs: (Node | Constant)[],
+    made: (Pick<Node, 'shape'> & Partial<Node>)[],
+    options?: Option[],
+  ): Node[] {
+    const indices = inputs.map((input) =>
+      'index' in input ? input.index : this.#tensor({ name: `${code}_constant`, ...input }),
+    );
+    const { scale, zeroPoint } = this.at;
+    const outputs = made.map((output, part) =>
+      this.#value(
+        `${code}_${this.operators.length}_${part}`,
+        output.shape,
+        output.scale ?? scale,
+        output.zeroPoint ?? zeroPoint,
+      ),
+    );
+    const written = { code, inputs: indices, outputs: outputs.map(({ index }) => index) };
+    this.operators.push({ ...written, ...(options && { options }) });
+    this.at = outputs[0]!;
+    return outputs;
+  }
+
+  /** A constant of whole numbers that stand for real ones. */
+  constantOf(shape: number[], scale: number, zeroPoint = this.#middle()): Constant {
+    const data = this.#numbers(shape.reduce((a, b) => a * b, 1));
+    return { shape, type: this.#whole, scales: [scale], zeroPoints: [zeroPoint], data };
   }
 
   model(): WrittenModel {

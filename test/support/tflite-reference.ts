@@ -3,9 +3,16 @@
  * multiplication, channels last, nothing shared with the conversion that it is held against.
  */
 import type { TfliteModel, TfliteOperator, TfliteTensor } from '../../src/model/tflite/read.ts';
-
-/** Whole numbers of one value, channels last; real numbers for a softmax. */
-export type Values = Int32Array | Float32Array;
+import {
+  FURTHER_KERNELS,
+  type Kernel,
+  limits,
+  scale,
+  spread,
+  type Values,
+  within,
+  zero,
+} from './tflite-kernels.ts';
 
 /**
  * TensorFlow Lite rounds sums in one of two ways, depending on how it was built: `double` rounds the high half of
@@ -22,17 +29,27 @@ export function evaluate(model: TfliteModel, input: Int32Array, how: Rounding): 
     const inputs = operator.inputs.map((tensor) =>
       tensor ? (values.get(tensor) ?? constant(tensor)) : null,
     );
-    values.set(operator.outputs[0]!, evaluateOperator(operator, inputs, how));
+    for (const [part, output] of operator.outputs.entries()) {
+      values.set(output, evaluateOperator(operator, inputs, how, part));
+    }
   }
   return values;
 }
 
-/** Computes one operator from its inputs (constants included, null for left-out ones). */
-export function evaluateOperator(operator: TfliteOperator, inputs: (Values | null)[], how: Rounding): Values {
+/**
+ * Computes one output of an operator from its inputs (constants included, null for left-out ones).
+ * @param part which output
+ */
+export function evaluateOperator(
+  operator: TfliteOperator,
+  inputs: (Values | null)[],
+  how: Rounding,
+  part = 0,
+): Values {
   rounding = how;
-  const kernel = KERNELS[operator.name];
+  const kernel = KERNELS[operator.name] ?? FURTHER_KERNELS[operator.name];
   if (!kernel) throw new Error(`no reference for ${operator.name}`);
-  return kernel(operator, inputs as Int32Array[]);
+  return kernel(operator, inputs as Int32Array[], part);
 }
 
 /** A constant's elements. */
@@ -48,19 +65,15 @@ export function constant(tensor: TfliteTensor): Int32Array {
   });
 }
 
-type KernelFunction = (operator: TfliteOperator, inputs: Int32Array[]) => Values;
-
-const KERNELS: Record<string, KernelFunction> = {
+const KERNELS: Record<string, Kernel> = {
   CONV_2D: conv,
   DEPTHWISE_CONV_2D: depthwise,
   FULLY_CONNECTED: fullyConnected,
-  ADD: add,
-  MUL: multiply,
+  ADD: (operator, inputs) => add(operator, spread(operator, inputs)),
+  SUB: (operator, inputs) => add(operator, spread(operator, inputs), -1),
+  MUL: (operator, inputs) => multiply(operator, spread(operator, inputs)),
   AVERAGE_POOL_2D: averagePool,
   MAX_POOL_2D: maxPool,
-  MEAN: mean,
-  PAD: pad,
-  PADV2: pad,
   RESHAPE: (_, [x]) => x!,
   SQUEEZE: (_, [x]) => x!,
   QUANTIZE: requantize,
@@ -73,11 +86,6 @@ const KERNELS: Record<string, KernelFunction> = {
   DEQUANTIZE: ({ inputs: [tensor] }, [x]) =>
     Float32Array.from(x!, (value) => (value - zero(tensor)) * scale(tensor)),
 };
-
-const zero = (tensor: TfliteTensor | null | undefined) => tensor?.zeroPoints[0] ?? 0;
-const scale = (tensor: TfliteTensor | null | undefined) => tensor?.scales[0] ?? 1;
-const limits = (tensor: TfliteTensor) =>
-  (tensor.type === 'int8' ? [-128, 127] : [0, 255]) as [number, number];
 
 /** Fixed-point multiplier and shift for a positive real number: real = multiplier / 2^31 × 2^shift. */
 function quantizeMultiplier(real: number): [multiplier: number, shift: number] {
@@ -131,8 +139,6 @@ function activationLimits(kind: number, output: TfliteTensor): [number, number] 
   if (kind === ZERO_TO_ONE) return [Math.max(low, whole(0)), Math.min(high, whole(1))];
   return [low, high];
 }
-
-const within = (x: number, [low, high]: [number, number]) => (x < low ? low : Math.min(x, high));
 
 /** One multiplier for each output channel. */
 function channelMultipliers(
@@ -276,7 +282,7 @@ function fullyConnected(operator: TfliteOperator, [x, w, b]: Int32Array[]): Int3
 }
 
 /** Both sides are brought to a common scale with 20 bits to spare. */
-function add(operator: TfliteOperator, [a, b]: Int32Array[]): Int32Array {
+function add(operator: TfliteOperator, [a, b]: Int32Array[], sign = 1): Int32Array {
   const [first, second] = operator.inputs as [TfliteTensor, TfliteTensor];
   const [output] = operator.outputs as [TfliteTensor];
   const twice = 2 * Math.max(scale(first), scale(second));
@@ -286,7 +292,7 @@ function add(operator: TfliteOperator, [a, b]: Int32Array[]): Int32Array {
   const range = activationLimits(operator.options?.int8(0) ?? 0, output);
   return a!.map((value, i) => {
     const x = multiplyFixed((value - zero(first)) * 2 ** 20, m1, s1);
-    const y = multiplyFixed((b![i % b!.length]! - zero(second)) * 2 ** 20, m2, s2);
+    const y = sign * multiplyFixed((b![i]! - zero(second)) * 2 ** 20, m2, s2);
     return within(multiplyFixed(x + y, m, s) + zero(output), range);
   });
 }
@@ -297,7 +303,7 @@ function multiply(operator: TfliteOperator, [a, b]: Int32Array[]): Int32Array {
   const [m, s] = quantizeMultiplier((scale(first) * scale(second)) / scale(output));
   const range = activationLimits(operator.options?.int8(0) ?? 0, output);
   return a!.map((value, i) => {
-    const product = (value - zero(first)) * (b![i % b!.length]! - zero(second));
+    const product = (value - zero(first)) * (b![i]! - zero(second));
     return within(multiplyFixed(product, m, s) + zero(output), range);
   });
 }
@@ -335,35 +341,6 @@ function averagePool(operator: TfliteOperator, [x]: Int32Array[]): Int32Array {
 
 function maxPool(operator: TfliteOperator, [x]: Int32Array[]): Int32Array {
   return pooled(operator, x!, (values) => Math.max(...values));
-}
-
-function mean(operator: TfliteOperator, [x]: Int32Array[]): Int32Array {
-  const [input] = operator.inputs as [TfliteTensor];
-  const [output] = operator.outputs as [TfliteTensor];
-  const channels = input.shape[3]!;
-  const count = x!.length / channels;
-  return Int32Array.from({ length: channels }, (_, channel) => {
-    let sum = 0;
-    for (let i = channel; i < x!.length; i += channels) sum += x![i]! - zero(input);
-    const real = (sum * scale(input)) / count;
-    return within(Math.round(real / scale(output)) + zero(output), limits(output));
-  });
-}
-
-function pad(operator: TfliteOperator, [x, amounts, filling]: Int32Array[]): Int32Array {
-  const [input] = operator.inputs as [TfliteTensor];
-  const [output] = operator.outputs as [TfliteTensor];
-  const [, inRows, inColumns, channels] = input.shape as [number, number, number, number];
-  const [, rows, columns] = output.shape as [number, number, number];
-  const result = new Int32Array(rows * columns * channels).fill(filling?.[0] ?? zero(output));
-  for (let row = 0; row < inRows; row++) {
-    for (let i = 0; i < inColumns * channels; i++) {
-      const column = Math.floor(i / channels) + amounts![4]!;
-      const to = ((row + amounts![2]!) * columns + column) * channels + (i % channels);
-      result[to] = x![row * inColumns * channels + i]!;
-    }
-  }
-  return result;
 }
 
 function requantize(operator: TfliteOperator, [x]: Int32Array[]): Int32Array {

@@ -1,7 +1,7 @@
 /** Refuses files that cannot be converted, before anything is built, with everything that is wrong at once. */
 import { LookoutError } from '../../errors.ts';
 import { LAYERS } from './layers.ts';
-import type { TfliteModel, TfliteOperator, TfliteTensor } from './read.ts';
+import { shortName, type TfliteModel, type TfliteOperator, type TfliteTensor } from './read.ts';
 
 /** Operators whose weights make a file a "float" or a "dynamic range" one when they work on floats. */
 const WEIGHTED = new Set(['CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED']);
@@ -159,9 +159,4 @@ function biasProblems(
 
 function nameOf(tensor: TfliteTensor | null | undefined): string {
   return shortName(tensor?.name ?? 'nothing');
-}
-
-/** Names of fused layers are lists; the first entry says enough. */
-export function shortName(name: string): string {
-  return name.split(';')[0] || name;
 }

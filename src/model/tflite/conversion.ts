@@ -1,10 +1,9 @@
 /** The graph under construction and the values that are in it so far. */
 import { LookoutError } from '../../errors.ts';
 import { GraphBuilder, type Quantization } from '../graph.ts';
-import { shortName } from './check.ts';
 import type { Copies } from './copies.ts';
 import { elements, permuted } from './elements.ts';
-import type { TfliteOperator, TfliteTensor } from './read.ts';
+import { shortName, type TfliteOperator, type TfliteTensor } from './read.ts';
 
 /** A value of the graph under construction. */
 export interface Value {

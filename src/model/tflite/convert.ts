@@ -102,7 +102,8 @@ function addInput(
   const first = operators.find(({ inputs }) => inputs.includes(input));
   const source = input.type === 'float32' && first?.name === 'QUANTIZE' ? first.outputs[0]! : input;
   const picture = pictureShape(input.shape);
-  if (!picture) throw refuse(`expected a picture, 1×H×W×3 (colours) or 1×H×W×1 (grey), found ${input.shape.join('×')}`);
+  if (!picture)
+    throw refuse(`expected a picture, 1×H×W×3 (colours) or 1×H×W×1 (grey), found ${input.shape.join('×')}`);
   const { height, width, channels, planes } = picture;
   const quantization = activation(source);
   if (!quantization) throw refuse(`expected pixels of 8 bits, found ${source.type}`);

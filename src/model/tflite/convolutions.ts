@@ -47,7 +47,7 @@ export function convolution(conversion: Conversion, operator: TfliteOperator, ou
     dilation: [options?.int32(dilations[0], 1) ?? 1, options?.int32(dilations[1], 1) ?? 1],
     valid: options?.int8(0) === VALID,
   };
-  checkWindow(conversion, operator, window);
+  const layout = checkWindow(conversion, operator, window);
   const ready = window.valid ? input : conversion.padded(input);
   const planes = conversion.asPlanes(ready);
   const pads = padsOf(window, ready.shape[1] ?? 0, ready.shape[2] ?? 0, ready.padding);
@@ -59,7 +59,6 @@ export function convolution(conversion: Conversion, operator: TfliteOperator, ou
     pads,
   };
   const kind = options?.int8(depthwise ? 4 : 3) ?? 0;
-  const layout = { shape: output.shape, axes: PLANES };
   return weighted(conversion, operator, output, planes, kernel, attributes, kind, layout);
 }
 

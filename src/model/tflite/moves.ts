@@ -4,7 +4,6 @@ import { elements, wholes } from './elements.ts';
 import type { Layer } from './layers.ts';
 import { axesOf } from './pools.ts';
 import type { TfliteOperator, TfliteTensor } from './read.ts';
-import { fusedBounds } from './window.ts';
 
 export const moves: Record<string, Layer> = {
   RESHAPE: reshape,
@@ -93,11 +92,12 @@ export const moves: Record<string, Layer> = {
   },
   SPACE_TO_DEPTH: (conversion, operator, output) => {
     const value = conversion.asPlanes(conversion.value(operator.inputs[0]));
-    const real = conversion.real(value);
-    const moved = conversion.graph.node('SpaceToDepth', [real], {
-      blocksize: operator.options?.int32(0) ?? 0,
-    });
-    return conversion.quantized(moved, output, { shape: output.shape, axes: PLANES });
+    const block = operator.options?.int32(0) ?? 0;
+    const [batch = 1, rows = 0, columns = 0, channels = 0] = value.shape;
+    if (block < 1 || rows % block || columns % block) conversion.refuse(operator, `takes blocks of ${block}`);
+    const moved = conversion.graph.node('SpaceToDepth', [conversion.real(value)], { blocksize: block });
+    const shape = [batch, rows / block, columns / block, channels * block * block];
+    return conversion.quantized(moved, output, { shape, axes: PLANES });
   },
   PAD: pad,
   PADV2: pad,
@@ -136,7 +136,9 @@ function joined(
   const axes = rank === 4 ? PLANES : [...Array(rank).keys()];
   const parts = operator.inputs.map((tensor) => {
     const value = conversion.value(tensor);
-    return conversion.arranged(conversion.reshape(value, widened(value.shape)), axes);
+    const shape = widened(value.shape);
+    if (shape.length !== rank) conversion.refuse(operator, 'joins values of different ranks');
+    return conversion.arranged(conversion.reshape(value, shape), axes);
   });
   const sum = parts.reduce((length, { shape }) => length + (shape[axis] ?? 0), 0);
   const layout = { shape: (parts[0]?.shape ?? []).with(axis, sum), axes };
@@ -146,15 +148,14 @@ function joined(
     ({ whole }) =>
       whole?.quantization.scale === wanted?.scale && whole?.quantization.zeroPoint === wanted?.zeroPoint,
   );
-  const kind = operator.name === 'CONCATENATION' ? (operator.options?.int8(1) ?? 0) : 0;
-  if (wanted && alike && kind === 0) {
+  if (wanted && alike) {
     const names = parts.map(({ whole }) => whole!.name);
     const name = conversion.graph.node('Concat', names, attributes, conversion.nameOf(output));
     return { ...layout, whole: { name, quantization: wanted }, real: null, padding: null };
   }
   const reals = parts.map((part) => conversion.real(part));
   const result = conversion.graph.node('Concat', reals, attributes);
-  return conversion.quantized(result, output, layout, fusedBounds(conversion, operator, kind));
+  return conversion.quantized(result, output, layout);
 }
 
 interface Cut {

@@ -25,7 +25,7 @@ function pool(op: 'AveragePool' | 'MaxPool'): Layer {
       valid: options?.int8(0) === VALID,
     };
     const [, rows = 0, columns = 0] = value.shape;
-    checkWindow(conversion, operator, window);
+    const layout = checkWindow(conversion, operator, window);
     const everywhere = window.kernel[0] === rows && window.kernel[1] === columns && window.valid;
     const windows = { kernel_shape: window.kernel, strides: window.stride };
     const pooled = (real: string) =>
@@ -33,7 +33,6 @@ function pool(op: 'AveragePool' | 'MaxPool'): Layer {
         ? graph.node('GlobalAveragePool', [real])
         : graph.node(op, [real], { ...windows, pads: padsOf(window, rows, columns, null) });
     const bounds = fusedBounds(conversion, operator, options?.int8(5) ?? 0);
-    const layout = { shape: output.shape, axes: value.axes };
     if (op === 'MaxPool' || conversion.plain || !value.whole) {
       return conversion.quantized(pooled(conversion.real(value)), output, layout, bounds);
     }

@@ -106,6 +106,11 @@ export function readTflite(bytes: Uint8Array): TfliteModel {
   };
 }
 
+/** Names of fused layers are lists; the first entry says enough. */
+export function shortName(name: string): string {
+  return name.split(';')[0] || name;
+}
+
 /** Bytes inside the FlatBuffer, or behind it in files that may grow beyond 2 GB. */
 function contentOf(buffer: Table, file: Uint8Array): Uint8Array | null {
   const [start, size] = [buffer.uint64(1), buffer.uint64(2)];

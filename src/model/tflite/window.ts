@@ -1,5 +1,5 @@
 /** What convolutions and pools have in common: windows, padding, fused activations. */
-import type { Bounds, Conversion, Value } from './conversion.ts';
+import { type Bounds, type Conversion, type Layout, PLANES, type Value } from './conversion.ts';
 import type { TfliteOperator } from './read.ts';
 
 /** Activations that are operators of their own. */
@@ -44,9 +44,15 @@ export function padsOf(window: Window, rows: number, columns: number, pending: V
   return [top, left, bottom, right];
 }
 
-/** Sizes that a real layer has: anything else is a damaged file. */
-export function checkWindow(conversion: Conversion, operator: TfliteOperator, window: Window): void {
+/**
+ * Sizes that a real layer has: anything else is a damaged file.
+ * @returns how what it makes lies
+ */
+export function checkWindow(conversion: Conversion, operator: TfliteOperator, window: Window): Layout {
   const sizes = [...window.kernel, ...window.stride, ...window.dilation];
   if (sizes.some((size) => size < 1 || size > 1024))
     conversion.refuse(operator, 'has a window of no sensible size');
+  const { shape = [] } = operator.outputs[0] ?? {};
+  if (shape.length !== 4) conversion.refuse(operator, `makes ${shape.join('×')}`);
+  return { shape, axes: PLANES };
 }
