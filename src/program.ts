@@ -5,6 +5,7 @@ import { cameraCommand } from './commands/cameras.ts';
 import { checkConfigCommand } from './commands/check-config.ts';
 import { choicesCommand } from './commands/choices.ts';
 import { classifyCommand } from './commands/classify.ts';
+import { cleanCommand } from './commands/clean.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { eventsCommand } from './commands/events.ts';
 import { exportCommand } from './commands/export.ts';
@@ -37,6 +38,7 @@ for (const register of [
   cameraCommand,
   choicesCommand,
   classifyCommand,
+  cleanCommand,
   doctorCommand,
   eventsCommand,
   exportCommand,

@@ -12,6 +12,7 @@ import { checkDatabase } from './database.ts';
 import { checkDisk } from './disk.ts';
 import { checkFiles } from './files.ts';
 import { checkModels } from './models.ts';
+import { checkSnapshots } from './snapshots.ts';
 import { checkTime } from './time.ts';
 import { checkUser } from './user.ts';
 
@@ -23,6 +24,7 @@ const CHECKS: readonly [string, Check][] = [
   ['broker', checkBroker],
   ['disk', checkDisk],
   ['database', checkDatabase],
+  ['snapshots', checkSnapshots],
   ['time', checkTime],
   ['board', checkBoard],
 ];

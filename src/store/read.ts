@@ -51,7 +51,7 @@ export class Reader {
       this.#db = db;
     } catch (error) {
       db?.close();
-      throw describe(file, error);
+      throw unreadable(file, error);
     }
   }
 
@@ -110,7 +110,7 @@ export class Reader {
     try {
       return readChoices(this.#db);
     } catch (error) {
-      throw describe(this.#file, error);
+      throw unreadable(this.#file, error);
     }
   }
 
@@ -153,11 +153,11 @@ export class Reader {
         try {
           return statement.all(values);
         } catch (error) {
-          throw describe(this.#file, error);
+          throw unreadable(this.#file, error);
         }
       };
     } catch (error) {
-      throw describe(this.#file, error);
+      throw unreadable(this.#file, error);
     }
   }
 }
@@ -199,7 +199,7 @@ function tooOld(file: string, found: number): LookoutError {
 }
 
 /** What SQLite says when it cannot read, in words that help. */
-function describe(file: string, error: unknown): unknown {
+export function unreadable(file: string, error: unknown): unknown {
   if (error instanceof LookoutError) return error;
   if (codeOf(error) === 'ENOENT') {
     return new LookoutError('STORE_MISSING', `database ${file}: not there`, {

@@ -209,7 +209,11 @@ export class Snapshots {
       deleted.push(file);
       left -= file.bytes;
     }
-    this.forget(deleted);
+    try {
+      this.forget(deleted);
+    } catch {
+      // The disk may still be full. What is on the list and not there does no harm.
+    }
     return { deleted: deleted.length, short: (await wanted()) > 0 };
   }
 

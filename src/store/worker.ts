@@ -301,15 +301,15 @@ class StoreThread implements Handlers<WorkerApi> {
         await nextTurn();
         this.#closing.signal.throwIfAborted();
       });
-      this.#connection?.db.pragma('wal_checkpoint(TRUNCATE)');
       if (deleted > 0) this.#say('STORE_FULL', `the disk is full: deleted the oldest ${deleted} snapshots`);
       if (short && !this.#short) {
         this.#say(
           'STORE_FULL',
-          `the disk is full of other things than old snapshots: those of the last ${days} days stay (store.keep_newest_snapshots)`,
+          `the disk is full of other things than old snapshots: those of the last ${days === 1 ? 'day' : `${days} days`} stay (store.keep_newest_snapshots)`,
         );
       }
       this.#short = short;
+      this.#connection?.db.pragma('wal_checkpoint(TRUNCATE)');
     } catch {
       // The next write that fails tries again.
     } finally {

@@ -20,6 +20,7 @@ import sharp from 'sharp';
 import type { StoreConfig } from '../../src/config/schema.ts';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import { openForWriting } from '../../src/store/connection.ts';
+import { FileList } from '../../src/store/file-list.ts';
 import { readMark } from '../../src/store/mark.ts';
 import { Reader } from '../../src/store/read.ts';
 import { Store } from '../../src/store/store.ts';
@@ -28,7 +29,18 @@ import { eventChange } from '../fakes/events.ts';
 import { healthSample } from '../fakes/health.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { Seeded } from '../support/random.ts';
-import { detection, entry, folder, isIntact, message, rowsIn, storeConfig } from '../support/store.ts';
+import {
+  detection,
+  entry,
+  fileNote,
+  folder,
+  isIntact,
+  jpegOf,
+  markedJpeg,
+  message,
+  rowsIn,
+  storeConfig,
+} from '../support/store.ts';
 import { until } from '../support/until.ts';
 
 async function open(
@@ -426,6 +438,51 @@ test('a full disk: events wait in memory, are written when there is room, and it
   assert.equal(log.lines.filter(({ msg }) => msg.startsWith('database cannot be written')).length, 1);
   await store.stop();
   contents(join(path, 'lookout.db'), (db) => assert.equal(rowsIn(db, 'events'), 6));
+});
+
+test('when another program fills the disk the snapshots of the last day stay, and it is said once', async (t) => {
+  const path = join(folder(), 'disk');
+  mkdirSync(path);
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', path]).status !== 0) {
+    t.skip('needs the right to mount a small file system');
+    return;
+  }
+  t.after(() => execFileSync('umount', ['-l', path]));
+  const { store, log, file } = await open(t, path);
+  const db = openForWriting(file);
+  const list = new FileList(db);
+  const day = 'drive/2026-01-31';
+  mkdirSync(join(path, 'snapshots', day), { recursive: true });
+  const put = (event: string, daysAgo: number) => {
+    const snapshot = join(path, 'snapshots', day, `${event}.jpg`);
+    // In this order: the clean-up after the start takes off the list what is not there.
+    writeFileSync(snapshot, markedJpeg(list.installation, event, 20_000));
+    list.note(fileNote(`${day}/${event}.jpg`, { event, at: Date.now() - daysAgo * 86_400_000 }));
+    return snapshot;
+  };
+  const old = [put('a', 3), put('b', 2)];
+  const photo = join(path, 'snapshots', day, 'photo.jpg');
+  writeFileSync(photo, jpegOf(20_000));
+  const recent = [put('c', 0.5), put('d', 0.1)];
+  db.close();
+  for (let round = 0; round < 2; round++) {
+    const filler = join(path, `filler-${round}`);
+    assert.throws(() => writeFileSync(filler, Buffer.alloc(6_000_000)), { code: 'ENOSPC' });
+    const { change } = entry({ id: `during-${round}` });
+    const written = store.recordEvent(change, [message('x'.repeat(400_000))]);
+    await until('the fault to be noticed', () => log.text.includes('full of other things'));
+    assert.deepEqual(
+      old.map((snapshot) => existsSync(snapshot)),
+      [false, false],
+    );
+    assert.ok([photo, ...recent].every((snapshot) => existsSync(snapshot)));
+    rmSync(filler);
+    assert.equal(await written, true);
+  }
+  assert.match(log.text, /deleted the oldest 2 snapshots/);
+  const said = log.lines.filter(({ msg }) => msg.includes('full of other things'));
+  assert.ok(said.length <= 2, 'once for each time that the disk is full');
+  assert.match(said[0]!.msg, /those of the last day stay \(store\.keep_newest_snapshots\)/);
 });
 
 test('a reader of another user gets a clear error', {
