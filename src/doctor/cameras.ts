@@ -1,14 +1,15 @@
 /** The programs, devices and addresses of the configured cameras. No device is opened: the daemon may be using it. */
 import { connect } from 'node:net';
 import { pino } from 'pino';
-import { readAddress } from '../capture/address.ts';
+import { type AddressConfig, readAddress } from '../capture/address.ts';
 import { createSource } from '../capture/create.ts';
 import { type Survey, surveyCameras } from '../capture/discover.ts';
 import { requireNeeds } from '../capture/needs.ts';
+import { findProgram } from '../capture/programs.ts';
 import type { SourceConfig } from '../config/sources.ts';
 import { publicAddress } from '../platform/address.ts';
 import { systemClock } from '../platform/clock.ts';
-import { type Check, type Finding, fail, failed, ok, type Patient } from './check.ts';
+import { type Check, type Finding, fail, failed, ok, type Patient, warn } from './check.ts';
 
 const CONNECT_MS = 5000;
 
@@ -38,6 +39,11 @@ async function look(
   survey: Promise<Survey>,
 ): Promise<Finding> {
   const context = { clock: systemClock, log: pino({ level: 'silent' }), env, root };
+  // Single pictures over HTTP need no program, and only asking the camera would tell whether it gives those.
+  if (source.kind === 'http' && (await findProgram(['ffmpeg'], env)) === null) {
+    const found = `${await answering(source)}; without ffmpeg it can give single pictures only`;
+    return warn(check, found, 'If it gives a stream: sudo apt install ffmpeg');
+  }
   const there = await requireNeeds(source, context);
   switch (source.kind) {
     case 'libcamera':
@@ -48,11 +54,8 @@ async function look(
       await createSource(source, context);
       return ok(check, `${source.device} may be used, through ${there}`);
     case 'rtsp':
-    case 'http': {
-      const address = await readAddress(source);
-      await reach(address);
-      return ok(check, `${publicAddress(address)} answers; what it shows was not looked at`);
-    }
+    case 'http':
+      return ok(check, `${await answering(source)}; what it shows was not looked at`);
     case 'replay':
       return ok(check, there);
     case 'demo':
@@ -75,6 +78,13 @@ function found(check: string, { found: cameras, missing }: Survey, kind: string,
   if (camera) return ok(check, `${program}; ${camera.description}`);
   const reason = missing.find((line) => line.startsWith(kind)) ?? 'no camera was found';
   return fail(check, `${program}, but ${reason}`, 'Check the ribbon cable, and docs/raspberry-pi.md.');
+}
+
+/** Says that something answers at a camera's address. */
+async function answering(source: AddressConfig): Promise<string> {
+  const address = await readAddress(source);
+  await reach(address);
+  return `${publicAddress(address)} answers`;
 }
 
 /** Resolves when something takes a connection at the address. */

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
@@ -109,6 +111,18 @@ test('a stream that nobody serves and a replay that is not there fail, without t
   assert.match(street?.found ?? '', /rtsp:\/\/127\.0\.0\.1:1\/live cannot be reached: .*ECONNREFUSED/);
   assert.match(old?.found ?? '', /CAPTURE_FILE/);
   assert.doesNotMatch(JSON.stringify([street, old]), /hunter2/);
+});
+
+test('an HTTP camera without ffmpeg is a warning, for it may give single pictures', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  const config = { cameras: { door: { source: { kind: 'http', url } } } };
+  const [door] = await look(checkCameras, { config, env: { PATH: '/nowhere' } });
+  assert.equal(door?.verdict, 'warn');
+  assert.match(door?.found ?? '', /answers; without ffmpeg it can give single pictures only$/);
+  assert.match(door?.advice ?? '', /sudo apt install ffmpeg/);
 });
 
 test('a secret that everybody may read is pointed out, one that is kept is not', async () => {
