@@ -20,6 +20,19 @@ const DECODERS: Record<Hwaccel, string[]> = {
   nvv4l2: ['-c:v', 'h264_nvv4l2dec'],
 };
 
+/**
+ * Options of an input whose pictures count from when they arrive: what is live has no times, or wrong ones. The time of
+ * arrival is that of this machine's wall clock, which jumps when it is set: without the threshold (in seconds) ffmpeg
+ * would throw such times away and guess a rate.
+ */
+export const ARRIVAL = ['-use_wallclock_as_timestamps', '1', '-dts_error_threshold', '4000000000'];
+
+/**
+ * Options of an input that comes as fast as it is read and plays at the pace of its own times. Times that jump by more
+ * than the threshold (in seconds) count as absent: ffmpeg would wait for them.
+ */
+export const OWN_PACE = ['-re', '-dts_error_threshold', '10'];
+
 export interface FfmpegInput {
   /** Options of the input, ending in `-i` and its name. */
   args: readonly string[];
@@ -54,8 +67,9 @@ export function ffmpegArguments(input: FfmpegInput, output: FfmpegOutput): strin
 
 /**
  * In this order, so that the costly steps see few pixels:
- * - `select` keeps the first picture of each 1/fps seconds and never doubles one; `setpts` then numbers them, so
- *   that ffmpeg, which makes the output's rate constant, finds nothing to add or drop;
+ * - `select` keeps the first picture of each 1/fps seconds and never doubles one; where times jump back by more than a
+ *   second, because a clock was set, it starts again from there. `setpts` then numbers the pictures, so that ffmpeg,
+ *   which makes the output's rate constant, finds nothing to add or drop;
  * - the first `scale` fits the picture into the size, proportions kept, averaging what it shrinks;
  * - the second turns the colours into BT.601 limited range, which is what the frames are said to be.
  */
@@ -63,7 +77,7 @@ function filters({ width, height, fps }: FfmpegOutput): string {
   const slot = (time: string) => `floor(${time}*${fps}+0.5)`;
   const even = (size: string) => `max(2,2*trunc(${size}/2+0.5))`;
   return [
-    `select='isnan(prev_selected_t)+gt(${slot('t')},${slot('prev_selected_t')})'`,
+    `select='isnan(prev_selected_t)+gt(${slot('t')},${slot('prev_selected_t')})+lt(t,prev_selected_t-1)'`,
     `setpts='N/(${fps}*TB)'`,
     `scale=w='${even(`min(${width},${height}*dar)`)}':h='${even(`min(${height},${width}/dar)`)}':flags=area`,
     'scale=out_color_matrix=bt601:out_range=tv',

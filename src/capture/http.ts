@@ -13,7 +13,7 @@ import { readAddress, uncheckedTls } from './address.ts';
 import { addressInput } from './concat.ts';
 import type { SourceContext } from './context.ts';
 import type { NetworkCamera } from './fault.ts';
-import { ffmpegError, runFfmpeg } from './ffmpeg.ts';
+import { ARRIVAL, ffmpegError, OWN_PACE, runFfmpeg } from './ffmpeg.ts';
 import { HttpClient, UnreadableAnswer } from './http-client.ts';
 import { type Content, readContent } from './http-content.ts';
 import { formatOf, HEAD_BYTES } from './image-format.ts';
@@ -26,8 +26,6 @@ export type HttpConfig = Extract<SourceConfig, { kind: 'http' }>;
 
 /** Files and playlists, which come as fast as the line allows and carry their own times. */
 const RECORDED = /\.(m3u8|mpd|mp4|m4v|mov|mkv|webm|avi|ts|mpg|mpeg|flv|ogv)$/i;
-/** What is live, such as MJPEG, has no times but those of its arrival. */
-const ARRIVAL = ['-use_wallclock_as_timestamps', '1'];
 /** JPEG pictures on standard input: without `mjpeg` ffmpeg waits for the end of the one picture that it expects. */
 const JPEGS = [...ARRIVAL, '-f', 'mjpeg', '-i', 'pipe:0'];
 /** Pictures in a row that may fail before the camera counts as failed. */
@@ -163,7 +161,7 @@ class HttpSource implements Source {
   async #play(kind: 'stream' | 'playlist', sink: FrameSink, signal: AbortSignal): Promise<void> {
     const { proxy } = this.#config;
     const input = {
-      ...addressInput(this.#address, kind === 'stream' ? ARRIVAL : ['-re'], await this.#tlsOptions(), proxy),
+      ...addressInput(this.#address, kind === 'stream' ? ARRIVAL : OWN_PACE, await this.#tlsOptions(), proxy),
       camera: this.#camera,
       env: proxy === undefined ? {} : { http_proxy: proxy },
     };

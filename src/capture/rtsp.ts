@@ -4,17 +4,17 @@ import { publicAddress } from '../platform/address.ts';
 import { readAddress, uncheckedTls } from './address.ts';
 import { addressInput } from './concat.ts';
 import type { SourceContext } from './context.ts';
-import { FfmpegSource } from './ffmpeg.ts';
+import { ARRIVAL, FfmpegSource } from './ffmpeg.ts';
 import { ffmpegVersion, TAKES_OPTIONS } from './programs.ts';
 import type { Source } from './source.ts';
 
 export type RtspConfig = Extract<SourceConfig, { kind: 'rtsp' }>;
 
 /**
- * Many cameras give wrong times; the time of arrival is right. And nobody needs the two seconds in which ffmpeg would
- * find out the rate (measured; both it and the list would be watched so long).
+ * Nobody needs the two seconds in which ffmpeg would find out the rate (measured; both it and the list would be watched
+ * so long).
  */
-const INPUT_OPTIONS = ['-use_wallclock_as_timestamps', '1', '-fpsprobesize', '0'];
+const INPUT_OPTIONS = [...ARRIVAL, '-fpsprobesize', '0'];
 const OPTIONS = { fpsprobesize: '0', allowed_media_types: 'video' };
 
 /**

@@ -15,12 +15,14 @@ export interface FakeRtspServer {
 /**
  * A camera over RTSP as far as a player needs one (RFC 2326): basic authentication, one MJPEG track, interleaved in
  * the TCP connection. ffmpeg makes the pictures, 10 a second.
+ * @param shift of the time of each packet, by its number, in ticks of 90 kHz
  * @param answers to methods in place of the usual ones, such as `{ DESCRIBE: '404 Not Found' }`
  */
 export async function startRtspServer(
   user: string,
   password: string,
   answers: Record<string, string> = {},
+  shift: (packet: number) => number = () => 0,
 ): Promise<FakeRtspServer> {
   const allowed = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
   const requests: string[] = [];
@@ -31,7 +33,9 @@ export async function startRtspServer(
   const rtp = createSocket('udp4');
   rtp.bind(0, '127.0.0.1');
   await once(rtp, 'listening');
+  let packets = 0;
   rtp.on('message', (packet) => {
+    packet.writeUInt32BE((packet.readUInt32BE(4) + shift(packets++)) >>> 0, 4);
     const header = Buffer.from([0x24, 0, packet.length >> 8, packet.length & 0xff]);
     for (const player of players) player.write(Buffer.concat([header, packet]));
   });

@@ -318,3 +318,33 @@ cameras:
   assert.deepEqual(Object.keys(config.cameras.a!.labels), ['Käfer']);
   assert.deepEqual(config.cameras.a!.zones.z!.labels, ['Käfer']);
 });
+
+describe('proxies of the environment', () => {
+  const warnings = (yaml: string, env: NodeJS.ProcessEnv) => load(yaml, env).warnings.join('\n');
+  const env = { http_proxy: 'http://me:geheim@proxy:3128', HTTPS_PROXY: '', LANG: 'C' };
+
+  it('are said to be ignored, by name alone, where they could be expected to be used', () => {
+    for (const yaml of [
+      'cameras: { a: { source: { kind: http, url: "http://cam/" } } }',
+      'mqtt: { url: "wss://broker" }',
+    ]) {
+      assert.match(warnings(yaml, env), /^environment: http_proxy is ignored: cameras and the broker/);
+      assert.doesNotMatch(warnings(yaml, env), /geheim|HTTPS/);
+      assert.equal(warnings(yaml, {}), '');
+    }
+  });
+
+  it('are not mentioned where nothing would use them', () => {
+    assert.equal(warnings('', env), '');
+    const through = 'cameras: { a: { source: { kind: http, url: "http://cam/", proxy: "http://p:1" } } }';
+    assert.equal(warnings(through, env), '');
+  });
+
+  it('have a setting, which is checked like every address', () => {
+    const problem = problemsOf(
+      'cameras: { a: { source: { kind: http, url: "http://cam/", proxy: "http://me:2024/geheim@p" } } }',
+    ).join();
+    assert.match(problem, /source\.proxy: found an @ behind the \//);
+    assert.doesNotMatch(problem, /geheim|2024/);
+  });
+});
