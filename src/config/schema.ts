@@ -252,6 +252,13 @@ const mqtt = z.strictObject({
     .regex(/^[^#+/\s]+(\/[^#+/\s]+)*$/, 'a topic without wildcards')
     .default('lookout')
     .describe('First part of every topic.'),
+  client_id: z
+    .string()
+    .regex(/^[\x21-\x7e]{1,128}$/, '1 to 128 letters, digits and signs of ASCII, without spaces')
+    .optional()
+    .describe(
+      'Name of this device for the broker, for one that takes certain names only; by default made of `base` and `device`. No two clients may have the same.',
+    ),
   username: z.string().optional().describe('User name at the broker.'),
   username_file: path.optional().describe('File that holds the user name.'),
   password_file: path

@@ -15,6 +15,7 @@ import { explain } from '../publish/failures.ts';
 import { deviceId } from '../publish/names.ts';
 import { Session } from '../publish/session.ts';
 import { brokerTarget } from '../publish/target.ts';
+import { Terms } from '../publish/terms.ts';
 import { SETTINGS, Topics } from '../publish/topics.ts';
 import { type Check, type Finding, fail, failed, ok, type Patient, warn } from './check.ts';
 
@@ -23,6 +24,8 @@ const TIMEOUT_MS = 10_000;
 const ECHO_MS = 2000;
 const DAY_MS = 86_400_000;
 const RENEW_DAYS = 14;
+/** A large picture with a little around it. */
+const SMALL_BYTES = 200_000;
 
 const RULES = 'Correct the access rules of the broker: docs/mqtt.md, “Secure the broker”, has an example.';
 
@@ -100,6 +103,7 @@ function topicsOf({ loaded, prepared }: Patient): string[] {
 /** Connections on which everything is tried; some brokers end one at a message that they refuse. */
 class Attempt {
   readonly #config: Config;
+  readonly #terms = new Terms();
   #session: Session | null = null;
   /** What was heard last, by topic. */
   readonly #states = new Map<string, Buffer>();
@@ -115,27 +119,39 @@ class Attempt {
     if (this.#session) return this.#session;
     const { mqtt, device } = this.#config;
     const up = Promise.withResolvers<null>();
+    const clientId = `${mqtt.client_id ?? deviceId(mqtt.base, device)}-doctor`;
     const session = new Session(
-      {
-        ...(await brokerTarget(mqtt)),
-        clientId: `${deviceId(mqtt.base, device)}-doctor`,
-        connectTimeout: TIMEOUT_MS,
-      },
+      { ...(await brokerTarget(mqtt)), clientId, connectTimeout: TIMEOUT_MS },
       { up: () => up.resolve(null), message: (...message) => this.#hear(...message) },
+      this.#terms,
     );
-    const over = session.ended.then((reason) => {
+    const over = session.ended.then((end) => {
       this.#session = null;
-      return { reason };
+      return end;
     });
     const end = await Promise.race([up.promise, over]);
-    if (end)
-      throw explain(publicAddress(new URL(mqtt.url)), end.reason, { up: false, acknowledged: 0, brief: 0 });
+    if (end) throw explain(publicAddress(new URL(mqtt.url)), end, { clientId, brief: 0 });
     this.#session = session;
     return session;
   }
 
   close(): void {
     this.#session?.abort();
+  }
+
+  /** What the broker says that it does not take. */
+  limits(): Finding[] {
+    const { retains, qos, largest } = this.#terms;
+    const advice = 'See docs/mqtt.md, “What a broker must be able to do”.';
+    return [
+      ...(retains
+        ? []
+        : [warn('broker', 'keeps no retained messages: states are told when they change', advice)]),
+      ...(qos === 1 ? [] : [warn('broker', 'takes QoS 0 only: who is away misses events', advice)]),
+      ...(largest < SMALL_BYTES
+        ? [warn('broker', `takes at most ${largest} bytes at once: pictures are made smaller for it`, advice)]
+        : []),
+    ];
   }
 
   /** Says something on each topic, and waits for it to come back where that is allowed. */
@@ -168,7 +184,7 @@ class Attempt {
     const { mqtt, device } = this.#config;
     const { commands, command } = commandsOf(mqtt.base, device);
     const session = await this.connect();
-    if (!(await session.subscribe([commands]))) {
+    if (!(await session.subscribe(commands))) {
       return fail('broker', `does not let it listen to ${commands}`, RULES);
     }
     try {
@@ -187,9 +203,9 @@ class Attempt {
     const fresh = this.#session === null;
     const session = await this.connect();
     if (fresh || topic === topics[0]) {
-      await session.subscribe([...topics]);
+      await Promise.all(topics.map((one) => session.subscribe(one)));
       // After the answer to a second question has come, so have the states that lie on the broker.
-      await session.subscribe([topic]);
+      await session.subscribe(topic);
     }
     const payload = topic.endsWith('/event') ? '{"type":"test"}' : (this.#states.get(topic) ?? '');
     let why: string | null = null;
@@ -197,7 +213,7 @@ class Attempt {
       why = messageOf(error);
     });
     // Some brokers acknowledge what they refuse, and hang up.
-    await session.subscribe([topic]);
+    await session.subscribe(topic);
     return why ?? (this.#session === null ? 'it ended the connection' : null);
   }
 

@@ -1,8 +1,10 @@
 import type { IClientOptions } from 'mqtt';
 import type { Logger } from 'pino';
 import type { Clock } from '../platform/clock.ts';
-import { explain } from './failures.ts';
-import { type Message, Session } from './session.ts';
+import { explain, neverBegun } from './failures.ts';
+import type { Message, SessionEnd, TooLargeError } from './requests.ts';
+import { Session, type SessionHandlers } from './session.ts';
+import { Terms } from './terms.ts';
 
 /** Where to connect and how; asked for anew at each attempt, so that a replaced password or certificate counts. */
 export interface Target extends IClientOptions {
@@ -21,8 +23,8 @@ export interface ConnectionOptions {
   clientId: string;
   /** What the broker says in our name when we vanish. */
   will: Message;
-  /** Topic filters to listen to. */
-  filters: string[];
+  /** Topic filters to listen to, and for those with wildcards what to listen to where the broker refuses them. */
+  filters: { filter: string; instead?: () => string[] }[];
   /** Topic filters whose retained messages are wanted too, once, at the first connection. */
   survey: string[];
   /** Seconds after which a silent connection is probed; after one and a half of that it counts as dead. */
@@ -43,6 +45,8 @@ const LONGEST_DELAY = 30_000;
 /** A connection that lasted this long (ms) makes the next delay the first one again. */
 const STABLE = 10_000;
 const TIMEOUT = 10_000;
+/** Milliseconds for the goodbye of a session after which another one begins at once. */
+const FAREWELL = 1000;
 /** Milliseconds in which a broker has sent its retained messages. */
 const SURVEY = 5000;
 
@@ -60,8 +64,14 @@ export function retryDelay(failures: number, random: () => number): number {
  * nobody listened would come as a surprise.
  */
 export class Connection {
+  /** What the broker takes. */
+  readonly terms = new Terms();
   readonly #options: ConnectionOptions;
+  /** What was said about the broker. */
+  readonly #said = new Set<string>();
   #session: Session | null = null;
+  /** The session is ended to begin another one at once. */
+  #renewing = false;
   #up = false;
   #stopping = false;
   #running: Promise<void> | null = null;
@@ -87,10 +97,20 @@ export class Connection {
   }
 
   /** See Session.publish. */
-  publish(message: Message): Promise<void> {
-    return this.#session && this.#up
-      ? this.#session.publish(message)
-      : Promise.reject(new Error('no connection to the broker'));
+  async publish(message: Message): Promise<void> {
+    const session = this.#session;
+    if (!session || !this.#up) throw new Error('no connection to the broker');
+    await session.publish(message);
+    this.#sayLimits();
+    if (session === this.#session && this.terms.wantsRenewal()) {
+      this.#renewing = true;
+      await session.close(FAREWELL, (ms, callback) => this.#options.clock.after(ms, callback));
+    }
+  }
+
+  /** See Session.excess. */
+  excess(message: Message): TooLargeError | null {
+    return this.#session?.excess(message) ?? null;
   }
 
   /** Resolves when the attempt that is under way has come to an end, or at once if there is none. */
@@ -109,15 +129,22 @@ export class Connection {
   }
 
   async #run(): Promise<void> {
-    const { address, log, random } = this.#options;
+    const { address, clientId, log, clock, random } = this.#options;
     let brief = 0;
     for (let failures = 0; !this.#stopping; failures++) {
-      const { reason, lasted, acknowledged } = await this.#connect();
+      const { end, lasted, version } = await this.#connect();
       if (this.#stopping) return;
+      if (this.#renewing) {
+        this.#renewing = false;
+        continue;
+      }
       if (lasted !== null) brief = lasted < STABLE ? brief + 1 : 0;
       if (lasted !== null && lasted >= STABLE) failures = 0;
+      const { text, again } = this.terms.ended(end, version, clock.monotonic());
+      if (text !== null) this.#sayLimit(text);
+      if (again) continue;
       const delay = retryDelay(failures, random);
-      const error = explain(address, reason, { up: lasted !== null, acknowledged, brief });
+      const error = explain(address, end, { clientId, brief });
       const next = `next attempt in ${Math.round(delay / 1000)} s`;
       log.warn({ code: error.code, hint: error.hint }, `${error.message}; ${next}`);
       await this.#pause(delay);
@@ -125,63 +152,111 @@ export class Connection {
   }
 
   /** One session, from its attempt to its end. `lasted`: milliseconds that it was up; null: it never was. */
-  async #connect(): Promise<{ reason: unknown; lasted: number | null; acknowledged: number }> {
+  async #connect(): Promise<{ end: SessionEnd; lasted: number | null; version: 4 | 5 }> {
     const { clock, clientId, will, keepalive, timeout = TIMEOUT, onDown, onMessage } = this.#options;
     this.#settled = Promise.withResolvers();
-    let acknowledged = 0;
     let since: number | null = null;
-    let reason: unknown;
+    let end: SessionEnd;
+    let version: 4 | 5 = 4;
+    let cancelSettled = () => {};
     try {
       const target = await this.#options.target();
-      if (this.#stopping) return { reason: null, lasted: null, acknowledged };
-      const session = new Session(
-        { ...target, clientId, keepalive, connectTimeout: timeout, will: asWill(will) },
+      if (this.#stopping) return { end: neverBegun(null), lasted: null, version };
+      version = target.protocolVersion === 5 ? 5 : 4;
+      this.terms.connecting(clock.monotonic());
+      const session: Session = new Session(
         {
-          up: () => {
+          ...{ ...target, clientId, keepalive, connectTimeout: timeout },
+          will: { ...will, payload: Buffer.from(will.payload), ...this.terms.will },
+        },
+        {
+          up: (properties) => {
             since = clock.monotonic();
-            this.#opened(session);
+            cancelSettled = clock.after(STABLE, () => {
+              this.terms.settled();
+              session.relax();
+            });
+            this.#opened(session, properties);
           },
           message: onMessage,
         },
+        this.terms,
+        this.terms.careful,
       );
       this.#session = session;
-      reason = await session.ended;
-      acknowledged = session.acknowledged;
+      end = await session.ended;
     } catch (error) {
-      reason = error;
+      end = neverBegun(error);
     }
+    cancelSettled();
     this.#session = null;
     this.#settled.resolve();
     if (this.#up) {
       this.#up = false;
       onDown();
     }
-    return { reason, lasted: since === null ? null : clock.monotonic() - since, acknowledged };
+    return { end, lasted: since === null ? null : clock.monotonic() - since, version };
   }
 
-  #opened(session: Session): void {
-    const { address, filters, log, onUp } = this.#options;
+  #opened(session: Session, properties: Parameters<SessionHandlers['up']>[0]): void {
+    const { address, clientId, log, onUp } = this.#options;
     this.#up = true;
     this.#count++;
     log.info(`connected to the MQTT broker ${address}`);
-    void session.subscribe(filters).then((granted) => {
-      if (granted || session !== this.#session) return;
-      log.error(
-        { code: 'MQTT_FORBIDDEN', filters, hint: 'Allow it in the access rules of the broker.' },
-        'the broker does not let this device listen for commands',
-      );
-    });
-    if (this.#count === 1) this.#survey(session);
+    const { assignedClientIdentifier: assigned = clientId } = properties ?? {};
+    if (assigned !== clientId) log.info(`the broker calls this client ${assigned}, not ${clientId}`);
     this.#settled.resolve();
     onUp();
+    void this.#listen(session);
+    if (this.#count === 1) this.#survey(session);
+  }
+
+  async #listen(session: Session): Promise<void> {
+    const { filters, log } = this.#options;
+    const subscribe = async ({ filter, instead }: (typeof filters)[number]): Promise<string[]> => {
+      const filterWorks = instead === undefined || this.terms.wildcards;
+      if (filterWorks && (await session.subscribe(filter))) return [];
+      if (!instead) return [filter];
+      const refused = await Promise.all(instead().map((topic) => subscribe({ filter: topic })));
+      return refused.flat();
+    };
+    const refused = (await Promise.all(filters.map(subscribe))).flat();
+    if (refused.length === 0 || session !== this.#session) return;
+    log.error(
+      { code: 'MQTT_FORBIDDEN', filters: refused, hint: 'Allow it in the access rules of the broker.' },
+      'the broker does not let this device listen for commands',
+    );
   }
 
   /** Has the broker send what lies there. It may refuse: nobody depends on it. */
   #survey(session: Session): void {
     const { survey, clock } = this.#options;
-    void session.subscribe(survey).then((granted) => {
-      if (granted) clock.after(SURVEY, () => session.unsubscribe(survey));
-    });
+    for (const filter of survey) {
+      void session.subscribe(filter).then((granted) => {
+        if (granted) clock.after(SURVEY, () => session.unsubscribe(filter));
+      });
+    }
+  }
+
+  /** Says, each once, what the broker does not have and what that costs. */
+  #sayLimits(): void {
+    if (!this.terms.retains) {
+      this.#sayLimit(
+        'it keeps no retained messages: who subscribes later hears of a state when it changes; Home Assistant is told everything again when it comes back',
+      );
+    }
+    if (this.terms.qos === 0) {
+      this.#sayLimit(
+        'it takes QoS 0 only: events are sent so, and count as told when the broker has answered a ping after them; a subscriber that is away misses them',
+      );
+    }
+  }
+
+  #sayLimit(text: string): void {
+    if (this.#said.has(text)) return;
+    this.#said.add(text);
+    const hint = 'Another broker, or other settings of this one, can do more: see docs/mqtt.md.';
+    this.#options.log.warn({ code: 'MQTT_LIMITED', hint }, `MQTT broker ${this.#options.address}: ${text}`);
   }
 
   async #pause(ms: number): Promise<void> {
@@ -192,8 +267,4 @@ export class Connection {
     cancel();
     this.#wait = null;
   }
-}
-
-function asWill({ topic, payload, qos, retain }: Message): NonNullable<IClientOptions['will']> {
-  return { topic, payload: Buffer.from(payload), qos, retain };
 }

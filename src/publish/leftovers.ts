@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 import type { Store } from '../store/store.ts';
 import type { Component } from './discovery.ts';
-import type { Message } from './session.ts';
+import type { Message } from './requests.ts';
 import type { Topics } from './topics.ts';
 
 /** Largest description of a device that is looked at, in bytes. */

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
-import type { Message } from './session.ts';
+import { type Message, TooLargeError } from './requests.ts';
 
 /** Messages on their way at once; the rest of the session's window stays for the outbox. */
 const IN_FLIGHT = 4;
@@ -14,12 +14,14 @@ export class LiveState {
   readonly #log: Logger;
   readonly #onTaken: (message: Message) => void;
   readonly #values = new Map<string, Message>();
+  /** What was said last of each topic that the broker does not take as it is. */
+  readonly #complaints = new Map<string, string>();
   /** Topics whose value the broker has not been given yet. */
   #unsaid = new Set<string>();
   #connection: { inFlight: Set<string> } | null = null;
   #idle = Promise.withResolvers<void>();
 
-  /** @param onTaken called when the broker has taken a retained message */
+  /** @param onTaken called when the broker has taken a message */
   constructor(
     publish: (message: Message) => Promise<void>,
     log: Logger,
@@ -45,10 +47,15 @@ export class LiveState {
     this.#fill();
   }
 
-  connected(): void {
-    this.#connection = { inFlight: new Set() };
+  /** Says everything again. */
+  sayAll(): void {
     this.#unsaid = new Set(this.#values.keys());
     this.#fill();
+  }
+
+  connected(): void {
+    this.#connection = { inFlight: new Set() };
+    this.sayAll();
   }
 
   disconnected(): void {
@@ -78,20 +85,46 @@ export class LiveState {
 
   async #send(connection: { inFlight: Set<string> }, message: Message): Promise<void> {
     try {
-      await this.#publish(message);
-      if (message.retain) this.#onTaken(message);
+      await this.#give(message);
+      this.#onTaken(message);
       // What is emptied is not emptied again at the next connection.
       const { topic, payload } = message;
       if (payload.length === 0 && this.#values.get(topic) === message) this.#values.delete(topic);
     } catch (error) {
       if (connection !== this.#connection) return;
-      this.#log.warn(
-        { code: 'MQTT_FORBIDDEN', hint: 'Check the access rules and the size limit of the broker.' },
+      const [code, hint] =
+        error instanceof TooLargeError
+          ? (['MQTT_LIMITED', 'Raise the limit of the broker (mosquitto: max_packet_size).'] as const)
+          : (['MQTT_FORBIDDEN', 'Check the access rules of the broker.'] as const);
+      this.#sayOnce(
+        { code, hint },
+        message.topic,
         `the broker did not take ${message.topic}: ${messageOf(error)}`,
       );
     }
     connection.inFlight.delete(message.topic);
     if (connection === this.#connection) this.#fill();
+  }
+
+  /** Has the broker take a message, made smaller if need be and possible. */
+  async #give(message: Message): Promise<void> {
+    try {
+      await this.#publish(message);
+    } catch (error) {
+      if (!(error instanceof TooLargeError) || !message.smaller) throw error;
+      const payload = await message.smaller(error.room);
+      if (payload === null) throw error;
+      const { topic, qos, retain } = message;
+      await this.#publish({ topic, payload, qos, retain });
+      const sizes = `${error.bytes} bytes, made ${payload.byteLength}: the broker takes no more than ${error.limit}`;
+      this.#sayOnce({ code: 'MQTT_LIMITED' }, topic, `${topic} is sent smaller: ${sizes}`);
+    }
+  }
+
+  #sayOnce(details: object, topic: string, what: string): void {
+    if (this.#complaints.get(topic) === what) return;
+    this.#complaints.set(topic, what);
+    this.#log.warn(details, what);
   }
 
   #settle(): void {

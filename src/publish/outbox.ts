@@ -3,15 +3,19 @@ import { messageOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { tell } from '../platform/stages.ts';
 import type { OutboxRow } from '../store/types.ts';
-import { markReplayed } from './payloads.ts';
-import type { Message } from './session.ts';
+import { codeOf } from './failures.ts';
+import { markReplayed, smallerEvent } from './payloads.ts';
+import { type Message, TooLargeError } from './requests.ts';
 
 /** Where messages wait for the broker; the store is one. */
 export interface Outbox {
   /** Up to `limit` messages with an id above `afterId`, in the order of their ids. */
   outbox(afterId: number, limit: number): Promise<OutboxRow[]>;
-  /** All messages up to this id have reached the broker and may be forgotten. */
-  published(upToId: number): void;
+  /**
+   * All messages up to this id have reached the broker and may be forgotten.
+   * @param undeliverable how many of them the broker does not take in any form
+   */
+  published(upToId: number, undeliverable: number): void;
 }
 
 const PAGE = 64;
@@ -27,9 +31,19 @@ const FORBIDDEN = {
   hint: 'Allow this device to publish below its own topic in the access rules of the broker.',
 };
 
+/** Reason codes of MQTT 5 that a message gets again however often it is sent: its topic or what is in it. */
+const HOPELESS = ['144', '153'];
+
 interface Flight {
   id: number;
   done: boolean;
+}
+
+/** The way to the broker. */
+export interface Way {
+  publish: (message: Message) => Promise<void>;
+  /** Whether a message is too large for it, and by how much; null: it is not. */
+  excess: (message: Message) => TooLargeError | null;
 }
 
 /** One pass over the outbox; a lost connection or a refused message ends it. */
@@ -51,23 +65,26 @@ interface Pass {
  */
 export class OutboxDrain {
   readonly #outbox: Outbox;
-  readonly #publish: (message: Message) => Promise<void>;
+  readonly #way: Way;
   readonly #clock: Clock;
   readonly #log: Logger;
   #pass: Pass | null = null;
   /** Every message up to this id is acknowledged. */
   #acknowledged = 0;
   #reported = 0;
+  #undeliverable = 0;
   #reporting = false;
+  /** What was said of messages that are too large. */
+  readonly #said = new Set<string>();
   #news = false;
   #cancelLooks: (() => void) | null = null;
   #idle = false;
   #changed = Promise.withResolvers<void>();
   readonly counters = { published: 0, replayed: 0 };
 
-  constructor(outbox: Outbox, publish: (message: Message) => Promise<void>, clock: Clock, log: Logger) {
+  constructor(outbox: Outbox, way: Way, clock: Clock, log: Logger) {
     this.#outbox = outbox;
-    this.#publish = publish;
+    this.#way = way;
     this.#clock = clock;
     this.#log = log;
   }
@@ -102,7 +119,8 @@ export class OutboxDrain {
   report(): void {
     if (this.#acknowledged > this.#reported) {
       this.#reported = this.#acknowledged;
-      this.#outbox.published(this.#acknowledged);
+      this.#outbox.published(this.#acknowledged, this.#undeliverable);
+      this.#undeliverable = 0;
     }
   }
 
@@ -144,28 +162,66 @@ export class OutboxDrain {
     const flight = { id: row.id, done: false };
     pass.inFlight.push(flight);
     const replayed = row.createdAt < pass.connectedAt;
+    const { topic, qos, retain } = row;
+    const payload = replayed ? markReplayed(row.payload) : row.payload;
+    const message = this.#fitting({ topic, payload, qos, retain });
     const began = performance.now();
+    let given = message !== null;
     try {
-      const { topic, qos, retain } = row;
-      await this.#publish({
-        topic,
-        payload: replayed ? markReplayed(row.payload) : row.payload,
-        qos,
-        retain,
-      });
+      if (message) await this.#way.publish(message);
     } catch (error) {
-      this.#retry(pass, FORBIDDEN, `the broker did not take an event for ${row.topic}: ${messageOf(error)}`);
-      return;
+      if (pass.ended) return;
+      if (error instanceof TooLargeError) {
+        // What the broker takes is known now.
+        pass.ended = true;
+        this.#begin(pass.connectedAt, 1);
+        return;
+      }
+      if (!HOPELESS.includes(codeOf(error))) {
+        this.#retry(pass, FORBIDDEN, `the broker did not take an event for ${topic}: ${messageOf(error)}`);
+        return;
+      }
+      given = false;
+      this.#sayOnce('error', `an event for ${topic} is dropped: the broker refuses it: ${messageOf(error)}`);
     }
     tell('publish', performance.now() - began);
     if (pass.ended) return;
     flight.done = true;
-    this.counters.published++;
-    if (replayed) this.counters.replayed++;
+    if (given) {
+      this.counters.published++;
+      if (replayed) this.counters.replayed++;
+    } else this.#undeliverable++;
     pass.window = WINDOW;
     while (pass.inFlight[0]?.done) this.#acknowledged = pass.inFlight.shift()!.id;
     this.#reportSoon();
     this.#change();
+  }
+
+  /** A message as large as the broker takes it; null: it can be made no smaller. */
+  #fitting(message: Message & { payload: string }): Message | null {
+    const excess = this.#way.excess(message);
+    if (!excess) return message;
+    const { topic } = message;
+    const limit = `the broker takes no more than ${excess.limit} bytes`;
+    const payload = smallerEvent(message.payload, excess.room);
+    if (payload === null) {
+      this.#sayOnce('error', `an event of ${excess.bytes} bytes for ${topic} is dropped: ${limit}`);
+      return null;
+    }
+    this.#sayOnce(
+      'warn',
+      `events for ${topic} are told without \`reason\` and \`snapshot\` where they must: ${limit}`,
+    );
+    return { ...message, payload };
+  }
+
+  #sayOnce(level: 'warn' | 'error', what: string): void {
+    // Sizes differ from event to event.
+    const kind = what.replaceAll(/\d+/g, '');
+    if (this.#said.has(kind)) return;
+    this.#said.add(kind);
+    const hint = 'Raise the limit of the broker (mosquitto: max_packet_size).';
+    this.#log[level]({ code: 'MQTT_LIMITED', hint }, what);
   }
 
   /** Starts again later, with one message at a time until the broker takes one. */

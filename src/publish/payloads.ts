@@ -46,14 +46,28 @@ export function eventPayload({ type, event }: EventChange): string {
 
 /** The same message, marked as one from before the connection. A payload that is no JSON object stays as it is. */
 export function markReplayed(payload: string): string {
-  let message: unknown;
-  try {
-    message = JSON.parse(payload);
-  } catch {
-    return payload;
+  const message = objectIn(payload);
+  return message ? JSON.stringify({ ...message, replayed: true }) : payload;
+}
+
+/** The same message without what can be missed, in at most so many bytes; null: that cannot be. */
+export function smallerEvent(payload: string, bytes: number): string | null {
+  const message = objectIn(payload);
+  if (!message) return null;
+  for (const left of [{ reason: null }, { reason: null, snapshot: null }]) {
+    const smaller = JSON.stringify({ ...message, ...left });
+    if (Buffer.byteLength(smaller) <= bytes) return smaller;
   }
-  if (typeof message !== 'object' || message === null || Array.isArray(message)) return payload;
-  return JSON.stringify({ ...message, replayed: true });
+  return null;
+}
+
+function objectIn(json: string): object | null {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : null;
+  } catch {
+    return null;
+  }
 }
 
 /** What is done about the heat: how large a share of the frames is analysed, and why. */

@@ -25,8 +25,9 @@ import { LiveState } from './live.ts';
 import { deviceId } from './names.ts';
 import { type Outbox, OutboxDrain } from './outbox.ts';
 import { type DeviceInfo, eventPayload, healthPayload, statePayload, thermalPayload } from './payloads.ts';
+import { smallerJpeg } from './smaller-jpeg.ts';
 import { addressTarget, brokerTarget, embeddedAddress } from './target.ts';
-import { type PublishedCamera, Topics } from './topics.ts';
+import { type PublishedCamera, SETTINGS, Topics } from './topics.ts';
 
 export interface PublisherOptions {
   config: MqttConfig;
@@ -92,8 +93,11 @@ export class Publisher implements Service {
     this.#discovery = config.discovery ? discoveryTopic(config.discovery, config.base, device) : null;
     const send = (message: Parameters<Connection['publish']>[0]) =>
       this.#connection?.publish(message) ?? Promise.reject(new Error('no connection to the broker'));
-    this.#live = new LiveState(send, log, (message) => this.#leftovers.taken(message));
-    this.#drain = new OutboxDrain(outbox, send, clock, log);
+    this.#live = new LiveState(send, log, (message) => {
+      if (message.retain && this.#connection?.terms.retains) this.#leftovers.taken(message);
+    });
+    const excess: Connection['excess'] = (message) => this.#connection?.excess(message) ?? null;
+    this.#drain = new OutboxDrain(outbox, { publish: send, excess }, clock, log);
     this.#refusals = new Limiter(clock, (message, times) =>
       log.warn({ times }, `command refused: ${message}`),
     );
@@ -162,10 +166,13 @@ export class Publisher implements Service {
     this.#connection = new Connection({
       address: this.#address,
       target: () => this.#target(),
-      clientId: deviceId(config.base, this.#options.device),
+      clientId: config.client_id ?? deviceId(config.base, this.#options.device),
       will: { topic: this.#topics.status, payload: 'offline', qos: 1, retain: true },
       survey: this.#leftovers.filters,
-      filters: [this.#topics.commands, ...(config.discovery ? [`${config.discovery}/status`] : [])],
+      filters: [
+        { filter: this.#topics.commands, instead: () => this.#commandTopics() },
+        ...(config.discovery ? [{ filter: `${config.discovery}/status` }] : []),
+      ],
       keepalive: config.keepalive,
       clock,
       log,
@@ -268,7 +275,15 @@ export class Publisher implements Service {
 
   /** Takes the picture over: it must not be changed afterwards. */
   publishSnapshot(camera: string, jpeg: Uint8Array): void {
-    this.#live.set({ topic: this.#topics.snapshot(camera), payload: jpeg, qos: 0, retain: true });
+    const smaller = (bytes: number) => smallerJpeg(jpeg, bytes);
+    this.#live.set({ topic: this.#topics.snapshot(camera), payload: jpeg, qos: 0, retain: true, smaller });
+  }
+
+  /** What `Topics.commands` stands for, one by one. */
+  #commandTopics(): string[] {
+    return this.#cameras.flatMap(({ name }) =>
+      [...SETTINGS, 'snapshot' as const].map((setting) => this.#topics.command(name, setting)),
+    );
   }
 
   #retain(topic: string, payload: string): void {
@@ -300,7 +315,9 @@ export class Publisher implements Service {
 
   #receive(topic: string, payload: Buffer, retained: boolean): void {
     if (topic === `${this.#options.config.discovery}/status`) {
-      if (this.#discovery !== null && payload.toString() === 'online') this.#live.say(this.#discovery);
+      if (this.#discovery === null || payload.toString() !== 'online') return;
+      if (this.#connection?.terms.retains) this.#live.say(this.#discovery);
+      else this.#live.sayAll();
       return;
     }
     if (retained && this.#leftovers.receive(topic, payload)) return;

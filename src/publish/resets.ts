@@ -28,16 +28,17 @@ export async function sendResets(
   const address = embedded ? embeddedAddress(mqtt.embedded_host, mqtt.embedded_port) : mqtt.url;
   const topics = new Topics(mqtt.base, device, []);
   const up = Promise.withResolvers<null>();
+  const clientId = `${mqtt.client_id ?? deviceId(mqtt.base, device)}-choices`;
   const session = new Session(
     {
       ...(embedded ? { ...addressTarget(address), protocolVersion: 4 } : await brokerTarget(mqtt)),
-      clientId: `${deviceId(mqtt.base, device)}-choices`,
+      clientId,
       connectTimeout: TIMEOUT_MS,
     },
     { up: () => up.resolve(null), message: () => {} },
   );
-  const end = await Promise.race([up.promise, session.ended.then((reason) => ({ reason }))]);
-  if (end) throw explain(address, end.reason, { up: false, acknowledged: 0, brief: 0 });
+  const end = await Promise.race([up.promise, session.ended]);
+  if (end) throw explain(address, end, { clientId, brief: 0 });
   try {
     for (const { camera, setting } of choices) {
       const topic = topics.command(camera, setting as Setting);

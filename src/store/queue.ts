@@ -45,6 +45,7 @@ export class WriteQueue {
   #detections: Detection[] = [];
   #samples: HealthSample[] = [];
   #publishedUpTo = 0;
+  #undeliverable = 0;
   #lost = { events: 0, detections: 0 };
   #running: Promise<void> | null = null;
   #scheduled = false;
@@ -112,9 +113,10 @@ export class WriteQueue {
     this.#trim();
   }
 
-  /** Outbox rows up to this id have reached the broker. */
-  addPublished(upToId: number): void {
+  /** Outbox rows up to this id have reached the broker, but for so many that it does not take. */
+  addPublished(upToId: number, undeliverable = 0): void {
     this.#publishedUpTo = Math.max(this.#publishedUpTo, upToId);
+    this.#undeliverable += undeliverable;
   }
 
   /** Writes everything that waits; resolves when it is written or the first try failed. */
@@ -154,7 +156,9 @@ export class WriteQueue {
       const detections = this.#detections.splice(0, MAX_BATCH.detections);
       const samples = this.#samples.splice(0, MAX_BATCH.samples);
       const publishedUpTo = this.#publishedUpTo;
+      const undeliverable = this.#undeliverable;
       this.#publishedUpTo = 0;
+      this.#undeliverable = 0;
       const entries = events.map(({ change, messages, recordedAt }) => ({ change, messages, recordedAt }));
       try {
         const { rejected } = await this.#options.commit({
@@ -162,6 +166,7 @@ export class WriteQueue {
           detections,
           samples,
           publishedUpTo,
+          undeliverable,
         });
         for (const { reason } of rejected) {
           this.#options.log.error({ reason }, 'entry cannot be written, left out');
@@ -173,7 +178,7 @@ export class WriteQueue {
         this.#events = events.concat(this.#events);
         this.#detections = detections.concat(this.#detections);
         this.#samples = samples.concat(this.#samples);
-        this.addPublished(publishedUpTo);
+        this.addPublished(publishedUpTo, undeliverable);
         this.#failed(error);
         this.#trim();
         return;

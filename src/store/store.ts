@@ -187,9 +187,12 @@ export class Store implements Service {
     }
   }
 
-  /** Messages up to this id have reached the broker. They are deleted with the next transaction. */
-  published(upToId: number): void {
-    this.#queue.addPublished(upToId);
+  /**
+   * Messages up to this id have reached the broker. They are deleted with the next transaction.
+   * @param undeliverable how many of them the broker does not take in any form
+   */
+  published(upToId: number, undeliverable = 0): void {
+    this.#queue.addPublished(upToId, undeliverable);
   }
 
   /**

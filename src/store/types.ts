@@ -71,6 +71,8 @@ export interface Batch {
   samples: (HealthSample & Stamp)[];
   /** Outbox rows up to this id have reached the broker; 0: none. */
   publishedUpTo: number;
+  /** How many of them the broker does not take in any form. */
+  undeliverable: number;
 }
 
 export interface Rejection {

@@ -145,6 +145,7 @@ export class Writer {
         attempt('sample', null, () => this.#insertSample.run(fromSample(sample)));
       }
       if (batch.publishedUpTo > 0) this.#forget(this.#deletePublished.all(batch.publishedUpTo));
+      if (batch.undeliverable > 0) this.#addDropped.run(batch.undeliverable);
       this.#trim();
     });
     try {

@@ -6,6 +6,8 @@ export class FakeOutbox implements Outbox {
   rows: OutboxRow[] = [];
   /** What published() was called with. */
   readonly reports: number[] = [];
+  /** Messages that the broker takes in no form. */
+  undeliverable = 0;
   #nextId = 1;
 
   add(message: OutboxMessage, createdAt: number): number {
@@ -18,7 +20,8 @@ export class FakeOutbox implements Outbox {
     return this.rows.filter(({ id }) => id > afterId).slice(0, limit);
   }
 
-  published(upToId: number): void {
+  published(upToId: number, undeliverable: number): void {
+    this.undeliverable += undeliverable;
     this.reports.push(upToId);
     this.rows = this.rows.filter(({ id }) => id > upToId);
   }

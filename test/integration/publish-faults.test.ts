@@ -55,7 +55,7 @@ test('a broker that takes the connection but never answers is given up and tried
     target: async () => ({ protocol: 'mqtt', host: '127.0.0.1', port: Number(new URL(url).port) }),
     clientId: 'garden',
     will: { topic: 't', payload: 'offline', qos: 1, retain: true },
-    filters: ['t/set'],
+    filters: [{ filter: 't/set' }],
     survey: [],
     keepalive: 30,
     timeout: 50,

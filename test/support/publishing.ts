@@ -46,6 +46,7 @@ export class TestPublisher {
   readonly outbox = new FakeOutbox();
   readonly log = new FakeLog();
   readonly commands: Command[] = [];
+  readonly announced: FakeAnnounced;
   readonly publisher: Publisher;
   /** What the next command makes the daemon throw. */
   fault: Error | null = null;
@@ -61,6 +62,7 @@ export class TestPublisher {
     }: Circumstances = {},
   ) {
     this.#clock = clock;
+    this.announced = announced;
     this.publisher = new Publisher({
       config: { ...configSchema.parse({}).mqtt, embedded_port: 0, ...mqtt },
       ...{ device, cameras },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LiveState } from '../../../src/publish/live.ts';
-import type { Message } from '../../../src/publish/session.ts';
+import type { Message } from '../../../src/publish/requests.ts';
 import { FakeLog } from '../../fakes/log.ts';
 
 function setUp() {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OutboxDrain } from '../../../src/publish/outbox.ts';
-import type { Message } from '../../../src/publish/session.ts';
+import { type Message, TooLargeError } from '../../../src/publish/requests.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 import { FakeLog } from '../../fakes/log.ts';
 import { FakeOutbox } from '../../fakes/outbox.ts';
@@ -10,6 +10,13 @@ import { Seeded } from '../../support/random.ts';
 /** The broker's side: what was sent, to be acknowledged, refused or lost by the test. */
 class FakeBroker {
   sent: { text: string; resolve: () => void; reject: (error: Error) => void }[] = [];
+  /** Most bytes of a payload. */
+  limit = Number.POSITIVE_INFINITY;
+
+  excess = (message: Message): TooLargeError | null => {
+    const bytes = Buffer.byteLength(message.payload);
+    return bytes > this.limit ? new TooLargeError(message, bytes, this.limit) : null;
+  };
 
   publish = (message: Message): Promise<void> => {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -23,7 +30,7 @@ function setUp() {
   const log = new FakeLog();
   const outbox = new FakeOutbox();
   const broker = new FakeBroker();
-  const drain = new OutboxDrain(outbox, broker.publish, clock, log.logger);
+  const drain = new OutboxDrain(outbox, broker, clock, log.logger);
   const add = (text: string) => {
     outbox.add({ topic: 't', payload: text, qos: 1, retain: false, live: false }, clock.now());
     drain.wake();

@@ -1,0 +1,213 @@
+/** Brokers that can do less than others, by their settings. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import sharp from 'sharp';
+import type { MqttConfig } from '../../src/config/schema.ts';
+import { eventChange } from '../fakes/events.ts';
+import { freePort, Mosquitto } from '../support/mosquitto.ts';
+import { TestPublisher } from '../support/publishing.ts';
+import { Recorder } from '../support/recorder.ts';
+import { requires } from '../support/requires.ts';
+import { until } from '../support/until.ts';
+
+const skip = requires('mosquitto');
+const SNAPSHOT = 'lookout/garden/drive/snapshot';
+const EVENTS = 'lookout/garden/drive/event';
+
+/** A broker with a setting, and somebody who listens at another port, where the limits of a port do not count. */
+async function limited(t: TestContext, ...lines: string[]) {
+  const port = await freePort();
+  const broker = await Mosquitto.start({ lines: [...lines, `listener ${port} 127.0.0.1`] });
+  t.after(() => broker.remove());
+  const recorder = await Recorder.connect(`mqtt://127.0.0.1:${port}`, '#', { protocolVersion: 5 });
+  t.after(() => recorder.end());
+  const start = (mqtt: Partial<MqttConfig>) => TestPublisher.start(t, { url: broker.url, ...mqtt });
+  return { broker, recorder, start };
+}
+
+/** A picture that does not compress well. */
+function picture(width: number): Promise<Buffer> {
+  const noise = { type: 'gaussian', mean: 128, sigma: 60 } as const;
+  return sharp({ create: { width, height: width, channels: 3, background: 'grey', noise } })
+    .jpeg({ quality: 85 })
+    .toBuffer();
+}
+
+for (const version of [4, 5] as const) {
+  test(`a picture over the limit of a broker of MQTT ${version} is made smaller, and nothing else suffers`, {
+    skip,
+  }, async (t) => {
+    const { recorder, start } = await limited(t, 'max_packet_size 60000');
+    const one = await start({ version });
+    await recorder.sees('lookout/garden/status', 'online');
+    const large = await picture(400);
+    assert.ok(large.length > 60_000, `${large.length} bytes`);
+    one.publisher.publishSnapshot('drive', large);
+    for (let i = 0; i < 5; i++) one.record(eventChange({ id: `e${i}` }));
+    await until('the picture', () => recorder.last(SNAPSHOT) !== undefined);
+    const [sent] = recorder.messages.filter(({ topic }) => topic === SNAPSHOT);
+    assert.ok(sent!.payload.length < 60_000);
+    assert.equal((await sharp(sent!.payload).metadata()).format, 'jpeg');
+    await until('the events', () => one.outbox.rows.length === 0);
+    const { connections } = one.publisher.stats;
+    assert.ok(connections <= (version === 4 ? 4 : 1), `${connections} connections`);
+    // The next picture needs no other connection.
+    one.publisher.publishSnapshot('drive', await picture(420));
+    await until('the next picture', () => recorder.texts(SNAPSHOT).length > 1);
+    assert.equal(one.publisher.stats.connections, connections);
+    assert.deepEqual(one.log.withCode('MQTT_DUPLICATE'), []);
+    assert.match(
+      one.log.text,
+      /snapshot is sent smaller: \d+ bytes, made \d+: the broker takes no more than \d+/,
+    );
+  });
+
+  test(`a broker of MQTT ${version} without retained messages is used, and it is said once`, {
+    skip,
+  }, async (t) => {
+    const { recorder, start } = await limited(t, 'retain_available false');
+    const one = await start({ version });
+    await recorder.sees('lookout/garden/status', 'online');
+    one.publisher.setLabel('drive', 'vehicle', true);
+    one.record(eventChange());
+    await recorder.sees('lookout/garden/drive/vehicle', 'ON');
+    await until('the event', () => recorder.last(EVENTS) !== undefined);
+    assert.equal(
+      one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /keeps no retained/.test(msg)).length,
+      1,
+    );
+    // Home Assistant has heard nothing of what was said before it came.
+    const before = recorder.texts('lookout/garden/drive/vehicle').length;
+    await recorder.publish('homeassistant/status', 'online');
+    await until('the state again', () => recorder.texts('lookout/garden/drive/vehicle').length > before);
+    await one.publisher.stop();
+    assert.equal(one.announced.rows.size, 0, 'nothing lies there');
+  });
+
+  test(`a broker of MQTT ${version} with QoS 0 only is used, and it is said what that costs`, {
+    skip,
+  }, async (t) => {
+    const { recorder, start } = await limited(t, 'max_qos 0');
+    const one = await start({ version });
+    await recorder.sees('lookout/garden/status', 'online');
+    for (let i = 0; i < 50; i++) one.record(eventChange({ id: `e${i}` }));
+    await until('the events', () => one.outbox.rows.length === 0);
+    await until('all of them', () => recorder.texts(EVENTS).length === 50);
+    const ids = recorder.texts(EVENTS).map((text) => (JSON.parse(text) as { id: string }).id);
+    assert.deepEqual(
+      ids,
+      Array.from({ length: 50 }, (_, i) => `e${i}`),
+    );
+    assert.equal(
+      one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /QoS 0 only/.test(msg)).length >= 1,
+      true,
+    );
+    await recorder.publish('lookout/garden/drive/snapshot/set', 'PRESS');
+    await until('a command', () => one.commands.length === 1);
+  });
+}
+
+test('an event that is too large loses its reason, then its snapshot; what fits in no form is dropped and counted', {
+  skip,
+}, async (t) => {
+  const { recorder, start } = await limited(t, 'max_packet_size 520');
+  const one = await start({ version: 5, discovery: '' });
+  await recorder.sees('lookout/garden/status', 'online');
+  const reason = {
+    scores: Array(60).fill(0.5),
+    threshold: 0.6,
+    hits: 2,
+    window: 60,
+    gate: 'motion',
+  } as const;
+  one.record(eventChange({ id: 'long', reason: { ...reason, scores: [...reason.scores] } }));
+  one.record(eventChange({ id: 'hopeless', label: 'x'.repeat(900) }));
+  one.record(eventChange({ id: 'after' }));
+  await until('the outbox to be empty', () => one.outbox.rows.length === 0);
+  const told = recorder.texts(EVENTS).map((text) => JSON.parse(text) as { id: string; reason: unknown });
+  assert.deepEqual(
+    told.map(({ id }) => id),
+    ['long', 'after'],
+  );
+  assert.equal(told[0]!.reason, null);
+  assert.equal(one.outbox.undeliverable, 1);
+  assert.match(
+    one.log.text,
+    /an event of \d+ bytes for .* is dropped: the broker takes no more than 520 bytes/,
+  );
+  assert.equal(one.publisher.stats.connections, 1);
+});
+
+test('a broker of MQTT 3.1.1 that takes no event as large as ours gets it smaller, and the outbox goes on', {
+  skip,
+}, async (t) => {
+  const { recorder, start } = await limited(t, 'max_packet_size 350');
+  const one = await start({ version: 4, discovery: '' });
+  await recorder.sees('lookout/garden/status', 'online');
+  for (let i = 0; i < 3; i++) one.record(eventChange({ id: `e${i}` }));
+  await until('the outbox to be empty', () => one.outbox.rows.length === 0);
+  const told = recorder.texts(EVENTS).map((text) => JSON.parse(text) as { id: string; reason: unknown });
+  t.diagnostic(`${one.publisher.stats.connections} connections`);
+  assert.deepEqual(
+    told.map(({ id, reason }) => [id, reason]),
+    [0, 1, 2].map((i) => [`e${i}`, null]),
+  );
+  assert.equal(one.outbox.undeliverable, 0);
+  assert.deepEqual(one.log.withCode('MQTT_DUPLICATE'), []);
+});
+
+test('an answer that the codec does not know is told, and the message that it was about is made smaller', {
+  skip,
+}, async (t) => {
+  // This setting answers with PUBACK and a reason code that MQTT 5 has for other packets only.
+  const { recorder, start } = await limited(t, 'message_size_limit 330');
+  const one = await start({ version: 5, discovery: '' });
+  await recorder.sees('lookout/garden/status', 'online');
+  one.record(eventChange({ id: 'a' }));
+  await until('the outbox to be empty', () => one.outbox.rows.length === 0);
+  await until('the event', () => recorder.last(EVENTS) !== undefined);
+  assert.equal((JSON.parse(recorder.last(EVENTS)!) as { reason: unknown }).reason, null);
+  assert.doesNotMatch(one.log.text, /check that the broker runs/i);
+  assert.match(one.log.text, /too large/);
+});
+
+test('a broker that takes one message at a time gets them so', { skip }, async (t) => {
+  const { recorder, start } = await limited(t, 'max_inflight_messages 1');
+  const one = await start({ version: 5 });
+  for (let i = 0; i < 30; i++) one.record(eventChange({ id: `e${i}` }));
+  await until('all of them', () => recorder.texts(EVENTS).length === 30);
+  assert.equal(one.publisher.stats.connections, 1);
+});
+
+test('a broker that lets in certain client ids only is told from one with another password', {
+  skip,
+}, async (t) => {
+  const broker = await Mosquitto.start({ lines: ['clientid_prefixes house-'] });
+  t.after(() => broker.remove());
+  for (const version of [4, 5] as const) {
+    const refused = await TestPublisher.start(t, { url: broker.url, version });
+    await until('the refusal', () => refused.log.withCode('MQTT_REFUSED').length > 0);
+    assert.match(refused.log.withCode('MQTT_REFUSED')[0]!.hint!, /mqtt\.client_id/);
+    const taken = await TestPublisher.start(t, { url: broker.url, version, client_id: `house-${version}` });
+    await until('the connection', () => taken.publisher.stats.connected);
+  }
+});
+
+test('two devices whose names join to the same letters do not throw each other out', { skip }, async (t) => {
+  const broker = await Mosquitto.start();
+  t.after(() => broker.remove());
+  const pairs = [
+    ['a_b', 'c'],
+    ['a', 'b_c'],
+    ['a-b', 'c'],
+    ['a', 'b-c'],
+  ] as const;
+  const all: TestPublisher[] = [];
+  for (const [base, device] of pairs) {
+    all.push(await TestPublisher.start(t, { url: broker.url, base }, { device }));
+  }
+  await until('all of them', () => all.every(({ publisher }) => publisher.stats.connected));
+  for (const one of all) one.record(eventChange());
+  await until('their events', () => all.every(({ outbox }) => outbox.rows.length === 0));
+  assert.ok(all.every(({ publisher }) => publisher.stats.connections === 1));
+});
