@@ -4,6 +4,7 @@ import { LookoutError } from '../errors.ts';
 import type { BuildOptions } from '../model/build.ts';
 import { inputShape, type ModelDescription } from '../model/description.ts';
 import { INPUT_RANGES, type InputRange } from '../model/input-range.ts';
+import type { GuessedRange } from '../model/quantize/guess-range.ts';
 import type { Trial } from '../model/trial.ts';
 import { printable } from '../platform/printable.ts';
 import { modelLibraryCommands } from './model-library.ts';
@@ -127,6 +128,7 @@ async function quantize(
     ['written', `${cpu.file}, ${cpu.bytes} bytes, for the CPU`],
     ['', `${tensorrt.file}, ${tensorrt.bytes} bytes, for TensorRT`],
     ...summary(report.description),
+    ['assumed', report.assumed && ASSUMED[report.assumed]],
     ['pictures', `${report.pictures}, of which ${result.held} were held back to measure with`],
     [
       'ranges',
@@ -143,6 +145,12 @@ async function quantize(
     ...trialRows(cpu.trial),
   ]);
 }
+
+/** Why a float input is taken for what it is. */
+const ASSUMED: Record<GuessedRange, string> = {
+  '-1..1': 'levels 0…255 are fed as −1…1, as in Teachable Machine and most of Keras; else say --input-range',
+  '0..255': 'levels are fed as 0…255, as the model scales them itself; else say --input-range',
+};
 
 function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;

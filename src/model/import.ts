@@ -5,11 +5,13 @@ import { basename, dirname, extname, join } from 'node:path';
 import { LookoutError, messageOf } from '../errors.ts';
 import { describeModel } from './describe.ts';
 import { descriptionFile, type ModelDescription } from './description.ts';
+import type { InputRange } from './input-range.ts';
 import { labelsBeside, parseLabels, textOf } from './labels.ts';
-import { DESCRIPTION_KEY } from './load.ts';
+import { DESCRIPTION_KEY, readDescription } from './load.ts';
 import { encodeModel, setMetadata } from './onnx.ts';
+import { type GuessedRange, guessRange } from './quantize/guess-range.ts';
 import { type Converted, convertTflite } from './tflite/convert.ts';
-import { readMetadata, wholePixels } from './tflite/metadata.ts';
+import { readMetadata, realPixels, type TfliteMetadata, wholePixels } from './tflite/metadata.ts';
 import { readTflite, type TfliteModel } from './tflite/read.ts';
 import { type Trial, tryModel } from './trial.ts';
 import { writeWhole } from './write.ts';
@@ -20,6 +22,10 @@ export interface ImportOptions {
   out?: string | undefined;
   /** Labels file; by default those inside the file, or the one beside it that fits. */
   labels?: string | undefined;
+  /** Description file, for what the file does not say or says wrong. */
+  description?: string | undefined;
+  /** What a float file's input stands for, where neither the file nor a description says so. */
+  range?: InputRange | undefined;
   /** Also give out the pooled features. */
   embedding?: boolean | undefined;
 }
@@ -50,6 +56,15 @@ export async function importTflite(options: ImportOptions): Promise<ImportReport
   return { out, bytes: encoded.length, description, operators, trial };
 }
 
+/** A file that was read. */
+export interface OpenedTflite {
+  source: TfliteModel;
+  converted: Converted;
+  description: ModelDescription;
+  /** What a float input is taken for, if nobody says so. */
+  assumed: GuessedRange | null;
+}
+
 /**
  * Reads and converts a file without writing anything.
  * @param plain for being quantised anew (see `convertTflite`)
@@ -58,12 +73,12 @@ export async function importTflite(options: ImportOptions): Promise<ImportReport
 export async function openTflite(
   options: Omit<ImportOptions, 'out'>,
   { plain = false } = {},
-): Promise<{ source: TfliteModel; converted: Converted; description: ModelDescription }> {
+): Promise<OpenedTflite> {
   const { file, embedding = false } = options;
   const bytes = await read(file);
   const source = soundly(bytes, file, () => readTflite(bytes));
   const converted = soundly(bytes, file, () => convertTflite(source, file, { embedding, plain }));
-  return { source, converted, description: await describe(bytes, source, converted, options) };
+  return { source, converted, ...(await describe(bytes, source, converted, options)) };
 }
 
 async function read(file: string): Promise<Buffer> {
@@ -96,24 +111,49 @@ async function describe(
   bytes: Buffer,
   source: TfliteModel,
   converted: Converted,
-  { file, labels: named }: ImportOptions,
-): Promise<ModelDescription> {
+  { file, labels: named, description: beside, range }: ImportOptions,
+): Promise<Pick<OpenedTflite, 'description' | 'assumed'>> {
   const metadata = readMetadata(bytes, source);
-  const labels = named ? parseLabels(textOf(await read(named), named)) : (metadata.labels ?? undefined);
-  const name = basename(file, extname(file));
-  const { normalisation } = metadata;
-  const pixels =
-    normalisation && converted.pixels && wholePixels(normalisation, converted.pixels, converted.channels);
-  const content = descriptionFile.parse({
-    ...(pixels && { input: pixels }),
-    output: converted.output,
-    embedding: converted.embedding,
-    labels,
-    licence: metadata.licence,
-    source: { file: basename(file), sha256: createHash('sha256').update(bytes).digest('hex') },
-  });
-  const beside = labels ? [] : await labelsBeside(file);
-  const written = { source: file, content };
-  const description = describeModel(converted.model.graph, name, file, written, { beside });
-  return { ...description, background: description.labels.filter((label) => label === 'background') };
+  const given = beside ? await readDescription(beside) : { source: file, content: descriptionFile.parse({}) };
+  const { content } = given;
+  const labels =
+    (named ? parseLabels(textOf(await read(named), named)) : content.labels) ?? metadata.labels ?? undefined;
+  const input = { ...pixelsIn(metadata, converted), ...content.input };
+  const real = converted.pixels === 'real';
+  const assumed =
+    real && !range && !input.mean ? guessRange(converted.model, 'nhwc', converted.channels) : null;
+  const description = describeModel(
+    converted.model.graph,
+    basename(file, extname(file)),
+    file,
+    {
+      source: given.source,
+      content: {
+        ...content,
+        input,
+        output: { ...converted.output, ...content.output },
+        embedding: converted.embedding,
+        labels,
+        licence: content.licence ?? metadata.licence,
+        source: { file: basename(file), sha256: createHash('sha256').update(bytes).digest('hex') },
+      },
+    },
+    { beside: labels ? [] : await labelsBeside(file), range: range ?? assumed ?? undefined },
+  );
+  const background = description.labels.filter((label) => label === 'background');
+  return {
+    description: { ...description, background: [...new Set([...content.background, ...background])] },
+    assumed,
+  };
+}
+
+/** How levels become what the file takes, if its metadata say so. */
+function pixelsIn(
+  { normalisation }: TfliteMetadata,
+  { pixels, channels }: Converted,
+): { mean: number[]; scale: number[] } | null {
+  if (!normalisation || !pixels) return null;
+  return pixels === 'real'
+    ? realPixels(normalisation, channels)
+    : wholePixels(normalisation, pixels, channels);
 }

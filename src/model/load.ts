@@ -98,7 +98,8 @@ function parseModel(bytes: Buffer, file: string): OnnxModel {
   }
 }
 
-async function readDescription(file: string): Promise<WrittenDescription> {
+/** @throws LookoutError MODEL_MISSING, MODEL_DESCRIPTION_INVALID */
+export async function readDescription(file: string): Promise<WrittenDescription> {
   return parseDescription(textOf(await read(file, 'model.description'), file), file);
 }
 

@@ -9,6 +9,7 @@ import type { InputRange } from './input-range.ts';
 import { DESCRIPTION_KEY, loadModel } from './load.ts';
 import { encodeModel, type OnnxModel, setMetadata } from './onnx.ts';
 import { readExported } from './quantize/exported.ts';
+import type { GuessedRange } from './quantize/guess-range.ts';
 import { type Quantized, quantizeModel } from './quantize/quantize.ts';
 import { type Trial, tryModel } from './trial.ts';
 import { writeAll } from './write.ts';
@@ -35,6 +36,8 @@ export interface QuantizeReport {
   /** The source itself: how large and how fast it is. */
   source: { bytes: number; milliseconds: number };
   description: ModelDescription;
+  /** What the float input was taken for, if nobody says so. */
+  assumed: GuessedRange | null;
   pictures: number;
   result: Omit<Quantized, 'models'>;
 }
@@ -44,7 +47,7 @@ export interface QuantizeReport {
  * @throws LookoutError MODEL_*, CAPTURE_*
  */
 export async function quantizeFile(options: QuantizeFileOptions): Promise<QuantizeReport> {
-  const { model, description } = await openModel(options);
+  const { model, description, assumed } = await openModel(options);
   const pictures = await options.pictures(description.input);
   options.log(`${pictures.length} pictures`);
   const { models, ...result } = await understood(options.file, () =>
@@ -72,6 +75,7 @@ export async function quantizeFile(options: QuantizeFileOptions): Promise<Quanti
     tensorrt: { file: beside, bytes: tensorrt.bytes.length },
     source: { bytes: before.length, milliseconds },
     description: cpu.description,
+    assumed,
     pictures: pictures.length,
     result,
   };
@@ -79,17 +83,17 @@ export async function quantizeFile(options: QuantizeFileOptions): Promise<Quanti
 
 async function openModel(
   options: QuantizeFileOptions,
-): Promise<{ model: OnnxModel; description: ModelDescription }> {
+): Promise<{ model: OnnxModel; description: ModelDescription; assumed: GuessedRange | null }> {
   const { file, labels, description, range } = options;
   if (extname(file) === '.tflite') {
-    const opened = await openTflite({ file, labels }, { plain: true });
-    return { model: opened.converted.model, description: opened.description };
+    const opened = await openTflite({ file, labels, description, range }, { plain: true });
+    return { ...opened, model: opened.converted.model };
   }
   const loaded = await loadModel({ file, labels, description }, '', range);
   const bytes = await readFile(loaded.file);
   const source = { file: basename(file), sha256: createHash('sha256').update(bytes).digest('hex') };
   const model = await understood(file, () => readExported(loaded.file, loaded.description.input));
-  return { model, description: { source, ...loaded.description } };
+  return { model, description: { source, ...loaded.description }, assumed: null };
 }
 
 /** Puts the description of one form into it. */

@@ -22,7 +22,7 @@ export function takeBytes(graph: FloatGraph, form: PixelForm): { graph: FloatGra
   if (graph.input.type !== 'float') return null;
   const { layout, channels, mean, scale } = form;
   const users = graph.nodes.filter(({ inputs }) => inputs.includes(graph.input.name));
-  const turned = layout === 'nhwc' && users.length === 1 && isTranspose(users[0]!);
+  const turned = layout === 'nhwc' && users.length === 1 && isTurned(graph, users[0]!);
   if (layout === 'nhwc' && !turned) return null;
   const value = turned ? users[0]!.outputs[0]! : graph.input.name;
   const first = graph.nodes.filter(({ inputs }) => inputs.includes(value));
@@ -63,7 +63,7 @@ export function takeReals(graph: FloatGraph, form: PixelForm): { graph: FloatGra
   const [turn, dequantize] = graph.nodes as [FloatNode, FloatNode];
   const scale = floatConstant(graph, dequantize.inputs[1])?.[0];
   const zero = graph.constants.get(dequantize.inputs[2] ?? '')?.data[0];
-  const known = graph.input.type === 'uint8' && isTranspose(turn) && dequantize.op === 'DequantizeLinear';
+  const known = graph.input.type === 'uint8' && isTurned(graph, turn) && dequantize.op === 'DequantizeLinear';
   if (!known || scale === undefined || zero === undefined || dequantize.inputs[0] !== turn.outputs[0]) {
     return { graph, form };
   }
@@ -90,9 +90,12 @@ function nearestByte(mean: PixelForm['mean']): number {
   return Math.max(0, Math.min(255, Math.round(average(mean))));
 }
 
-/** Whether a node turns rows of pixels into planes. */
-export function isTranspose({ op, attributes }: FloatNode): boolean {
-  return op === 'Transpose' && String(attributes.perm) === '0,3,1,2';
+/** Whether a node turns rows of pixels into planes; of a grey picture only the shape changes. */
+export function isTurned(graph: FloatGraph, { op, inputs, attributes }: FloatNode): boolean {
+  if (op === 'Transpose') return String(attributes.perm) === '0,3,1,2';
+  const [, height, width, channels] = graph.input.shape;
+  const shape = graph.constants.get(inputs[1] ?? '')?.data;
+  return op === 'Reshape' && channels === 1 && shape?.join() === [1, 1, height, width].join();
 }
 
 function isPlainConvolution(graph: FloatGraph, node: FloatNode, value: string, channels: number): boolean {

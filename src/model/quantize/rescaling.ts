@@ -1,6 +1,6 @@
 /** Models that scale the levels of the picture themselves, as Keras' Rescaling and Normalization layers do. */
 import { type FloatGraph, type FloatNode, floatConstant, useCounts } from './float-graph.ts';
-import { isTranspose, type PixelForm } from './pixels.ts';
+import { isTurned, type PixelForm } from './pixels.ts';
 
 /** What a node makes of a number x: factor · x + shift, for each channel. */
 interface Line {
@@ -23,7 +23,7 @@ export function withoutRescaling(graph: FloatGraph, form: PixelForm): { graph: F
     const user = uses.get(value) === 1 ? graph.nodes.find(({ inputs }) => inputs.includes(value)) : undefined;
     const [output] = user?.outputs ?? [];
     if (!user || output === undefined) break;
-    if (isTranspose(user)) channelsLast = false;
+    if (isTurned(graph, user)) channelsLast = false;
     else {
       const line = lineOf(graph, user, value, form.channels, channelsLast);
       if (!line?.factor.every((factor) => factor !== 0)) break;

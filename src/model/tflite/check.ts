@@ -6,10 +6,12 @@ import { shortName, type TfliteModel, type TfliteOperator, type TfliteTensor } f
 /** Operators whose weights make a file a "float" or a "dynamic range" one when they work on floats. */
 const WEIGHTED = new Set(['CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED']);
 
-const HOW_TO_EXPORT =
-  'Export it again with full integer quantisation: converter.optimizations = [tf.lite.Optimize.DEFAULT], ' +
-  'a converter.representative_dataset of a few hundred pictures, converter.target_spec.supported_ops = ' +
-  '[tf.lite.OpsSet.TFLITE_BUILTINS_INT8], converter.inference_input_type = tf.uint8.';
+const howToQuantise = (file: string) =>
+  `\`lookout model quantize ${file} --calibrate FOLDER\` does it here, with pictures of what the camera sees. In ` +
+  'Teachable Machine choose TensorFlow Lite › Quantized; from Keras export it again with full integer quantisation: ' +
+  'converter.optimizations = [tf.lite.Optimize.DEFAULT], a converter.representative_dataset of a few hundred pictures, ' +
+  'converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8], ' +
+  'converter.inference_input_type = tf.uint8.';
 
 /**
  * The operators that the outputs need, in order. What only works out the shapes of RESHAPE is left out: shapes
@@ -29,18 +31,19 @@ export function neededOperators(model: TfliteModel): TfliteOperator[] {
 
 /**
  * @param file named in errors
+ * @param real whether layers may compute with real numbers
  * @throws LookoutError MODEL_OPERATOR_UNSUPPORTED, MODEL_NOT_QUANTIZED, MODEL_QUANTIZATION_INVALID
  */
-export function checkOperators(operators: readonly TfliteOperator[], file: string): void {
+export function checkOperators(operators: readonly TfliteOperator[], file: string, real = false): void {
   const unsupported = operators.filter(({ name }) => !Object.hasOwn(LAYERS, name));
   const list = unsupported.map(({ name, outputs }) => `${name} (makes ${nameOf(outputs[0])})`);
   const floats = operators.filter((operator) => WEIGHTED.has(operator.name) && !isInteger(operator));
-  if (floats.length > 0) {
+  if (floats.length > 0 && !real) {
     const foreign = list.length > 0 ? `; nor can it be converted for ${list.join(', ')}` : '';
     throw new LookoutError(
       'MODEL_NOT_QUANTIZED',
       `${file} is not fully quantised: ${floatKind(floats, operators)}${foreign}`,
-      { hint: HOW_TO_EXPORT },
+      { hint: howToQuantise(file) },
     );
   }
   if (unsupported.length > 0) {
@@ -122,7 +125,7 @@ function operatorProblems(operator: TfliteOperator): string[] {
     case 'CONV_2D':
     case 'DEPTHWISE_CONV_2D':
     case 'FULLY_CONNECTED':
-      return second?.data && third ? biasProblems(input, second, third) : [];
+      return isInteger(operator) && second?.data && third ? biasProblems(input, second, third) : [];
     case 'AVERAGE_POOL_2D':
     case 'MAX_POOL_2D':
     case 'RESHAPE':

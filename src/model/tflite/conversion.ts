@@ -131,7 +131,10 @@ export class Conversion {
     const quantization = activation(output);
     if (!quantization) {
       const limits = bounds?.map((bound) => graph.constant('bound', Float32Array.of(bound)));
-      return { ...makeValue(layout, null), real: limits ? graph.node('Clip', [real, ...limits]) : real };
+      return {
+        ...makeValue(layout, null),
+        real: limits ? graph.node('Clip', [real, ...limits], {}, this.nameOf(output)) : real,
+      };
     }
     const name = graph.quantize(real, quantization, this.nameOf(output));
     return this.limited(makeValue(layout, { name, quantization }), bounds);

@@ -11,6 +11,7 @@ import type { OnnxModel } from '../onnx.ts';
 import { checkOperators, neededOperators } from './check.ts';
 import { activation, Conversion, count, makeValue, PLANES } from './conversion.ts';
 import { planCopies } from './copies.ts';
+import { reals } from './elements.ts';
 import { LAYERS } from './layers.ts';
 import type { TfliteModel, TfliteOperator, TfliteTensor } from './read.ts';
 
@@ -20,8 +21,8 @@ export interface Converted {
   height: number;
   /** 1 for grey pictures. */
   channels: 1 | 3;
-  /** How the file quantises real pixels, when it takes those and quantises them itself; else null. */
-  pixels: Quantization | null;
+  /** How the file quantises real pixels when it takes those, or `real` if it computes with them; null if it takes bytes. */
+  pixels: Quantization | 'real' | null;
   classes: number;
   output: { name: string; kind: 'probabilities' | 'logits' };
   /** Length of the pooled features, when they were asked for. */
@@ -38,7 +39,8 @@ const WEIGHTED = new Set(['CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED']);
 /**
  * @param file named in errors
  * @param embedding also make the pooled features an output
- * @param plain for being quantised anew: nothing is done for the speed and the rounding of whole numbers
+ * @param plain for being quantised anew: nothing is done for the speed and the rounding of whole numbers, and layers may
+ *   compute with real ones
  * @throws LookoutError MODEL_OPERATOR_UNSUPPORTED, MODEL_NOT_QUANTIZED, MODEL_QUANTIZATION_INVALID,
  *   MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED, MODEL_CORRUPT
  */
@@ -47,8 +49,9 @@ export function convertTflite(
   file: string,
   { embedding = false, plain = false } = {},
 ): Converted {
-  const operators = neededOperators(model);
-  checkOperators(operators, file);
+  const needed = neededOperators(model);
+  checkOperators(needed, file, plain);
+  const operators = plain ? withRealConstants(needed) : needed;
   const pooled = findPooled(operators);
   const fixed = [...model.inputs, ...model.outputs, ...(embedding && pooled ? [pooled] : [])];
   const scores = findScores(model, operators);
@@ -88,7 +91,22 @@ function findPooled(operators: readonly TfliteOperator[]): TfliteTensor | undefi
   return operators.slice(0, last).findLast(({ name }) => POOLS.has(name))?.outputs[0];
 }
 
-/** The picture: uint8 1×H×W×C, whatever the file takes. */
+/** Weights that the file keeps as float16 or in 8 bits and turns into real numbers before it uses them. */
+function withRealConstants(operators: readonly TfliteOperator[]): TfliteOperator[] {
+  const made = new Map<TfliteTensor, TfliteTensor>();
+  for (const { name, inputs, outputs } of operators) {
+    const found = name === 'DEQUANTIZE' && inputs[0] ? reals(inputs[0]) : null;
+    if (found) made.set(outputs[0]!, { ...outputs[0]!, data: new Uint8Array(found.buffer) });
+  }
+  return operators
+    .filter(({ outputs: [output] }) => !output || !made.has(output))
+    .map((operator) => ({
+      ...operator,
+      inputs: operator.inputs.map((tensor) => (tensor && made.get(tensor)) ?? tensor),
+    }));
+}
+
+/** The picture: uint8 1×H×W×C, whatever the file takes; float32 if the file computes with real numbers. */
 function addInput(
   conversion: Conversion,
   model: TfliteModel,
@@ -106,13 +124,17 @@ function addInput(
     throw refuse(`expected a picture, 1×H×W×3 (colours) or 1×H×W×1 (grey), found ${input.shape.join('×')}`);
   const { height, width, channels, planes } = picture;
   const quantization = activation(source);
-  if (!quantization) throw refuse(`expected pixels of 8 bits, found ${source.type}`);
+  const real = conversion.plain && source.type === 'float32';
+  if (!quantization && !real) throw refuse(`expected pixels of 8 bits, found ${source.type}`);
   const shape = [1, height, width, channels];
-  const name = conversion.graph.input('image', 'uint8', shape);
-  const image = makeValue({ shape, axes: [0, 1, 2, 3] }, { name, quantization });
+  const name = conversion.graph.input('image', real ? 'float' : 'uint8', shape);
+  const layout = { shape, axes: [0, 1, 2, 3] };
+  const image = quantization
+    ? makeValue(layout, { name, quantization })
+    : { ...makeValue(layout, null), real: name };
   const lying = conversion.asPlanes(image);
   conversion.set(source, planes ? conversion.transposed(lying, PLANES) : lying);
-  return { width, height, channels, pixels: source === input ? null : quantization };
+  return { width, height, channels, pixels: real ? 'real' : source === input ? null : quantization };
 }
 
 /** What a picture of this shape is; null if it is none. Channels come last, or as planes. */

@@ -1,6 +1,8 @@
 /** CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED as ONNX convolutions. */
+import type { Quantization } from '../graph.ts';
 import { type Conversion, count, type Layout, PLANES, type Value } from './conversion.ts';
 import { centred, isPointwise, LARGEST } from './copies.ts';
+import { reals } from './elements.ts';
 import type { TfliteOperator, TfliteTensor } from './read.ts';
 import { checkWindow, fusedBounds, padsOf, VALID, type Window } from './window.ts';
 
@@ -100,30 +102,74 @@ function weighted(
   activationKind: number,
   layout: Layout,
 ): Value {
-  const { graph } = conversion;
-  const [to] = kernel.dims;
   const name = conversion.nameOf(output);
+  const bias = operator.inputs[2] ? constantOf(conversion, operator, operator.inputs[2]) : null;
+  const [to] = kernel.dims;
+  if (bias && bias.data.length !== to * 4) {
+    conversion.refuse(operator, `has ${bias.data.length / 4} biases for ${to} channels`);
+  }
+  const constants = input.whole
+    ? wholeConstants(conversion, operator, kernel, bias, input.whole.quantization, name)
+    : realConstants(conversion, operator, kernel, bias, name);
+  const result = conversion.graph.node(
+    'Conv',
+    [conversion.real(input), ...constants],
+    attributes,
+    `${name}_real`,
+  );
+  return conversion.quantized(result, output, layout, fusedBounds(conversion, operator, activationKind));
+}
+
+type Constant = TfliteTensor & { data: Uint8Array };
+
+/** Weights and biases that stand for real numbers. @returns their names */
+function wholeConstants(
+  { graph }: Conversion,
+  operator: TfliteOperator,
+  kernel: Kernel,
+  bias: Constant | null,
+  { scale: inputScale }: Quantization,
+  name: string,
+): string[] {
   const scales = Float32Array.from(kernel.tensor.scales);
   const { whole, dims, zeroPoint } = turned(kernel, isPointwise(operator));
-  const inputs = [
-    conversion.real(input),
-    graph.dequantizedConstant(`${name}_weights`, whole, dims, scales, { zeroPoint }),
-  ];
-  const bias = operator.inputs[2];
+  const names = [graph.dequantizedConstant(`${name}_weights`, whole, dims, scales, { zeroPoint })];
   if (bias) {
-    const { data } = constantOf(conversion, operator, bias);
-    const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-    if (data.length !== to * 4) {
-      conversion.refuse(operator, `has ${data.length / 4} biases for ${to} channels`);
-    }
-    const channels = withCopies(to, kernel.copies.out);
+    const view = new DataView(bias.data.buffer, bias.data.byteOffset, bias.data.byteLength);
+    const channels = withCopies(kernel.dims[0], kernel.copies.out);
     const sums = Int32Array.from(channels, (channel) => view.getInt32(channel * 4, true));
-    const inputScale = input.whole?.quantization.scale ?? 1;
     const biasScales = scales.map((scale) => Math.fround(scale * inputScale));
-    inputs.push(graph.dequantizedConstant(`${name}_bias`, sums, [sums.length], biasScales));
+    names.push(graph.dequantizedConstant(`${name}_bias`, sums, [sums.length], biasScales));
   }
-  const result = graph.node('Conv', inputs, attributes, `${name}_real`);
-  return conversion.quantized(result, output, layout, fusedBounds(conversion, operator, activationKind));
+  return names;
+}
+
+/** Weights and biases that are real numbers, or become such because the input is. @returns their names */
+function realConstants(
+  conversion: Conversion,
+  operator: TfliteOperator,
+  { tensor, dims, indexOf }: Kernel,
+  bias: Constant | null,
+  name: string,
+): string[] {
+  const numbers = (constant: TfliteTensor) =>
+    reals(constant) ?? conversion.refuse(operator, `has weights of type ${constant.type}`);
+  const given = numbers(tensor);
+  const [to, from, rows, columns] = dims;
+  const weights = new Float32Array(given.length);
+  let at = 0;
+  for (let out = 0; out < to; out++) {
+    for (let channel = 0; channel < from; channel++) {
+      for (let row = 0; row < rows; row++) {
+        for (let column = 0; column < columns; column++) {
+          weights[at++] = given[indexOf(out, channel, row, column)]!;
+        }
+      }
+    }
+  }
+  const names = [conversion.graph.constant(`${name}_weights`, weights, dims)];
+  if (bias) names.push(conversion.graph.constant(`${name}_bias`, numbers(bias), [to]));
+  return names;
 }
 
 /**
@@ -175,7 +221,7 @@ function constantOf(
   conversion: Conversion,
   operator: TfliteOperator,
   tensor: TfliteTensor | null | undefined,
-): TfliteTensor & { data: Uint8Array } {
+): Constant {
   const { data } = tensor ?? {};
   if (!tensor || !data) conversion.refuse(operator, 'has weights that are not constant');
   return { ...tensor, data };

@@ -21,6 +21,35 @@ export function elements({ data, type }: TfliteTensor): Elements | null {
   return new Elements(new Uint8Array(data).buffer);
 }
 
+/**
+ * The real numbers of a constant: floats of 32 or 16 bits, or whole numbers with what they stand for. Null for others.
+ */
+export function reals(tensor: TfliteTensor): Float32Array | null {
+  const { data, type, shape, scales, zeroPoints, axis } = tensor;
+  if (data && type === 'float16') {
+    const halves = new Uint16Array(new Uint8Array(data).buffer);
+    return Float32Array.from(halves, halfToReal);
+  }
+  const found = elements(tensor);
+  if (found instanceof Float32Array) return found;
+  if (!(found instanceof Int8Array || found instanceof Uint8Array) || scales.length === 0) return null;
+  const inner = shape.slice(axis + 1).reduce((product, size) => product * size, 1);
+  return Float32Array.from(found, (whole, index) => {
+    const channel = scales.length > 1 ? Math.floor(index / inner) % scales.length : 0;
+    return (whole - (zeroPoints[channel] ?? zeroPoints[0] ?? 0)) * scales[channel]!;
+  });
+}
+
+/** IEEE 754 binary16: 1 bit of sign, 5 of exponent, 10 of fraction. */
+function halfToReal(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Infinity;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
 /** The elements of a constant of int32 or int64 as numbers; none for any other. */
 export function wholes(tensor: TfliteTensor): number[] {
   const found = elements(tensor);

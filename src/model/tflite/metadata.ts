@@ -41,24 +41,33 @@ export function readMetadata(bytes: Uint8Array, model: TfliteModel): TfliteMetad
   return found;
 }
 
+/** How bytes of a picture of `channels` become the real numbers that a file takes: (byte − mean) × scale. */
+export function realPixels(
+  { mean, deviation }: NonNullable<TfliteMetadata['normalisation']>,
+  channels: number,
+): { mean: number[]; scale: number[] } {
+  const each = (values: readonly number[]) =>
+    Array.from({ length: channels }, (_, channel) => values[channel] ?? values[0]!);
+  return { mean: each(mean), scale: each(deviation).map((size) => 1 / size) };
+}
+
 /**
  * How bytes of a picture of `channels` become the whole numbers that a file makes of real pixels: (byte − mean) × scale.
  * @returns null when the bytes themselves are those numbers
  */
 export function wholePixels(
-  { mean, deviation }: NonNullable<TfliteMetadata['normalisation']>,
+  normalisation: NonNullable<TfliteMetadata['normalisation']>,
   { scale: step, zeroPoint }: Quantization,
   channels: number,
 ): { mean: number[]; scale: number[] } | null {
-  const each = Array.from({ length: channels }, (_, channel) => {
-    const scale = 1 / ((deviation[channel] ?? deviation[0]!) * step);
-    return { scale, mean: (mean[channel] ?? mean[0]!) - zeroPoint / scale };
-  });
-  const same = each.every((channel) =>
-    [0, 255].every((byte) => Math.abs((byte - channel.mean) * channel.scale - byte) < 1),
+  const reals = realPixels(normalisation, channels);
+  const scale = reals.scale.map((real) => real / step);
+  const mean = reals.mean.map((real, channel) => real - zeroPoint / scale[channel]!);
+  const same = scale.every((each, channel) =>
+    [0, 255].every((byte) => Math.abs((byte - mean[channel]!) * each - byte) < 1),
   );
-  if (same || !each.every(({ scale }) => Number.isFinite(scale))) return null;
-  return { mean: each.map(({ mean: its }) => its), scale: each.map(({ scale }) => scale) };
+  if (same || !scale.every(Number.isFinite)) return null;
+  return { mean, scale };
 }
 
 function labelsOf(output: Table | undefined, files: Map<string, Buffer>): string[] | null {
