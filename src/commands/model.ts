@@ -60,7 +60,7 @@ export function modelCommand(program: Command): void {
     .option('--json', 'print everything as one JSON object')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ lookout model quantize trained.onnx --calibrate pictures\n  $ lookout model quantize trained.onnx --from-camera garden',
+      '\nExamples:\n  $ lookout model quantize trained.onnx --calibrate pictures\n  $ lookout model quantize trained.onnx --from-camera garden\n\nTeachable Machine, TensorFlow Lite › Floating point:\n  $ lookout model quantize model_unquant.tflite --labels labels.txt --calibrate pictures',
     )
     .action(quantize);
   model

@@ -85,7 +85,7 @@ async function openModel(
   options: QuantizeFileOptions,
 ): Promise<{ model: OnnxModel; description: ModelDescription; assumed: GuessedRange | null }> {
   const { file, labels, description, range } = options;
-  if (extname(file) === '.tflite') {
+  if (extname(file).toLowerCase() === '.tflite') {
     const opened = await openTflite({ file, labels, description, range }, { plain: true });
     return { ...opened, model: opened.converted.model };
   }
