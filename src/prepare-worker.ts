@@ -2,6 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { type LoadedConfig, type LoadOptions, loadConfig } from './config/load.ts';
 import type { LabelTable } from './decide/compiled.ts';
+import { exactFolder, keepExact } from './model/exact/kept.ts';
 import { prepare } from './prepare.ts';
 import type { PreparedModel } from './prepared.ts';
 import { serve } from './store/rpc.ts';
@@ -23,9 +24,10 @@ if (parentPort) {
     load: (options) => loadConfig(options),
     prepare: async (loaded) => {
       const { models } = await prepare(loaded);
-      return [...models].map(([name, { compiled, ...model }]) => {
+      const exactFiles = await keepExact([...models.values()], exactFolder(loaded.config.data_dir));
+      return [...models].map(([name, { compiled, ...model }], index) => {
         const { classes, warnings } = compiled;
-        return [name, { ...model, table: { classes, warnings } }];
+        return [name, { ...model, exactFile: exactFiles[index]!, table: { classes, warnings } }];
       });
     },
     close: () => port.close(),

@@ -14,6 +14,8 @@ export interface PreparedModel extends LoadedModel, ResolvedLabels {
   config: ModelConfig;
   /** Models with the same key have the same content and settings, so that one session serves them. */
   key: string;
+  /** The same model, made exact beforehand (model/exact/kept.ts). */
+  exactFile?: string | null;
   /** How `builtin` was understood. */
   note: Chosen['note'];
 }

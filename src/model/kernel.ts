@@ -3,8 +3,8 @@
  *
  * A quantised MobileNet multiplies uint8 by int8. On x86 processors with AVX2 but without VNNI, ONNX Runtime adds pairs of
  * these products in 16 bits and clips sums that do not fit (`vpmaddubsw`; mlas/lib/platform.cpp says which processor gets
- * which kernel): scores are wrong then. With `session.x64quantprecision` it makes the weights uint8, whose kernel adds in
- * 32 bits: exact, but slower. All other kernels are exact anyway: with VNNI, before AVX2, and on ARM.
+ * which kernel): scores are wrong then. Weights that are uint8 have a kernel that adds in 32 bits: exact, but slower. Which
+ * weights need it, and what spares most of them that, is in exact/exact.ts. All other kernels are exact anyway: with VNNI, before AVX2, and on ARM.
  */
 import type { ModelConfig } from '../config/schema.ts';
 import { type Processor, thisProcessor } from '../platform/processor.ts';

@@ -3,6 +3,9 @@
  * with the same kernel. (Biome refuses all other imports of the package.)
  */
 import '../platform/no-telemetry.ts';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { extname } from 'node:path';
 import { env, InferenceSession } from 'onnxruntime-node';
 import { type Binding, binding, initOrt } from 'onnxruntime-node/dist/binding.js';
 import { type Exact, int8Kernel } from './kernel.ts';
@@ -19,6 +22,8 @@ export const onnxruntime = env.versions.node ?? env.versions.common;
 export interface SessionSettings extends Omit<InferenceSession.SessionOptions, 'extra'> {
   /** `model.exact`; `auto` where there is no configuration. */
   exact: Exact;
+  /** The same model, made exact beforehand (exact/kept.ts). */
+  exactFile?: string | null;
   /** Waiting threads spin, as ONNX Runtime's do by default. */
   spinning?: boolean;
 }
@@ -28,10 +33,10 @@ export async function openSession(
   model: string | Uint8Array,
   settings: SessionSettings,
 ): Promise<InferenceSession> {
-  const options = optionsOf(settings);
-  return typeof model === 'string'
-    ? InferenceSession.create(model, options)
-    : InferenceSession.create(model, options);
+  const { source, options } = choose(model, settings);
+  return typeof source === 'string'
+    ? InferenceSession.create(source, options)
+    : InferenceSession.create(source, options);
 }
 
 /**
@@ -42,7 +47,9 @@ export async function openSession(
 export function loadSession(file: string, settings: SessionSettings): Binding.InferenceSession {
   initOrt();
   const session = new binding.InferenceSession();
-  session.loadModel(file, optionsOf(settings));
+  const { source, options } = choose(file, settings);
+  if (typeof source === 'string') session.loadModel(source, options);
+  else session.loadModel(source.buffer as ArrayBuffer, source.byteOffset, source.byteLength, options);
   return session;
 }
 
@@ -51,11 +58,47 @@ export function builtProviders(): Set<string> {
   return new Set(binding.listSupportedBackends().map(({ name }) => name));
 }
 
-function optionsOf({ exact, spinning = true, ...options }: SessionSettings): InferenceSession.SessionOptions {
+interface Choice {
+  source: string | Uint8Array;
+  options: InferenceSession.SessionOptions;
+}
+
+/**
+ * Where the CPU has no exact kernel that is fast, it gets a model that needs none. What cannot be made so, and what runs on
+ * other providers, is left to ONNX Runtime, which then makes all weights uint8.
+ */
+function choose(model: string | Uint8Array, { exactFile, ...settings }: SessionSettings): Choice {
+  const { exact, executionProviders: [first] = ['cpu'] } = settings;
+  if (int8Kernel(exact).name !== 'exact') return { source: model, options: optionsOf(settings, false) };
+  const made = first === 'cpu' ? makeExact(model, exactFile) : null;
+  return { source: made ?? model, options: optionsOf(settings, made === null) };
+}
+
+function makeExact(
+  model: string | Uint8Array,
+  exactFile: string | null | undefined,
+): string | Uint8Array | null {
+  if (exactFile && existsSync(exactFile)) return exactFile;
+  // Each thread that has the ONNX reader is megabytes larger, and mostly there is such a file.
+  const name = `./exact/exact${extname(import.meta.filename)}`;
+  const { exactModel } = createRequire(import.meta.url)(name) as typeof import('./exact/exact.ts');
+  try {
+    return exactModel(typeof model === 'string' ? readFileSync(model) : model);
+  } catch {
+    // ONNX Runtime says what is wrong with it.
+    return null;
+  }
+}
+
+/** @param slow ONNX Runtime is asked for its exact kernel */
+function optionsOf(
+  { exact: _, spinning = true, ...options }: SessionSettings,
+  slow: boolean,
+): InferenceSession.SessionOptions {
   // Entries of onnxruntime_session_options_config_keys.h, `session.x64quantprecision` and so on; values are texts.
   const session = {
     intra_op: { allow_spinning: spinning ? '1' : '0' },
-    ...(int8Kernel(exact).name === 'exact' && { x64quantprecision: '1' }),
+    ...(slow && { x64quantprecision: '1' }),
   };
   return { ...options, extra: { session } };
 }

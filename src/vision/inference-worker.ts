@@ -9,7 +9,7 @@ import type { FromInference, InferenceWorkerData } from './messages.ts';
 import { ModelSession } from './session.ts';
 import { Slots } from './slots.ts';
 
-const { file, description, config, slots: memory, port } = workerData as InferenceWorkerData;
+const { file, exactFile, description, config, slots: memory, port } = workerData as InferenceWorkerData;
 const slots = new Slots(description, config.sessions, memory);
 
 function tell(message: FromInference): void {
@@ -30,7 +30,7 @@ function serve(session: ModelSession): void {
 }
 
 try {
-  serve(ModelSession.open(file, description, config));
+  serve(ModelSession.open(file, description, config, exactFile));
 } catch (error) {
   const { code, hint } =
     error instanceof LookoutError ? error : { code: 'INTERNAL' as const, hint: undefined };

@@ -18,6 +18,8 @@ export interface VisionModel {
   key: string;
   /** Absolute path of the .onnx file. */
   file: string;
+  /** The same model, made exact beforehand (model/exact/kept.ts). */
+  exactFile?: string | null | undefined;
   description: ModelDescription;
   config: SessionConfig & Pick<ModelConfig, 'sessions'>;
 }

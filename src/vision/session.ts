@@ -61,9 +61,15 @@ export class ModelSession {
   /**
    * Loads a model with the first of the configured providers that works here.
    * @param file absolute path of the .onnx file
+   * @param exactFile the same model, made exact beforehand (model/exact/kept.ts)
    * @throws LookoutError MODEL_PROVIDER_MISSING, MODEL_UNUSABLE, MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED
    */
-  static open(file: string, description: ModelDescription, config: SessionConfig): ModelSession {
+  static open(
+    file: string,
+    description: ModelDescription,
+    config: SessionConfig,
+    exactFile: string | null = null,
+  ): ModelSession {
     const threads = config.threads || Math.max(1, Math.floor(availableParallelism() / 2));
     const supported = builtProviders();
     const kernel = int8Kernel(config.exact);
@@ -76,6 +82,7 @@ export class ModelSession {
       try {
         const session = loadSession(file, {
           exact: config.exact,
+          exactFile,
           spinning: config.spinning,
           // The less preferred ones take what the preferred one cannot run.
           executionProviders: config.providers.slice(index).filter((name) => supported.has(name)),

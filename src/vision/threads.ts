@@ -62,10 +62,10 @@ class InferenceThread {
   readonly ended: Promise<unknown>;
   readonly #worker: Worker;
 
-  constructor({ file, description, config }: VisionModel, slots: SharedArrayBuffer) {
+  constructor({ file, exactFile, description, config }: VisionModel, slots: SharedArrayBuffer) {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
-    const workerData: InferenceWorkerData = { file, description, config, slots, port: port2 };
+    const workerData: InferenceWorkerData = { file, exactFile, description, config, slots, port: port2 };
     const worker = startWorker(import.meta.url, './inference-worker', { workerData, transferList: [port2] });
     this.#worker = worker;
     let refusal: LookoutError | null = null;

@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { GraphBuilder } from '../../src/model/graph.ts';
 import { encodeModel } from '../../src/model/onnx.ts';
-import { tempFolder } from '../support/daemon.ts';
 import { isModest, modestProcessor, requiresModestProcessor } from '../support/modest-processor.ts';
+import { runModels } from '../support/run-models.ts';
 
-const runner = new URL('../fakes/run-model.ts', import.meta.url).pathname;
 /** Pairs of products are far beyond 16 bits: 2 × 255 × 127. */
 const [CHANNELS, WEIGHT] = [16, 127];
 const EXACT = CHANNELS * 255 * WEIGHT;
@@ -31,15 +28,10 @@ function model(): Uint8Array {
 }
 
 function run(session: Record<string, string>, env: NodeJS.ProcessEnv): number {
-  const folder = tempFolder();
-  const [file, input] = [join(folder, 'sum.onnx'), join(folder, 'input')];
-  writeFileSync(file, model());
-  writeFileSync(input, new Uint8Array(CHANNELS * 16).fill(255));
-  const json = execFileSync(process.execPath, [runner, file, input, JSON.stringify(session)], {
-    env: { ...process.env, ...env },
-    encoding: 'utf8',
-  });
-  const answers = new Set((JSON.parse(json) as number[]).map((value) => Math.round(value)));
+  const [[numbers]] = runModels([model()], new Uint8Array(CHANNELS * 16).fill(255), session, env) as [
+    [number[]],
+  ];
+  const answers = new Set(numbers.map((value) => Math.round(value)));
   assert.equal(answers.size, 1);
   return [...answers][0]!;
 }

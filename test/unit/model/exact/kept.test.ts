@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { exactModel } from '../../../../src/model/exact/exact.ts';
+import { keepExact } from '../../../../src/model/exact/kept.ts';
+import { int8Kernel } from '../../../../src/model/kernel.ts';
+import { tempFolder } from '../../../support/daemon.ts';
+import { randomNet } from '../../../support/random-net.ts';
+
+/** A model that is made exact on every x86 processor with AVX2. */
+function saved(seed: number) {
+  const file = join(tempFolder(), 'net.onnx');
+  const bytes = randomNet(seed);
+  writeFileSync(file, bytes);
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  return { file, sha256, config: { exact: 'always' as const } };
+}
+
+const skip = int8Kernel('always').name !== 'exact' && 'needs an x86 processor with AVX2';
+
+test('an exact form is made once, kept, and deleted with its model', { skip }, async () => {
+  const folder = join(tempFolder(), 'exact');
+  const [one, two] = [saved(1), saved(2)];
+  const [first, second] = await keepExact([one, two], folder);
+  assert.deepEqual(readFileSync(first!), Buffer.from(exactModel(randomNet(1))!));
+  writeFileSync(first!, 'kept');
+  assert.deepEqual(await keepExact([one, two], folder), [first, second]);
+  assert.equal(readFileSync(first!, 'utf8'), 'kept');
+  assert.deepEqual(await keepExact([two], folder), [second]);
+  assert.equal(readdirSync(folder).length, 1);
+});
+
+test('without a place for it, and where none is needed, there is no exact form', async () => {
+  const model = saved(1);
+  assert.deepEqual(await keepExact([model], '/dev/null/exact'), [null]);
+  const folder = tempFolder();
+  assert.deepEqual(await keepExact([{ ...model, config: { exact: 'never' } }], folder), [null]);
+  assert.deepEqual(readdirSync(folder), []);
+});
