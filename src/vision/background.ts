@@ -36,6 +36,11 @@ export class Background {
     return this.#changed.subarray(0, this.#changedCount);
   }
 
+  /** Leaves only the first so many of `changed`. */
+  keepChanged(count: number): void {
+    this.#changedCount = count;
+  }
+
   /**
    * Finds the cells that changed.
    * @returns how many would have changed had the light stayed as it was
@@ -83,5 +88,11 @@ export class Background {
   /** Makes the picture the background, keeping what is known of the jitter. */
   adopt(cells: Int16Array): void {
     this.mean.set(cells);
+  }
+
+  /** The same where nothing has changed, or only its light. */
+  adoptUnchanged(cells: Int16Array): void {
+    const { mean, mask } = this;
+    for (let index = 0; index < cells.length; index++) if (mask[index] === 0) mean[index] = cells[index]!;
   }
 }

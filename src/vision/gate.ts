@@ -16,6 +16,8 @@ export interface Motion {
   share: number;
   /** The light changed: differences mean nothing for the moment. */
   lightSwitch: boolean;
+  /** The light changed in a part of the frame. */
+  relit: boolean;
   moving: Moving[];
 }
 
@@ -65,7 +67,7 @@ export class Gatekeeper {
     return verdict;
   }
 
-  #verdict({ lightSwitch, moving }: Motion, now: number): Verdict {
+  #verdict({ lightSwitch, relit, moving }: Motion, now: number): Verdict {
     const { gate, interval, motion } = this.#config;
     if (gate === 'always') {
       const found = this.#config.classify === 'motion' ? this.#moved(moving) : [];
@@ -82,7 +84,7 @@ export class Gatekeeper {
     if (interval > 0 && now - this.#analysedAt >= interval * 1000) {
       return { gate: 'interval', regions: this.#everything() };
     }
-    return { gate: 'still', regions: [] };
+    return { gate: relit ? 'light-switch' : 'still', regions: [] };
   }
 
   /** All that the camera is told to classify, moving or not. */

@@ -1,9 +1,9 @@
 /**
  * Finds what moves in the pictures of one camera:
  *
- *   luma ─▶ coarse grid ─▶ light of the whole picture ─▶ changed cells ─▶ clusters ─▶ regions to classify
- *                                     ▲                        │
- *                                     └───── background ◀──────┘
+ *   luma ─▶ coarse grid ─▶ light of the whole frame ─▶ changed cells ─▶ local light ─▶ clusters ─▶ regions to classify
+ *                                     ▲                        │               │
+ *                                     └───── background ◀──────┴───────────────┘
  */
 import type { MotionConfig } from '../config/schema.ts';
 import type { PictureFormat } from '../types.ts';
@@ -14,6 +14,7 @@ import { LumaGrid } from './grid.ts';
 import { LEVEL, type PixelMemory } from './kernels.ts';
 import { type Lighting, LightingFit } from './lighting.ts';
 import { toRegions } from './regions.ts';
+import { Relighting } from './relighting.ts';
 import type { Orientation } from './transform.ts';
 
 /** How long the background is learnt at first, and again after the light changed. */
@@ -29,8 +30,8 @@ const STRONG_GAIN = 0.3;
 /** …or leaves as much of the picture unexplained. */
 const UNEXPLAINED = 0.25;
 
-const STILL: Motion = { share: 0, lightSwitch: false, moving: [] };
-const LIGHT_SWITCH: Motion = { share: 0, lightSwitch: true, moving: [] };
+const STILL: Motion = { share: 0, lightSwitch: false, relit: false, moving: [] };
+const LIGHT_SWITCH: Motion = { ...STILL, lightSwitch: true };
 const SAME_LIGHT: Lighting = { gain: 1, offset: 0 };
 
 /** The cells of pictures of one size. */
@@ -38,6 +39,7 @@ interface Raster {
   format: PictureFormat;
   grid: LumaGrid;
   finder: ClusterFinder;
+  relighting: Relighting;
 }
 
 export class MotionDetector {
@@ -63,7 +65,7 @@ export class MotionDetector {
    * @param now milliseconds on the clock that never jumps
    */
   look(memory: PixelMemory, format: PictureFormat, now: number): Motion {
-    const { grid, finder } = this.#rasterFor(format);
+    const { grid, finder, relighting } = this.#rasterFor(format);
     const cells = grid.read(memory);
     const elapsed = now - this.#lastAt;
     this.#lastAt = now;
@@ -87,14 +89,23 @@ export class MotionDetector {
       background.adopt(cells);
       return LIGHT_SWITCH;
     }
-    background.learn(cells, light, rate(elapsed / FORGET_MS), rate(elapsed / ACCEPT_MS));
-    const { changed, mask } = background;
-    if (changed.length < this.#config.min_area * cells.length) return STILL;
-    const clusters = finder.find(mask, changed);
+    const quiet = rate(elapsed / FORGET_MS);
+    const accept = rate(elapsed / ACCEPT_MS);
+    const least = this.#config.min_area * cells.length;
+    if (background.changed.length < least) {
+      background.learn(cells, light, quiet, accept);
+      return STILL;
+    }
+    relighting.explain(cells, background);
+    const clusters = finder.find(background.mask, background.changed);
+    const relit = relighting.settle(clusters, background) >= least;
+    if (relit) {
+      background.adoptUnchanged(cells);
+      if (background.changed.length > 0) background.learn(cells, SAME_LIGHT, 0, accept);
+    } else background.learn(cells, light, quiet, accept);
     const moving = toRegions(clusters, grid, this.#orientation, this.#config);
-    if (moving.length === 0) return STILL;
-    const moved = clusters.reduce((sum, cluster) => sum + cluster.cells, 0);
-    return { share: moved / cells.length, lightSwitch: false, moving };
+    const moved = moving.length === 0 ? 0 : clusters.reduce((sum, cluster) => sum + cluster.cells, 0);
+    return { share: moved / cells.length, lightSwitch: false, relit, moving };
   }
 
   #isSwitch({ gain, offset }: Lighting, withoutLight: number, { mean, changed }: Background): boolean {
@@ -111,7 +122,7 @@ export class MotionDetector {
     const { width, height, pixels } = format;
     if (!this.#raster || old?.width !== width || old.height !== height || old.pixels !== pixels) {
       const grid = new LumaGrid(format);
-      this.#raster = { format, grid, finder: new ClusterFinder(grid) };
+      this.#raster = { format, grid, finder: new ClusterFinder(grid), relighting: new Relighting(grid) };
       this.#background = null;
     }
     return this.#raster;

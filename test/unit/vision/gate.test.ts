@@ -6,8 +6,8 @@ import { Gatekeeper, type Motion, type Verdict } from '../../../src/vision/gate.
 import type { WatchedCamera } from '../../../src/vision/messages.ts';
 
 const WHOLE = { x: 0, y: 0, w: 1, h: 1 };
-const STILL: Motion = { share: 0, lightSwitch: false, moving: [] };
-const DARK: Motion = { share: 0, lightSwitch: true, moving: [] };
+const STILL: Motion = { share: 0, lightSwitch: false, relit: false, moving: [] };
+const DARK: Motion = { share: 0, lightSwitch: true, relit: false, moving: [] };
 const ZONES = {
   door: {
     polygon: [
@@ -37,6 +37,7 @@ function moving(...cores: [number, number][]): Motion {
   return {
     share: 0.01,
     lightSwitch: false,
+    relit: false,
     moving: cores.map(([x, y]) => ({ core: box(x, y, 0.1), box: box(x - 0.05, y - 0.05, 0.2) })),
   };
 }
@@ -117,6 +118,13 @@ test('a lamp closes the gate, lingering motion or not, but open events are still
   assert.deepEqual(keeper.judge(DARK, 200), { gate: 'light-switch', regions: [] });
   keeper.setOpen([{ box: WHOLE, zone: null }]);
   assert.equal(keeper.judge(DARK, 1200).gate, 'event');
+});
+
+test('light in a part of the frame is the reason when nothing moves besides it', () => {
+  const keeper = new Gatekeeper(camera({ interval: 0, motion: { linger: 0 } }));
+  const relit = { ...STILL, relit: true };
+  assert.deepEqual(keeper.judge(relit, 0), { gate: 'light-switch', regions: [] });
+  assert.equal(keeper.judge({ ...moving([0.5, 0.5]), relit: true }, 200).gate, 'motion');
 });
 
 test('the region of an open event is seen with every motion, else once a second', () => {

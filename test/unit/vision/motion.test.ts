@@ -80,7 +80,8 @@ test('a faint thing is seen at high sensitivity and not at low', () => {
   const found = [2, 9].map((sensitivity) => {
     const scene = new Scene({ sensitivity }, 2);
     scene.quiet(20);
-    const paint = (x: number, y: number) => (x >= 100 && x < 160 && y >= 64 && y < 130 ? 9 : 0);
+    const pattern = (x: number, y: number) => (((x >> 3) ^ (y >> 3)) & 1 ? 9 : -9);
+    const paint = (x: number, y: number) => (x >= 100 && x < 160 && y >= 64 && y < 130 ? pattern(x, y) : 0);
     return scene.frame({ ...faint, squares: [], paint }).moving.length;
   });
   assert.deepEqual(found, [0, 1]);

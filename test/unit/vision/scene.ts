@@ -27,6 +27,8 @@ interface Light {
   offset?: number;
   /** Levels to add at each pixel. */
   paint?: (x: number, y: number) => number;
+  /** Light that falls on each pixel of wall and squares: their levels times this. */
+  lit?: ((x: number, y: number) => number) | undefined;
   squares?: Square[];
   /** Time since the frame before. */
   frameMs?: number;
@@ -42,7 +44,13 @@ export class Scene {
   readonly #noise: Float32Array;
   readonly #random = new Seeded(1);
   #now = 0;
-  #last: { gain: number; offset: number; paint: Light['paint']; wall: Float32Array } | null = null;
+  #last: {
+    gain: number;
+    offset: number;
+    paint: Light['paint'];
+    lit: Light['lit'];
+    wall: Float32Array;
+  } | null = null;
 
   /** @param noise standard deviation of each pixel, in levels */
   constructor(
@@ -75,7 +83,10 @@ export class Scene {
     }
     for (const { x, y, side, level } of light.squares ?? []) {
       for (let row = y; row < y + side; row++) {
-        bytes.fill(level, (row * width + x) * step, (row * width + x + side) * step);
+        for (let column = x; column < x + side; column++) {
+          const at = (row * width + column) * step;
+          bytes.fill(level * (light.lit?.(column, row) ?? 1), at, at + step);
+        }
       }
     }
     this.#now += light.frameMs ?? FRAME_MS;
@@ -84,16 +95,17 @@ export class Scene {
 
   /** The wall without noise, from the last frame if it was in the same light. */
   #wall(light: Light): Float32Array {
-    const { gain = 1, offset = 0, paint } = light;
+    const { gain = 1, offset = 0, paint, lit } = light;
     const last = this.#last;
-    if (last && last.gain === gain && last.offset === offset && last.paint === paint) return last.wall;
+    if (last && last.gain === gain && last.offset === offset && last.paint === paint && last.lit === lit)
+      return last.wall;
     const { width, height } = this.#format;
     const wall = new Float32Array(width * height).map((_, index) => {
       const [x, y] = [index % width, Math.floor(index / width)];
       const brick = 60 + ((x >> 4) & 7) * 12 + ((y >> 5) & 3) * 8;
-      return brick * gain + offset + (paint?.(x, y) ?? 0);
+      return (brick * gain + offset + (paint?.(x, y) ?? 0)) * (lit?.(x, y) ?? 1);
     });
-    this.#last = { gain, offset, paint, wall };
+    this.#last = { gain, offset, paint, lit, wall };
     return wall;
   }
 
