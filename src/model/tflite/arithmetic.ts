@@ -1,16 +1,9 @@
 /** Operators on two values, which may have different shapes: TensorFlow repeats what is one long. */
-import {
-  activation,
-  type Conversion,
-  count,
-  type Layout,
-  naturalAxes,
-  PLANES,
-  type Value,
-} from './conversion.ts';
+import { activation, type Conversion, type Layout, naturalAxes, PLANES, type Value } from './conversion.ts';
 import { elements } from './elements.ts';
 import type { Layer } from './layers.ts';
 import type { TfliteOperator, TfliteTensor } from './read.ts';
+import { scalesOfTerms, type Term } from './sums.ts';
 import { fusedBounds } from './window.ts';
 
 export const arithmetic: Record<string, Layer> = {
@@ -37,32 +30,40 @@ function pairwise(op: string): Layer {
     const { operands, layout } = aligned(conversion, operator);
     const result = conversion.graph.node(
       op,
-      operands.map((operand, index) => conversion.real(tiesUp(conversion, operator, index, operand))),
+      terms(conversion, operator, operands).map((operand) => conversion.real(operand)),
     );
     const kind = FUSING.has(operator.name) ? (operator.options?.int8(0) ?? 0) : 0;
     return conversion.quantized(result, output, layout, fusedBounds(conversion, operator, kind));
   };
 }
 
-/** What is added to a sum, as a part of its step, so that ties round up. */
-const TIE = 2 ** -14;
-
-/**
- * A single number that is added to all others, with its scale a trifle larger: TensorFlow Lite rounds ties up, ONNX
- * Runtime to even. With constants ties are common: ÷ 127.5 − 1 in front of a network makes one for every second byte.
- */
-function tiesUp(conversion: Conversion, operator: TfliteOperator, index: number, operand: Value): Value {
+/** The terms of a sum with scales that make it round as in TensorFlow Lite (see sums.ts). */
+function terms(
+  conversion: Conversion,
+  operator: TfliteOperator,
+  operands: readonly Value[],
+): readonly Value[] {
   const { name, inputs, outputs } = operator;
-  const added = { ADD: [1, 1], SUB: [1, -1] }[name]?.[index];
+  const signs = { ADD: [1, 1], SUB: [1, -1] }[name];
   const step = outputs[0] && activation(outputs[0])?.scale;
-  const tensor = inputs[index];
-  const stored = tensor && count(tensor.shape) === 1 ? elements(tensor)?.[0] : undefined;
-  if (conversion.plain || !added || !step || stored === undefined || !operand.whole) return operand;
-  const { quantization } = operand.whole;
-  const steps = Number(stored) - (tensor!.zeroPoints[0] ?? 0);
-  if (steps === 0) return operand;
-  const scale = quantization.scale + (added * TIE * step) / steps;
-  return { ...operand, whole: { ...operand.whole, quantization: { ...quantization, scale } } };
+  if (conversion.plain || !signs || !step || operands.some(({ whole }) => !whole)) return operands;
+  const made = operands.map(({ whole }, side): Term => {
+    const { scale, zeroPoint } = whole!.quantization;
+    return { scale, steps: bytesOf(inputs[side]!).map((byte) => signs[side]! * (byte - zeroPoint)) };
+  });
+  const scales = scalesOfTerms(made as [Term, Term], step);
+  return operands.map((operand, side) => {
+    const quantization = { ...operand.whole!.quantization, scale: scales[side]! };
+    return { ...operand, whole: { ...operand.whole!, quantization } };
+  });
+}
+
+/** The bytes that may occur in a value, as uint8. */
+function bytesOf(tensor: TfliteTensor): number[] {
+  const shift = tensor.type === 'int8' ? 128 : 0;
+  const found = tensor.data && elements(tensor);
+  if (!found) return [...Array(256).keys()];
+  return [...new Set(Array.from(found as ArrayLike<number>, (element) => element + shift))];
 }
 
 /** Both operands, lying alike. */
