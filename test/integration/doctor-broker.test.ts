@@ -107,7 +107,7 @@ test('a wrong password, an unknown certificate and a silent port each get their 
     broker(t, { tls }),
   ]);
   const [refused] = await findings({ url: closed.url, username: 'garden', password_file });
-  assert.match(refused?.found ?? '', /user name or the password \(MQTT_REFUSED\)/);
+  assert.match(refused?.found ?? '', /user name, the password or the client id .* \(MQTT_REFUSED\)/);
   const untrusted = (await findings({ url: secured.url })).at(-1)!;
   assert.match(untrusted.found, /signed by nobody known here \(MQTT_TLS\)/);
   assert.match(untrusted.advice ?? '', /mqtt\.ca_file/);
