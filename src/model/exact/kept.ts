@@ -1,9 +1,9 @@
 /** Models that were made exact are kept, so that a start need not make them again. */
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ModelConfig } from '../../config/schema.ts';
+import { isProven, type Proof, removeFile } from '../../platform/own-files.ts';
 import { int8Kernel } from '../kernel.ts';
 import type { LoadedModel } from '../load.ts';
 import { writeWhole } from '../write.ts';
@@ -18,29 +18,41 @@ export function exactFolder(dataDir: string): string {
   return join(dataDir, 'exact');
 }
 
+/** What a file's name says of its content shows that Lookout wrote it, and that it is whole. */
+const NAME = /-(?<digest>[0-9a-f]{16})\.onnx$/;
+const isKept: Proof = ({ path, stats, head }) =>
+  NAME.exec(path)?.groups?.digest === digestOf(head(stats.size));
+
 /**
- * Makes the files that do not exist yet, and deletes those of other models.
- * @param folder for nothing else
+ * Makes the files that do not exist yet, and deletes those that were made of other models.
  * @returns for each model its exact file; null where it needs none, cannot have one, or there is no place for it
  */
 export async function keepExact(models: readonly Model[], folder: string): Promise<(string | null)[]> {
   const files: (string | null)[] = [];
   for (const model of models) files.push(await keepOne(model, folder).catch(() => null));
-  for (const name of await readdir(folder).catch(() => [])) {
+  for (const name of await listFolder(folder)) {
     const file = join(folder, name);
-    if (!files.includes(file)) await rm(file, { force: true }).catch(() => {});
+    if (!files.includes(file)) removeFile(file, isKept, folder);
   }
   return files;
 }
 
 async function keepOne({ file, sha256, config }: Model, folder: string): Promise<string | null> {
   if (int8Kernel(config.exact).name !== 'exact') return null;
-  const identity = createHash('sha256').update(`${WAY} ${sha256}`).digest('hex').slice(0, 16);
-  const kept = join(folder, `${identity}.onnx`);
-  if (existsSync(kept)) return kept;
+  const identity = digestOf(`${WAY} ${sha256}`);
+  const named = (await listFolder(folder)).filter((name) => name.startsWith(`${identity}-`));
+  const kept = named.map((name) => join(folder, name)).find((path) => isProven(path, isKept));
+  if (kept) return kept;
   const exact = exactModel(await readFile(file));
   if (!exact) return null;
   await mkdir(folder, { recursive: true });
-  await writeWhole(kept, exact);
-  return kept;
+  const made = join(folder, `${identity}-${digestOf(exact)}.onnx`);
+  await writeWhole(made, exact);
+  return made;
+}
+
+const listFolder = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);
+
+function digestOf(content: string | Uint8Array): string {
+  return createHash('sha256').update(content).digest('hex').slice(0, 16);
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { exactModel } from '../../../../src/model/exact/exact.ts';
 import { keepExact } from '../../../../src/model/exact/kept.ts';
@@ -25,11 +25,21 @@ test('an exact form is made once, kept, and deleted with its model', { skip }, a
   const [one, two] = [saved(1), saved(2)];
   const [first, second] = await keepExact([one, two], folder);
   assert.deepEqual(readFileSync(first!), Buffer.from(exactModel(randomNet(1))!));
-  writeFileSync(first!, 'kept');
+  const { mtimeNs } = statSync(first!, { bigint: true });
   assert.deepEqual(await keepExact([one, two], folder), [first, second]);
-  assert.equal(readFileSync(first!, 'utf8'), 'kept');
+  assert.equal(statSync(first!, { bigint: true }).mtimeNs, mtimeNs);
+  writeFileSync(join(folder, 'mine.onnx'), 'mine');
   assert.deepEqual(await keepExact([two], folder), [second]);
-  assert.equal(readdirSync(folder).length, 1);
+  assert.deepEqual(readdirSync(folder).sort(), [basename(second!), 'mine.onnx'].sort());
+});
+
+test('one that is damaged is made again', { skip }, async () => {
+  const folder = join(tempFolder(), 'exact');
+  const model = saved(1);
+  const [file] = await keepExact([model], folder);
+  writeFileSync(file!, readFileSync(file!).subarray(0, -100));
+  assert.deepEqual(await keepExact([model], folder), [file]);
+  assert.deepEqual(readFileSync(file!), Buffer.from(exactModel(randomNet(1))!));
 });
 
 test('without a place for it, and where none is needed, there is no exact form', async () => {
