@@ -3,8 +3,9 @@ import { LookoutError } from '../errors.ts';
 import { answersFit } from './answers.ts';
 import { type DescriptionFile, descriptionFile, type ModelDescription } from './description.ts';
 import { type InputRange, pixelsOf } from './input-range.ts';
+import { checkNetwork } from './network.ts';
 import type { OnnxGraph } from './onnx.ts';
-import { type InputSignature, inputSignature, outputSignature } from './signature.ts';
+import { type InputSignature, inputSignature, networkOf, outputSignature } from './signature.ts';
 
 /** A description and where it was found, for messages. */
 export interface WrittenDescription {
@@ -38,6 +39,7 @@ export function describeModel(
 ): ModelDescription {
   const content = written?.content ?? descriptionFile.parse({});
   const source = written?.source ?? file;
+  checkNetwork(networkOf(graph, content.output.name), file);
   const signature = inputSignature(graph, file);
   const output = outputSignature(graph, content.output.name, file);
   const { configured, beside } = fallbacks;

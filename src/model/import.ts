@@ -5,14 +5,17 @@ import { basename, dirname, extname, join } from 'node:path';
 import { LookoutError, messageOf } from '../errors.ts';
 import { describeModel } from './describe.ts';
 import { descriptionFile, type ModelDescription } from './description.ts';
+import { foreignFile, foreignFolder } from './foreign.ts';
 import type { InputRange } from './input-range.ts';
 import { labelsBeside, parseLabels, textOf } from './labels.ts';
 import { DESCRIPTION_KEY, readDescription } from './load.ts';
-import { encodeModel, setMetadata } from './onnx.ts';
+import { checkNetwork } from './network.ts';
+import { decodeModel, encodeModel, type OnnxGraph, setMetadata } from './onnx.ts';
 import { type GuessedRange, guessRange } from './quantize/guess-range.ts';
+import { networkOf } from './signature.ts';
 import { type Converted, convertTflite } from './tflite/convert.ts';
 import { readMetadata, realPixels, type TfliteMetadata, wholePixels } from './tflite/metadata.ts';
-import { readTflite, type TfliteModel } from './tflite/read.ts';
+import { isTflite, readTflite, type TfliteModel } from './tflite/read.ts';
 import { type Trial, tryModel } from './trial.ts';
 import { writeWhole } from './write.ts';
 
@@ -76,8 +79,9 @@ export async function openTflite(
 ): Promise<OpenedTflite> {
   const { file, embedding = false } = options;
   const bytes = await read(file);
-  const source = soundly(bytes, file, () => readTflite(bytes));
-  const converted = soundly(bytes, file, () => convertTflite(source, file, { embedding, plain }));
+  if (!isTflite(bytes)) throw notTflite(bytes, file);
+  const source = soundly(file, () => readTflite(bytes));
+  const converted = soundly(file, () => convertTflite(source, file, { embedding, plain }));
   return { source, converted, ...(await describe(bytes, source, converted, options)) };
 }
 
@@ -85,26 +89,54 @@ async function read(file: string): Promise<Buffer> {
   try {
     return await readFile(file);
   } catch (cause) {
+    const folder = foreignFolder(cause, file, 'a TensorFlow Lite model');
+    if (folder) throw folder;
     throw new LookoutError('MODEL_MISSING', `${file} cannot be read: ${messageOf(cause)}`, { cause });
   }
 }
 
+/** What a file without the mark of TensorFlow Lite is. */
+function notTflite(bytes: Uint8Array, file: string): LookoutError {
+  const onnx = onnxGraph(bytes);
+  if (!onnx) {
+    const foreign = foreignFile(bytes, file, 'a TensorFlow Lite model');
+    return foreign ?? corrupt(file, bytes.length === 0 ? 'it is empty' : 'it does not carry the mark TFL3');
+  }
+  checkNetwork(networkOf(onnx, undefined), file);
+  return new LookoutError(
+    'MODEL_FORMAT_UNSUPPORTED',
+    `${file} is an ONNX model; expected a TensorFlow Lite one`,
+    {
+      hint:
+        'It needs no import: name it in `model.file` or with --model. One that computes in floats gets faster with ' +
+        `\`lookout model quantize ${file} --calibrate FOLDER\`.`,
+    },
+  );
+}
+
+function onnxGraph(bytes: Uint8Array): OnnxGraph | null {
+  try {
+    return decodeModel(bytes).graph;
+  } catch {
+    return null;
+  }
+}
+
 /** Whatever stumbles over damaged bytes, the answer is that they are damaged. */
-function soundly<T>(bytes: Buffer, file: string, step: () => T): T {
+function soundly<T>(file: string, step: () => T): T {
   try {
     return step();
   } catch (cause) {
     if (cause instanceof LookoutError) throw cause;
-    const packed = bytes.subarray(0, 2).toString('latin1') === 'PK';
-    throw new LookoutError(
-      'MODEL_CORRUPT',
-      `${file} is no sound TensorFlow Lite model: ${messageOf(cause)}`,
-      {
-        cause,
-        ...(packed && { hint: 'It is a ZIP archive: unpack it and import the .tflite file inside.' }),
-      },
-    );
+    throw corrupt(file, messageOf(cause), cause);
   }
+}
+
+function corrupt(file: string, reason: string, cause?: unknown): LookoutError {
+  return new LookoutError('MODEL_CORRUPT', `${file} is no sound TensorFlow Lite model: ${reason}`, {
+    cause,
+    hint: 'It may have been cut short: download or copy it again.',
+  });
 }
 
 async function describe(

@@ -47,7 +47,7 @@ export async function loadModel(
 ): Promise<LoadedModel> {
   const file = config.file === 'builtin' ? BUILTIN_MODEL : resolve(baseDir, config.file);
   const bytes = await read(file, 'model.file');
-  const model = parseModel(bytes, file);
+  const model = await parseModel(bytes, file);
   const written = config.description
     ? await readDescription(resolve(baseDir, config.description))
     : await ownDescription(model, file);
@@ -66,6 +66,9 @@ async function read(file: string, setting: string): Promise<Buffer> {
   try {
     return await readFile(file);
   } catch (cause) {
+    const { foreignFolder } = await import('./foreign.ts');
+    const folder = setting === 'model.file' && foreignFolder(cause, file, 'an ONNX model');
+    if (folder) throw folder;
     throw new LookoutError('MODEL_MISSING', `${setting}: ${file} cannot be read: ${messageOf(cause)}`, {
       cause,
       hint:
@@ -76,15 +79,7 @@ async function read(file: string, setting: string): Promise<Buffer> {
   }
 }
 
-/** What TensorFlow Lite files carry at byte 4. */
-const TFLITE = 'TFL3';
-
-function parseModel(bytes: Buffer, file: string): OnnxModel {
-  if (bytes.toString('latin1', 4, 8) === TFLITE || extname(file).toLowerCase() === '.tflite') {
-    throw new LookoutError('MODEL_CORRUPT', `${file}: expected an ONNX model, found a TensorFlow Lite one`, {
-      hint: `Convert it with \`lookout model import ${file}\` and name the .onnx file that it writes.`,
-    });
-  }
+async function parseModel(bytes: Buffer, file: string): Promise<OnnxModel> {
   try {
     if (bytes.length === 0) throw new Error('it is empty');
     const model = decodeModel(bytes);
@@ -94,6 +89,9 @@ function parseModel(bytes: Buffer, file: string): OnnxModel {
     }
     return model;
   } catch (cause) {
+    const { notOnnx } = await import('./not-onnx.ts');
+    const known = notOnnx(bytes, file);
+    if (known) throw known;
     throw new LookoutError('MODEL_CORRUPT', `${file} is no sound ONNX model: ${messageOf(cause)}`, { cause });
   }
 }

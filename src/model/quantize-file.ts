@@ -11,6 +11,7 @@ import { encodeModel, type OnnxModel, setMetadata } from './onnx.ts';
 import { readExported } from './quantize/exported.ts';
 import type { GuessedRange } from './quantize/guess-range.ts';
 import { type Quantized, quantizeModel } from './quantize/quantize.ts';
+import { isTflite } from './tflite/read.ts';
 import { type Trial, tryModel } from './trial.ts';
 import { writeAll } from './write.ts';
 
@@ -85,7 +86,8 @@ async function openModel(
   options: QuantizeFileOptions,
 ): Promise<{ model: OnnxModel; description: ModelDescription; assumed: GuessedRange | null }> {
   const { file, labels, description, range } = options;
-  if (extname(file).toLowerCase() === '.tflite') {
+  const content = await readFile(file).catch(() => Buffer.alloc(0));
+  if (isTflite(content) || extname(file).toLowerCase() === '.tflite') {
     const opened = await openTflite({ file, labels, description, range }, { plain: true });
     return { ...opened, model: opened.converted.model };
   }

@@ -1,5 +1,6 @@
 /** What a graph itself says about its input and its outputs. */
 import { LookoutError } from '../errors.ts';
+import type { Network, Port } from './network.ts';
 import { DataType, integer, type OnnxGraph, type OnnxValue } from './onnx.ts';
 
 /** One picture going in. `width` and `height` are null where the graph leaves them open. */
@@ -24,6 +25,25 @@ const INPUT_TYPES: Record<number, InputSignature['type']> = {
   [DataType.int8]: 'int8',
   [DataType.float]: 'float32',
 };
+
+const TYPE_NAMES = Object.fromEntries(
+  Object.entries(DataType).map(([name, number]) => [number, name === 'float' ? 'float32' : name]),
+) as Record<number, string>;
+
+/** @param output the only one that counts; by default all */
+export function networkOf(graph: OnnxGraph, output: string | undefined): Network {
+  const constants = new Set(graph.initializer.map(({ name }) => name));
+  const port = (value: OnnxValue): Port => ({
+    name: value.name,
+    type: TYPE_NAMES[value.type?.tensorType?.elemType ?? 0] ?? 'another type',
+    shape: shapeOf(value) ?? null,
+  });
+  return {
+    inputs: graph.input.filter(({ name }) => !constants.has(name)).map(port),
+    outputs: graph.output.filter(({ name }) => output === undefined || name === output).map(port),
+    operators: new Set(graph.node.map(({ opType }) => opType)),
+  };
+}
 
 /**
  * Reads the shape, layout and type of the only input.

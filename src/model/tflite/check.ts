@@ -6,12 +6,20 @@ import { shortName, type TfliteModel, type TfliteOperator, type TfliteTensor } f
 /** Operators whose weights make a file a "float" or a "dynamic range" one when they work on floats. */
 const WEIGHTED = new Set(['CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED']);
 
-const howToQuantise = (file: string) =>
-  `\`lookout model quantize ${file} --calibrate FOLDER\` does it here, with pictures of what the camera sees. In ` +
-  'Teachable Machine choose TensorFlow Lite › Quantized; from Keras export it again with full integer quantisation: ' +
-  'converter.optimizations = [tf.lite.Optimize.DEFAULT], a converter.representative_dataset of a few hundred pictures, ' +
-  'converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8], ' +
-  'converter.inference_input_type = tf.uint8.';
+const howToQuantise = (file: string, operators: readonly TfliteOperator[]) => {
+  const here = `run \`lookout model quantize ${file} --calibrate FOLDER\` with pictures of what the camera sees`;
+  return isTeachable(file, operators)
+    ? `In Teachable Machine choose TensorFlow Lite › Quantized, or ${here}.`
+    : `Export it again with full integer quantisation (see docs/models.md), or ${here}.`;
+};
+
+/** Teachable Machine's names of the file and of its layers. */
+function isTeachable(file: string, operators: readonly TfliteOperator[]): boolean {
+  const made = operators.some(({ outputs }) =>
+    outputs.some(({ name }) => /^sequential_\d+\/dense_Dense\d/.test(name)),
+  );
+  return made || /model_unquant\.tflite$/.test(file);
+}
 
 /**
  * The operators that the outputs need, in order. What only works out the shapes of RESHAPE is left out: shapes
@@ -29,6 +37,11 @@ export function neededOperators(model: TfliteModel): TfliteOperator[] {
   return model.operators.filter((operator) => needed.has(operator));
 }
 
+/** Whether a file computes in floats, wholly or in part, so that it has to be quantised. */
+export function computesWithReals(model: TfliteModel): boolean {
+  return model.operators.some((operator) => WEIGHTED.has(operator.name) && !isInteger(operator));
+}
+
 /**
  * @param file named in errors
  * @param real whether layers may compute with real numbers
@@ -36,21 +49,23 @@ export function neededOperators(model: TfliteModel): TfliteOperator[] {
  */
 export function checkOperators(operators: readonly TfliteOperator[], file: string, real = false): void {
   const unsupported = operators.filter(({ name }) => !Object.hasOwn(LAYERS, name));
-  const list = unsupported.map(({ name, outputs }) => `${name} (makes ${nameOf(outputs[0])})`);
+  const list = counted(unsupported);
   const floats = operators.filter((operator) => WEIGHTED.has(operator.name) && !isInteger(operator));
   if (floats.length > 0 && !real) {
-    const foreign = list.length > 0 ? `; nor can it be converted for ${list.join(', ')}` : '';
+    const foreign = list ? `; nor are these operators of it supported: ${list}` : '';
     throw new LookoutError(
       'MODEL_NOT_QUANTIZED',
       `${file} is not fully quantised: ${floatKind(floats, operators)}${foreign}`,
-      { hint: howToQuantise(file) },
+      { hint: howToQuantise(file, operators) },
     );
   }
-  if (unsupported.length > 0) {
+  if (list) {
     throw new LookoutError(
       'MODEL_OPERATOR_UNSUPPORTED',
-      `${file} uses ${list.length === 1 ? 'an operator' : 'operators'} that cannot be converted: ${list.join(', ')}`,
-      { hint: `Supported are ${Object.keys(LAYERS).join(', ')}.` },
+      `${file} has operators that are not supported: ${list}`,
+      {
+        hint: 'Export the network without them, or bring another one: docs/models.md says which can be converted.',
+      },
     );
   }
   const tensors = new Set(operators.flatMap(({ inputs, outputs }) => [...inputs, ...outputs]));
@@ -71,6 +86,13 @@ export function checkOperators(operators: readonly TfliteOperator[], file: strin
     const more = problems.length > 8 ? ` and ${problems.length - 8} more` : '';
     throw new LookoutError('MODEL_QUANTIZATION_INVALID', `${file}: ${shown}${more}`);
   }
+}
+
+/** Each name once, with how often it occurs. */
+function counted(operators: readonly TfliteOperator[]): string {
+  const counts = new Map<string, number>();
+  for (const { name } of operators) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, count]) => (count > 1 ? `${name} ×${count}` : name)).join(', ');
 }
 
 function isInteger({ inputs: [input, weights], outputs: [output] }: TfliteOperator): boolean {
@@ -94,7 +116,7 @@ function floatKind(floats: readonly TfliteOperator[], operators: readonly Tflite
         : half
           ? 'its weights are float16 and it computes in floats'
           : 'it computes in floats';
-  return `${kind} in ${floats.length} layers, first in ${first.name} (makes ${nameOf(first.outputs[0])})`;
+  return `${kind} in ${floats.length} layers`;
 }
 
 function quantizationProblems(tensor: TfliteTensor): string[] {

@@ -13,6 +13,7 @@ import { activation, Conversion, count, makeValue, PLANES } from './conversion.t
 import { planCopies } from './copies.ts';
 import { reals } from './elements.ts';
 import { LAYERS } from './layers.ts';
+import { checkPurpose } from './purpose.ts';
 import type { TfliteModel, TfliteOperator, TfliteTensor } from './read.ts';
 
 export interface Converted {
@@ -42,13 +43,14 @@ const WEIGHTED = new Set(['CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED']);
  * @param plain for being quantised anew: nothing is done for the speed and the rounding of whole numbers, and layers may
  *   compute with real ones
  * @throws LookoutError MODEL_OPERATOR_UNSUPPORTED, MODEL_NOT_QUANTIZED, MODEL_QUANTIZATION_INVALID,
- *   MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED, MODEL_CORRUPT
+ *   MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED, MODEL_COMPILED, MODEL_CORRUPT
  */
 export function convertTflite(
   model: TfliteModel,
   file: string,
   { embedding = false, plain = false } = {},
 ): Converted {
+  checkPurpose(model, file);
   const needed = neededOperators(model);
   checkOperators(needed, file, plain);
   const operators = plain ? withRealConstants(needed) : needed;

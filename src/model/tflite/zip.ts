@@ -13,25 +13,42 @@ const MOST_BYTES = 4 << 20;
 
 /** Files by name; empty when there is no archive. @throws Error for a broken one */
 export function packedFiles(bytes: Uint8Array): Map<string, Buffer> {
+  return new Map(
+    entries(bytes).map(({ name, deflated, packed }) => [
+      name,
+      deflated ? inflateRawSync(packed, { maxOutputLength: MOST_BYTES }) : packed,
+    ]),
+  );
+}
+
+/** Names of the packed files; none for a broken archive. */
+export function packedNames(bytes: Uint8Array): string[] {
+  try {
+    return entries(bytes).map(({ name }) => name);
+  } catch {
+    return [];
+  }
+}
+
+function entries(bytes: Uint8Array): { name: string; deflated: boolean; packed: Buffer }[] {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const files = new Map<string, Buffer>();
+  const found: ReturnType<typeof entries> = [];
   const end = findEnd(buffer);
-  if (end === null) return files;
+  if (end === null) return found;
   const count = Math.min(MOST_FILES, buffer.readUInt16LE(end + 10));
   let at = buffer.readUInt32LE(end + 16);
   for (let i = 0; i < count; i++) {
     if (buffer.readUInt32LE(at) !== DIRECTORY_ENTRY) throw new Error('the packed files are damaged');
-    const method = buffer.readUInt16LE(at + 10);
+    const deflated = buffer.readUInt16LE(at + 10) !== 0;
     const size = buffer.readUInt32LE(at + 20);
     const nameLength = buffer.readUInt16LE(at + 28);
     const name = buffer.toString('utf8', at + 46, at + 46 + nameLength);
     const local = buffer.readUInt32LE(at + 42);
     const start = local + 30 + buffer.readUInt16LE(local + 26) + buffer.readUInt16LE(local + 28);
-    const packed = buffer.subarray(start, start + size);
-    files.set(name, method === 0 ? packed : inflateRawSync(packed, { maxOutputLength: MOST_BYTES }));
+    found.push({ name, deflated, packed: buffer.subarray(start, start + size) });
     at += 46 + nameLength + buffer.readUInt16LE(at + 30) + buffer.readUInt16LE(at + 32);
   }
-  return files;
+  return found;
 }
 
 /** The archive's last record is the last thing in the file, but for a comment of at most 64 KiB. */

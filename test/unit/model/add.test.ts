@@ -129,9 +129,10 @@ describe('adding a model', () => {
   test('leaves nothing behind when the right bytes are no model, or want what we cannot give', async (t) => {
     const junk = Buffer.from('<html>no model</html>');
     const cases = [
-      { url: '/x.onnx', data: junk, code: 'MODEL_CORRUPT' },
-      { url: '/x.tflite', data: junk, code: 'MODEL_CORRUPT' },
-      { url: '/x.bin', data: Buffer.from('PK\x03\x04 an archive'), code: 'MODEL_CORRUPT' },
+      { url: '/x.onnx', data: junk, code: 'MODEL_FORMAT_UNSUPPORTED' },
+      { url: '/x.tflite', data: junk, code: 'MODEL_FORMAT_UNSUPPORTED' },
+      { url: '/x.bin', data: Buffer.from('PK\x03\x04 an archive'), code: 'MODEL_FORMAT_UNSUPPORTED' },
+      { url: '/x.onnx', data: Buffer.from('nothing of any kind'), code: 'MODEL_CORRUPT' },
       { url: '/x.onnx', data: bytes, code: 'MODEL_DESCRIPTION_MISSING' },
     ];
     for (const { url, data, code } of cases) {

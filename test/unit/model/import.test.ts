@@ -51,7 +51,7 @@ test('an import that fails leaves no file behind', async () => {
   const tries: [string, Parameters<typeof importTflite>[0]][] = [
     ['MODEL_MISSING', { file: file('none.tflite') }],
     ['MODEL_CORRUPT', { file: file('cut.tflite') }],
-    ['MODEL_CORRUPT', { file: file('packed.zip') }],
+    ['MODEL_FORMAT_UNSUPPORTED', { file: file('packed.zip') }],
     ['MODEL_LABELS_MISMATCH', { file: file('net.tflite'), labels: file('two.txt') }],
     ['MODEL_MISSING', { file: file('net.tflite'), labels: file('no.txt') }],
     ['MODEL_WRITE_FAILED', { file: file('net.tflite'), out: file('no/such/folder.onnx') }],
