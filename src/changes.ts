@@ -69,7 +69,7 @@ export class Changes {
     });
   }
 
-  /** Reads the configuration anew; one that is not sound changes nothing. */
+  /** Reads the configuration again; one that is not sound changes nothing. */
   reload(read: () => Promise<LoadedConfig>): void {
     this.#enqueue(async () => {
       const { choices, preparer, cameras, log } = this.#options;

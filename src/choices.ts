@@ -100,7 +100,7 @@ export class Choices {
     this.#write();
   }
 
-  /** Follows a configuration that was read anew. */
+  /** Follows a configuration that was read again. */
   follow(config: Settings, models: Iterable<string>): void {
     this.#config = config;
     this.#models = new Set(models);

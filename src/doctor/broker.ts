@@ -54,7 +54,10 @@ export const checkBroker: Check = async (patient) => {
   const attempt = new Attempt(config);
   try {
     await attempt.connect();
-    findings.push(ok('broker', `${publicAddress(new URL(mqtt.url))} takes the connection`));
+    findings.push(
+      ok('broker', `${publicAddress(new URL(mqtt.url))} takes the connection`),
+      ...attempt.limits(),
+    );
     findings.push(await attempt.publish(topicsOf(patient)), await attempt.command());
   } catch (error) {
     findings.push(failed('broker', error));

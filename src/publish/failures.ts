@@ -246,7 +246,7 @@ function notMqtt({ heard, message }: ProtocolError): Explanation {
 function shown({ name, bytes, reasonCode }: Heard): string {
   const text = Buffer.from(bytes).toString('latin1');
   if (/^[\x20-\x7e\r\n]{4,}$/.test(text)) return JSON.stringify(text);
-  const code = reasonCode === null ? '' : ` with ${named(reasonCode)}`;
+  const code = reasonCode === null || reasonCode === 0 ? '' : ` with ${named(reasonCode)}`;
   return `${name}${code} (bytes ${Buffer.from(bytes)
     .toString('hex')
     .replace(/..(?=.)/g, '$& ')})`;

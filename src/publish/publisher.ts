@@ -7,19 +7,18 @@
  */
 import type { Logger } from 'pino';
 import type { MqttConfig } from '../config/schema.ts';
-import { messageOf } from '../errors.ts';
 import { type Clock, sleep } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
 import type { HeatState } from '../platform/heat.ts';
-import { Limiter } from '../platform/limiter.ts';
 import type { Store } from '../store/store.ts';
 import type { OutboxMessage } from '../store/types.ts';
 import type { CameraStatus, EventChange, Service } from '../types.ts';
 import type { EmbeddedBroker } from './broker.ts';
-import { type Command, readCommand, type SettingState } from './commands.ts';
+import type { Command, SettingState } from './commands.ts';
 import { Connection, type Target } from './connection.ts';
 import { isEncrypted, readCredentials } from './credentials.ts';
 import { type DeviceDiscovery, describeDevice, discoveryTopic } from './discovery.ts';
+import { CommandIntake } from './intake.ts';
 import { Leftovers } from './leftovers.ts';
 import { LiveState } from './live.ts';
 import { deviceId } from './names.ts';
@@ -27,7 +26,7 @@ import { type Outbox, OutboxDrain } from './outbox.ts';
 import { type DeviceInfo, eventPayload, healthPayload, statePayload, thermalPayload } from './payloads.ts';
 import { smallerJpeg } from './smaller-jpeg.ts';
 import { addressTarget, brokerTarget, embeddedAddress } from './target.ts';
-import { type PublishedCamera, SETTINGS, Topics } from './topics.ts';
+import { type PublishedCamera, Topics } from './topics.ts';
 
 export interface PublisherOptions {
   config: MqttConfig;
@@ -78,10 +77,7 @@ export class Publisher implements Service {
   #connection: Connection | null = null;
   #address = '';
   #info: DeviceInfo | null = null;
-  #refused = 0;
-  readonly #refusals: Limiter;
-  /** Commands that were carried out, by their topic. */
-  readonly #taken = new Map<string, Limiter>();
+  readonly #intake: CommandIntake;
   readonly #leftovers: Leftovers;
 
   constructor(options: PublisherOptions) {
@@ -98,9 +94,10 @@ export class Publisher implements Service {
     });
     const excess: Connection['excess'] = (message) => this.#connection?.excess(message) ?? null;
     this.#drain = new OutboxDrain(outbox, { publish: send, excess }, clock, log);
-    this.#refusals = new Limiter(clock, (message, times) =>
-      log.warn({ times }, `command refused: ${message}`),
-    );
+    this.#intake = new CommandIntake({
+      ...{ topics: this.#topics, clock, log, onCommand: options.onCommand },
+      known: () => ({ cameras: new Set(this.#cameras.map(({ name }) => name)), models: this.#models }),
+    });
     this.#leftovers = new Leftovers({
       ...{ topics: this.#topics, store: options.store, log },
       discovery:
@@ -133,7 +130,7 @@ export class Publisher implements Service {
       connected: this.#connection?.up ?? false,
       connections: this.#connection?.count ?? 0,
       ...this.#drain.counters,
-      refused: this.#refused,
+      refused: this.#intake.refused,
     };
   }
 
@@ -170,7 +167,7 @@ export class Publisher implements Service {
       will: { topic: this.#topics.status, payload: 'offline', qos: 1, retain: true },
       survey: this.#leftovers.filters,
       filters: [
-        { filter: this.#topics.commands, instead: () => this.#commandTopics() },
+        { filter: this.#topics.commands, instead: () => this.#topics.eachCommand },
         ...(config.discovery ? [{ filter: `${config.discovery}/status` }] : []),
       ],
       keepalive: config.keepalive,
@@ -208,7 +205,7 @@ export class Publisher implements Service {
     await connection.stop(GOODBYE);
     this.#drain.report();
     await this.#leftovers.stop();
-    for (const limiter of [this.#refusals, ...this.#taken.values()]) limiter.close();
+    this.#intake.close();
     await this.#broker?.stop();
     this.#connection = null;
   }
@@ -279,13 +276,6 @@ export class Publisher implements Service {
     this.#live.set({ topic: this.#topics.snapshot(camera), payload: jpeg, qos: 0, retain: true, smaller });
   }
 
-  /** What `Topics.commands` stands for, one by one. */
-  #commandTopics(): string[] {
-    return this.#cameras.flatMap(({ name }) =>
-      [...SETTINGS, 'snapshot' as const].map((setting) => this.#topics.command(name, setting)),
-    );
-  }
-
   #retain(topic: string, payload: string): void {
     this.#live.set({ topic, payload, qos: 1, retain: true });
   }
@@ -321,47 +311,6 @@ export class Publisher implements Service {
       return;
     }
     if (retained && this.#leftovers.receive(topic, payload)) return;
-    const addressed = this.#topics.parseCommand(topic);
-    if (!addressed) return;
-    if (retained) {
-      this.#refuse(
-        topic,
-        'expected a command without the retain flag, which would repeat it at each connection',
-      );
-      return;
-    }
-    const cameras = new Set(this.#cameras.map(({ name }) => name));
-    const command = readCommand({ cameras, models: this.#models }, addressed, payload);
-    if (typeof command === 'string') this.#refuse(topic, command);
-    else this.#apply(topic, command);
-  }
-
-  #apply(topic: string, command: Command): void {
-    try {
-      this.#options.onCommand(...command);
-    } catch (error) {
-      this.#refuse(topic, messageOf(error));
-      return;
-    }
-    const [camera, setting, value] = command;
-    const state = setting === 'snapshot' ? '' : ` is ${value === null ? 'reset' : statePayload(value)}`;
-    this.#sayTaken(topic, `command: ${setting} of ${camera}${state}`);
-  }
-
-  /** Said at most once a second for each setting. */
-  #sayTaken(topic: string, what: string): void {
-    const { clock, log } = this.#options;
-    let limiter = this.#taken.get(topic);
-    if (!limiter) {
-      limiter = new Limiter(clock, (message, times) => log.info(times === 1 ? {} : { times }, message));
-      this.#taken.set(topic, limiter);
-    }
-    limiter.add(what);
-  }
-
-  /** Said at most once a second. */
-  #refuse(topic: string, why: string): void {
-    this.#refused++;
-    this.#refusals.add(`${topic}: ${why}`);
+    this.#intake.receive(topic, payload, retained);
   }
 }

@@ -51,6 +51,8 @@ export class Session {
   /** One request at a time, so that it is known which one ends the connection. The first goes alone in any case. */
   #oneByOne: boolean;
   #answered = 0;
+  /** What the broker said to the attempt to connect, in its own words. */
+  #said: string | undefined;
   #waiting: Sending[] = [];
   /** Sent and not answered, oldest first. */
   readonly #open = new Set<Sending>();
@@ -92,8 +94,9 @@ export class Session {
     client.on('packetsend', ({ cmd }) => {
       if (cmd === 'pingreq') this.#pings.push(this.#unfenced.splice(0));
     });
-    client.on('packetreceive', ({ cmd }) => {
-      if (cmd === 'pingresp') this.#fenced();
+    client.on('packetreceive', (packet) => {
+      if (packet.cmd === 'pingresp') this.#fenced();
+      else if (packet.cmd === 'connack') this.#said = packet.properties?.reasonString;
     });
     client.on('disconnect', ({ reasonCode, properties }) =>
       this.#finish(
@@ -221,7 +224,8 @@ export class Session {
 
   #understand(error: unknown): unknown {
     const coded = typeof error === 'object' && error !== null && 'code' in error;
-    if (coded || OWN_ERRORS.test(messageOf(error))) return error;
+    if (coded) return this.#up ? error : Object.assign(error, { said: this.#said });
+    if (OWN_ERRORS.test(messageOf(error))) return error;
     const heard = this.#ear.about(messageOf(error));
     const about = heard && [...this.#open].find(({ messageId }) => messageId === heard.messageId);
     return new ProtocolError(error, heard, about ?? null);

@@ -4,7 +4,7 @@ const NARROWEST = 64;
 const QUALITY = 70;
 
 /**
- * Compresses a JPEG picture anew, in other threads, until it has at most so many bytes.
+ * Compresses a JPEG picture again, in other threads, until it has at most so many bytes.
  * @returns null if that cannot be, or it is no picture
  */
 export async function smallerJpeg(jpeg: Uint8Array, bytes: number): Promise<Uint8Array | null> {

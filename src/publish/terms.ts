@@ -9,7 +9,7 @@
  *   at a message larger than all that it took      that size is too large
  *   at a topic, again and again                    nothing is sent there
  *
- * Nothing is concluded from one case: connections end for other reasons, too. After a day all of this is tried anew.
+ * Nothing is concluded from one case: connections end for other reasons, too. After a day all of this is tried again.
  */
 import type { IConnackPacket } from 'mqtt';
 import { codeOf } from './failures.ts';
@@ -76,8 +76,8 @@ export class Terms {
   #learntAt: number | null = null;
   /** What the broker has taken. */
   #taken = { bytes: 0, qos1: false, retained: false };
-  /** Connections in a row that ended at the same request, by its topic. */
-  #strikes = new Map<string, number>();
+  /** The request at which connections ended, and how many in a row. */
+  #strikes = { at: '', count: 0 };
   #careful = false;
 
   /** Before an attempt to connect. @param now monotonic milliseconds */
@@ -160,8 +160,9 @@ export class Terms {
   }
 
   /** The broker has taken what was asked. */
-  taken({ topic, qos, retain, bytes, message }: Request): void {
-    this.#strikes.delete(topic);
+  taken(request: Request): void {
+    if (this.#strikes.at === identityOf(request)) this.#strikes = { at: '', count: 0 };
+    const { qos, retain, bytes, message } = request;
     if (message === null) return;
     this.#taken.bytes = Math.max(this.#taken.bytes, bytes);
     this.#taken.qos1 ||= qos === 1;
@@ -176,7 +177,7 @@ export class Terms {
   }
 
   /**
-   * Whether the connection should be made anew: the last will was given plainly to please a broker that, as it turns
+   * Whether the connection should be made again: the last will was given plainly to please a broker that, as it turns
    * out, retains messages. True at most once.
    */
   wantsRenewal(): boolean {
@@ -200,7 +201,7 @@ export class Terms {
     const code = codeOf(reason);
     const learn = (text: string): Lesson => {
       this.#learntAt ??= now;
-      this.#strikes.clear();
+      this.#strikes = { at: '', count: 0 };
       return { text, again: true };
     };
     if (code === RETAIN_NOT_SUPPORTED && this.#manner.retain) {
@@ -243,24 +244,26 @@ export class Terms {
   /** A connection has ended at this request, by all that is known. */
   #suspect(request: Request, learn: (text: string) => Lesson): Lesson {
     const { topic, message, bytes, qos, retain } = request;
-    const strikes = (this.#strikes.get(topic) ?? 0) + 1;
-    this.#strikes = new Map([[topic, strikes]]);
+    const at = identityOf(request);
+    const strikes = this.#strikes.at === at ? this.#strikes.count + 1 : 1;
+    this.#strikes = { at, count: strikes };
     this.#careful = true;
     if (message === null) {
       if (strikes < STRIKES) return NOTHING;
       this.#denied.add(topic);
       return learn(`it ends the connection when it is asked for ${topic}`);
     }
-    const isNewFlag = (qos === 1 && !this.#taken.qos1) || (retain && !this.#taken.retained);
-    if (isNewFlag && !this.#isAnnounced) {
+    const isNew =
+      this.#taken.bytes === 0 || (qos === 1 && !this.#taken.qos1) || (retain && !this.#taken.retained);
+    if (isNew && !this.#isAnnounced) {
       if (this.#rung === LADDER.length || (this.#rung === 0 && strikes < STRIKES)) return NOTHING;
       this.#rung++;
       // When all were tried it is not the flags: somebody may correct the access rules.
       this.#learnt = LADDER[this.#rung] ?? FULL;
       return this.#rung === LADDER.length ? NOTHING : learn(`it ends the connection at ${topic}`);
     }
-    const isEvent = message.qos === 1 && !message.retain;
-    if (strikes < (isEvent ? STRIKES_OF_EVENT : STRIKES)) return NOTHING;
+    const isEvent = isEventMessage(message);
+    if (this.#taken.bytes === 0 || strikes < (isEvent ? STRIKES_OF_EVENT : STRIKES)) return NOTHING;
     if (bytes > this.#taken.bytes) return learn(this.#tooLarge(request));
     // Somebody may correct the access rules; until then events wait.
     if (isEvent) return NOTHING;
@@ -278,4 +281,13 @@ export class Terms {
     if (this.#plainWill === 'tried') this.#plainWill = 'no';
     else if (this.#plainWill === 'no') this.#plainWill = this.#willRenewed ? 'for good' : 'tried';
   }
+}
+
+function isEventMessage({ qos, retain }: Message): boolean {
+  return qos === 1 && !retain;
+}
+
+/** What makes a request the same one: of states and pictures the latest is sent, events are each a message of its own. */
+function identityOf({ topic, message, bytes }: Request): string {
+  return message && isEventMessage(message) ? `${topic} ${bytes}` : topic;
 }

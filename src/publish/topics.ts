@@ -79,6 +79,13 @@ export class Topics {
     return `${this.device}/${camera}/${setting}/set`;
   }
 
+  /** What `commands` stands for, one by one. */
+  get eachCommand(): string[] {
+    return [...this.#labels.keys()].flatMap((camera) =>
+      [...SETTINGS, 'snapshot' as const].map((setting) => this.command(camera, setting)),
+    );
+  }
+
   labels(camera: string): string[] {
     const labels = this.#labels.get(camera) ?? [];
     return labels.map((label) => `${this.device}/${camera}/${labelLevel(label)}`);

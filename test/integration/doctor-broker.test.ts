@@ -107,7 +107,10 @@ test('a wrong password, an unknown certificate and a silent port each get their 
     broker(t, { tls }),
   ]);
   const [refused] = await findings({ url: closed.url, username: 'garden', password_file });
-  assert.match(refused?.found ?? '', /user name, the password or the client id .* \(MQTT_REFUSED\)/);
+  assert.match(
+    refused?.found ?? '',
+    /user name, the password or the client id lookout_garden-doctor \(MQTT_REFUSED\)/,
+  );
   const untrusted = (await findings({ url: secured.url })).at(-1)!;
   assert.match(untrusted.found, /signed by nobody known here \(MQTT_TLS\)/);
   assert.match(untrusted.advice ?? '', /mqtt\.ca_file/);
@@ -116,6 +119,18 @@ test('a wrong password, an unknown certificate and a silent port each get their 
   assert.match(trusted[0]!.found, /certificate is valid for [12] more days/);
   const [unreachable] = await findings({ url: `mqtt://127.0.0.1:${await freePort()}` });
   assert.match(unreachable?.found ?? '', /nothing listens there \(MQTT_UNREACHABLE\)/);
+});
+
+test('a broker that can do less than others is said to, in words that say what that costs', {
+  skip,
+}, async (t) => {
+  const lines = ['retain_available false', 'max_qos 0', 'max_packet_size 50000'];
+  const limited = await broker(t, { lines });
+  const found = (await findings({ url: limited.url })).map(({ found }) => found).join('\n');
+  assert.match(found, /keeps no retained messages/);
+  assert.match(found, /takes QoS 0 only/);
+  assert.match(found, /takes at most 50000 bytes at once/);
+  assert.match(found, /takes messages on \d+ topics/);
 });
 
 test('a taken port of the embedded broker is noticed', async (t) => {

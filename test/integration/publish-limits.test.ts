@@ -1,6 +1,8 @@
 /** Brokers that can do less than others, by their settings. */
 import assert from 'node:assert/strict';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import mqttPacket, { type Packet } from 'mqtt-packet';
 import sharp from 'sharp';
 import type { MqttConfig } from '../../src/config/schema.ts';
 import { eventChange } from '../fakes/events.ts';
@@ -210,4 +212,119 @@ test('two devices whose names join to the same letters do not throw each other o
   for (const one of all) one.record(eventChange());
   await until('their events', () => all.every(({ outbox }) => outbox.rows.length === 0));
   assert.ok(all.every(({ publisher }) => publisher.stats.connections === 1));
+});
+
+/** A broker of MQTT 5 that answers as the test wants; by default it takes everything. */
+async function scripted(t: TestContext, answer: (packet: Packet) => Packet | Buffer | null | undefined) {
+  const heard: Packet[] = [];
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket.on('error', () => {}));
+    const parser = mqttPacket.parser({ protocolVersion: 5 });
+    parser.on('packet', (packet) => {
+      heard.push(packet);
+      const said = answer(packet) ?? usual(packet);
+      if (said)
+        socket.write(Buffer.isBuffer(said) ? said : mqttPacket.generate(said, { protocolVersion: 5 }));
+    });
+    socket.on('data', (chunk) => parser.parse(chunk));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { heard, url: `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+function usual(packet: Packet): Packet | null {
+  if (packet.cmd === 'connect') return { cmd: 'connack', reasonCode: 0, sessionPresent: false };
+  if (packet.cmd === 'publish' && packet.qos === 1)
+    return { cmd: 'puback', messageId: packet.messageId!, reasonCode: 0 };
+  if (packet.cmd === 'subscribe')
+    return { cmd: 'suback', messageId: packet.messageId!, granted: packet.subscriptions.map(() => 0) };
+  return packet.cmd === 'pingreq' ? { cmd: 'pingresp' } : null;
+}
+
+const subscribed = (heard: Packet[]) =>
+  heard.flatMap((packet) =>
+    packet.cmd === 'subscribe' ? packet.subscriptions.map(({ topic }) => topic) : [],
+  );
+
+test('a broker without wildcards is asked for each command by itself', async (t) => {
+  for (const announces of [true, false]) {
+    const { heard, url } = await scripted(t, (packet) => {
+      if (packet.cmd === 'connect' && announces) {
+        const properties = { wildcardSubscriptionAvailable: false };
+        return { cmd: 'connack', reasonCode: 0, sessionPresent: false, properties };
+      }
+      const refuses =
+        packet.cmd === 'subscribe' && packet.subscriptions.some(({ topic }) => topic.includes('+'));
+      return refuses ? { cmd: 'suback', messageId: packet.messageId!, granted: [0xa2] } : null;
+    });
+    const one = await TestPublisher.start(t, { url, version: 5 });
+    await until(
+      'all commands',
+      () => subscribed(heard).filter((topic) => topic.endsWith('/set')).length >= 10,
+    );
+    const commands = new Set(subscribed(heard));
+    for (const topic of ['drive/enabled', 'drive/snapshot', 'porch/threshold']) {
+      assert.ok(commands.has(`lookout/garden/${topic}/set`), topic);
+    }
+    assert.equal(commands.has('lookout/garden/+/+/set'), !announces);
+    assert.deepEqual(one.log.withCode('MQTT_FORBIDDEN'), []);
+  }
+});
+
+test('subscriptions that are refused are named, and everything else goes on', async (t) => {
+  const { url } = await scripted(t, (packet) =>
+    packet.cmd === 'subscribe' ? { cmd: 'suback', messageId: packet.messageId!, granted: [0x80] } : null,
+  );
+  const one = await TestPublisher.start(t, { url, version: 5, discovery: '' });
+  await until('the complaint', () => one.log.withCode('MQTT_FORBIDDEN').length > 0);
+  one.record(eventChange());
+  await until('the event', () => one.outbox.rows.length === 0);
+  assert.equal(one.log.withCode('MQTT_FORBIDDEN').length, 1);
+});
+
+test('what a broker answers outside of the lists is in the log, with its own words', async (t) => {
+  for (const [answer, words] of [
+    [
+      { cmd: 'connack', reasonCode: 0xc7, sessionPresent: false },
+      /refuses the connection with reason code 199/,
+    ],
+    [
+      {
+        ...{ cmd: 'connack', reasonCode: 151, sessionPresent: false },
+        properties: { reasonString: 'two devices a house' },
+      },
+      /reason code 151 \(Quota exceeded\): "two devices a house"/,
+    ],
+    // A property that there is not.
+    [Buffer.from([0x20, 5, 0, 0, 2, 0x7f, 1]), /answered with CONNACK .*bytes 20 05 00 00 02 7f 01/],
+    [Buffer.from('SSH-2.0-OpenSSH_9.2\r\n'), /answered with "SSH-2\.0-Open"/],
+  ] as [Packet | Buffer, RegExp][]) {
+    const { url } = await scripted(t, (packet) => (packet.cmd === 'connect' ? answer : null));
+    const one = await TestPublisher.start(t, { url, version: 5 });
+    await until('the line', () => one.log.lines.some(({ msg }) => words.test(msg)));
+    await one.publisher.stop();
+  }
+});
+
+test('an event of QoS 0 is told again when the connection ends before the ping after it was answered', async (t) => {
+  let deaf = true;
+  const { heard, url } = await scripted(t, (packet) => {
+    if (packet.cmd === 'connect')
+      return { cmd: 'connack', reasonCode: 0, sessionPresent: false, properties: { maximumQoS: 0 } };
+    const isEvent = heard.some((one) => one.cmd === 'publish' && one.topic === EVENTS);
+    return deaf && packet.cmd === 'pingreq' && isEvent ? Buffer.alloc(0) : null;
+  });
+  const one = await TestPublisher.start(t, { url, version: 5, discovery: '', keepalive: 1 });
+  one.record(eventChange({ id: 'once' }));
+  await until('the loss of the connection', () => one.log.withCode('MQTT_UNREACHABLE').length > 0);
+  assert.equal(one.outbox.rows.length, 1, 'it may not have arrived');
+  deaf = false;
+  await until('the event to be taken', () => one.outbox.rows.length === 0);
+  const events = heard.filter((packet) => packet.cmd === 'publish' && packet.topic === EVENTS);
+  assert.ok(events.length >= 2);
 });

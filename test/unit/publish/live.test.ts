@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LiveState } from '../../../src/publish/live.ts';
-import type { Message } from '../../../src/publish/requests.ts';
+import { type Message, TooLargeError } from '../../../src/publish/requests.ts';
 import { FakeLog } from '../../fakes/log.ts';
 
 function setUp() {
@@ -132,4 +132,26 @@ test('answers of a lost connection change nothing', async () => {
   sent[0]!.reject(new Error('lost'));
   await settle();
   assert.deepEqual(log.lines, []);
+});
+
+test('a picture that is too large is sent smaller, and what cannot be smaller is said once', async () => {
+  const { sent, log, live, set } = setUp();
+  live.connected();
+  const smaller = async (bytes: number) => Buffer.alloc(bytes, 'y');
+  const picture = { topic: 'p', payload: Buffer.alloc(90, 'x'), qos: 0, retain: true, smaller } as const;
+  for (let round = 0; round < 2; round++) {
+    live.set(picture);
+    sent.at(-1)!.reject(new TooLargeError(picture, 100, 50));
+    await settle();
+    assert.equal(sent.at(-1)!.text, 'y'.repeat(40));
+    sent.at(-1)!.resolve();
+    await settle();
+  }
+  assert.equal(log.lines.filter(({ msg }) => /sent smaller: 100 bytes, made 40/.test(msg)).length, 1);
+  const large = { topic: 'd', payload: 'x'.repeat(90), qos: 1, retain: true } as const;
+  set('d', large.payload);
+  sent.at(-1)!.reject(new TooLargeError(large, 100, 50));
+  await settle();
+  assert.match(log.lines.at(-1)!.msg, /did not take d: 100 bytes are more than the broker takes \(50\)/);
+  await live.idle();
 });

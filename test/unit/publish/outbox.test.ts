@@ -158,6 +158,68 @@ test('a refused message is said, and tried again alone until the broker takes it
   );
 });
 
+test('what is too large is made smaller or dropped in its place, and holds up nothing', async () => {
+  const { outbox, broker, drain, add, log } = setUp();
+  broker.limit = 60;
+  const long = { scores: Array.from({ length: 20 }, () => 0.5) };
+  add(JSON.stringify({ id: 'a', snapshot: 'x', reason: null }));
+  add(JSON.stringify({ id: 'b', snapshot: 'x', reason: long }));
+  add(JSON.stringify({ id: 'c', snapshot: 'x'.repeat(60), reason: long }));
+  add('no JSON, and longer than sixty bytes, which cannot be helped at all');
+  add(JSON.stringify({ id: 'd', snapshot: 'x', reason: null }));
+  drain.connected();
+  await settle();
+  const texts = broker.sent.map(({ text }) => JSON.parse(text) as { id: string; snapshot: unknown });
+  assert.deepEqual(
+    texts.map(({ id, snapshot }) => [id, snapshot]),
+    [
+      ['a', 'x'],
+      ['b', 'x'],
+      ['c', null],
+      ['d', 'x'],
+    ],
+  );
+  for (const { resolve } of broker.sent) resolve();
+  await settle();
+  assert.deepEqual(outbox.rows, []);
+  assert.equal(outbox.undeliverable, 1);
+  assert.equal(drain.counters.published, 4);
+  assert.equal(log.withCode('MQTT_LIMITED').length, 2, 'each said once');
+});
+
+test('a size that the broker refuses afterwards is made smaller at once, and the rest follows', async () => {
+  const { outbox, broker, drain, add } = setUp();
+  const text = JSON.stringify({ id: 'a', snapshot: null, reason: 'x'.repeat(80) });
+  add(text);
+  add(JSON.stringify({ id: 'b' }));
+  drain.connected();
+  await settle();
+  broker.limit = 60;
+  const message = { topic: 't', payload: text, qos: 1, retain: false } as const;
+  broker.sent.shift()!.reject(new TooLargeError(message, text.length, 60));
+  await settle();
+  const again = () => broker.sent.slice(1).map(({ text }) => (JSON.parse(text) as { id: string }).id);
+  assert.deepEqual(again(), ['a'], 'one at a time until one is taken');
+  broker.sent[1]!.resolve();
+  await settle();
+  assert.deepEqual(again(), ['a', 'b']);
+  for (const { resolve } of broker.sent) resolve();
+  await settle();
+  assert.deepEqual(outbox.rows, []);
+});
+
+test('a message whose topic or content the broker refuses for good does not hold up the others', async () => {
+  const { outbox, broker, drain, add } = setUp();
+  for (const id of ['a', 'b']) add(JSON.stringify({ id }));
+  drain.connected();
+  await settle();
+  broker.sent[0]!.reject(Object.assign(new Error('Publish error: Payload format invalid'), { code: 153 }));
+  broker.sent[1]!.resolve();
+  await settle();
+  assert.deepEqual(outbox.rows, []);
+  assert.equal(outbox.undeliverable, 1);
+});
+
 test('an outbox that cannot be read is tried again', async () => {
   const { clock, log, outbox, broker, drain, add } = setUp();
   const read = outbox.outbox.bind(outbox);
