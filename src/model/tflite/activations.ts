@@ -22,7 +22,11 @@ export const activations: Record<string, Layer> = {
   TANH: each((graph, x) => graph.node('Tanh', [x])),
   ELU: each((graph, x) => graph.node('Elu', [x])),
   ABS: each((graph, x) => graph.node('Abs', [x])),
-  NEG: each((graph, x) => graph.node('Neg', [x])),
+  // Of whole numbers TensorFlow Lite turns the sign of the bytes, whatever they stand for; no converter writes that.
+  NEG: (conversion, operator, output) =>
+    activation(output)
+      ? conversion.refuse(operator, 'works on whole numbers')
+      : each((graph, x) => graph.node('Neg', [x]))(conversion, operator, output),
   EXP: each((graph, x) => graph.node('Exp', [x])),
   SQRT: each((graph, x) => graph.node('Sqrt', [x])),
   SQUARE: each((graph, x) => graph.node('Mul', [x, x])),
@@ -47,7 +51,13 @@ type Formula = (graph: Graph, x: string, operator: TfliteOperator) => string;
 function each(formula: Formula): Layer {
   return (conversion, operator, output) => {
     const value = conversion.value(operator.inputs[0]);
-    return finished(conversion, formula(conversion.graph, conversion.real(value), operator), output, value);
+    return finished(
+      conversion,
+      operator,
+      formula(conversion.graph, conversion.real(value), operator),
+      output,
+      value,
+    );
   };
 }
 
@@ -56,14 +66,28 @@ function alongLast(formula: Formula): Layer {
   return (conversion, operator, output) => {
     const given = conversion.value(operator.inputs[0]);
     const value = conversion.arranged(given, naturalAxes(given.shape));
-    return finished(conversion, formula(conversion.graph, conversion.real(value), operator), output, value);
+    return finished(
+      conversion,
+      operator,
+      formula(conversion.graph, conversion.real(value), operator),
+      output,
+      value,
+    );
   };
 }
 
-/** Scores stay real, which is finer than the 256 steps of the file. */
-function finished(conversion: Conversion, real: string, output: TfliteTensor, layout: Value): Value {
-  if (!conversion.isScores(output)) return conversion.quantized(real, output, layout);
-  return { ...layout, whole: null, real };
+/** Probabilities at the end stay real, which is finer than the 256 steps of the file. */
+const PROBABILITIES = new Set(['LOGISTIC', 'SOFTMAX']);
+
+function finished(
+  conversion: Conversion,
+  { name }: TfliteOperator,
+  real: string,
+  output: TfliteTensor,
+  layout: Value,
+): Value {
+  const finer = PROBABILITIES.has(name) && conversion.isScores(output);
+  return finer ? { ...layout, whole: null, real } : conversion.quantized(real, output, layout);
 }
 
 function relu(conversion: Conversion, operator: TfliteOperator, output: TfliteTensor): Value {

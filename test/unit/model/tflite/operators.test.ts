@@ -57,7 +57,6 @@ describe('each number by itself:', () => {
     ['TANH', [], { scale: 1 / 128, zeroPoint: 0 }],
     ['ELU', [], half],
     ['ABS', [], half],
-    ['NEG', [], half],
     ['EXP', [], { scale: 1 / 80, zeroPoint: -128 }],
     ['SQUARE', [], half],
   ];
@@ -73,6 +72,32 @@ describe('each number by itself:', () => {
       net.apply('SQRT', [net.at], [{ shape: SHAPE, scale: 1 / 100, zeroPoint: -128 }]);
       net.apply('RSQRT', [net.at], [{ shape: SHAPE, scale: 1 / 100, zeroPoint: -128 }]);
     }));
+
+  test('NEG of real numbers between whole ones, as in a normalisation over channels', async () => {
+    const net = new TinyNet(3, 'int8', 0, { shape: [1, 1, 8, 3] });
+    const { scale, zeroPoint } = net.at;
+    net.dequantize();
+    const made = net.apply('NEG', [net.at], [{ shape: [1, 1, 8, 3] }])[0]!;
+    Object.assign(net.tensors[made.index]!, { type: 'float32', scales: [], zeroPoints: [] });
+    net.apply('QUANTIZE', [made], [{ shape: [1, 1, 8, 3], scale, zeroPoint: 0 }]);
+    net.reshape([1, 24]);
+    const random = new Random(5);
+    const bytes = Array.from({ length: 24 }, () => Math.floor(random.range(0, 256)));
+    for (const [i, score] of (await scoresOf(net)).entries()) {
+      const whole = bytes[i]! - 128;
+      assert.equal(Math.round(score / scale), Math.max(-128, Math.min(127, zeroPoint - whole)));
+    }
+  });
+
+  test('NEG of whole numbers is refused', () => {
+    const net = new TinyNet(3, 'int8', 0, { shape: [1, 1, 8, 3] });
+    net.apply('NEG', [net.at], [{ shape: [1, 1, 8, 3] }]);
+    net.reshape([1, 24]);
+    assert.throws(() => convertTflite(readTflite(net.write()), 'net.tflite'), {
+      code: 'MODEL_OPERATOR_UNSUPPORTED',
+      message: /works on whole numbers/,
+    });
+  });
 
   test('PRELU with a slope for each channel', () =>
     agrees((net) =>
