@@ -35,15 +35,20 @@ function settings(folder: string, snapshots = join(folder, 'data/snapshots')) {
   };
 }
 
-/** Every file below a folder with its size, links not followed. */
+/** Every file below a folder, links not followed. */
+function namesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name));
+}
+
+/** The same with their sizes, while nobody writes there. */
 function filesIn(folder: string): Map<string, number> {
-  const names = readdirSync(folder, { recursive: true, withFileTypes: true });
-  const files = names.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
-  return new Map(files.map((file) => [file, statSync(file).size]));
+  return new Map(namesIn(folder).map((file) => [file, statSync(file).size]));
 }
 
 const snapshotsIn = (folder: string) =>
-  existsSync(folder) ? [...filesIn(folder).keys()].filter((file) => /[0-9a-f-]{36}\.jpg$/.test(file)) : [];
+  existsSync(folder) ? namesIn(folder).filter((file) => /[0-9a-f-]{36}\.jpg$/.test(file)) : [];
 
 /** Runs a daemon until it has cleaned up after its start and written some snapshots. */
 async function run(config: ReturnType<typeof settings>, folder: string): Promise<void> {
