@@ -22,6 +22,7 @@ import {
 } from 'node:fs';
 import { type FileHandle, lstat, mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, sep } from 'node:path';
+import { codeOf } from '../errors.ts';
 
 /** An open file that somebody wants deleted. */
 export interface Candidate {
@@ -244,8 +245,4 @@ export function freeName(path: string, suffix: string): string {
     const name = `${path}${suffix}${number}`;
     if (lookAt(name) === undefined) return name;
   }
-}
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException | null)?.code ?? '';
 }

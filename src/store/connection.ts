@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import type { Database } from 'better-sqlite3';
-import { LookoutError, messageOf } from '../errors.ts';
+import { codeOf, LookoutError, messageOf } from '../errors.ts';
 import { freeName, isProven } from '../platform/own-files.ts';
 import { findDiskFault, storeCode } from './cause.ts';
 import { Copies } from './copies.ts';
@@ -108,12 +108,6 @@ export function unwritable(what: string, path: string, cause: unknown): LookoutE
 /** A fault of the disk while the database was used, as an error that says why; any other error as it is. */
 export function explained(file: string, error: unknown): unknown {
   return OF_THE_DISK.test(codeOf(error)) ? unwritable('database', file, error) : error;
-}
-
-/** The code that SQLite or the system gave an error, or `''`. */
-export function codeOf(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === 'string' ? code : '';
 }
 
 /** Whether the content of the file is broken, as opposed to a disk that is full or cannot be written. */

@@ -3,9 +3,9 @@ import { mkdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Database } from 'better-sqlite3';
-import { LookoutError } from '../errors.ts';
+import { codeOf, LookoutError } from '../errors.ts';
 import { lookAt } from '../platform/own-files.ts';
-import { codeOf, unwritable } from './connection.ts';
+import { unwritable } from './connection.ts';
 import { openDatabase } from './sqlite.ts';
 
 /** The file behind symbolic links and other spellings of its path, also if it is not there yet. */

@@ -1,10 +1,10 @@
 /** Reading the log from another process while the daemon writes it. */
 import { statSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
-import { LookoutError, messageOf } from '../errors.ts';
+import { codeOf, LookoutError, messageOf } from '../errors.ts';
 import type { Event } from '../types.ts';
 import { readChoices } from './choices.ts';
-import { BUSY_TIMEOUT_MS, codeOf, isDamage } from './connection.ts';
+import { BUSY_TIMEOUT_MS, isDamage } from './connection.ts';
 import { SCHEMA_VERSION, schemaVersion, tooNew } from './migrations.ts';
 import { type EventRow, toEvent } from './rows.ts';
 import { openDatabase } from './sqlite.ts';

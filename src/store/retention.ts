@@ -5,7 +5,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
 import type { StoreConfig } from '../config/schema.ts';
-import { codeOf } from './connection.ts';
+import { codeOf } from '../errors.ts';
 import type { SnapshotFile, Snapshots } from './snapshots.ts';
 import type { RetentionResult } from './types.ts';
 

@@ -8,14 +8,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import type { Database } from 'better-sqlite3';
 import type { StoreConfig } from '../config/schema.ts';
-import { messageOf } from '../errors.ts';
+import { codeOf, messageOf } from '../errors.ts';
 import { systemClock } from '../platform/clock.ts';
 import { keepTidy } from '../platform/memory.ts';
 import { readAnnounced, writeAnnounced } from './announced.ts';
 import { backUp, backUpChoices, backupOf, restore } from './backup.ts';
 import { readChoices, writeChoices } from './choices.ts';
 import {
-  codeOf,
   explained,
   isDamage,
   listQuarantined,

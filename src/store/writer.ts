@@ -1,8 +1,7 @@
 /** What is written, and how: one transaction for each batch. */
 import type { Database, Statement } from 'better-sqlite3';
-import { messageOf } from '../errors.ts';
+import { codeOf, messageOf } from '../errors.ts';
 import { CLOCK_UNSET } from '../platform/time-sync.ts';
-import { codeOf } from './connection.ts';
 import { FileList } from './file-list.ts';
 import {
   DETECTION_COLUMNS,
