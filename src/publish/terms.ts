@@ -3,13 +3,14 @@
  * does not want, so the last will, the flags of messages and their sizes are tried in turn:
  *
  *   it ends the connection …                       then
- *   before it has accepted it                      every other attempt is made with a plain last will
+ *   before it has accepted it                      the next attempt is made at once, with a plain last will
  *   at the first message with the retain flag      without the flag, then with QoS 0, then without both
  *     or QoS 1 that it was ever sent
  *   at a message larger than all that it took      that size is too large
  *   at a topic, again and again                    nothing is sent there
  *
- * Nothing is concluded from one case: connections end for other reasons, too. After a day all of this is tried again.
+ * Nothing is concluded from one case: connections end for other reasons, too. A last will with flags that it refused is
+ * a case against these flags. After a day all of this is tried again.
  */
 import type { IConnackPacket } from 'mqtt';
 import { codeOf } from './failures.ts';
@@ -226,8 +227,9 @@ export class Terms {
     }
     if (!VAGUE.includes(code) || (reason !== null && code === '')) return NOTHING;
     if (!up) {
-      if (version === 4 && !this.#willWorks) this.#changeWill();
-      return NOTHING;
+      if (version === 5 || this.#willWorks) return NOTHING;
+      this.#changeWill();
+      return { text: null, again: this.#plainWill === 'tried' };
     }
     if (open.length === 0) return NOTHING;
     const larger = open.filter(({ bytes }) => bytes > this.#taken.bytes);
@@ -256,11 +258,16 @@ export class Terms {
     const isNew =
       this.#taken.bytes === 0 || (qos === 1 && !this.#taken.qos1) || (retain && !this.#taken.retained);
     if (isNew && !this.#isAnnounced) {
-      if (this.#rung === LADDER.length || (this.#rung === 0 && strikes < STRIKES)) return NOTHING;
+      const isFirst = strikes < STRIKES && this.#plainWill !== 'tried';
+      if (this.#rung === LADDER.length || (this.#rung === 0 && isFirst)) return NOTHING;
       this.#rung++;
       // When all were tried it is not the flags: somebody may correct the access rules.
       this.#learnt = LADDER[this.#rung] ?? FULL;
-      return this.#rung === LADDER.length ? NOTHING : learn(`it ends the connection at ${topic}`);
+      return this.#rung === LADDER.length
+        ? NOTHING
+        : learn(
+            `it ends the connection at the first message, for ${topic}: Lookout tries to send it without the retain flag, and with QoS 0`,
+          );
     }
     const isEvent = isEventMessage(message);
     if (this.#taken.bytes === 0 || strikes < (isEvent ? STRIKES_OF_EVENT : STRIKES)) return NOTHING;

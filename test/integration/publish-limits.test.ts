@@ -84,6 +84,7 @@ for (const version of [4, 5] as const) {
     await until('the state again', () => recorder.texts('lookout/garden/drive/vehicle').length > before);
     await one.publisher.stop();
     assert.equal(one.announced.rows.size, 0, 'nothing lies there');
+    assertBlamesNothing(one);
   });
 
   test(`a broker of MQTT ${version} with QoS 0 only is used, and it is said what that costs`, {
@@ -106,7 +107,14 @@ for (const version of [4, 5] as const) {
     );
     await recorder.publish('lookout/garden/drive/snapshot/set', 'PRESS');
     await until('a command', () => one.commands.length === 1);
+    assertBlamesNothing(one);
   });
+}
+
+/** What a broker cannot do is learnt without a word about its address, its access rules or another client. */
+function assertBlamesNothing({ log }: TestPublisher): void {
+  const codes = log.lines.map(({ code }) => code).filter((code) => code !== undefined);
+  assert.deepEqual([...new Set(codes)], ['MQTT_LIMITED']);
 }
 
 test('an event that is too large loses its reason, then its snapshot; what fits in no form is dropped and counted', {

@@ -143,9 +143,15 @@ test('a broker of MQTT 5 is believed, and what it refuses by its code is left ou
   assert.equal(terms.window, 8);
 });
 
-test('a last will that ends the connection is given plainly, every other time while nothing is known', () => {
+test('a last will that ends the connection is given plainly at once, every other time while nothing is known', () => {
   const terms = new Terms();
   const early = () => terms.ended({ reason: null, up: false, open: [], answered: 0 }, 4, 0);
+  assert.deepEqual([1, 2, 3, 4].map(early), [
+    { text: null, again: true },
+    { text: null, again: false },
+    { text: null, again: true },
+    { text: null, again: false },
+  ]);
   const wills = [1, 2, 3, 4].map(() => {
     early();
     return terms.will.retain;
@@ -160,8 +166,23 @@ test('a last will that ends the connection is given plainly, every other time wh
   assert.equal(terms.wantsRenewal(), false);
   assert.equal(terms.will.retain, true);
   terms.announced(4);
-  early();
+  assert.equal(early().again, false);
   assert.equal(terms.will.retain, true, 'it has worked');
+});
+
+test('a last will that was refused counts against the flags of the first message', () => {
+  const terms = new Terms();
+  terms.ended({ reason: null, up: false, open: [], answered: 0 }, 4, 0);
+  terms.announced(4);
+  const lesson = cut(terms, [sent(terms, STATUS, 40, state)], 0, 0);
+  assert.deepEqual([lesson.again, terms.retains, terms.qos], [true, false, 1]);
+  assert.match(lesson.text!, /tries to send it without the retain flag/);
+});
+
+test('one of MQTT 5 has reasons: its last will stays as it is', () => {
+  const terms = new Terms();
+  const lesson = terms.ended({ reason: null, up: false, open: [], answered: 0 }, 5, 0);
+  assert.deepEqual([lesson, terms.will.retain], [{ text: null, again: false }, true]);
 });
 
 test('a last will that is refused though messages are retained stays plain', () => {
@@ -172,7 +193,7 @@ test('a last will that is refused though messages are retained stays plain', () 
   terms.taken(sent(terms, STATUS, 40, state));
   assert.ok(terms.wantsRenewal());
   for (let i = 0; i < 5; i++) {
-    early();
+    assert.equal(early().again, false);
     assert.equal(terms.will.retain, false);
   }
 });
