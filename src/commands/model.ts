@@ -57,6 +57,12 @@ export function modelCommand(program: Command): void {
         'what the input of a float model stands for, where neither the file nor a description says so',
       ).choices(INPUT_RANGES),
     )
+    .option(
+      '--float-share <share>',
+      'of the multiplications the share that the first layers may compute in floats, 0…1; with 0 every processor gives the same scores',
+      number(0, 1),
+      0.1,
+    )
     .option('--json', 'print everything as one JSON object')
     .addHelpText(
       'after',
@@ -92,6 +98,7 @@ interface QuantizeOptions {
   labels?: string;
   description?: string;
   inputRange?: InputRange;
+  floatShare: number;
   json?: true;
 }
 

@@ -70,24 +70,26 @@ interface Choice {
 function choose(model: string | Uint8Array, { exactFile, ...settings }: SessionSettings): Choice {
   const { exact, executionProviders: [first] = ['cpu'] } = settings;
   if (int8Kernel(exact).name !== 'exact') return { source: model, options: optionsOf(settings, false) };
-  const made = first === 'cpu' ? makeExact(model, exactFile) : null;
-  return { source: made ?? model, options: optionsOf(settings, made === null) };
-}
-
-function makeExact(
-  model: string | Uint8Array,
-  exactFile: string | null | undefined,
-): string | Uint8Array | null {
-  if (exactFile && existsSync(exactFile)) return exactFile;
+  const own = first === 'cpu';
+  if (own && exactFile && existsSync(exactFile)) {
+    return { source: exactFile, options: optionsOf(settings, false) };
+  }
   // Each thread that has the ONNX reader is megabytes larger, and mostly there is such a file.
-  const name = `./exact/exact${extname(import.meta.filename)}`;
-  const { exactModel } = createRequire(import.meta.url)(name) as typeof import('./exact/exact.ts');
+  const { exactModel } = load<typeof import('./exact/exact.ts')>('exact');
+  const { separatedModel } = load<typeof import('./exact/separate.ts')>('separate');
   try {
-    return exactModel(typeof model === 'string' ? readFileSync(model) : model);
+    const bytes = typeof model === 'string' ? readFileSync(model) : model;
+    const made = own ? exactModel(bytes) : null;
+    if (made) return { source: made, options: optionsOf(settings, false) };
+    return { source: separatedModel(bytes) ?? model, options: optionsOf(settings, true) };
   } catch {
     // ONNX Runtime says what is wrong with it.
-    return null;
+    return { source: model, options: optionsOf(settings, true) };
   }
+}
+
+function load<Module>(name: string): Module {
+  return createRequire(import.meta.url)(`./exact/${name}${extname(import.meta.filename)}`) as Module;
 }
 
 /** @param slow ONNX Runtime is asked for its exact kernel */

@@ -22,6 +22,8 @@ export interface QuantizeFileOptions {
   description?: string | undefined;
   /** What a float model's input stands for, where neither the file nor a description says so. */
   range?: InputRange | undefined;
+  /** Share of the multiply-adds that the first layers may compute in floats, 0…1; by default a tenth. */
+  floatShare?: number | undefined;
   /** Where to write the form for the CPU; that for TensorRT goes beside it. */
   out?: string | undefined;
   /** Pictures to calibrate with, uint8 1×H×W×C in the model's size and order of colours. */
@@ -54,6 +56,7 @@ export async function quantizeFile(options: QuantizeFileOptions): Promise<Quanti
   const { models, ...result } = await understood(options.file, () =>
     quantizeModel(model, description.input, pictures, {
       output: description.output,
+      ...(options.floatShare !== undefined && { mostReal: options.floatShare }),
       log: options.log,
       onProgress: options.onProgress,
     }),

@@ -31,7 +31,11 @@ export async function makeCandidate(
   onProgress: (share: number) => void,
 ): Promise<Candidate> {
   const steps = planQuantization(graph);
-  const values = [...new Set([...scaledValues(graph, steps), ...weightedInputs(steps)])];
+  // What gets its scale from elsewhere on the CPU may need one of its own in the form for TensorRT or behind a real layer.
+  const scaled = steps.flatMap(({ kind, node }) =>
+    kind === 'given' || kind === 'moving' ? node.outputs : [],
+  );
+  const values = [...new Set([...scaledValues(graph, steps), ...weightedInputs(steps), ...scaled])];
   const statistics = await gather(writeFloatGraph(graph), values, inputs, onProgress);
   return { graph, equalised, statistics };
 }

@@ -290,6 +290,50 @@ describe('a quantised network', () => {
     }
   });
 
+  for (const op of ['AveragePool', 'MaxPool']) {
+    test(`may begin with ${op}, and pool again`, async () => {
+      const g = new GraphBuilder('pool');
+      const x = g.input('x', 'float', [1, 3, SIDE, SIDE]);
+      const half = { kernel_shape: [2, 2], strides: [2, 2] };
+      const small = g.node(op, [x], half, 'small');
+      const smaller = g.node('AveragePool', [small], half, 'smaller');
+      const flat = g.node('Flatten', [smaller], {}, 'flat');
+      g.node('Gemm', [flat, g.constant('w', normal(5 * 12), [5, 12])], { transB: 1 }, 'logits');
+      g.output('logits', [1, 5]);
+      const plain = { ...input, mean: [128, 128, 128], scale: [1 / 64, 1 / 64, 1 / 64] };
+      const model = g.build();
+      const { models, agreement } = await quantizeModel(model, plain, pictures, { output: LOGITS });
+      assert.equal(models.cpu.input.type, 'uint8');
+      assert.ok(agreement.cpu >= 0.8 && agreement.tensorrt >= 0.8, JSON.stringify(agreement));
+      for (const picture of pictures.slice(0, 5)) {
+        const expected = (await runModel(model, planes(picture, plain))).logits!;
+        const found = (await runModel(models.cpu.model, picture)).logits!;
+        assert.ok(worst(expected, found) < 0.1 * Math.max(...expected.map(Math.abs)));
+      }
+    });
+  }
+
+  test('has the limits of a Clip of whole numbers in its float form', async () => {
+    const g = new GraphBuilder('limited');
+    const x = g.input('x', 'float', [1, 3, SIDE, SIDE]);
+    const quantization = { scale: 0.05, zeroPoint: 100, type: 'uint8' } as const;
+    const whole = g.quantize(x, quantization, 'whole');
+    const turned = g.node('Transpose', [whole], { perm: [0, 2, 3, 1] }, 'turned');
+    const limits = [80, 220].map((limit) => g.constant(`limit${limit}`, Uint8Array.of(limit)));
+    const limited = g.node('Clip', [turned, ...limits], {}, 'limited');
+    g.alias(g.dequantize(limited, quantization), g.reserve('y'));
+    g.output('y', [1, SIDE, SIDE, 3]);
+    const model = g.build();
+    const values = normal(3 * SIDE * SIDE, 6);
+    const float = writeFloatGraph(dequantized(readFloatGraph(model)));
+    assert.deepEqual(new Set(float.graph.node.map(({ opType }) => opType)).has('QuantizeLinear'), false);
+    const [expected, found] = [(await runModel(model, values)).y!, (await runModel(float, values)).y!];
+    assert.ok(worst(expected, found) <= 0.0251, 'half a step of the whole numbers');
+    for (const y of [expected, found]) {
+      assert.ok(Math.abs(Math.min(...y) + 1) < 1e-5 && Math.abs(Math.max(...y) - 6) < 1e-5);
+    }
+  });
+
   test('can be turned back into floats and quantised again', async () => {
     const options = { output: LOGITS, methods: ['minmax'] } as const;
     const first = (await quantizeModel(network(), input, pictures, options)).models.cpu;
