@@ -10,7 +10,7 @@ import { copyFile, mkdir, open, readFile, rename, writeFile } from 'node:fs/prom
 import { basename, dirname, join } from 'node:path';
 import { isSystemError, LookoutError, messageOf } from '../errors.ts';
 import { makeNotedFolder, removeFolder } from '../platform/own-files.ts';
-import { redact } from '../platform/secrets.ts';
+import { redact, redactLogin } from '../platform/secrets.ts';
 import { readText } from '../platform/text.ts';
 import type { CatalogueEntry } from './catalogue.ts';
 import type { DescriptionFile, ModelDescription } from './description.ts';
@@ -221,7 +221,7 @@ function withoutSecrets(address: string): string {
   const url = new URL(address);
   url.username = '';
   url.password = '';
-  return redact(url.href);
+  return redactLogin(url.href);
 }
 
 /** Names the file that the user knows instead of our working copies, and gives system errors a code. */

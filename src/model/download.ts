@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { isSystemError, LookoutError } from '../errors.ts';
 import { createEmpty, type Proof, removeFile, writeNew } from '../platform/own-files.ts';
-import { redact } from '../platform/secrets.ts';
+import { redact, redactLogin } from '../platform/secrets.ts';
 import { type Answer, get, Interrupted } from './http.ts';
 
 export interface DownloadLimits {
@@ -141,7 +141,8 @@ async function fetchRest(
 function readPartial(url: string, to: string): { etag: string; size: number } | null {
   const note = readNote(to);
   const file = lstatSync(to, { throwIfNoEntry: false });
-  if (!note?.etag || note.url !== redact(url) || file?.ino !== note.inode || file.size === 0) return null;
+  if (!note?.etag || note.url !== redactLogin(url) || file?.ino !== note.inode || file.size === 0)
+    return null;
   return { etag: note.etag, size: file.size };
 }
 
@@ -240,7 +241,7 @@ function openPartial(url: string, to: string, start: number, etag: string | unde
   const draft = createEmpty(to);
   try {
     const { ino: inode } = lstatSync(draft.path);
-    const known: Partial = { url: redact(url), etag: etag?.startsWith('"') ? etag : null, inode };
+    const known: Partial = { url: redactLogin(url), etag: etag?.startsWith('"') ? etag : null, inode };
     writeNew(noteOf(to), JSON.stringify(known));
     renameSync(draft.path, to);
   } catch (error) {

@@ -3,6 +3,7 @@
  * and Node.js. What they would understand differently is refused here, once, so that all others may rely on `URL`.
  */
 import { isIP, isIPv6 } from 'node:net';
+import { HIDDEN_PATH } from './secrets.ts';
 
 export interface AddressRules {
   /** Schemes that are taken, such as `rtsp`. */
@@ -209,8 +210,7 @@ export function isHost(text: string): boolean {
   }
 }
 
-/** The address for people: without user, password and query, and without a path that holds them. */
+/** The address for people: scheme, host and port. What stands before and behind them may be secret. */
 export function publicAddress({ protocol, host, pathname, search }: URL): string {
-  const path = pathname.replace(/\/[^/]*=.*$/s, '/…');
-  return `${protocol}//${host}${path}${search ? '?…' : ''}`;
+  return `${protocol}//${host}${pathname.length > 1 || search !== '' ? HIDDEN_PATH : pathname}`;
 }

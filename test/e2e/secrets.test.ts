@@ -54,6 +54,8 @@ test('no secret reaches the log, MQTT, the list of processes, the doctor or its 
     rtsp: secret('rtsp'),
     http: secret('http'),
     token: secret('token'),
+    path: randomBytes(8).toString('hex'),
+    query: randomBytes(8).toString('hex'),
     environment: secret('environment'),
     stray: secret('stray'),
     wrong: secret('wrong'),
@@ -73,11 +75,22 @@ test('no secret reaches the log, MQTT, the list of processes, the doctor or its 
     street: {
       source: {
         kind: 'rtsp',
-        url_file: keep('street', `rtsp://${planted.rtspUser}:${planted.rtsp}@${street.host}/live`),
+        url_file: keep(
+          'street',
+          `rtsp://${planted.rtspUser}:${planted.rtsp}@${street.host}/${planted.path}?enableSrtp`,
+        ),
       },
     },
     yard: {
       source: { kind: 'http', url: `http://me:${planted.http}@${yard.host}/video?token=${planted.token}` },
+    },
+    // Nobody listens there, and it is said again and again.
+    gate: { source: { kind: 'http', url: `http://127.0.0.1:9/${planted.path}/video?k=${planted.query}` } },
+    door: {
+      source: {
+        kind: 'rtsp',
+        url_file: keep('door', `rtsp://127.0.0.1:9/a/${planted.path}?${planted.query}`),
+      },
     },
   };
   const config = {
@@ -99,6 +112,10 @@ test('no secret reaches the log, MQTT, the list of processes, the doctor or its 
     await until('health', () => recorder.texts('lookout/dut/health').length > 1);
     const archive = join(folder, 'support.tar.gz');
     const file = join(folder, 'lookout.yaml');
+    await until('both faults', () =>
+      ['gate', 'door'].every((name) => daemon.log.some(({ camera, code }) => camera === name && code)),
+    );
+    const checked = await lookout(['check-config', '--config', file], { env });
     const doctor = await lookout(['doctor', '--config', file, '--bundle', archive, '--json'], { env });
     // A password that the broker refuses is a fault of which much is said.
     writeFileSync(join(folder, 'password'), planted.wrong);
@@ -114,7 +131,7 @@ test('no secret reaches the log, MQTT, the list of processes, the doctor or its 
     assert.match(content, /LOOKOUT_MQTT_PASSWORD/, 'names of variables are told');
     assert.match(
       content,
-      new RegExp(`http://\\*\\*\\*@${yard.host}/video`),
+      new RegExp(`http://\\*\\*\\*@${yard.host}/…`),
       'and addresses, without what is secret',
     );
     const places = {
@@ -123,7 +140,7 @@ test('no secret reaches the log, MQTT, the list of processes, the doctor or its 
         .map(({ topic, payload }) => `${topic} ${payload.toString('latin1')}`)
         .join('\n'),
       processes: running,
-      doctor: doctor.stdout + doctor.stderr + refused.stdout + refused.stderr,
+      commands: [doctor, refused, checked].map(({ stdout, stderr }) => stdout + stderr).join('\n'),
       archive: content,
     };
     for (const [place, text] of Object.entries(places)) {

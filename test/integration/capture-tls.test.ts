@@ -65,7 +65,7 @@ describe('a camera behind TLS', { skip: requires('ffmpeg', 'openssl') }, () => {
   test('is refused when nobody vouches for its certificate', async () => {
     await assert.rejects(watch({}), {
       code: 'CAPTURE_DEVICE',
-      message: /^https:\/\/127\.0\.0\.1:\d+\/v: its certificate is not accepted: /,
+      message: /^https:\/\/127\.0\.0\.1:\d+\/…: its certificate is not accepted: /,
       hint: /ca_file.*verify: false/,
     });
   });
@@ -81,7 +81,7 @@ describe('a camera behind TLS', { skip: requires('ffmpeg', 'openssl') }, () => {
 
   test('is taken from whoever answers with verify: false, and that is said', async () => {
     const log = await watch({ verify: false });
-    assert.match(log.text, /https:\/\/127\.0\.0\.1:\d+\/v: its certificate is not checked/);
+    assert.match(log.text, /https:\/\/127\.0\.0\.1:\d+\/…: its certificate is not checked/);
     assert.ok(!log.text.includes('geheim'));
   });
 
@@ -96,7 +96,7 @@ describe('a camera behind TLS', { skip: requires('ffmpeg', 'openssl') }, () => {
       );
     await assert.rejects(rtsp({}), {
       code: 'CAPTURE_ADDRESS',
-      message: /^rtsps:\/\/cam\.lan\/live: ffmpeg does not check/,
+      message: /^rtsps:\/\/cam\.lan\/…: ffmpeg does not check/,
       hint: /verify: false/,
     });
     await rtsp({ verify: false });

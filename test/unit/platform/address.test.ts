@@ -98,11 +98,14 @@ test('a host is a name or an IP address without brackets and zone', () => {
     assert.ok(!isHost(host), host);
 });
 
-test('what people see of an address has no login, neither in front nor in path and query', () => {
+test('people see scheme, host and port of an address', () => {
   for (const [text, shown] of [
-    ['http://joe:pw@cam:81/live?user=joe&pwd=x', 'http://cam:81/live?…'],
+    ['http://joe:pw@cam:81/live?user=joe&pwd=x', 'http://cam:81/…'],
     ['rtsp://cam/user=admin_password=tlJw_channel=1.sdp', 'rtsp://cam/…'],
-    ['rtsp://cam/live/main', 'rtsp://cam/live/main'],
+    ['rtsps://nvr:7441/AbCdEf0123456789', 'rtsps://nvr:7441/…'],
+    ['http://cam/?AbCd', 'http://cam/…'],
+    ['rtsp://cam', 'rtsp://cam'],
+    ['ws://[::1]:9001/', 'ws://[::1]:9001/'],
   ] as const) {
     assert.equal(publicAddress(new URL(text)), shown);
   }
