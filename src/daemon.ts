@@ -6,6 +6,7 @@ import { Ladder } from './capture/ladder.ts';
 import { FramePool } from './capture/pool.ts';
 import { Changes } from './changes.ts';
 import { Choices } from './choices.ts';
+import { outerSpaces } from './config/files.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { DEFAULT_MODEL } from './config/names.ts';
 import { EXIT } from './errors.ts';
@@ -110,7 +111,7 @@ export class Daemon implements Service {
     const log = this.#log;
     const clock = this.#clock;
     log.info(`Lookout ${VERSION}, ${this.#loaded.file ?? 'embedded defaults (no configuration file)'}`);
-    for (const warning of this.#loaded.warnings) log.warn(warning);
+    for (const warning of [...this.#loaded.warnings, ...(await outerSpaces(config))]) log.warn(warning);
 
     const prepared = await this.#preparer.prepare(this.#loaded);
     this.#warn(prepared);

@@ -15,15 +15,16 @@ export function checkConfigCommand(program: Command): void {
     .addHelpText('after', '\nExample:\n  $ lookout check-config /etc/lookout/lookout.yaml')
     .action(async (file: string | undefined) => {
       const { loadConfig } = await import('../config/load.ts');
-      const { checkFiles } = await import('../config/files.ts');
+      const { checkFiles, outerSpaces } = await import('../config/files.ts');
       const { redact } = await import('../platform/secrets.ts');
       const { prepare } = await import('../prepare.ts');
       const { labelsOf } = await import('../prepared.ts');
       const loaded = loadConfig({ file: configFile(file) });
       const unread = await checkFiles(loaded.config);
+      const spaces = await outerSpaces(loaded.config);
       const { models, cameras } = await prepare(loaded);
       const { warnings, errors } = await missingNeeds(loaded);
-      for (const warning of [...loaded.warnings, ...unread, ...warnings])
+      for (const warning of [...loaded.warnings, ...unread, ...spaces, ...warnings])
         process.stderr.write(`warning: ${printable(warning)}\n`);
       if (errors.length > 0) {
         process.stderr.write(`${errors.map(printable).join('\n')}\n`);

@@ -1,5 +1,7 @@
 /** Files that the configuration names and that hold addresses, passwords and certificates, read before they are needed. */
+import { stat } from 'node:fs/promises';
 import { LookoutError, messageOf } from '../errors.ts';
+import { readText } from '../platform/text.ts';
 import type { Config } from './schema.ts';
 
 /**
@@ -36,4 +38,44 @@ export async function checkFiles({ cameras, mqtt }: Config): Promise<string[]> {
     throw new LookoutError('CONFIG_INVALID', `files of the configuration: ${count}\n${list}`);
   }
   return unread;
+}
+
+/**
+ * White space around a password, a user name or an address in a file, which nobody sees and an editor may have left.
+ * @returns a line for each such file, with nothing of its content
+ */
+export async function outerSpaces({ cameras, mqtt }: Config): Promise<string[]> {
+  const part = 'Lookout takes it as a part of it: remove it if it is not meant';
+  const files: [setting: string, file: string | undefined, what: string][] = mqtt.enabled
+    ? [
+        ['mqtt.username_file', mqtt.username_file, part],
+        ['mqtt.password_file', mqtt.password_file, part],
+      ]
+    : [];
+  for (const [name, { source }] of Object.entries(cameras)) {
+    if (source.kind === 'rtsp' || source.kind === 'http')
+      files.push([
+        `cameras.${name}.source.url_file`,
+        source.url_file,
+        'Lookout leaves it out of the address',
+      ]);
+  }
+  const warnings: string[] = [];
+  for (const [setting, file, what] of files) {
+    const line = file === undefined ? '' : await lineIn(file);
+    if (line === line.trim()) continue;
+    const side = line.trimStart() === line ? 'behind' : 'before';
+    warnings.push(`${setting}: ${file} has white space ${side} its text; ${what}`);
+  }
+  return warnings;
+}
+
+/** What a file holds, without the ends of lines; nothing if it cannot be read: whoever needs it says so. */
+async function lineIn(file: string): Promise<string> {
+  try {
+    // A pipe would be empty afterwards.
+    return (await stat(file)).isFile() ? (await readText(file)).replace(/^[\r\n]+|[\r\n]+$/g, '') : '';
+  } catch {
+    return '';
+  }
 }

@@ -1,6 +1,7 @@
 /** Whether the data can be written, and whether secrets are kept from others. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { outerSpaces } from '../config/files.ts';
 import { findDiskFault } from '../store/cause.ts';
 import { type Check, type Finding, fail, ok, warn } from './check.ts';
 import { secretFiles } from './secrets.ts';
@@ -24,7 +25,10 @@ export const checkFiles: Check = async ({ loaded }) => {
     }
   }
   if (findings.length === 0) findings.push(ok('permissions', `${data_dir} can be written`));
-  return [...findings, ...(await checkSecrets(secretFiles(loaded.config)))];
+  const spaces = (await outerSpaces(loaded.config)).map((text) =>
+    warn('secrets', text, 'Write the file again without the white space, or leave it if it is meant.'),
+  );
+  return [...findings, ...(await checkSecrets(secretFiles(loaded.config))), ...spaces];
 };
 
 /** A secret that every user of the machine can read is none. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { checkFiles } from '../../../src/config/files.ts';
+import { checkFiles, outerSpaces } from '../../../src/config/files.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 import { LookoutError } from '../../../src/errors.ts';
 import { tempFolder } from '../../support/daemon.ts';
@@ -51,4 +51,29 @@ test('files that cannot be opened are told, and are no fault: the service may ru
   assert.equal(unread.length, 2);
   assert.match(unread[0] ?? '', /^cameras\.drive\.source\.url_file \S+absent cannot be read: ENOENT/);
   assert.match(unread[1] ?? '', /^mqtt\.password_file: \S+a-folder cannot be read: EISDIR/);
+});
+
+test('white space around what a file holds is told with its setting, and nothing of it is repeated', async () => {
+  for (const [before, behind] of [
+    ['', ' \n'],
+    ['', '\t'],
+    ['', '\u00a0\r\n'],
+    [' ', '\n'],
+    ['\ufeff ', ''],
+  ] as const) {
+    const drive = keep('drive', `${before}rtsp://me:geheim@cam.lan/1${behind}`);
+    const password = keep('password', `${before}geheim${behind}`);
+    const side = behind.trim() === '' && before.trim() === before ? 'behind' : 'before';
+    const warnings = await outerSpaces(config({ drive, password }));
+    assert.deepEqual(warnings, [
+      `mqtt.password_file: ${password} has white space ${side} its text; Lookout takes it as a part of it: remove it if it is not meant`,
+      `cameras.drive.source.url_file: ${drive} has white space ${side} its text; Lookout leaves it out of the address`,
+    ]);
+  }
+});
+
+test('the end of the line, a pipe and a file that is not there are no white space', async () => {
+  const drive = keep('drive', 'rtsp://me:geheim@cam.lan/1\r\n\r\n');
+  assert.deepEqual(await outerSpaces(config({ drive, password: keep('password', 'ge heim\n') })), []);
+  assert.deepEqual(await outerSpaces(config({ drive: join(folder, 'absent'), password: folder })), []);
 });
