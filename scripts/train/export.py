@@ -110,6 +110,18 @@ def logits_of(network: MobileNetV2, pictures: Pictures, side: int) -> Tensor:
     return torch.cat([network(squashed(pictures, index, side) * 2 - 1) for index in batches])
 
 
+def chosen_on_val(network: MobileNetV2, data: Path, side: int) -> tuple[float, float]:
+    """The offset for `animal` and the temperature."""
+    val = load(data, "val")
+    logits = logits_of(network, val, side)
+    favour, divisor = corrections(logits, val.label, ANIMAL)
+    logits[:, ANIMAL] += favour
+    right = 100 * (logits.argmax(1) == val.label).float().mean().item()
+    before, after = (calibration_error(logits / value, val.label) for value in (1.0, divisor))
+    print(f"val: {right:.2f} % right, animal + {favour:.2f}, temperature {divisor:.4f}, calibration error {before:.4f} -> {after:.4f}")
+    return favour, divisor
+
+
 def write_pictures(folder: Path, pictures: Pictures, count: int) -> None:
     """Some pictures for `lookout model quantize --calibrate`, classes in turn."""
     from PIL import Image
@@ -132,6 +144,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--side", type=int, default=128)
+    parser.add_argument(
+        "--corrections", type=float, nargs=2, metavar=("OFFSET", "TEMPERATURE"), help="by default chosen on val"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pictures", type=Path, help="also write pictures for calibration into this folder")
     parser.add_argument("--count", type=int, default=440, help="how many pictures")
@@ -142,15 +157,9 @@ def main() -> None:
     network = MobileNetV2(options.width, len(LABELS)).eval()
     if options.checkpoint:
         network.load_state_dict(mean([torch.load(file, weights_only=True)["average"] for file in options.checkpoint]))
-    val = load(options.data, "val")
-    logits = logits_of(network, val, options.side)
-    favour, divisor = corrections(logits, val.label, ANIMAL)
+    favour, divisor = options.corrections or chosen_on_val(network, options.data, options.side)
     with torch.no_grad():
         network.classifier.bias[ANIMAL] += favour
-    logits[:, ANIMAL] += favour
-    right = 100 * (logits.argmax(1) == val.label).float().mean().item()
-    before, after = (calibration_error(logits / value, val.label) for value in (1.0, divisor))
-    print(f"val: {right:.2f} % right, animal + {favour:.2f}, temperature {divisor:.3f}, calibration error {before:.4f} -> {after:.4f}")
 
     pixels = {"order": "rgb", "mean": [127.5] * 3, "scale": [1 / 127.5] * 3}
     name = f"lookout_mobilenet_v2_{options.width:g}_{options.side}"

@@ -59,7 +59,7 @@ export function modelCommand(program: Command): void {
     )
     .option(
       '--float-share <share>',
-      'of the multiplications the share that the first layers may compute in floats, 0…1; with 0 every processor gives the same scores',
+      'share of the multiplications that the first layers may compute in floats, 0…1; with 0 scores agree on all processors',
       number(0, 1),
       0.1,
     )

@@ -1,5 +1,6 @@
 /** Operators that change each number by itself, and the scores at the end. */
-import { activation, type Conversion, naturalAxes, type Value } from './conversion.ts';
+import { activation, type Conversion, makeValue, naturalAxes, type Value } from './conversion.ts';
+import { HARD_SWISH, hardSwishLike } from './hard-swish.ts';
 import type { Layer } from './layers.ts';
 import type { TfliteOperator, TfliteTensor } from './read.ts';
 import { ALONE } from './window.ts';
@@ -15,9 +16,7 @@ export const activations: Record<string, Layer> = {
     graph.node('LeakyRelu', [x], { alpha: { float: options?.float32(0) ?? 0 } }),
   ),
   PRELU: prelu,
-  HARD_SWISH: each((graph, x) =>
-    graph.node('Mul', [x, graph.node('HardSigmoid', [x], { alpha: { float: 1 / 6 }, beta: { float: 0.5 } })]),
-  ),
+  HARD_SWISH: hardSwish,
   GELU: each(gelu),
   TANH: each((graph, x) => graph.node('Tanh', [x])),
   ELU: each((graph, x) => graph.node('Elu', [x])),
@@ -93,6 +92,20 @@ function finished(
 function relu(conversion: Conversion, operator: TfliteOperator, output: TfliteTensor): Value {
   const value = conversion.value(operator.inputs[0]);
   return conversion.quantized(conversion.real(value), output, value, ALONE[operator.name]!);
+}
+
+function hardSwish(conversion: Conversion, { inputs }: TfliteOperator, output: TfliteTensor): Value {
+  const { graph } = conversion;
+  const value = conversion.value(inputs[0]);
+  const wanted = activation(output);
+  const own = !conversion.plain && wanted && value.whole;
+  const { slope, middle, step } = own ? hardSwishLike(value.whole!.quantization, wanted) : HARD_SWISH;
+  const x = conversion.real(value);
+  const gate = graph.node('HardSigmoid', [x], { alpha: { float: slope }, beta: { float: middle } });
+  const real = graph.node('Mul', [x, gate]);
+  if (!own) return conversion.quantized(real, output, value);
+  const name = graph.quantize(real, { ...wanted, scale: step }, conversion.nameOf(output));
+  return makeValue(value, { name, quantization: wanted });
 }
 
 /** Slopes for numbers below zero, most often one for each channel. */
