@@ -14,7 +14,7 @@ import { type Certificate, issue, makeCa } from '../support/certificates.ts';
 import { requires } from '../support/requires.ts';
 import { folder } from '../support/store.ts';
 
-describe('a camera behind TLS', { skip: requires('ffmpeg', 'openssl') }, () => {
+describe('a camera behind TLS', { skip: requires('ffmpeg') }, () => {
   let ca: Certificate;
   let port: number;
   const server = { close: () => {} };

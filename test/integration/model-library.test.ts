@@ -183,7 +183,7 @@ describe('a model from an address', () => {
   });
 });
 
-describe('behind a proxy', { skip: requires('openssl') }, () => {
+describe('behind a proxy', () => {
   const folder = tempFolder();
   let ca: Certificate;
   let port: number;

@@ -7,7 +7,6 @@ import { LookoutError } from '../../../src/errors.ts';
 import { readCredentials } from '../../../src/publish/credentials.ts';
 import { issue, makeCa } from '../../support/certificates.ts';
 import { tempFolder } from '../../support/daemon.ts';
-import { requires } from '../../support/requires.ts';
 
 const folder = tempFolder();
 after(() => rmSync(folder, { recursive: true }));
@@ -88,7 +87,7 @@ test('an empty password, a password without a user and a file that is no certifi
   }
 });
 
-test('a client certificate goes with its key and no other', { skip: requires('openssl') }, async () => {
+test('a client certificate goes with its key and no other', async () => {
   const ca = makeCa(folder, 'ca');
   const one = issue(folder, ca, 'one', 'DNS:one');
   const two = issue(folder, ca, 'two', 'DNS:two');
