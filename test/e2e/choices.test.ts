@@ -3,27 +3,26 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { stringify } from 'yaml';
+import { startBroker } from '../support/broker.ts';
 import { lookout } from '../support/cli.ts';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
 import { FrailDisk } from '../support/frail-disk.ts';
-import { Mosquitto } from '../support/mosquitto.ts';
 import { cutPower, filesBelow } from '../support/power-cut.ts';
 import { Recorder } from '../support/recorder.ts';
 import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 
-const skip = requires('mosquitto');
 const topic = (name: string) => `lookout/dut/gate/${name}`;
 
 /** A broker, somebody who listens, and the settings of a daemon in a folder of its own. */
 async function house(t: TestContext, gate: object = {}) {
-  const broker = await Mosquitto.start();
+  const broker = await startBroker();
   t.after(() => broker.remove());
   const folder = tempFolder();
   const settings = (changes: object = gate) => ({
     device: 'dut',
     cameras: { gate: { source: { kind: 'demo' }, ...changes } },
-    mqtt: { url: broker.url },
+    mqtt: { ...broker.mqtt },
     health_interval: 1,
   });
   const start = (config: object = settings(), env: NodeJS.ProcessEnv = {}) => {
@@ -48,7 +47,7 @@ function captured(recorder: Recorder): number | null {
 }
 
 test('a camera that was turned off over MQTT captures nothing after a power cut, however short after', {
-  skip: requires('mosquitto', 'cc'),
+  skip: requires('cc'),
 }, async (t) => {
   const { folder, start, listen, choices } = await house(t);
   const data = join(folder, 'data');
@@ -86,9 +85,7 @@ test('a camera that was turned off over MQTT captures nothing after a power cut,
   assert.equal((await second.stop()).code, 0);
 });
 
-test('choices are undone by RESET, by the command line, and by another value in the configuration', {
-  skip,
-}, async (t) => {
+test('choices are undone by RESET, by the command line, and by another value in the configuration', async (t) => {
   const { folder, settings, start, listen, choices } = await house(t);
   const recorder = await listen();
   const first = start();
@@ -150,7 +147,7 @@ test('choices are undone by RESET, by the command line, and by another value in 
   await fourth.stop();
 });
 
-test('5000 commands at once are a few lines in the log, and the last one counts', { skip }, async (t) => {
+test('5000 commands at once are a few lines in the log, and the last one counts', async (t) => {
   const { start, listen } = await house(t);
   const recorder = await listen();
   const daemon = start();

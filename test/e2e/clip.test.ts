@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
+import { startBroker } from '../support/broker.ts';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
 import { eventMessages, readEvents } from '../support/log.ts';
-import { Mosquitto } from '../support/mosquitto.ts';
 import { Recorder } from '../support/recorder.ts';
 import { requires, requiresShared, shared } from '../support/requires.ts';
 
@@ -19,9 +19,9 @@ const PASSAGES = [
 ] as const;
 
 test('three passages on a real road are three vehicle events, in SQLite and on the broker', {
-  skip: requires('ffmpeg', 'mosquitto') || requiresShared(CLIP, MODEL),
+  skip: requires('ffmpeg') || requiresShared(CLIP, MODEL),
 }, async () => {
-  const broker = await Mosquitto.start();
+  const broker = await startBroker();
   const recorder = await Recorder.connect(broker.url);
   const folder = tempFolder();
   const example = parse(readFileSync('config/examples/road.yaml', 'utf8')) as {
@@ -34,7 +34,7 @@ test('three passages on a real road are three vehicle events, in SQLite and on t
       device: 'dut',
       cameras: { road: { ...road, source: { ...road.source, path: shared(CLIP) } } },
       model: { file: shared(MODEL) },
-      mqtt: { url: broker.url },
+      mqtt: { ...broker.mqtt },
     },
     folder,
   );

@@ -1,21 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { startBroker } from '../support/broker.ts';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
-import { Mosquitto } from '../support/mosquitto.ts';
 import { Recorder } from '../support/recorder.ts';
-import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 
-test('commands over MQTT change a camera, their state is echoed, and rubbish changes nothing', {
-  skip: requires('mosquitto'),
-}, async () => {
-  const broker = await Mosquitto.start();
+test('commands over MQTT change a camera, their state is echoed, and rubbish changes nothing', async () => {
+  const broker = await startBroker();
   const recorder = await Recorder.connect(broker.url);
   const daemon = new DaemonProcess(
     {
       device: 'dut',
       cameras: { door: { source: { kind: 'demo' } } },
-      mqtt: { url: broker.url },
+      mqtt: { ...broker.mqtt },
       health_interval: 1,
     },
     tempFolder(),

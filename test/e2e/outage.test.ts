@@ -2,24 +2,21 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { startBroker } from '../support/broker.ts';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
 import { busyCamera, eventMessages, readEvents } from '../support/log.ts';
-import { Mosquitto } from '../support/mosquitto.ts';
 import { Recorder } from '../support/recorder.ts';
-import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 
-const OUTAGE_MS = 60_000;
+const OUTAGE_MS = 15_000;
 
-test('a broker killed for a minute gets every event afterwards, in order, once per id', {
-  skip: requires('mosquitto'),
-}, async () => {
-  const broker = await Mosquitto.start({ persistence: true });
+test('a broker killed for a while gets every event afterwards, in order, once per id', async () => {
+  const broker = await startBroker({ persistence: true });
   const recorder = await Recorder.connect(broker.url);
   const folder = tempFolder();
   const { camera, labels } = busyCamera(1, ['person', 'car']);
   const daemon = new DaemonProcess(
-    { device: 'dut', cameras: { door: camera }, labels, mqtt: { url: broker.url } },
+    { device: 'dut', cameras: { door: camera }, labels, mqtt: { ...broker.mqtt } },
     folder,
   );
   const database = join(folder, 'data', 'lookout.db');
@@ -31,7 +28,7 @@ test('a broker killed for a minute gets every event afterwards, in order, once p
     const killedAt = new Date().toISOString();
     await delay(OUTAGE_MS);
     const during = readEvents(database).length - before;
-    assert.ok(during > 40, `only ${during} events in the outage`);
+    assert.ok(during > 10, `only ${during} events in the outage`);
     await broker.start();
     await until('the broker to be seen again', () => recorder.connected);
     const connections = () =>
@@ -63,7 +60,7 @@ test('a broker killed for a minute gets every event afterwards, in order, once p
       assert.equal(end?.started_at, new Date(started_at).toISOString(), 'original time of start');
       assert.equal(end?.ended_at, new Date(ended_at ?? 0).toISOString(), 'original time of end');
     }
-    assert.ok(messages.filter(({ replayed }) => replayed).length > 80, 'late messages say so');
+    assert.ok(messages.filter(({ replayed }) => replayed).length > 20, 'late messages say so');
     assert.ok(messages.some(({ replayed }) => !replayed));
   } finally {
     daemon.child.kill('SIGKILL');

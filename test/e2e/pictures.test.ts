@@ -2,17 +2,14 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { startBroker } from '../support/broker.ts';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
 import { busyCamera, eventMessages, readEvents } from '../support/log.ts';
-import { Mosquitto } from '../support/mosquitto.ts';
 import { Recorder } from '../support/recorder.ts';
-import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 
-test('events whose pictures cannot be written name none, and the log says why once', {
-  skip: requires('mosquitto'),
-}, async () => {
-  const broker = await Mosquitto.start();
+test('events whose pictures cannot be written name none, and the log says why once', async () => {
+  const broker = await startBroker();
   const recorder = await Recorder.connect(broker.url);
   const folder = tempFolder();
   const snapshots = join(folder, 'data', 'snapshots');
@@ -20,7 +17,7 @@ test('events whose pictures cannot be written name none, and the log says why on
   writeFileSync(join(snapshots, 'door'), 'a file where the folder of the camera should be');
   const { camera, labels } = busyCamera(1, ['person', 'car']);
   const daemon = new DaemonProcess(
-    { device: 'dut', cameras: { door: camera }, labels, mqtt: { url: broker.url } },
+    { device: 'dut', cameras: { door: camera }, labels, mqtt: { ...broker.mqtt } },
     folder,
   );
   const ended = () => eventMessages(recorder, 'dut', 'door').filter(({ type }) => type === 'end');

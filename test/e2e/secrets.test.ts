@@ -5,9 +5,9 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { startBroker } from '../support/broker.ts';
 import { lookout } from '../support/cli.ts';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
-import { Mosquitto } from '../support/mosquitto.ts';
 import { Recorder } from '../support/recorder.ts';
 import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
@@ -46,7 +46,7 @@ function commandLines(): string {
 }
 
 test('no secret reaches the log, MQTT, the list of processes, the doctor or its archive', {
-  skip: requires('mosquitto', 'ffmpeg', 'tar'),
+  skip: requires('ffmpeg', 'tar'),
 }, async (t) => {
   const planted = {
     mqtt: secret('mqtt'),
@@ -60,7 +60,7 @@ test('no secret reaches the log, MQTT, the list of processes, the doctor or its 
     stray: secret('stray'),
     wrong: secret('wrong'),
   };
-  const broker = await Mosquitto.start({ users: { garden: planted.mqtt, watcher: 'watcher' } });
+  const broker = await startBroker({ users: { garden: planted.mqtt, watcher: 'watcher' } });
   t.after(() => broker.remove());
   const recorder = await Recorder.connect(broker.url, '#', { username: 'watcher', password: 'watcher' });
   t.after(() => recorder.end());
@@ -98,7 +98,7 @@ test('no secret reaches the log, MQTT, the list of processes, the doctor or its 
     log: { level: 'trace' },
     health_interval: 1,
     cameras,
-    mqtt: { url: broker.url, username: 'garden', password_file: keep('password', `${planted.mqtt}\n`) },
+    mqtt: { ...broker.mqtt, username: 'garden', password_file: keep('password', `${planted.mqtt}\n`) },
   };
   const env = {
     LOOKOUT__cameras__yard__source__url: `http://me:${planted.environment}@${yard.host}/video?token=${planted.token}`,

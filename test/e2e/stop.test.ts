@@ -4,9 +4,9 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
+import { startBroker } from '../support/broker.ts';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
 import { busyCamera, eventMessages, readEvents } from '../support/log.ts';
-import { Mosquitto } from '../support/mosquitto.ts';
 import { Recorder } from '../support/recorder.ts';
 import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
@@ -14,15 +14,13 @@ import { until } from '../support/until.ts';
 const cli = new URL('../../src/cli.ts', import.meta.url).pathname;
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  test(`${signal} with an open event ends, commits and publishes it, and exits with 0 in under 2 s`, {
-    skip: requires('mosquitto'),
-  }, async () => {
-    const broker = await Mosquitto.start();
+  test(`${signal} with an open event ends, commits and publishes it, and exits with 0 in under 2 s`, async () => {
+    const broker = await startBroker();
     const recorder = await Recorder.connect(broker.url);
     const folder = tempFolder();
     const { camera, labels } = busyCamera(3600, ['person']);
     const daemon = new DaemonProcess(
-      { device: 'dut', cameras: { door: camera }, labels, mqtt: { url: broker.url } },
+      { device: 'dut', cameras: { door: camera }, labels, mqtt: { ...broker.mqtt } },
       folder,
     );
     try {
@@ -53,14 +51,12 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   });
 }
 
-test('SIGTERM ends in under 2 s also when the broker is not there, and the next run delivers what was left', {
-  skip: requires('mosquitto'),
-}, async () => {
-  const broker = await Mosquitto.start();
+test('SIGTERM ends in under 2 s also when the broker is not there, and the next run delivers what was left', async () => {
+  const broker = await startBroker();
   await broker.stop();
   const folder = tempFolder();
   const { camera, labels } = busyCamera(3600, ['person']);
-  const settings = { device: 'dut', cameras: { door: camera }, labels, mqtt: { url: broker.url } };
+  const settings = { device: 'dut', cameras: { door: camera }, labels, mqtt: { ...broker.mqtt } };
   const first = new DaemonProcess(settings, folder);
   await first.line(({ event }) => event?.type === 'start');
   const exit = await first.stop();

@@ -5,12 +5,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { readEvents } from '../support/log.ts';
-import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
 import { inLab, type Lab, type LabOptions, rssMb, TOPIC } from './lab.ts';
 
-const skip = requires('mosquitto');
 const preload = new URL('../fakes/board-files.ts', import.meta.url).href;
 
 const SHORT = 'MemTotal:       1000000 kB\nMemAvailable:    30000 kB\n';
@@ -77,7 +75,6 @@ export const faults = [
     name: 'memory-short',
     promise: 'while memory is short fewer frames are analysed, Lookout says why, and every event is written',
     times: { full: 5, fast: 0 },
-    skip,
     inject: (times) =>
       inLab(options, async (lab) => {
         const recovery: number[] = [];
@@ -109,7 +106,6 @@ export const faults = [
     promise:
       'while the board is too hot fewer frames are analysed, Lookout says why, and every event is written',
     times: { full: 5, fast: 1 },
-    skip,
     inject: (times) =>
       inLab(options, async (lab) => {
         const recovery: number[] = [];
@@ -143,7 +139,6 @@ export const faults = [
     name: 'cpu-hog',
     promise: `${HOGS} programs that want the processor cost frames, but no event`,
     times: { full: 3, fast: 1 },
-    skip,
     inject: (times, fast) =>
       inLab({}, async (lab) => {
         const recovery: number[] = [];
@@ -173,7 +168,6 @@ export const faults = [
     promise:
       'when events come faster than pictures can be written, pictures are left out and memory stays flat',
     times: { full: 1, fast: 1 },
-    skip,
     inject: async (times, fast) => {
       const labels = Array.from({ length: 60 }, (_, n) => `person-${n}`);
       const each = { on: 0, off: 0, window: 1, hits: 1, hold: 0, max: 1 };
@@ -198,7 +192,6 @@ export const faults = [
     name: 'card-budget',
     promise: 'a card that has had its bytes for the day gets events only, and Lookout says so',
     times: { full: 1, fast: 1 },
-    skip,
     inject: (times) =>
       inLab({ settings: { store: { max_writes_per_day: 1, commit_interval: 0.5 } } }, async (lab) => {
         const detections = () => {

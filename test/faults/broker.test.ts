@@ -5,12 +5,9 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MoodyProxy } from '../fakes/moody-proxy.ts';
 import { type EventMessage, readEvents } from '../support/log.ts';
-import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
 import { inLab, type Lab, type LabOptions, rssMb, TOPIC } from './lab.ts';
-
-const skip = requires('mosquitto');
 
 /** Memory in MB by which a daemon may grow while nobody takes what it has to say. */
 const MOST_GROWTH = 24;
@@ -144,7 +141,6 @@ export const faults = [
     promise:
       'a broker that is down for long costs no event, no memory and no order, and nothing stale is told afterwards',
     times: { full: 1, fast: 1 },
-    skip,
     inject: (times, fast) =>
       goThrough({
         times,
@@ -165,7 +161,6 @@ export const faults = [
     name: 'broker-forgets',
     promise: 'a broker that comes back with nothing of its state is told everything again',
     times: { full: 20, fast: 1 },
-    skip,
     inject: (times) =>
       goThrough({
         times,
@@ -195,7 +190,6 @@ export const faults = [
     name: 'broker-slow',
     promise: 'a broker behind a slow line gets everything in order, and nothing piles up in memory',
     times: { full: 5, fast: 0 },
-    skip,
     inject: (times, fast) =>
       goThrough({
         times,
@@ -209,7 +203,6 @@ export const faults = [
     name: 'broker-refuses',
     promise: 'a broker that refuses the password is asked again, and the right one counts without a restart',
     times: { full: 10, fast: 1 },
-    skip,
     inject: async (times) => {
       const users = { recorder: 'r', dut: 'right' };
       let round = 0;
@@ -241,7 +234,6 @@ export const faults = [
     promise:
       'a network that swallows everything without a word is noticed by the keepalive, and costs nothing',
     times: { full: 10, fast: 1 },
-    skip,
     inject: (times, fast) =>
       goThrough({
         times,

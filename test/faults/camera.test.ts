@@ -4,14 +4,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { busyCamera } from '../support/log.ts';
 import { fakeEnv } from '../support/programs.ts';
-import { requires } from '../support/requires.ts';
 import { ServiceManager } from '../support/service-manager.ts';
 import { requiresStuckDevice, StuckDevice } from '../support/stuck-device.ts';
 import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
 import { type Health, inLab, type Lab, type LabOptions, TOPIC } from './lab.ts';
 
-const skip = requires('mosquitto');
 const FPS = 5;
 /** Milliseconds from the last picture to the word `stalled`. */
 const LONGEST_SILENCE = 2 * (1000 / FPS) + 2000;
@@ -130,14 +128,12 @@ export const faults = [
     promise:
       'a camera that stalls is told within two intervals and 2 s and started again; others are unaffected',
     times: { full: 10, fast: 1 },
-    skip,
     inject: (times) => seeThrough(times, { behaviour: 'stall=15', noticed: toldStalled }),
   }),
   define({
     name: 'camera-dies',
     promise: 'a camera program that dies is started again; others are unaffected',
     times: { full: 10, fast: 1 },
-    skip,
     inject: (times) =>
       seeThrough(times, { behaviour: 'frames=10,tail', noticed: failedWith('CAPTURE_ENDED') }),
   }),
@@ -145,7 +141,6 @@ export const faults = [
     name: 'camera-changes-size',
     promise: 'a camera whose pictures change their size is started again; others are unaffected',
     times: { full: 10, fast: 1 },
-    skip,
     inject: (times) =>
       seeThrough(times, { behaviour: 'resize=10:192x128', noticed: failedWith('CAPTURE_FRAME_SIZE') }),
   }),
@@ -153,14 +148,12 @@ export const faults = [
     name: 'camera-gives-garbage',
     promise: 'a camera that gives garbage is started again; others are unaffected',
     times: { full: 10, fast: 1 },
-    skip,
     inject: (times) => seeThrough(times, { behaviour: 'garbage', noticed: failedWith('CAPTURE_FRAME_SIZE') }),
   }),
   define({
     name: 'camera-floods',
     promise: 'a camera program that floods its standard error costs one line a second; others are unaffected',
     times: { full: 5, fast: 1 },
-    skip,
     inject: (times) =>
       inLab(labOptions(), async (lab) => {
         for (let fault = 0; fault < times; fault++) {
@@ -186,7 +179,7 @@ export const faults = [
     name: 'camera-hangs-in-kernel',
     promise: 'a camera program in state D is left behind; it blocks neither others nor the end of Lookout',
     times: { full: 10, fast: 1 },
-    skip: skip || requiresStuckDevice(),
+    skip: requiresStuckDevice(),
     inject: async (times) => {
       const device = await StuckDevice.start();
       try {
@@ -211,7 +204,7 @@ export const faults = [
     promise:
       'when no camera can be started any more, Lookout looks for its devices and ends for the service manager',
     times: { full: 3, fast: 0 },
-    skip: skip || requiresStuckDevice(),
+    skip: requiresStuckDevice(),
     inject: async (times) => {
       const device = await StuckDevice.start();
       const systemd = new ServiceManager();

@@ -2,19 +2,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EventRow, readEvents } from '../support/log.ts';
-import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
-import { inLab, type Lab, type LabOptions } from './lab.ts';
-
-const skip = requires('mosquitto');
-const preload = new URL('../fakes/time-machine.ts', import.meta.url).href;
-
-/** Environment in which the wall clock is moved as the file `time` says. */
-export const timeMachine = (folder: string): NodeJS.ProcessEnv => ({
-  NODE_OPTIONS: `--import ${preload}`,
-  TIME_MACHINE: join(folder, 'time'),
-});
+import { inLab, type Lab, type LabOptions, timeMachine } from './lab.ts';
 
 const HOUR = 3_600_000;
 /** Milliseconds that an event of this lab lasts, by the clock that never jumps. */
@@ -41,7 +31,6 @@ export const faults = [
     promise:
       'jumps of the clock change no duration and no order, and rows are marked until the time is known',
     times: { full: 35, fast: 4 },
-    skip,
     inject: (times) => {
       const options: LabOptions = {
         env: timeMachine,

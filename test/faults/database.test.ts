@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readEvents } from '../support/log.ts';
 import { Seeded } from '../support/random.ts';
-import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
 import { inLab, type Lab } from './lab.ts';
@@ -48,7 +47,6 @@ export const faults = [
     promise:
       'a database that is damaged at the start is set aside, its backup is restored, and Lookout runs aloud',
     times: { full: 20, fast: 1 },
-    skip: requires('mosquitto'),
     inject: (times) =>
       inLab({}, async (lab): Promise<Outcome> => {
         const random = new Seeded(3);
@@ -71,7 +69,6 @@ export const faults = [
     name: 'database-corrupt-while-running',
     promise: 'a database that is damaged while it is used is replaced from its backup without a restart',
     times: { full: 20, fast: 1 },
-    skip: requires('mosquitto'),
     inject: (times) =>
       inLab({}, async (lab): Promise<Outcome> => {
         const random = new Seeded(4);

@@ -14,7 +14,6 @@ import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
 import { inLab, type Lab, type LabOptions, TOPIC } from './lab.ts';
 
-const skip = requires('mosquitto');
 const root = process.getuid?.() === 0 ? requires('mount') : 'needs the right to mount a small file system';
 
 /** Size of the disk: room for a database and a few pictures. */
@@ -142,7 +141,7 @@ export const faults = [
     name: 'disk-full',
     promise: 'a full disk is said once, live states go on, and everything is written when there is room',
     times: { full: 10, fast: 1 },
-    skip: skip || root,
+    skip: root,
     inject: (times) =>
       onSmallDisk({}, (lab, data) =>
         goThrough(
@@ -158,7 +157,7 @@ export const faults = [
     name: 'disk-full-of-pictures',
     promise: 'on a disk full of its own pictures the oldest make room by themselves, and no event is lost',
     times: { full: 10, fast: 1 },
-    skip: skip || root,
+    skip: root,
     inject: (times) =>
       onSmallDisk({ settings: { store: { max_snapshots: 10_000 } } }, async (lab, data) => {
         const recovery: number[] = [];
@@ -189,14 +188,14 @@ export const faults = [
     name: 'disk-read-only',
     promise: 'a disk that has gone read-only is said once, live states go on, and all is written afterwards',
     times: { full: 10, fast: 1 },
-    skip: skip || requires('cc'),
+    skip: requires('cc'),
     inject: (times) => withErrors(times, constants.errno.EROFS, /the file system is read-only \(EROFS\)/),
   }),
   define({
     name: 'disk-errors',
     promise: 'I/O errors are said once, live states go on, and everything is written afterwards',
     times: { full: 10, fast: 1 },
-    skip: skip || requires('cc'),
+    skip: requires('cc'),
     inject: (times) => withErrors(times, constants.errno.EIO, /the disk fails \(EIO\)/),
   }),
 ];

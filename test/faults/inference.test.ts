@@ -8,7 +8,7 @@ import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
 import { inLab, type Lab, type LabOptions } from './lab.ts';
 
-const skip = requires('mosquitto', 'mkfifo');
+const skip = requires('mkfifo');
 const preload = new URL('../fakes/faulty-inference.ts', import.meta.url).href;
 
 /** Milliseconds within which another worker must have taken over. */

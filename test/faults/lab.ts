@@ -1,22 +1,30 @@
-/** A house to break things in: a real broker, a subscriber that forgets nothing, and a real daemon. */
+/** A house to break things in: a broker, a subscriber that forgets nothing, and a real daemon. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Broker, type BrokerOptions, startBroker } from '../support/broker.ts';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
 import { busyCamera, type EventMessage, type EventRow, integrity, readEvents } from '../support/log.ts';
-import { Mosquitto, type MosquittoOptions } from '../support/mosquitto.ts';
 import { Recorder } from '../support/recorder.ts';
 import { until } from '../support/until.ts';
 
 export const DEVICE = 'dut';
 export const TOPIC = `lookout/${DEVICE}`;
 
+const preload = new URL('../fakes/time-machine.ts', import.meta.url).href;
+
+/** Environment in which the wall clock is moved as the file `time` says. */
+export const timeMachine = (folder: string): NodeJS.ProcessEnv => ({
+  NODE_OPTIONS: `--import ${preload}`,
+  TIME_MACHINE: join(folder, 'time'),
+});
+
 export interface LabOptions {
   /** Settings laid over those of one busy camera `door`. */
   settings?: object;
-  broker?: MosquittoOptions;
+  broker?: BrokerOptions;
   /** Address that the daemon is given instead of the broker's. */
-  url?: (broker: Mosquitto) => string;
+  url?: (broker: Broker) => string;
   /** Further settings of `mqtt`. */
   mqtt?: object;
   /** Name → content of files in the daemon's folder. */
@@ -50,7 +58,7 @@ export type Health = Record<string, unknown> & {
 
 export class Lab {
   readonly folder = tempFolder();
-  readonly broker: Mosquitto;
+  readonly broker: Broker;
   readonly recorder: Recorder;
   readonly settings: object;
   daemon!: DaemonProcess;
@@ -59,7 +67,7 @@ export class Lab {
   readonly #committed = new Map<string, EventRow>();
   readonly #opened = new Map<string, EventRow>();
 
-  private constructor(broker: Mosquitto, recorder: Recorder, options: LabOptions) {
+  private constructor(broker: Broker, recorder: Recorder, options: LabOptions) {
     const { camera, labels } = busyCamera(options.seconds ?? 1, ['person', 'car', 'cat']);
     this.broker = broker;
     this.recorder = recorder;
@@ -72,7 +80,12 @@ export class Lab {
       cameras: { door: camera },
       labels,
       health_interval: 1,
-      mqtt: { url: options.url?.(broker) ?? broker.url, keepalive: 5, ...options.mqtt },
+      mqtt: {
+        ...broker.mqtt,
+        ...(options.url ? { url: options.url(broker) } : {}),
+        keepalive: 5,
+        ...options.mqtt,
+      },
       ...options.settings,
     };
   }
@@ -81,8 +94,8 @@ export class Lab {
    * Opens one; the daemon does not run yet.
    * @param prepare called when the broker runs
    */
-  static async open(options: LabOptions = {}, prepare?: (broker: Mosquitto) => Promise<void>): Promise<Lab> {
-    const broker = await Mosquitto.start(options.broker);
+  static async open(options: LabOptions = {}, prepare?: (broker: Broker) => Promise<void>): Promise<Lab> {
+    const broker = await startBroker(options.broker);
     await prepare?.(broker);
     const users = options.broker?.users;
     const [username, password] = Object.entries(users ?? {})[0] ?? [];
@@ -216,7 +229,7 @@ function facts(row: EventRow | undefined): string | undefined {
 export async function inLab<T>(
   options: LabOptions,
   work: (lab: Lab) => Promise<T>,
-  prepare?: (broker: Mosquitto) => Promise<void>,
+  prepare?: (broker: Broker) => Promise<void>,
 ): Promise<T> {
   const lab = await Lab.open(options, prepare);
   try {

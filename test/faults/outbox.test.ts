@@ -3,11 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { MoodyProxy } from '../fakes/moody-proxy.ts';
 import { busyCamera, readEvents } from '../support/log.ts';
-import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
-import { timeMachine } from './clock.test.ts';
 import { define, type Outcome } from './fault.ts';
-import { inLab, type Lab, type LabOptions, rssMb } from './lab.ts';
+import { inLab, type Lab, type LabOptions, rssMb, timeMachine } from './lab.ts';
 
 const DAY = 86_400_000;
 /** A real second is an hour. */
@@ -91,7 +89,6 @@ export const faults = [
     name: 'broker-away-for-days',
     promise: 'while the broker is away for days what is too old is dropped, counted and published',
     times: { full: 3, fast: 1 },
-    skip: requires('mosquitto'),
     inject: (times, fast) => goThrough(times, fast ? 12 : 72, 0.25),
   }),
   define({
@@ -99,7 +96,6 @@ export const faults = [
     promise:
       'while the broker is away what waits keeps its bound in bytes, and what is dropped is counted and published',
     times: { full: 2, fast: 0 },
-    skip: requires('mosquitto'),
     inject: (times, fast) => goThrough(times, fast ? 40 : 96, 100),
   }),
 ];

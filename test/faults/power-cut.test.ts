@@ -40,7 +40,7 @@ export const faults = [
     promise:
       'a power cut that loses every write that was not synced costs at most the last group of detections',
     times: { full: 50, fast: 3 },
-    skip: requires('mosquitto', 'cc'),
+    skip: requires('cc'),
     inject: (times) => {
       let disk!: FrailDisk;
       const options = {

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
 import { inLab, TOPIC } from './lab.ts';
@@ -16,7 +15,6 @@ export const faults = [
     promise:
       'a broken file at SIGHUP changes nothing and is told over MQTT, and a sound one takes the fault back',
     times: { full: 20, fast: 4 },
-    skip: requires('mosquitto'),
     inject: (times) =>
       inLab({}, async (lab): Promise<Outcome> => {
         const recovery: number[] = [];

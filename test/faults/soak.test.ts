@@ -7,7 +7,6 @@ import { MoodyProxy } from '../fakes/moody-proxy.ts';
 import { busyCamera } from '../support/log.ts';
 import { fakeEnv } from '../support/programs.ts';
 import { Seeded } from '../support/random.ts';
-import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 import { define } from './fault.ts';
 import { DEVICE, inLab, type Lab, rssMb, TOPIC } from './lab.ts';
@@ -99,7 +98,6 @@ export const faults = [
     promise:
       'after millions of frames with cameras and broker failing at random nothing is lost and nothing has grown',
     times: { full: 2_000_000, fast: 0 },
-    skip: requires('mosquitto'),
     inject: async (frames) => {
       let proxy!: MoodyProxy;
       const { camera, labels } = busyCamera(1, LABELS);

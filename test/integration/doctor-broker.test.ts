@@ -6,17 +6,25 @@ import { type TestContext, test } from 'node:test';
 import { stringify } from 'yaml';
 import { checkBroker } from '../../src/doctor/broker.ts';
 import { examine } from '../../src/doctor/doctor.ts';
+import { type Broker, type BrokerOptions, startBroker } from '../support/broker.ts';
 import { issue, makeCa } from '../support/certificates.ts';
 import { tempFolder } from '../support/daemon.ts';
-import { freePort, Mosquitto, type MosquittoOptions } from '../support/mosquitto.ts';
+import { freePort, Mosquitto } from '../support/mosquitto.ts';
 import { TestPublisher } from '../support/publishing.ts';
 import { Recorder } from '../support/recorder.ts';
 import { requires } from '../support/requires.ts';
 
 const skip = requires('mosquitto');
 
-async function broker(t: TestContext, options?: MosquittoOptions): Promise<Mosquitto> {
-  const mosquitto = await Mosquitto.start(options);
+async function broker(t: TestContext, options?: BrokerOptions): Promise<Broker> {
+  const one = await startBroker(options);
+  t.after(() => one.remove());
+  return one;
+}
+
+/** One with settings that only mosquitto has. */
+async function mosquittoWith(t: TestContext, lines: string[]): Promise<Mosquitto> {
+  const mosquitto = await Mosquitto.start({ lines });
   t.after(() => mosquitto.remove());
   return mosquitto;
 }
@@ -35,23 +43,23 @@ const verdicts = (list: Awaited<ReturnType<typeof findings>>) => list.map(({ ver
 
 for (const version of [4, 5]) {
   test(`a broker that takes everything is well, with MQTT ${version === 4 ? '3.1.1' : '5'}`, {
-    skip,
+    skip: version === 5 && skip,
   }, async (t) => {
     const mosquitto = await broker(t);
-    const found = await findings({ url: mosquitto.url, version });
+    const found = await findings({ ...mosquitto.mqtt, version });
     assert.equal(verdicts(found), 'ok ok ok', JSON.stringify(found));
     assert.match(found[1]!.found, /takes messages on 21 topics/);
   });
 }
 
-test('a daemon that runs is not thrown out, and no state changes', { skip }, async (t) => {
+test('a daemon that runs is not thrown out, and no state changes', async (t) => {
   const mosquitto = await broker(t);
-  const one = await TestPublisher.start(t, { url: mosquitto.url });
+  const one = await TestPublisher.start(t, { ...mosquitto.mqtt });
   const recorder = await Recorder.connect(mosquitto.url, 'lookout/#');
   t.after(() => recorder.end());
   one.publisher.setLabel('drive', 'person', true);
   await recorder.sees('lookout/garden/drive/person', 'ON');
-  await findings({ url: mosquitto.url });
+  await findings({ ...mosquitto.mqtt });
   assert.equal(one.publisher.stats.connections, 1);
   assert.ok(one.publisher.stats.connected);
   assert.equal(recorder.last('lookout/garden/drive/person'), 'ON');
@@ -63,8 +71,8 @@ test('topics that the access rules forbid are named', { skip }, async (t) => {
   const rules = join(tempFolder(), 'rules');
   const allowed = ['topic readwrite lookout/garden/#', 'topic deny lookout/garden/drive/event'];
   writeFileSync(rules, `${allowed.join('\n')}\n`);
-  const mosquitto = await broker(t, { lines: [`acl_file ${rules}`] });
-  const found = await findings({ url: mosquitto.url });
+  const mosquitto = await mosquittoWith(t, [`acl_file ${rules}`]);
+  const found = await findings({ ...mosquitto.mqtt });
   const [, refused] = found;
   assert.equal(refused?.verdict, 'fail');
   assert.match(refused?.found ?? '', /lookout\/garden\/drive\/event \(.*[Nn]ot authorized\)/);
@@ -76,8 +84,8 @@ test('topics that the access rules forbid are named', { skip }, async (t) => {
 test('with MQTT 3.1.1, which cannot refuse, what does not come back is in doubt', { skip }, async (t) => {
   const rules = join(tempFolder(), 'rules');
   writeFileSync(rules, 'topic readwrite lookout/garden/#\ntopic write homeassistant/#\n');
-  const mosquitto = await broker(t, { lines: [`acl_file ${rules}`] });
-  const [, doubtful] = await findings({ url: mosquitto.url, version: 4 });
+  const mosquitto = await mosquittoWith(t, [`acl_file ${rules}`]);
+  const [, doubtful] = await findings({ ...mosquitto.mqtt, version: 4 });
   assert.equal(doubtful?.verdict, 'warn');
   assert.match(doubtful?.found ?? '', /1 of 21 topics did not come back, such as homeassistant/);
 });
@@ -85,8 +93,8 @@ test('with MQTT 3.1.1, which cannot refuse, what does not come back is in doubt'
 test('commands that the rules keep away are noticed', { skip }, async (t) => {
   const rules = join(tempFolder(), 'rules');
   writeFileSync(rules, 'topic write lookout/#\ntopic write homeassistant/#\n');
-  const mosquitto = await broker(t, { lines: [`acl_file ${rules}`] });
-  const found = await findings({ url: mosquitto.url });
+  const mosquitto = await mosquittoWith(t, [`acl_file ${rules}`]);
+  const found = await findings({ ...mosquitto.mqtt });
   assert.equal(verdicts(found), 'ok ok warn', JSON.stringify(found));
   assert.match(
     found[2]!.found,
@@ -94,9 +102,7 @@ test('commands that the rules keep away are noticed', { skip }, async (t) => {
   );
 });
 
-test('a wrong password, an unknown certificate and a silent port each get their own words', {
-  skip,
-}, async (t) => {
+test('a wrong password, an unknown certificate and a silent port each get their own words', async (t) => {
   const folder = tempFolder();
   const password_file = join(folder, 'password');
   writeFileSync(password_file, 'wrong');
@@ -106,15 +112,15 @@ test('a wrong password, an unknown certificate and a silent port each get their 
     broker(t, { users: { garden: 'right' } }),
     broker(t, { tls }),
   ]);
-  const [refused] = await findings({ url: closed.url, username: 'garden', password_file });
+  const [refused] = await findings({ ...closed.mqtt, username: 'garden', password_file });
   assert.match(
     refused?.found ?? '',
     /user name, the password or the client id lookout_garden-doctor \(MQTT_REFUSED\)/,
   );
-  const untrusted = (await findings({ url: secured.url })).at(-1)!;
+  const untrusted = (await findings({ ...secured.mqtt })).at(-1)!;
   assert.match(untrusted.found, /signed by nobody known here \(MQTT_TLS\)/);
   assert.match(untrusted.advice ?? '', /mqtt\.ca_file/);
-  const trusted = await findings({ url: secured.url, ca_file: ca.cert });
+  const trusted = await findings({ ...secured.mqtt, ca_file: ca.cert });
   assert.equal(verdicts(trusted), 'warn ok ok ok');
   assert.match(trusted[0]!.found, /certificate is valid for [12] more days/);
   const [unreachable] = await findings({ url: `mqtt://127.0.0.1:${await freePort()}` });
@@ -125,7 +131,7 @@ test('a broker that can do less than others is said to, in words that say what t
   skip,
 }, async (t) => {
   const lines = ['retain_available false', 'max_qos 0', 'max_packet_size 50000'];
-  const limited = await broker(t, { lines });
+  const limited = await mosquittoWith(t, lines);
   const found = (await findings({ url: limited.url })).map(({ found }) => found).join('\n');
   assert.match(found, /keeps no retained messages/);
   assert.match(found, /takes QoS 0 only/);

@@ -7,11 +7,11 @@ import { systemClock } from '../../src/platform/clock.ts';
 import { Connection } from '../../src/publish/connection.ts';
 import { eventChange } from '../fakes/events.ts';
 import { FakeLog } from '../fakes/log.ts';
+import { startBroker } from '../support/broker.ts';
 import { tempFolder } from '../support/daemon.ts';
-import { freePort, Mosquitto } from '../support/mosquitto.ts';
+import { freePort } from '../support/mosquitto.ts';
 import { hurriedClock, TestPublisher } from '../support/publishing.ts';
 import { Recorder } from '../support/recorder.ts';
-import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 
 /** A server that does with its connections what it is told. */
@@ -101,21 +101,19 @@ test('stop is quick while nobody answers, whatever waits', async (t) => {
   }
 });
 
-test('a broker that falls silent later is noticed, and events wait for it', {
-  skip: requires('mosquitto'),
-}, async (t) => {
-  const mosquitto = await Mosquitto.start();
-  t.after(() => mosquitto.remove());
-  const one = await TestPublisher.start(t, { url: mosquitto.url, keepalive: 1 });
+test('a broker that falls silent later is noticed, and events wait for it', async (t) => {
+  const broker = await startBroker();
+  t.after(() => broker.remove());
+  const one = await TestPublisher.start(t, { ...broker.mqtt, keepalive: 1 });
   await until('the connection', () => one.publisher.stats.connected);
-  mosquitto.freeze(true);
+  broker.freeze(true);
   one.record(eventChange({ id: 'frozen' }));
   await until('the loss', () => !one.publisher.stats.connected);
   assert.match(one.log.withCode('MQTT_UNREACHABLE')[0]!.msg, /no longer answers/);
   assert.equal(one.outbox.rows.length, 1);
-  mosquitto.freeze(false);
+  broker.freeze(false);
   await until('the event to be taken', () => one.outbox.rows.length === 0);
-  const recorder = await Recorder.connect(mosquitto.url);
+  const recorder = await Recorder.connect(broker.url);
   t.after(() => recorder.end());
   await recorder.sees('lookout/garden/status', 'online');
 });

@@ -8,6 +8,7 @@ import { runInNewContext } from 'node:vm';
 import type { MqttConfig } from '../../src/config/schema.ts';
 import { eventChange } from '../fakes/events.ts';
 import { healthSample } from '../fakes/health.ts';
+import { type Broker, type BrokerOptions, startBroker } from '../support/broker.ts';
 import { tempFolder } from '../support/daemon.ts';
 import { freePort, Mosquitto, type MosquittoOptions } from '../support/mosquitto.ts';
 import { FakeAnnounced, TestPublisher } from '../support/publishing.ts';
@@ -15,20 +16,24 @@ import { Recorder } from '../support/recorder.ts';
 import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 
-const skip = requires('mosquitto');
+const needsMosquitto = requires('mosquitto');
 const EVENTS = 'lookout/garden/drive/event';
 
-async function broker(t: TestContext, options?: MosquittoOptions): Promise<Mosquitto> {
+async function broker(t: TestContext, options?: BrokerOptions): Promise<Broker> {
+  const one = await startBroker(options);
+  t.after(() => one.remove());
+  return one;
+}
+
+/** One that speaks MQTT 5, or has access rules. */
+async function mosquittoOf(t: TestContext, options?: MosquittoOptions): Promise<Mosquitto> {
   const mosquitto = await Mosquitto.start(options);
   t.after(() => mosquitto.remove());
   return mosquitto;
 }
 
-async function listen(t: TestContext, { url }: Mosquitto, filter?: string): Promise<Recorder> {
-  const recorder = await Recorder.connect(url, filter, {
-    protocolVersion: 5,
-    properties: { sessionExpiryInterval: 600 },
-  });
+async function listen(t: TestContext, { url }: Broker, filter?: string): Promise<Recorder> {
+  const recorder = await Recorder.connect(url, filter);
   t.after(() => recorder.end());
   return recorder;
 }
@@ -37,7 +42,7 @@ const folder = tempFolder();
 after(() => rmSync(folder, { recursive: true }));
 const passwords = join(folder, 'password');
 
-function withPassword({ url }: Mosquitto, version: 4 | 5, password: string): Partial<MqttConfig> {
+function withPassword({ url }: Broker, version: 4 | 5, password: string): Partial<MqttConfig> {
   writeFileSync(passwords, password);
   return { url, version, username: 'garden', password_file: passwords };
 }
@@ -46,11 +51,11 @@ const number = (text: string): number => Number((JSON.parse(text) as { id: strin
 
 for (const version of [4, 5] as const) {
   test(`state, events and commands travel over MQTT ${version === 4 ? '3.1.1' : '5'}`, {
-    skip,
+    skip: version === 5 && needsMosquitto,
   }, async (t) => {
     const mosquitto = await broker(t);
     const recorder = await listen(t, mosquitto);
-    const one = await TestPublisher.start(t, { url: mosquitto.url, version });
+    const one = await TestPublisher.start(t, { ...mosquitto.mqtt, version });
     one.publisher.setSetting('drive', 'enabled', true);
     one.record(eventChange());
     one.publisher.publishHealth(healthSample());
@@ -69,9 +74,9 @@ for (const version of [4, 5] as const) {
   });
 }
 
-test('MQTT travels over WebSocket too', { skip }, async (t) => {
+test('MQTT travels over WebSocket too', { skip: needsMosquitto }, async (t) => {
   const port = await freePort();
-  const mosquitto = await broker(t, { lines: [`listener ${port} 127.0.0.1`, 'protocol websockets'] });
+  const mosquitto = await mosquittoOf(t, { lines: [`listener ${port} 127.0.0.1`, 'protocol websockets'] });
   const one = await TestPublisher.start(t, { url: `ws://127.0.0.1:${port}/mqtt` });
   one.record(eventChange());
   await until('the event to be taken', () => one.publisher.stats.published === 1);
@@ -80,13 +85,13 @@ test('MQTT travels over WebSocket too', { skip }, async (t) => {
 });
 
 test('2,000 events arrive in order, once per id, though the broker is killed while they do', {
-  skip,
+  skip: needsMosquitto,
 }, async (t) => {
-  const mosquitto = await broker(t, { persistence: true });
+  const mosquitto = await mosquittoOf(t, { persistence: true });
   const recorder = await listen(t, mosquitto, EVENTS);
   // The subscriber's session is on disk, so the broker that comes back knows whom to keep events for.
   await mosquitto.save();
-  const one = await TestPublisher.start(t, { url: mosquitto.url });
+  const one = await TestPublisher.start(t, { ...mosquitto.mqtt });
   const total = 2000;
   let recorded = 0;
   const recordUpTo = (end: number) => {
@@ -126,11 +131,9 @@ test('2,000 events arrive in order, once per id, though the broker is killed whi
   t.diagnostic(`${numbers.length - total} of ${total} events came twice`);
 });
 
-test('after an outage the latest state is said and nothing of what was true in between', {
-  skip,
-}, async (t) => {
+test('after an outage the latest state is said and nothing of what was true in between', async (t) => {
   const mosquitto = await broker(t);
-  const one = await TestPublisher.start(t, { url: mosquitto.url });
+  const one = await TestPublisher.start(t, { ...mosquitto.mqtt });
   await until('the connection', () => one.publisher.stats.connected);
   await mosquitto.stop();
   await until('the loss', () => !one.publisher.stats.connected);
@@ -151,10 +154,10 @@ test('after an outage the latest state is said and nothing of what was true in b
   assert.deepEqual([...new Set(recorder.texts('lookout/garden/drive/snapshot'))], ['new picture']);
 });
 
-test('a wrong password is said once a second at most, and the right one is taken without a restart', {
-  skip,
-}, async (t) => {
-  for (const version of [4, 5] as const) {
+for (const version of [4, 5] as const) {
+  test(`a wrong password is said once a second at most, and the right one is taken without a restart (MQTT ${version})`, {
+    skip: version === 5 && needsMosquitto,
+  }, async (t) => {
     const mosquitto = await broker(t, { users: { garden: 'right' } });
     const one = await TestPublisher.start(t, withPassword(mosquitto, version, 'wrong\n'));
     await until('two refusals', () => one.log.withCode('MQTT_REFUSED').length >= 2);
@@ -167,14 +170,16 @@ test('a wrong password is said once a second at most, and the right one is taken
     withPassword(mosquitto, version, 'right\n');
     await until('the connection', () => one.publisher.stats.connected);
     assert.doesNotMatch(one.log.text, /wrong|right/);
-  }
-});
+  });
+}
 
-test('a device that may not write its topics says so and keeps its events', { skip }, async (t) => {
+test('a device that may not write its topics says so and keeps its events', {
+  skip: needsMosquitto,
+}, async (t) => {
   const rules = join(folder, 'acl');
   writeFileSync(rules, 'topic read lookout/garden/+/+/set\n');
-  const mosquitto = await broker(t, { lines: [`acl_file ${rules}`] });
-  const one = await TestPublisher.start(t, { url: mosquitto.url, version: 5 });
+  const mosquitto = await mosquittoOf(t, { lines: [`acl_file ${rules}`] });
+  const one = await TestPublisher.start(t, { ...mosquitto.mqtt, version: 5 });
   one.record(eventChange());
   await until('the refusal', () => one.log.withCode('MQTT_FORBIDDEN').length > 0);
   assert.match(one.log.withCode('MQTT_FORBIDDEN')[0]!.hint!, /access rules/);
@@ -182,13 +187,13 @@ test('a device that may not write its topics says so and keeps its events', { sk
 });
 
 test('with the access rules of docs/mqtt.md a device writes its own topics and hears its own commands', {
-  skip,
+  skip: needsMosquitto,
 }, async (t) => {
   const page = readFileSync(new URL('../../docs/mqtt.md', import.meta.url), 'utf8');
   const [, rules = ''] = /```\n(pattern readwrite .*?)```/s.exec(page) ?? [];
   writeFileSync(join(folder, 'acl'), rules);
   const users = { garden: 'g', shed: 's', homeassistant: 'h' };
-  const mosquitto = await broker(t, { users, lines: [`acl_file ${join(folder, 'acl')}`] });
+  const mosquitto = await mosquittoOf(t, { users, lines: [`acl_file ${join(folder, 'acl')}`] });
   const login = { username: 'homeassistant', password: 'h' };
   const recorder = await Recorder.connect(mosquitto.url, '#', login);
   t.after(() => recorder.end());
@@ -217,29 +222,31 @@ test('with the access rules of docs/mqtt.md a device writes its own topics and h
   assert.deepEqual(neighbour.messages, []);
 });
 
-test('the broker says offline for a publisher that is killed', { skip }, async (t) => {
+test('the broker says offline for a publisher that is killed', async (t) => {
   const mosquitto = await broker(t);
   const recorder = await listen(t, mosquitto, 'lookout/garden/status');
   const script = new URL('../fakes/publisher-process.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, [script, mosquitto.url], { stdio: 'inherit' });
+  const child = spawn(process.execPath, [script, JSON.stringify(mosquitto.mqtt)], { stdio: 'inherit' });
   await recorder.sees('lookout/garden/status', 'online');
   child.kill('SIGKILL');
   await recorder.sees('lookout/garden/status', 'offline');
 });
 
-test('two devices of one name are told so instead of fighting in silence', { skip }, async (t) => {
-  const mosquitto = await broker(t);
-  const one = await TestPublisher.start(t, { url: mosquitto.url, version: 5 });
+test('two devices of one name are told so instead of fighting in silence', {
+  skip: needsMosquitto,
+}, async (t) => {
+  const mosquitto = await mosquittoOf(t);
+  const one = await TestPublisher.start(t, { ...mosquitto.mqtt, version: 5 });
   await until('the connection', () => one.publisher.stats.connected);
-  const two = await TestPublisher.start(t, { url: mosquitto.url, version: 5 });
+  const two = await TestPublisher.start(t, { ...mosquitto.mqtt, version: 5 });
   await until('the error', () => one.log.withCode('MQTT_DUPLICATE').length > 0);
   assert.match(one.log.withCode('MQTT_DUPLICATE')[0]!.hint!, /own `device` name/);
   await two.publisher.stop();
 });
 
-test('while the broker is away nothing grows but the outbox', { skip }, async (t) => {
+test('while the broker is away nothing grows but the outbox', async (t) => {
   const mosquitto = await broker(t);
-  const one = await TestPublisher.start(t, { url: mosquitto.url });
+  const one = await TestPublisher.start(t, { ...mosquitto.mqtt });
   await until('the connection', () => one.publisher.stats.connected);
   await mosquitto.stop();
   await until('the loss', () => !one.publisher.stats.connected);
@@ -270,9 +277,7 @@ function memoryInUse(): number {
   return heapUsed + arrayBuffers;
 }
 
-test('what a camera and a label left on the broker goes when they are no longer configured, and nothing else', {
-  skip,
-}, async (t) => {
+test('what a camera and a label left on the broker goes when they are no longer configured, and nothing else', async (t) => {
   const mosquitto = await broker(t);
   const recorder = await listen(t, mosquitto);
   const discovery = 'homeassistant/device/lookout_garden/config';
@@ -281,7 +286,7 @@ test('what a camera and a label left on the broker goes when they are no longer 
     { name: 'drive', labels: ['vehicle', 'cat'] },
     { name: 'cellar', labels: ['cat'] },
   ];
-  const earlier = await TestPublisher.start(t, { url: mosquitto.url }, { announced, cameras });
+  const earlier = await TestPublisher.start(t, { ...mosquitto.mqtt }, { announced, cameras });
   earlier.publisher.publishSnapshot('cellar', Buffer.from('a picture'));
   earlier.publisher.publishSnapshot('drive', Buffer.from('the latest picture'));
   await recorder.sees('lookout/garden/drive/snapshot', 'the latest picture');
@@ -296,7 +301,7 @@ test('what a camera and a label left on the broker goes when they are no longer 
   };
   for (const [topic, payload] of Object.entries(others)) await recorder.publish(topic, payload, true);
 
-  const one = await TestPublisher.start(t, { url: mosquitto.url }, { announced });
+  const one = await TestPublisher.start(t, { ...mosquitto.mqtt }, { announced });
   for (const topic of ['cellar/status', 'cellar/snapshot', 'cellar/cat', 'drive/cat'])
     await recorder.sees(`lookout/garden/${topic}`, '');
   const described = () => JSON.parse(recorder.last(discovery) ?? '{}') as Record<string, object>;
@@ -315,7 +320,7 @@ test('what a camera and a label left on the broker goes when they are no longer 
   // The card in another board, under another name: what the first one published is not its own.
   const copy = await TestPublisher.start(
     t,
-    { url: mosquitto.url },
+    { ...mosquitto.mqtt },
     { announced, device: 'shed', cameras: [] },
   );
   await recorder.sees('lookout/shed/status', 'online');
@@ -324,15 +329,13 @@ test('what a camera and a label left on the broker goes when they are no longer 
   await later.sees('lookout/garden/drive/vehicle', 'OFF');
 });
 
-test('a description of another device on the topic for Home Assistant is not taken for its own', {
-  skip,
-}, async (t) => {
+test('a description of another device on the topic for Home Assistant is not taken for its own', async (t) => {
   const mosquitto = await broker(t);
   const recorder = await listen(t, mosquitto);
   const discovery = 'homeassistant/device/lookout_garden/config';
   const components = { 'cellar.label.cat': { platform: 'binary_sensor', unique_id: 'x' } };
   await recorder.publish(discovery, JSON.stringify({ device: { identifiers: ['other'] }, components }), true);
-  const one = await TestPublisher.start(t, { url: mosquitto.url });
+  const one = await TestPublisher.start(t, { ...mosquitto.mqtt });
   await recorder.sees('lookout/garden/status', 'online');
   await until('the description', () => recorder.last(discovery)?.includes('drive.label.vehicle') === true);
   await one.publisher.stop();
@@ -340,12 +343,12 @@ test('a description of another device on the topic for Home Assistant is not tak
 });
 
 test('a broker that does not let the device read its own topics is no reason to complain', {
-  skip,
+  skip: needsMosquitto,
 }, async (t) => {
   const rules = join(folder, 'rules');
   writeFileSync(rules, 'topic write lookout/#\ntopic write homeassistant/#\ntopic read lookout/+/+/+/set\n');
-  const mosquitto = await broker(t, { lines: [`acl_file ${rules}`] });
-  const one = await TestPublisher.start(t, { url: mosquitto.url, discovery: '' });
+  const mosquitto = await mosquittoOf(t, { lines: [`acl_file ${rules}`] });
+  const one = await TestPublisher.start(t, { ...mosquitto.mqtt, discovery: '' });
   one.record(eventChange());
   await until('the event to be taken', () => one.publisher.stats.published === 1);
   assert.deepEqual(one.log.withCode('MQTT_FORBIDDEN'), []);

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { stringify } from 'yaml';
@@ -27,18 +26,7 @@ export interface LogLine {
   [key: string]: unknown;
 }
 
-const folders: string[] = [];
-
-/** A folder of its own for one test, deleted when the test process ends. */
-export function tempFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'lookout-test-'));
-  if (folders.push(folder) === 1) {
-    process.once('exit', () => {
-      for (const used of folders) rmSync(used, { recursive: true, force: true });
-    });
-  }
-  return folder;
-}
+export { tempFolder } from './folder.ts';
 
 /** A real daemon in a process of its own, with its log read line by line. */
 export class DaemonProcess {

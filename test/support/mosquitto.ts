@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { pbkdf2Sync, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir, userInfo } from 'node:os';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { tempFolder } from './folder.ts';
 import { findProgram } from './requires.ts';
 
 export interface MosquittoOptions {
@@ -26,7 +27,7 @@ export class Mosquitto {
   readonly port: number;
   readonly log: string[] = [];
   readonly #options: MosquittoOptions;
-  readonly #folder = mkdtempSync(join(tmpdir(), 'lookout-mosquitto-'));
+  readonly #folder = tempFolder();
   #child: ChildProcess | null = null;
 
   private constructor(port: number, options: MosquittoOptions) {
@@ -51,6 +52,11 @@ export class Mosquitto {
 
   get url(): string {
     return `${this.#options.tls ? 'mqtts' : 'mqtt'}://127.0.0.1:${this.port}`;
+  }
+
+  /** Settings that lead a publisher to it. */
+  get mqtt(): { url: string; version?: 4 } {
+    return { url: this.url };
   }
 
   /** Starts it again on the same port. */

@@ -1,11 +1,11 @@
-import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, symlink } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { SourceContext } from '../../src/capture/context.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { FakeLog } from '../fakes/log.ts';
+import { tempFolder } from './folder.ts';
 
 /** The folder of the fake camera programs. */
 export const FAKES = fileURLToPath(new URL('../fakes/bin', import.meta.url));
@@ -26,7 +26,7 @@ export function fakeContext(behaviour = ''): SourceContext & { fakeLog: FakeLog 
 
 /** A folder that is gone after the test. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'lookout-test-'));
+  const folder = tempFolder();
   t.after(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }

@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { Database } from 'better-sqlite3';
@@ -11,23 +9,13 @@ import { Snapshots, type SnapshotsOptions } from '../../src/store/snapshots.ts';
 import type { Batch, EventEntry, OutboxMessage } from '../../src/store/types.ts';
 import type { Detection, Event, EventChange } from '../../src/types.ts';
 import { eventChange } from '../fakes/events.ts';
+import { tempFolder } from './folder.ts';
 
-const folders: string[] = [];
-
-/** A new folder that goes when the test file is through. */
-export function folder(): string {
-  const path = mkdtempSync(join(tmpdir(), 'lookout-store-'));
-  if (folders.push(path) === 1) {
-    process.once('exit', () => {
-      for (const used of folders) rmSync(used, { recursive: true, force: true });
-    });
-  }
-  return path;
-}
+export { tempFolder as folder };
 
 /** A fresh database that goes with the test. */
 export function freshDatabase(t: TestContext): Database {
-  const db = openForWriting(join(folder(), 'lookout.db'));
+  const db = openForWriting(join(tempFolder(), 'lookout.db'));
   t.after(() => db.close());
   return db;
 }
