@@ -1,6 +1,6 @@
-import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { tempFolder } from '../support/folder.ts';
 
 /** Path → content of the files by which a board tells what it is and how it does. */
 export type FileTree = Record<string, string>;
@@ -88,7 +88,7 @@ export const pc: FileTree = {
 
 /** Writes the files below a new folder, which stands for `/`, and returns it. */
 export function plant(tree: FileTree): string {
-  const root = mkdtempSync(join(tmpdir(), 'lookout-board-'));
+  const root = tempFolder();
   for (const [path, content] of Object.entries(tree)) {
     const file = join(root, path);
     mkdirSync(dirname(file), { recursive: true });

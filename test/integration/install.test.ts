@@ -5,7 +5,6 @@ import {
   appendFileSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -14,10 +13,10 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import { tempFolder } from '../support/daemon.ts';
 import { requires } from '../support/requires.ts';
 
 const run = promisify(execFile);
@@ -41,17 +40,16 @@ function contents(folder: string): Record<string, string> {
 
 describe('scripts/install.sh', { skip }, () => {
   let dest: string;
-  const install = (...args: string[]) => installFrom(checkout, ...args);
-  const installFrom = (folder: string, ...args: string[]) =>
-    run('bash', [join(folder, 'scripts/install.sh'), ...args], { env: { ...process.env, DESTDIR: dest } });
+  const install = (...args: string[]) => installFrom(checkout, args);
+  const installFrom = (folder: string, args: string[], into = dest) =>
+    run('bash', [join(folder, 'scripts/install.sh'), ...args], { env: { ...process.env, DESTDIR: into } });
   const installed = (...path: string[]) => join(dest, 'opt/lookout', ...path);
-  const config = () => join(dest, 'etc/lookout/lookout.yaml');
+  const config = (folder: string) => join(folder, 'etc/lookout/lookout.yaml');
 
   before(async () => {
-    dest = mkdtempSync(join(tmpdir(), 'lookout-install-'));
+    dest = tempFolder();
     await install();
   });
-  after(() => rmSync(dest, { recursive: true, force: true }));
 
   test('the installed command runs on its own Node.js and with its own packages', async () => {
     const { stdout } = await run(installed('bin/lookout'), ['version', '--json'], {
@@ -89,9 +87,9 @@ describe('scripts/install.sh', { skip }, () => {
   });
 
   test('installing again changes nothing, and an edited configuration stays', async () => {
-    appendFileSync(config(), '# mine\n');
+    appendFileSync(config(dest), '# mine\n');
     const before = contents(dest);
-    const { stdout } = await installFrom(installed());
+    const { stdout } = await installFrom(installed(), []);
     assert.match(stdout, /kept as it is/);
     assert.deepEqual(contents(dest), before);
   });
@@ -116,25 +114,29 @@ describe('scripts/install.sh', { skip }, () => {
   });
 
   test('uninstalling keeps configuration and data, purging leaves nothing', async () => {
-    mkdirSync(join(dest, 'var/lib/lookout'), { recursive: true });
-    writeFileSync(join(dest, 'var/lib/lookout/lookout.db'), 'x');
-    await install('--uninstall');
-    assert.deepEqual(Object.keys(contents(dest)).sort(), [
+    const own = tempFolder();
+    await installFrom(checkout, [], own);
+    appendFileSync(config(own), '# mine\n');
+    mkdirSync(join(own, 'var/lib/lookout'), { recursive: true });
+    writeFileSync(join(own, 'var/lib/lookout/lookout.db'), 'x');
+    await installFrom(checkout, ['--uninstall'], own);
+    assert.deepEqual(Object.keys(contents(own)).sort(), [
       'etc/lookout/lookout.yaml',
       'var/lib/lookout/lookout.db',
     ]);
-    assert.match(readFileSync(config(), 'utf8'), /# mine/);
-    await install('--uninstall', '--purge');
-    assert.deepEqual(contents(dest), {});
+    assert.match(readFileSync(config(own), 'utf8'), /# mine/);
+    await installFrom(checkout, ['--uninstall', '--purge'], own);
+    assert.deepEqual(contents(own), {});
   });
 
   test('a wrong call changes nothing and says what is wrong', async () => {
+    const before = contents(dest);
     await assert.rejects(install('--perge'), /unknown option --perge/);
     await assert.rejects(install('--purge'), /--purge goes with --uninstall/);
     await assert.rejects(install('--prefix', 'opt'), /expected an absolute folder/);
     await assert.rejects(install('--prefix', '/opt/a b'), /expected an absolute folder/);
     await assert.rejects(install('--prefix'), /--prefix needs a folder/);
-    assert.deepEqual(contents(dest), {});
+    assert.deepEqual(contents(dest), before);
   });
 });
 

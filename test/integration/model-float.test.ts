@@ -1,7 +1,6 @@
 /** TensorFlow Lite files that compute with real numbers, against the answers of TensorFlow Lite itself. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import sharp from 'sharp';
@@ -12,6 +11,7 @@ import { quantizeFile } from '../../src/model/quantize-file.ts';
 import { convertTflite } from '../../src/model/tflite/convert.ts';
 import { readTflite } from '../../src/model/tflite/read.ts';
 import { Classifier } from '../../src/vision/classify.ts';
+import { tempFolder } from '../support/folder.ts';
 import { requiresShared, shared } from '../support/requires.ts';
 import { runModel } from '../unit/model/run-model.ts';
 
@@ -30,7 +30,7 @@ const skip = requiresShared(
   'data/photos/cat.jpg',
   ...[TEACHABLE, EIGHT_BITS, GREY].map((name) => `field/models/${name}`),
 );
-const folder = mkdtempSync(join(tmpdir(), 'lookout-float-'));
+const folder = tempFolder();
 after(() => rmSync(folder, { recursive: true }));
 
 const truth: Record<string, Truth> = skip ? {} : JSON.parse(readFileSync(shared('field/truth.json'), 'utf8'));

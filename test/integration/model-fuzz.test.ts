@@ -13,8 +13,8 @@ import { mutate } from '../support/mutate.ts';
 import { folder } from '../support/store.ts';
 import { int32s, TinyNet } from '../support/tflite-nets.ts';
 
-const MUTATIONS = 100_000;
-const ONNX_MUTATIONS = 5000;
+const MUTATIONS = 20_000;
+const ONNX_MUTATIONS = 2000;
 
 test(`${MUTATIONS} damaged TensorFlow Lite files are converted or refused, quickly and in little memory`, () => {
   const net = new TinyNet(1, 'int8', 9, { perChannel: true }).pad(1).conv(4, 3, 2, { valid: true });

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import sharp from 'sharp';
@@ -11,6 +10,7 @@ import { DataType, decodeModel, encodeModel, type OnnxModel } from '../../src/mo
 import { type InferenceSession, openSession, Tensor } from '../../src/model/onnxruntime.ts';
 import { convertTflite } from '../../src/model/tflite/convert.ts';
 import { readTflite, type TfliteModel, type TfliteTensor } from '../../src/model/tflite/read.ts';
+import { tempFolder } from '../support/folder.ts';
 import { requiresShared, shared } from '../support/requires.ts';
 import { constant, evaluate, evaluateOperator } from '../support/tflite-reference.ts';
 
@@ -22,7 +22,7 @@ const FILES = [
 /** The second one, converted by others, its zero points as they are. */
 const PLAIN = 'models/mobilenet_v2_1.0_224_int8.onnx';
 const skip = requiresShared(...FILES, PLAIN, 'data/photos/photos.csv');
-const folder = mkdtempSync(join(tmpdir(), 'lookout-import-'));
+const folder = tempFolder();
 after(() => rmSync(folder, { recursive: true }));
 
 const photos = skip

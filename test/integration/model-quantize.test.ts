@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { after, test } from 'node:test';
 import sharp from 'sharp';
 import { samplesOf } from '../../scripts/train/demo-samples.ts';
 import { Scene } from '../../src/capture/demo/scene.ts';
 import { BUILTIN_MODEL, loadModel } from '../../src/model/load.ts';
-import { DataType, decodeModel, encodeModel, type OnnxModel } from '../../src/model/onnx.ts';
+import { DataType, decodeModel, type OnnxModel } from '../../src/model/onnx.ts';
 import { outputsOf } from '../../src/model/quantize/compare.ts';
 import { dequantized } from '../../src/model/quantize/dequantize.ts';
 import { readFloatGraph, writeFloatGraph } from '../../src/model/quantize/float-graph.ts';
 import { quantizeModel } from '../../src/model/quantize/quantize.ts';
+import { tempFolder } from '../support/folder.ts';
 import { TinyNet } from '../support/tflite-nets.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'lookout-quantize-'));
+const folder = tempFolder();
 after(() => rmSync(folder, { recursive: true }));
 
 const pictures = (seed: number, scenes: number, side: number) =>
@@ -37,9 +37,9 @@ test('quantising the float form of the built-in model keeps 97 % of its first an
   const { description } = await loadModel({ file: 'builtin' }, folder);
   const side = description.input.width;
   const float = writeFloatGraph(dequantized(readFloatGraph(model)));
-  const options = { output: PROBABILITIES, methods: ['minmax', 'mse'] } as const;
-  const { models } = await quantizeModel(float, description.input, pictures(700_000, 8, side), options);
-  const share = await agreement(float, models.cpu.model, pictures(800_000, 25, side));
+  const options = { output: PROBABILITIES, methods: ['mse'] } as const;
+  const { models } = await quantizeModel(float, description.input, pictures(700_000, 3, side), options);
+  const share = await agreement(float, models.cpu.model, pictures(800_000, 15, side));
   assert.ok(share >= 0.97, `only ${(100 * share).toFixed(1)} %`);
   const { graph } = models.tensorrt.model;
   const zeros = graph.initializer.filter(({ name }) => /_zero(_\d+)?$/.test(name));
@@ -72,11 +72,7 @@ test('lookout model quantize writes a model for the CPU and one for TensorRT', a
       .toFile(join(photos, `${index}.jpg`));
   }
   writeFileSync(join(photos, 'broken.jpg'), 'no picture');
-  const net = join(folder, 'net.tflite');
-  writeFileSync(
-    net,
-    new TinyNet(1, 'uint8', 17).conv(16, 3, 2).depthwise(1).conv(32, 1, 1).mean().dense(3).softmax().write(),
-  );
+  const net = smallNet();
   const { status, stdout, stderr } = quantize(net, '--calibrate', photos, '--out', join(folder, 'q.onnx'));
   assert.equal(status, 0, stderr);
   assert.match(stdout, /^written +.*q\.onnx, \d+ bytes, for the CPU$/m);
@@ -89,10 +85,22 @@ test('lookout model quantize writes a model for the CPU and one for TensorRT', a
   assert.equal(cpu.description.source!.file, 'net.tflite');
 });
 
+/** A small network as a file of TensorFlow Lite, in a folder of its own. */
+function smallNet(): string {
+  const file = join(tempFolder(), 'net.tflite');
+  const net = new TinyNet(1, 'uint8', 17)
+    .conv(16, 3, 2)
+    .depthwise(1)
+    .conv(32, 1, 1)
+    .mean()
+    .dense(3)
+    .softmax();
+  writeFileSync(file, net.write());
+  return file;
+}
+
 test('lookout model quantize takes its pictures from a camera', async () => {
-  const model = join(folder, 'float.onnx');
-  const built = decodeModel(readFileSync(BUILTIN_MODEL));
-  writeFileSync(model, encodeModel(writeFloatGraph(dequantized(readFloatGraph(built)))));
+  const model = smallNet();
   const { status, stdout, stderr } = quantize(model, '--from-camera', 'demo', '--pictures', '5', '--json');
   assert.equal(status, 0, stderr);
   const report = JSON.parse(stdout) as {
@@ -101,12 +109,13 @@ test('lookout model quantize takes its pictures from a camera', async () => {
   };
   assert.equal(report.pictures, 5);
   assert.ok(report.result.choices.length >= 6);
-  assert.ok(report.result.layers.length > 60);
+  assert.ok(report.result.layers.length >= 4);
 });
 
 test('lookout model quantize says what it lacks and leaves nothing behind', () => {
+  const model = smallNet();
+  const folder = dirname(model);
   const before = readdirSync(folder);
-  const model = join(folder, 'float.onnx');
   const empty = join(folder, 'empty');
   for (const [args, code] of [
     [[model], 'USAGE'],

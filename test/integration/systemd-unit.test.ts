@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import { tempFolder } from '../support/folder.ts';
 import { requires } from '../support/requires.ts';
 
 const run = promisify(execFile);
@@ -30,7 +30,7 @@ describe('systemd/lookout.service as systemd sees it', { skip: skipAnalysis() },
   let folder: string;
   let file: string;
   before(() => {
-    folder = mkdtempSync(join(tmpdir(), 'lookout-unit-'));
+    folder = tempFolder();
     file = join(folder, 'lookout.service');
     writeFileSync(file, unit.replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true'));
   });

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import { tempFolder } from '../support/folder.ts';
 import { requires } from '../support/requires.ts';
 
 const skip = requires('systemd-notify', 'systemd-socket-activate');
@@ -13,7 +13,7 @@ const module = new URL('../../src/platform/systemd.ts', import.meta.url).href;
 
 let folder: string;
 before(() => {
-  folder = mkdtempSync(join(tmpdir(), 'lookout-notify-'));
+  folder = tempFolder();
 });
 after(() => rmSync(folder, { recursive: true, force: true }));
 

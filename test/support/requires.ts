@@ -1,9 +1,10 @@
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 
-/** Finds a program on the PATH (and where Debian keeps daemons). */
+/** Finds a program on the PATH, and in the `sbin` beside each `bin` of it, where Debian keeps daemons. */
 export function findProgram(program: string): string | null {
-  for (const folder of [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']) {
+  const path = (process.env.PATH ?? '').split(delimiter);
+  for (const folder of [...path, ...path.map((bin) => bin.replace(/\bbin$/, 'sbin'))]) {
     const file = join(folder, program);
     try {
       accessSync(file, constants.X_OK);
@@ -11,6 +12,29 @@ export function findProgram(program: string): string | null {
     } catch {}
   }
   return null;
+}
+
+/** Program → Debian package that brings it. */
+const PACKAGES: Record<string, string> = {
+  cc: 'gcc libc6-dev',
+  ffmpeg: 'ffmpeg',
+  'mkfs.ext4': 'e2fsprogs',
+  mount: 'mount',
+  umount: 'mount',
+  mosquitto: 'mosquitto',
+  script: 'bsdutils',
+  setpriv: 'util-linux',
+  'systemd-analyze': 'systemd',
+  'systemd-notify': 'systemd',
+  'systemd-socket-activate': 'systemd',
+  tar: 'tar',
+};
+
+/** What makes a skipped test run: ` (apt-get install …)`, or nothing. */
+export function installHint(reason: string): string {
+  const programs = /^needs (.+), not installed here$/.exec(reason)?.[1]?.split(' and ') ?? [];
+  const packages = programs.map((program) => PACKAGES[program] ?? program);
+  return packages.length === 0 ? '' : ` (apt-get install ${[...new Set(packages)].join(' ')})`;
 }
 
 /**

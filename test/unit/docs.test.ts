@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { loadConfig } from '../../src/config/load.ts';
+import { tempFolder } from '../support/folder.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const pages = [
@@ -35,7 +35,7 @@ function blocks(page: string): Block[] {
 describe('the documentation', () => {
   let folder: string;
   before(() => {
-    folder = mkdtempSync(join(tmpdir(), 'lookout-docs-'));
+    folder = tempFolder();
   });
   after(() => rmSync(folder, { recursive: true }));
 

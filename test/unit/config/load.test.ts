@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { loadConfig } from '../../../src/config/load.ts';
 import { LookoutError } from '../../../src/errors.ts';
+import { tempFolder } from '../../support/folder.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'lookout-config-'));
+const folder = tempFolder();
 
 function file(yaml: string): string {
   const path = join(folder, 'lookout.yaml');

@@ -1,15 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, type TestContext, test } from 'node:test';
 import type { LookoutError } from '../../../src/errors.ts';
@@ -25,6 +16,7 @@ import {
 import { makeNotedFolder } from '../../../src/platform/own-files.ts';
 import { breakAfter, FileServer, serve, status } from '../../fakes/file-server.ts';
 import { floatModel } from '../../support/float-model.ts';
+import { tempFolder } from '../../support/folder.ts';
 
 const zoo = loadCatalogue().mobilenet_v2_onnx_zoo!;
 const bytes = Uint8Array.from(floatModel());
@@ -35,7 +27,7 @@ const hurry = { wait: async () => {} };
 let root: string;
 let folder: string;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'lookout-add-'));
+  root = tempFolder();
   folder = join(root, 'models');
 });
 afterEach(() => rmSync(root, { recursive: true }));

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, type TestContext, test } from 'node:test';
 import type { LookoutError } from '../../../src/errors.ts';
 import { type DownloadOptions, discard, download, type Places } from '../../../src/model/download.ts';
 import { breakAfter, FileServer, serve, status } from '../../fakes/file-server.ts';
+import { tempFolder } from '../../support/folder.ts';
 
 const body = Uint8Array.from({ length: 100_000 }, (_, i) => i * 7 + (i >> 8));
 const most = 1_000_000;
@@ -17,7 +17,7 @@ let pauses: number[];
 let options: DownloadOptions;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'lookout-download-'));
+  folder = tempFolder();
   to = { partial: join(folder, 'model.part'), to: join(folder, 'model') };
   pauses = [];
   options = { wait: async (ms) => pauses.push(ms) };

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
 import { importTflite } from '../../../src/model/import.ts';
 import { loadModel } from '../../../src/model/load.ts';
+import { tempFolder } from '../../support/folder.ts';
 import { TinyNet } from '../../support/tflite-nets.ts';
 
 const net = () =>
   new TinyNet(1, 'uint8', 9).conv(4, 3, 2).pool('AVERAGE_POOL_2D', 5, 5, true).dense(3).softmax();
-const root = mkdtempSync(join(tmpdir(), 'lookout-import-'));
+const root = tempFolder();
 after(() => rmSync(root, { recursive: true }));
 let folder = '';
 let count = 0;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { labelsBeside, parseLabels } from '../../../src/model/labels.ts';
+import { tempFolder } from '../../support/folder.ts';
 
 test('labels are one a line, whatever the line ends and the last line', () => {
   assert.deepEqual(parseLabels('cat\ndog'), ['cat', 'dog']);
@@ -19,7 +19,7 @@ test('class numbers are dropped only when every line carries its own', () => {
 });
 
 test('labels lie beside a model under the names that exporters give them', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'lookout-labels-'));
+  const folder = tempFolder();
   t.after(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, 'labelmap.txt'), '0 open\n1 closed\n');
   writeFileSync(join(folder, 'notes.txt'), 'open\nclosed\n');

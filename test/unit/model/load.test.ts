@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, beforeEach, describe, test } from 'node:test';
 import type { ErrorCode } from '../../../src/errors.ts';
 import { loadModel } from '../../../src/model/load.ts';
 import { DataType } from '../../../src/model/onnx.ts';
+import { tempFolder } from '../../support/folder.ts';
 import { requiresShared, shared } from '../../support/requires.ts';
 import { tinyModel } from './tiny-model.ts';
 
@@ -15,7 +15,7 @@ const folders: string[] = [];
 let folder = '';
 
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'lookout-model-'));
+  folder = tempFolder();
   folders.push(folder);
 });
 after(() => Promise.all(folders.map((path) => rm(path, { recursive: true }))));

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, beforeEach, test } from 'node:test';
 import type { ModelDescription } from '../../../src/model/description.ts';
@@ -9,11 +8,12 @@ import { loadModel } from '../../../src/model/load.ts';
 import { encodeModel } from '../../../src/model/onnx.ts';
 import { type QuantizeFileOptions, quantizeFile } from '../../../src/model/quantize-file.ts';
 import { Random } from '../../../src/platform/random.ts';
+import { tempFolder } from '../../support/folder.ts';
 import { TinyNet } from '../../support/tflite-nets.ts';
 import { type Weights, withReals } from '../../support/tflite-reals.ts';
 import { writeTflite } from '../../support/tflite-writer.ts';
 
-const root = mkdtempSync(join(tmpdir(), 'lookout-quantize-file-'));
+const root = tempFolder();
 after(() => rmSync(root, { recursive: true }));
 let folder = '';
 let count = 0;

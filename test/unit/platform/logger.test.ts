@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fstatSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { fstatSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LookoutError } from '../../../src/errors.ts';
 import { createLogger, type LoggerOptions, logEvent } from '../../../src/platform/logger.ts';
 import type { Event } from '../../../src/types.ts';
+import { tempFolder } from '../../support/folder.ts';
 import { until } from '../../support/until.ts';
 
 function collect(options: LoggerOptions = {}) {
@@ -176,7 +176,7 @@ test('escape sequences from a camera program do not reach the terminal', () => {
 });
 
 test('in the journal each line carries its priority, elsewhere none does', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'lookout-log-'));
+  const folder = tempFolder();
   const fd = openSync(join(folder, 'out'), 'w');
   const { dev, ino } = fstatSync(fd, { bigint: true });
   const journal = collect({ fd, env: { JOURNAL_STREAM: `${dev}:${ino}` } });
@@ -245,7 +245,7 @@ test('a reader that stands still for a while gets the lines that wait', async ()
 });
 
 test('a log to a file is complete after an uncaught exception', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'lookout-log-'));
+  const folder = tempFolder();
   const file = join(folder, 'out');
   const child = spawn(process.execPath, ['--input-type=module', '-e', `${writer}; throw new Error('end')`], {
     stdio: ['ignore', openSync(file, 'w'), 'ignore'],

@@ -4,7 +4,6 @@ import {
   linkSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -13,7 +12,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import {
@@ -31,6 +29,7 @@ import {
   removeLeftFolder,
   writeNew,
 } from '../../../src/platform/own-files.ts';
+import { tempFolder } from '../../support/folder.ts';
 
 const source = resolve(import.meta.dirname, '../../../src');
 
@@ -78,7 +77,7 @@ describe('own files', () => {
   };
 
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'lookout-own-'));
+    folder = tempFolder();
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readUsage } from '../../../src/platform/usage.ts';
+import { tempFolder } from '../../support/folder.ts';
 
 /** A /proc with the given processes: [pid, parent, utime + stime, cutime + cstime, name]. */
 function plantProc(processes: [number, number, number, number, string][]): string {
-  const proc = mkdtempSync(join(tmpdir(), 'lookout-proc-'));
+  const proc = tempFolder();
   for (const [pid, parent, own, waited, name] of processes) {
     mkdirSync(join(proc, String(pid)));
     const fields = `S ${parent} 1 1 0 -1 4194560 9 9 9 9 ${own} 0 ${waited} 0 20 0 11 0 5000`;

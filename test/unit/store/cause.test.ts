@@ -10,6 +10,11 @@ import { folder } from '../../support/store.ts';
 
 const CONNECTION = new URL('../../../src/store/connection.ts', import.meta.url).href;
 const notRoot = process.getuid?.() !== 0 && 'needs root to become another user and to mount';
+const noMount = notRoot || requires('mount');
+const noOther =
+  notRoot ||
+  (spawnSync(process.execPath, ['--version'], { uid: 65534, cwd: '/' }).status !== 0 &&
+    'needs a checkout that other users can read');
 
 /** What `openForWriting` says to a user without any right. */
 function asNobody(file: string): string {
@@ -29,7 +34,7 @@ function smallDisk(t: TestContext): string {
   return path;
 }
 
-test('a database that another user has made is named with EACCES', { skip: notRoot }, () => {
+test('a database that another user has made is named with EACCES', { skip: noOther }, () => {
   const path = folder();
   chmodSync(path, 0o755);
   const file = join(path, 'lookout.db');
@@ -40,7 +45,7 @@ test('a database that another user has made is named with EACCES', { skip: notRo
   );
 });
 
-test('so is a file beside it that somebody else left there', { skip: notRoot }, () => {
+test('so is a file beside it that somebody else left there', { skip: noOther }, () => {
   const path = folder();
   const file = join(path, 'lookout.db');
   openForWriting(file).close();
@@ -50,7 +55,7 @@ test('so is a file beside it that somebody else left there', { skip: notRoot }, 
   assert.match(asNobody(file), /cannot be written: \S+lookout\.db-wal: user 65534 may not .*\(EACCES\)$/);
 });
 
-test('a disk that is read-only is called so', { skip: notRoot }, (t) => {
+test('a disk that is read-only is called so', { skip: noMount }, (t) => {
   const path = smallDisk(t);
   const file = join(path, 'lookout.db');
   openForWriting(file).close();
@@ -61,7 +66,7 @@ test('a disk that is read-only is called so', { skip: notRoot }, (t) => {
   });
 });
 
-test('a disk without room is full, whatever SQLite calls it', { skip: notRoot }, (t) => {
+test('a disk without room is full, whatever SQLite calls it', { skip: noMount }, (t) => {
   const path = smallDisk(t);
   assert.throws(() => writeFileSync(join(path, 'filler'), Buffer.alloc(2_000_000)), { code: 'ENOSPC' });
   assert.equal(findDiskFault(join(path, 'lookout.db'))?.code, 'ENOSPC');
@@ -72,7 +77,7 @@ test('where nothing is at fault, nothing is found', () => {
 });
 
 test('a disk that the kernel has stopped writing to after an error is read-only, though it does not look so', {
-  skip: notRoot || requires('mkfs.ext4'),
+  skip: noMount || requires('mkfs.ext4'),
 }, (t) => {
   const path = folder();
   const [image, disk] = [join(path, 'image'), join(path, 'disk')];

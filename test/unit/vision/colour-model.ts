@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ModelDescription } from '../../../src/model/description.ts';
 import { AttributeType, DataType, encodeModel, type OnnxModel } from '../../../src/model/onnx.ts';
+import { tempFolder } from '../../support/folder.ts';
 
 const value = (name: string, elemType: number, shape: number[]) => ({
   name,
@@ -103,7 +103,7 @@ export function singleModel(): ReturnType<typeof colourModel> {
 }
 
 function written(model: object): { file: string; remove: () => void } {
-  const folder = mkdtempSync(join(tmpdir(), 'lookout-colour-'));
+  const folder = tempFolder();
   const file = join(folder, 'colour.onnx');
   writeFileSync(file, encodeModel(model as unknown as OnnxModel));
   return { file, remove: () => rmSync(folder, { recursive: true }) };

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { ModelDescription } from '../../../../src/model/description.ts';
@@ -10,10 +9,11 @@ import { readExported } from '../../../../src/model/quantize/exported.ts';
 import { readFloatGraph, writeFloatGraph } from '../../../../src/model/quantize/float-graph.ts';
 import { simplify } from '../../../../src/model/quantize/simplify.ts';
 import { Random } from '../../../../src/platform/random.ts';
+import { tempFolder } from '../../../support/folder.ts';
 import { runModel } from '../run-model.ts';
 
 const SIDE = 8;
-const folder = mkdtempSync(join(tmpdir(), 'lookout-exported-'));
+const folder = tempFolder();
 after(() => rmSync(folder, { recursive: true }));
 const random = new Random(3);
 const normal = (count: number) => Float32Array.from({ length: count }, () => random.gaussian());
