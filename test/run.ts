@@ -32,8 +32,6 @@ const { values, positionals } = parseArgs({
   },
 });
 
-// Inside an outer test run, node:test would report to that.
-delete process.env.NODE_TEST_CONTEXT;
 const folder = mkdtempSync(join(tmpdir(), 'lookout-tests-'));
 chmodSync(folder, 0o755); // some tests become another user
 const run = randomUUID().slice(0, 8);

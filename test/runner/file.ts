@@ -68,6 +68,8 @@ export async function runFile(options: FileOptions): Promise<FileResult> {
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       env: {
         ...process.env,
+        // Within another test run node:test would report to that one.
+        NODE_TEST_CONTEXT: undefined,
         [MARK]: mark,
         TMPDIR: temporary,
         NODE_COMPILE_CACHE: join(folder, 'compiled'),

@@ -5,6 +5,7 @@ import type { FileResult } from './file.ts';
 
 /** How many of the slowest tests `--durations` lists. */
 const SLOWEST = 40;
+const TEST_DATA = /\(set LOOKOUT_TEST_DATA\)$/;
 
 export function printFile({ file, tests, faults, messages, output, ms }: FileResult): void {
   const failed = tests.filter(({ passed }) => !passed);
@@ -58,7 +59,12 @@ const count = (tests: FileResult['tests']) =>
 /** `66 need mosquitto (apt-get install mosquitto), 3 need …`: the most frequent first. */
 function grouped(reasons: string[]): string {
   const groups = new Map<string, number>();
-  for (const reason of reasons) groups.set(reason, (groups.get(reason) ?? 0) + 1);
+  for (const reason of reasons) {
+    const group = TEST_DATA.test(reason)
+      ? 'needs files in ../shared (or where LOOKOUT_TEST_DATA points)'
+      : reason;
+    groups.set(group, (groups.get(group) ?? 0) + 1);
+  }
   return [...groups]
     .sort((a, b) => b[1] - a[1])
     .map(([reason, times]) => {
