@@ -2,6 +2,7 @@
 import type { ModelDescription } from '../model/description.ts';
 import type { PreparedModel } from '../prepared.ts';
 import type { SessionInfo } from '../vision/session.ts';
+import { attend, Sessions } from '../vision/sessions.ts';
 import { Slots } from '../vision/slots.ts';
 import { InferenceThreads } from '../vision/threads.ts';
 import { rates } from './recorder.ts';
@@ -24,8 +25,11 @@ export async function measureInference(
     for (let run = 0; run < WARM_UP; run++) await bench.query(2);
     const singleStream = await stream(bench, SINGLE_STREAM, inferenceMs, signal);
     const multi = multiStream ? await stream(bench, MULTI_STREAM, inferenceMs, signal) : null;
-    const fps = await bench.saturate(inferenceMs / 2, signal);
-    return { info, inference: { fps, singleStream, multiStream: multi } };
+    const began = process.cpuUsage();
+    const { fps, runs } = await bench.saturate(inferenceMs / 2, signal);
+    const { user, system } = process.cpuUsage(began);
+    const cpuMs = (user + system) / 1000 / runs;
+    return { info, inference: { fps, cpuMs, singleStream, multiStream: multi } };
   } finally {
     await bench.close();
   }
@@ -59,8 +63,8 @@ class Bench {
   readonly ready: Promise<SessionInfo>;
   readonly #threads: InferenceThreads;
   readonly #slots: Slots;
+  readonly #sessions: Sessions;
   readonly #free: number[];
-  readonly #busy: number[];
   #answered: () => void = () => {};
 
   constructor(model: PreparedModel) {
@@ -70,14 +74,16 @@ class Bench {
     this.#slots = new Slots(model.description, lane.ports.length, lane.slots);
     for (const [slot, input] of this.#slots.inputs.entries()) fill(input, slot, model.description.input);
     this.#free = this.#slots.inputs.map((_, slot) => slot);
-    this.#busy = lane.ports.map(() => 0);
-    for (const [session, port] of lane.ports.entries()) {
-      port.on('message', (slot: number) => {
+    this.#sessions = new Sessions({
+      queue: this.#slots.queue,
+      ports: lane.ports,
+      onAnswer: (slot) => {
         this.#free.push(slot);
-        this.#busy[session]!--;
         this.#answered();
-      });
-    }
+      },
+      onWake: () => attend([this.#sessions], () => {}),
+      onEnd: () => {},
+    });
   }
 
   /** Has so many samples worked on, over all sessions at once. @returns milliseconds until the last was done */
@@ -98,8 +104,8 @@ class Bench {
     return performance.now() - began;
   }
 
-  /** Keeps all sessions busy. @returns frames per second, batch by batch */
-  async saturate(milliseconds: number, signal: AbortSignal): Promise<number[]> {
+  /** Keeps all sessions busy. @returns frames per second, batch by batch, and how many there were */
+  async saturate(milliseconds: number, signal: AbortSignal): Promise<{ fps: number[]; runs: number }> {
     const times = [performance.now()];
     const end = times[0]! + milliseconds;
     await new Promise<void>((resolve) => {
@@ -110,21 +116,19 @@ class Bench {
       };
       while (this.#ask()) {}
     });
-    return rates(times);
+    return { fps: rates(times), runs: times.length - 1 };
   }
 
   async close(): Promise<void> {
-    this.#threads.discard();
+    this.#sessions.close();
     await this.#threads.ended;
   }
 
-  /** Hands a free slot to the session with the least to do; says whether there was one. */
+  /** Has the model run on a free slot; says whether there was one. */
   #ask(): boolean {
     const slot = this.#free.pop();
     if (slot === undefined) return false;
-    const idlest = this.#busy.indexOf(Math.min(...this.#busy));
-    this.#busy[idlest]!++;
-    this.#threads.lane.ports[idlest]!.postMessage(slot);
+    this.#sessions.infer(slot);
     return true;
   }
 }

@@ -15,6 +15,7 @@ export function makeRow(
     pipeline_fps: ({ pipeline }) => pipeline.fps,
     single_stream_p90_ms: ({ inference }) => inference.singleStream.tail,
     multi_stream_p99_ms: ({ inference }) => inference.multiStream?.tail ?? [],
+    rest_ms: (round) => [restMs(round)],
     paced_latency_p90_ms: ({ paced }) => paced.latencyP90,
     paced_cpu_percent: ({ paced }) => [paced.cpuPercent],
     paced_camera_cpu_percent: ({ paced }) => [paced.childrenCpuPercent],
@@ -54,6 +55,14 @@ function gather(
   const latency = summarise(asked.flatMap(({ latencies }) => latencies));
   if (!latency) return null;
   return { samples: asked[0]!.samples, latency, complete: latency.count >= least };
+}
+
+/** Processor time of a frame at full speed without that of its inference, milliseconds; null when there was no frame. */
+function restMs({
+  pipeline: { cpuPercent, seconds, frames },
+  inference: { cpuMs },
+}: Measurement): number | null {
+  return frames > 0 ? Math.max(0, (10 * cpuPercent * seconds) / frames - cpuMs) : null;
 }
 
 function perFrame({ energy, frames }: Phase): number | null {

@@ -93,6 +93,8 @@ export interface Queries {
 export interface InferenceAlone {
   /** Frames per second with all sessions busy, batch by batch. */
   fps: number[];
+  /** Processor time of one inference meanwhile, milliseconds. */
+  cpuMs: number;
   singleStream: Asked;
   multiStream: Asked | null;
 }
@@ -151,6 +153,7 @@ export const METRICS = {
   single_stream_p90_ms: { unit: 'ms', better: 'lower', label: 'single-stream p90' },
   multi_stream_p99_ms: { unit: 'ms', better: 'lower', label: 'multi-stream p99' },
   paced_latency_p90_ms: { unit: 'ms', better: 'lower', label: 'picture to decision p90, paced' },
+  rest_ms: { unit: 'ms', better: 'lower', label: 'processor time per frame beyond inference' },
   paced_cpu_percent: { unit: '% of a core', better: 'lower', label: 'CPU, paced' },
   paced_camera_cpu_percent: { unit: '% of a core', better: 'lower', label: 'CPU of camera programs, paced' },
   rss_mb: { unit: 'MB', better: 'lower', label: 'RSS' },

@@ -1,6 +1,7 @@
 /**
- * The thread that runs the model and does nothing else: it takes slots whose input is ready, runs, and gives them
- * back. It ends when the vision worker closes the port between them.
+ * A thread that runs the model and does nothing else: it takes slots whose input is ready, runs, and gives them
+ * back, as long as there are any. Then it sleeps until a message comes. It ends when the vision worker closes the
+ * port between them.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { LookoutError, messageOf } from '../errors.ts';
@@ -9,7 +10,18 @@ import type { FromInference, InferenceWorkerData } from './messages.ts';
 import { ModelSession } from './session.ts';
 import { Slots } from './slots.ts';
 
-const { file, exactFile, description, config, slots: memory, port } = workerData as InferenceWorkerData;
+/** After so long without a pause the event loop has its turn: it closes the port and collects garbage. */
+const LONGEST_TURN_MS = 100;
+
+const {
+  file,
+  exactFile,
+  description,
+  config,
+  slots: memory,
+  session: number,
+  port,
+} = workerData as InferenceWorkerData;
 const slots = new Slots(description, config.sessions, memory);
 
 function tell(message: FromInference): void {
@@ -18,13 +30,29 @@ function tell(message: FromInference): void {
 
 function serve(session: ModelSession): void {
   const runs = slots.inputs.map((input, slot) => session.bind(input, slots.outputs[slot]!));
-  port.on('message', (slot: number) => {
-    const began = performance.now();
-    runs[slot]!();
-    slots.times[slot] = performance.now() - began;
-    port.postMessage(slot);
+  const { queue, times } = slots;
+  let closed = false;
+  const work = () => {
+    const end = performance.now() + LONGEST_TURN_MS;
+    for (let began = 0; !closed && began < end; ) {
+      const slot = queue.take();
+      if (slot < 0) {
+        if (queue.sleep(number)) return;
+        continue;
+      }
+      began = performance.now();
+      runs[slot]!();
+      times[slot] = performance.now() - began;
+      if (queue.answer(slot)) port.postMessage(null);
+    }
+    if (!closed) setImmediate(work);
+  };
+  port.on('message', work);
+  port.on('close', () => {
+    closed = true;
+    session.release();
   });
-  port.on('close', () => session.release());
+  work();
   tell({ type: 'ready', info: session.info });
   keepTidy();
 }

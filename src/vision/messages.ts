@@ -48,7 +48,9 @@ export interface VisionWorkerData {
 
 export interface InferenceWorkerData extends Omit<VisionModel, 'key'> {
   slots: SharedArrayBuffer;
-  /** To the vision worker. It brings numbers of slots whose input is ready, and takes those whose output is. */
+  /** Its number among the sessions of the model, from 0. */
+  session: number;
+  /** To the vision worker. Its messages say nothing: they wake whoever sleeps while there is something in the queue. */
   port: MessagePort;
 }
 

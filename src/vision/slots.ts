@@ -1,9 +1,10 @@
 import type { ModelDescription } from '../model/description.ts';
+import { SlotQueue } from './queue.ts';
 import { outputBytes } from './resize.ts';
 
 /**
- * Model inputs and outputs in memory that the vision worker and the inference worker share. Whose turn it is with
- * a slot goes by messages between them, so there are no locks.
+ * Model inputs and outputs in memory that the vision worker and the inference workers share. Whose turn it is with
+ * a slot goes by the queue, so there are no locks.
  */
 export class Slots {
   readonly memory: SharedArrayBuffer;
@@ -13,6 +14,7 @@ export class Slots {
   readonly outputs: readonly Float32Array[];
   /** Milliseconds that the model took. */
   readonly times: Float64Array;
+  readonly queue: SlotQueue;
 
   /**
    * @param sessions how many inputs are worked on at once; there is one slot more, to be filled meanwhile
@@ -23,10 +25,13 @@ export class Slots {
     const inputSize = aligned(outputBytes(input));
     const outputSize = aligned(labels.length * Float32Array.BYTES_PER_ELEMENT);
     const timesSize = aligned(count * Float64Array.BYTES_PER_ELEMENT);
-    this.memory = memory ?? new SharedArrayBuffer(timesSize + count * (inputSize + outputSize));
+    const queueLength = SlotQueue.length(count, sessions);
+    const head = timesSize + aligned(queueLength * Int32Array.BYTES_PER_ELEMENT);
+    this.memory = memory ?? new SharedArrayBuffer(head + count * (inputSize + outputSize));
     this.times = new Float64Array(this.memory, 0, count);
+    this.queue = new SlotQueue(new Int32Array(this.memory, timesSize, queueLength), count);
     const numbers = Array.from({ length: count }, (_, slot) => slot);
-    const start = (slot: number) => timesSize + slot * (inputSize + outputSize);
+    const start = (slot: number) => head + slot * (inputSize + outputSize);
     this.inputs = numbers.map((slot) => new Uint8Array(this.memory, start(slot), outputBytes(input)));
     this.outputs = numbers.map(
       (slot) => new Float32Array(this.memory, start(slot) + inputSize, labels.length),

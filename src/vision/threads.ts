@@ -35,7 +35,10 @@ export class InferenceThreads {
   constructor(model: VisionModel) {
     const { key, description, config } = model;
     const slots = new Slots(description, config.sessions).memory;
-    const threads = Array.from({ length: config.sessions }, () => new InferenceThread(model, slots));
+    const threads = Array.from(
+      { length: config.sessions },
+      (_, session) => new InferenceThread(model, slots, session),
+    );
     this.#threads = threads;
     this.lane = { key, model: description, slots, ports: threads.map(({ port }) => port) };
     this.ready = Promise.all(threads.map(({ ready }) => ready)).then(([info]) => info!);
@@ -62,10 +65,15 @@ class InferenceThread {
   readonly ended: Promise<unknown>;
   readonly #worker: Worker;
 
-  constructor({ file, exactFile, description, config }: VisionModel, slots: SharedArrayBuffer) {
+  constructor(
+    { file, exactFile, description, config }: VisionModel,
+    slots: SharedArrayBuffer,
+    session: number,
+  ) {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
-    const workerData: InferenceWorkerData = { file, exactFile, description, config, slots, port: port2 };
+    const model = { file, exactFile, description, config };
+    const workerData: InferenceWorkerData = { ...model, slots, session, port: port2 };
     const worker = startWorker(import.meta.url, './inference-worker', { workerData, transferList: [port2] });
     this.#worker = worker;
     let refusal: LookoutError | null = null;

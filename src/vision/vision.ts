@@ -290,7 +290,10 @@ export class Vision implements Service {
   }
 }
 
-/** Frames that are in the threads at once: one in each session, one ready for it, one on its way. */
+/**
+ * Frames that are in the threads at once: one in each session, one ready, one on its way; and where there are several
+ * sessions one more for each of the others, which may have its scores while those of an older frame are awaited.
+ */
 function underWay(models: readonly VisionModel[]): number {
-  return 2 + Math.max(1, ...models.map(({ config }) => config.sessions));
+  return 1 + 2 * Math.max(1, ...models.map(({ config }) => config.sessions));
 }

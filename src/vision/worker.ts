@@ -1,15 +1,16 @@
 /** The vision thread: connects the pipeline to main and to the inference workers. */
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { keepTidy } from '../platform/memory.ts';
 import type { Scores } from '../types.ts';
 import type { LaneData, ToVision, VisionWorkerData } from './messages.ts';
 import { type Lane, Pipeline } from './pipeline.ts';
+import { attend, Sessions } from './sessions.ts';
 import { Slots } from './slots.ts';
 
 const { cameras, lanes, uses } = workerData as VisionWorkerData;
 const main = parentPort!;
-/** To the inference workers. */
-const ports = new Set<MessagePort>();
+/** Those of all models in use. */
+const open = new Set<Sessions>();
 let stopping = false;
 
 const pipeline = new Pipeline({
@@ -21,6 +22,11 @@ const pipeline = new Pipeline({
 
 keepTidy();
 main.on('message', (message: ToVision) => {
+  attend(open, () => take(message));
+  endWhenIdle();
+});
+
+function take(message: ToVision): void {
   switch (message.type) {
     case 'frame':
       pipeline.frame(message);
@@ -37,39 +43,30 @@ main.on('message', (message: ToVision) => {
     case 'stop':
       stopping = true;
   }
-  endWhenIdle();
-});
+}
 
-function connect({ key, model, slots, ports: sessions }: LaneData): Lane {
-  const busy = sessions.map(() => 0);
-  const lane: Lane = {
-    key,
-    model,
-    slots: new Slots(model, sessions.length, slots),
-    infer: (slot) => {
-      const idlest = busy.indexOf(Math.min(...busy));
-      busy[idlest]!++;
-      sessions[idlest]!.postMessage(slot);
+function connect({ key, model, slots: memory, ports }: LaneData): Lane {
+  const slots = new Slots(model, ports.length, memory);
+  const sessions = new Sessions({
+    queue: slots.queue,
+    ports,
+    onAnswer: (slot) => pipeline.answered(lane, slot),
+    onWake: () => {
+      attend(open, () => {});
+      endWhenIdle();
     },
+    // Without one of the inference workers there is nothing to do; whoever started them will start all anew.
+    onEnd: end,
+  });
+  open.add(sessions);
+  const lane: Lane = {
+    ...{ key, model, slots },
+    infer: (slot) => sessions.infer(slot),
     close: () => {
-      for (const port of sessions) {
-        ports.delete(port);
-        port.close();
-      }
+      open.delete(sessions);
+      sessions.close();
     },
   };
-  for (const [session, port] of sessions.entries()) {
-    ports.add(port);
-    port.on('message', (slot: number) => {
-      busy[session]!--;
-      pipeline.answered(lane, slot);
-      endWhenIdle();
-    });
-    // Without one of the inference workers there is nothing to do; whoever started them will start all anew.
-    port.on('close', () => {
-      if (ports.has(port)) end();
-    });
-  }
   return lane;
 }
 
@@ -82,7 +79,7 @@ function endWhenIdle(): void {
 }
 
 function end(): void {
-  for (const port of ports) port.close();
-  ports.clear();
+  for (const sessions of open) sessions.close();
+  open.clear();
   main.close();
 }

@@ -78,6 +78,7 @@ export function table(report: Report): string {
     ['inference_fps', 'model fps'],
     ['pipeline_fps', 'pipeline fps'],
     ['single_stream_p90_ms', 'model p90 ms'],
+    ['rest_ms', 'rest ms'],
     ['paced_cpu_percent', `CPU % at ${fps} fps`],
     ['paced_latency_p90_ms', 'seen in ms p90'],
     ['rss_mb', 'RSS MB'],

@@ -49,6 +49,13 @@ test('the table warns of all that takes away from its figures', () => {
   assert.match(text, /builtin 2×1 cpu 640x480 raw: PROFILE_CRASHED: the process was ended by SIGSEGV/);
 });
 
+test('what a frame costs beyond its inference stands in every report', () => {
+  // 99 % of a core at 100 frames per second is 9.9 ms for a frame, of which inference takes 9.
+  assert.match(table(report([100])), / {2}rest ms {2}[\s\S]*? {2}0\.90 {2}/);
+  assert.match(csv(report([100])), /,rest_ms,rest_ms_low,rest_ms_high,[\s\S]*?,0\.9,0\.9,0\.9,/);
+  assert.match(html(report([100])), /processor time per frame beyond inference, ms[\s\S]*?0\.90/);
+});
+
 test('every line of the CSV has a value for each column, quoted where that is needed', () => {
   const [head, ...lines] = csv(report([100, 110, 90]))
     .trimEnd()
