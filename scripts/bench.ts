@@ -3,7 +3,7 @@
  * exits with 1 where a row falls short. docs/performance.md explains the rows.
  *
  *   --quick        three short rounds, and 20,000 frames instead of 200,000 for the memory
- *   --only A,B     some of: pipeline, transformers, cameras, still, resize, memory, start, disk
+ *   --only A,B     some of: pipeline, limit, house, transformers, cameras, still, resize, memory, start, disk
  *   --model FILE   another model than MobileNetV2 1.0, 224×224, int8 with random weights; `builtin` for that
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { pino } from 'pino';
 import { loadModel } from '../src/model/load.ts';
 import { buildMember } from '../src/profile/family.ts';
 import { EmbeddedBroker } from '../src/publish/broker.ts';
+import { houseRow, limitRows } from './bench/limit.ts';
 import { resizeRow } from './bench/resize.ts';
 import { diskRow, memoryRows, startRow, stillRow } from './bench/rest.ts';
 import { type Settings, writeVideo } from './bench/settings.ts';
@@ -46,11 +47,14 @@ try {
     say,
   };
   const model = await loadModel({ file: settings.model }, folder);
+  const builtIn = await loadModel({ file: 'builtin' }, folder);
   say(`model ${model.description.name}, ${settings.rounds} rounds of ${settings.seconds} s`);
   writeVideo(folder);
 
   const parts: Record<string, () => Row | Row[] | Promise<Row | Row[]>> = {
     pipeline: () => pipelineRows(settings, model.file),
+    limit: () => limitRows(settings, model.file === builtIn.file ? [builtIn] : [builtIn, model]),
+    house: () => houseRow(settings, builtIn),
     transformers: () => transformersRow(settings, model),
     cameras: () => camerasRow(settings),
     still: () => stillRow(settings),

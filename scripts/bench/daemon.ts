@@ -17,6 +17,15 @@ const PATIENCE_MS = 60_000;
 interface Sample {
   at: string;
   frames_analysed: number;
+  /** Processor time of the daemon when the message came, ms. */
+  cpuMs: number;
+}
+
+/** What a daemon did in a stretch of time. */
+interface Done {
+  fps: number;
+  /** Processor time of the daemon for each analysed frame. */
+  cpuMs: number;
 }
 
 export class DaemonProcess {
@@ -123,7 +132,7 @@ export class WarmDaemon {
     this.#daemon = daemon;
     this.#client = client;
     client.on('message', (_topic, payload, { retain }) => {
-      if (!retain) this.#samples.push(JSON.parse(payload.toString()) as Sample);
+      if (!retain) this.#samples.push({ ...JSON.parse(payload.toString()), cpuMs: daemon.cpuMs } as Sample);
     });
   }
 
@@ -143,16 +152,16 @@ export class WarmDaemon {
   }
 
   /** Lets it run for so many seconds, and a moment before. */
-  async framesPerSecond(seconds: number): Promise<number> {
+  async measure(seconds: number): Promise<Done> {
     this.#samples = [];
     this.#daemon.resume();
     const deadline = performance.now() + PATIENCE_MS;
     for (;;) {
       await delay(50);
-      const fps = rate(this.#samples, seconds);
-      if (fps !== null) {
+      const done = between(this.#samples, seconds);
+      if (done) {
         this.#daemon.halt();
-        return fps;
+        return done;
       }
       if (performance.now() > deadline) throw new Error('the daemon has not told of its health');
     }
@@ -165,9 +174,11 @@ export class WarmDaemon {
   }
 }
 
-/** Frames per second between the second sample and the last; null: that is less than `seconds`. */
-function rate([, from, ...more]: readonly Sample[], seconds: number): number | null {
+/** What was done between the second sample and the last; null: that is less than `seconds`. */
+function between([, from, ...more]: readonly Sample[], seconds: number): Done | null {
   const to = more.at(-1);
   const span = from && to ? (Date.parse(to.at) - Date.parse(from.at)) / 1000 : 0;
-  return from && to && span >= seconds - 0.1 ? (to.frames_analysed - from.frames_analysed) / span : null;
+  if (!from || !to || span < seconds - 0.1) return null;
+  const frames = to.frames_analysed - from.frames_analysed;
+  return { fps: frames / span, cpuMs: (to.cpuMs - from.cpuMs) / frames };
 }

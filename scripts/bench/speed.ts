@@ -1,53 +1,10 @@
 /** The whole pipeline beside bare `session.run()`, and four cameras beside one. */
-import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { Bare } from './bare-sessions.ts';
 import { WarmDaemon } from './daemon.ts';
 import { replayCamera, type Settings, writeConfig } from './settings.ts';
 import type { Row } from './table.ts';
-
-/** `session.run()` in a loop, in threads that rest in between. */
-class Bare {
-  readonly #workers: readonly Worker[];
-
-  private constructor(workers: readonly Worker[]) {
-    this.#workers = workers;
-  }
-
-  /** One session with so many threads. */
-  static start(file: string, threads: number): Promise<Bare> {
-    return Bare.#start([threads], file);
-  }
-
-  /** So many sessions with one thread each. */
-  static several(file: string, sessions: number): Promise<Bare> {
-    return Bare.#start(
-      Array.from({ length: sessions }, () => 1),
-      file,
-    );
-  }
-
-  static async #start(sessions: number[], file: string): Promise<Bare> {
-    const url = new URL('./bare.ts', import.meta.url);
-    const workers = sessions.map((threads) => new Worker(url, { workerData: { file, threads } }));
-    await Promise.all(workers.map((worker) => once(worker, 'message')));
-    return new Bare(workers);
-  }
-
-  /** @returns frames per second of all sessions together */
-  async run(seconds: number): Promise<number> {
-    const answers = this.#workers.map((worker) => once(worker, 'message') as Promise<[number]>);
-    for (const worker of this.#workers) worker.postMessage(1000 * seconds);
-    return (await Promise.all(answers)).reduce((sum, [fps]) => sum + fps, 0);
-  }
-
-  async stop(): Promise<void> {
-    const ends = this.#workers.map((worker) => once(worker, 'exit'));
-    for (const worker of this.#workers) worker.postMessage(0);
-    await Promise.all(ends);
-  }
-}
 
 /** Each of a round's figures is the mean of so many slices, which take turns: a machine's speed drifts within seconds. */
 const SLICES = 2;
@@ -92,8 +49,8 @@ async function beside(
   const turns = await takeTurns(
     settings,
     `pipeline and bare, ${name}`,
-    (seconds) => pipeline.framesPerSecond(seconds),
-    (seconds) => bare.run(seconds),
+    async (seconds) => (await pipeline.measure(seconds)).fps,
+    async (seconds) => (await bare.run(seconds)).fps,
   );
   await pipeline.stop();
   await bare.stop();
@@ -124,8 +81,8 @@ export async function camerasRow(settings: Settings): Promise<Row> {
   const turns = await takeTurns(
     settings,
     'four cameras and one',
-    (seconds) => four.framesPerSecond(seconds),
-    (seconds) => one.framesPerSecond(seconds),
+    async (seconds) => (await four.measure(seconds)).fps,
+    async (seconds) => (await one.measure(seconds)).fps,
   );
   await four.stop();
   await one.stop();

@@ -49,7 +49,7 @@ export async function transformersRow(settings: Settings, model: LoadedModel): P
   const turns = await takeTurns(
     settings,
     'JPEG files, transformers',
-    (seconds) => ours.framesPerSecond(seconds),
+    async (seconds) => (await ours.measure(seconds)).fps,
     (seconds) => theirs.run(seconds),
   );
   await ours.stop();
