@@ -16,6 +16,9 @@ import { Y4mFrames } from './y4m.ts';
 
 export type ReplayConfig = Extract<SourceConfig, { kind: 'replay' }>;
 
+/** What is read of an uncompressed video at once. */
+const READ_BYTES = 2 ** 20;
+
 /** Hands a picture over when its time has come. */
 type Deliver = (picture: Picture) => Promise<void>;
 
@@ -42,7 +45,11 @@ async function choosePass(config: ReplayConfig, context: SourceContext): Promise
   }
   // Looking into a named pipe would take away what is to be played.
   if (found.isFile() && (await isImage(path))) return (...pass) => player.play([path], ...pass);
-  if (/\.y4m$/i.test(path)) return (...pass) => playY4m(config, ...pass);
+  if (/\.y4m$/i.test(path)) {
+    // One for all passes: each would leave a dead megabyte until main collects its garbage.
+    const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+    return (...pass) => playY4m(config, buffer, ...pass);
+  }
   await requireProgram(['ffmpeg'], context.env);
   return (...pass) => playVideo(config, context, ...pass);
 }
@@ -138,12 +145,12 @@ async function playVideo(
 /** Plays an uncompressed video without ffmpeg, every picture and in its own size. */
 async function playY4m(
   { path }: ReplayConfig,
+  buffer: Buffer,
   sink: FrameSink,
   signal: AbortSignal,
   deliver: Deliver,
 ): Promise<number> {
   const frames = new Y4mFrames('bt601', sink);
-  const buffer = Buffer.allocUnsafeSlow(1 << 20);
   const file = await open(path).catch((error: unknown) => {
     throw nothing(path, `cannot be read: ${messageOf(error)}`, error);
   });
