@@ -20,6 +20,7 @@ import type { Clock } from './platform/clock.ts';
 import { logEvent } from './platform/logger.ts';
 import { free } from './platform/memory.ts';
 import { tell, tellAnalysis } from './platform/stages.ts';
+import type { TimeJudge } from './platform/time-judge.ts';
 import { labelsOf, type PreparedCamera } from './prepared.ts';
 import type { Command } from './publish/commands.ts';
 import type { Publisher } from './publish/publisher.ts';
@@ -43,8 +44,8 @@ export interface CameraParts {
   log: Logger;
   random: () => number;
   newId: (now: number) => string;
-  /** Whether the wall clock is set. */
-  timeKnown: () => boolean;
+  /** Stamps times with the setting of the clock. */
+  judge: Pick<TimeJudge, 'stamp' | 'correction'>;
   onFrame: (camera: string) => void;
   /** Takes how many runs of a camera in a row gave no picture; its `failure` says whether that will last. */
   onFailures: (camera: string, failures: number) => void;
@@ -65,6 +66,8 @@ export class Camera implements Service {
   #lookedAt = '[]';
   readonly #pictures: Pictures;
   readonly #pending = new Set<Promise<void>>();
+  /** Settings of the clock in which the open events started. */
+  readonly #clocks = new Map<string, number | null>();
   #ended = false;
   #failure: LookoutError | null = null;
   #cancelTick = () => {};
@@ -84,6 +87,7 @@ export class Camera implements Service {
     });
     this.#pictures = new Pictures({
       ...{ camera: name, config, store: parts.store, publisher: parts.publisher, pool: parts.pool },
+      record: (change) => this.#record(change),
       watch: (work) => this.#watch(work),
     });
     this.#supervisor = new CameraSupervisor({
@@ -183,10 +187,7 @@ export class Camera implements Service {
     const began = performance.now();
     const { detections, changes, best } = this.#decider.observe(analysis);
     for (const { probabilities } of analysis.scores) free(probabilities.buffer);
-    const timeUncertain = !this.#parts.timeKnown();
-    if (detections.length > 0) {
-      this.#parts.store.recordDetections(detections.map((detection) => ({ ...detection, timeUncertain })));
-    }
+    if (detections.length > 0) this.#parts.store.recordDetections(detections);
     for (const event of best) this.#pictures.remember(event, frame);
     this.#apply(changes);
     this.#lookAgain();
@@ -230,16 +231,33 @@ export class Camera implements Service {
 
   #apply(changes: readonly EventChange[]): void {
     if (changes.length === 0) return;
-    const { store, publisher } = this.#parts;
     for (const change of changes) {
+      const { type, event } = change;
       this.#pictures.name(change);
-      if (!this.#parts.timeKnown()) change.event.timeUncertain = true;
+      const clock = this.#clocks.get(event.id) ?? this.#parts.judge.stamp(event.startedAt).clock;
+      event.clock = clock;
+      if (type === 'end') this.#clocks.delete(event.id);
+      else this.#clocks.set(event.id, clock);
       logEvent(this.#log, change);
-      const messages = publisher.eventMessages(change);
-      void store.recordEvent(change, messages).then((committed) => committed && publisher.wake());
-      if (change.type !== 'update') this.#pictures.save(change);
+      this.#record(change);
+      if (type !== 'update') this.#pictures.save(change);
     }
     this.#sayLabels(new Set(changes.map(({ event }) => event.label)));
+  }
+
+  /** Writes and tells a step of an event. Its times are put right if the clock was wrong when it started. */
+  #record({ type, event }: EventChange): void {
+    const { store, publisher, judge } = this.#parts;
+    const { shift, stamp } = judge.correction(event.clock ?? null);
+    const told = {
+      ...event,
+      startedAt: event.startedAt + shift,
+      endedAt: event.endedAt === null ? null : event.endedAt + shift,
+      ...stamp,
+    };
+    const change = { type, event: told };
+    const recorded = store.recordEvent(change, publisher.eventMessages(change));
+    void recorded.then((committed) => committed && publisher.wake());
   }
 
   #sayLabels(labels: Iterable<string>): void {

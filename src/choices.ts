@@ -9,7 +9,7 @@ import type { CameraConfig } from './config/schema.ts';
 import { modelOf } from './decide/models.ts';
 import { LookoutError, messageOf } from './errors.ts';
 import type { Clock } from './platform/clock.ts';
-import { CLOCK_UNSET } from './platform/time-sync.ts';
+import { CLOCK_UNSET } from './platform/time-judge.ts';
 import type { SettingValues } from './publish/commands.ts';
 import { statePayload } from './publish/payloads.ts';
 import type { Setting } from './publish/topics.ts';

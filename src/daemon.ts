@@ -19,7 +19,7 @@ import { createIdSource } from './platform/id.ts';
 import { keepTidy } from './platform/memory.ts';
 import { PressureGovernor } from './platform/pressure.ts';
 import { notify, Watchdog } from './platform/systemd.ts';
-import { TimeSync } from './platform/time-sync.ts';
+import { TimeJudge } from './platform/time-judge.ts';
 import { labelsOf, modelsInUse, type Prepared } from './prepared.ts';
 import { Preparer } from './preparer.ts';
 import type { Command } from './publish/commands.ts';
@@ -29,6 +29,8 @@ import type { StoreStats } from './store/types.ts';
 import type { Service } from './types.ts';
 import { VERSION } from './version.ts';
 import { Vision } from './vision/vision.ts';
+
+const HOUR_MS = 3_600_000;
 
 export interface DaemonOptions {
   log: Logger;
@@ -68,7 +70,7 @@ export class Daemon implements Service {
   #saidModels = new Set<string>();
   #changes: Changes | null = null;
   #classified = false;
-  #time: TimeSync | null = null;
+  #judge: TimeJudge | null = null;
   #configError: string | null = null;
   #hot: string | null = null;
   #end: (end: End) => void = () => {};
@@ -141,12 +143,15 @@ export class Daemon implements Service {
     const loading = vision.start();
     loading.catch(() => {});
 
-    const time = new TimeSync(clock, log);
-    await this.#start('time', time);
-    this.#time = time;
-    const timeKnown = () => time.known;
+    const judge = new TimeJudge({
+      ...{ clock, log, root: this.#root },
+      tolerance: config.time.tolerance * HOUR_MS,
+      settle: config.time.settle * HOUR_MS,
+    });
+    await this.#start('time', judge);
+    this.#judge = judge;
     const { signal } = this.#stopping;
-    const store = new Store({ ...config.store, config: config.store, clock, log, timeKnown, signal });
+    const store = new Store({ ...config.store, config: config.store, clock, log, judge, signal });
     await this.#start('store', store);
     log.info(`database ${config.store.file}, snapshots in ${config.store.snapshots}`);
 
@@ -184,7 +189,7 @@ export class Daemon implements Service {
     if (config.thermal.governor) await this.#governHeat(vision, publisher);
     await this.#governPressure(vision);
     this.#buildCameras(prepared, {
-      ...{ vision, store, publisher, choices, pool, clock, log, monitor, timeKnown },
+      ...{ vision, store, publisher, choices, pool, clock, log, monitor, judge },
     });
     const board = await readBoard({ root: this.#root });
     const sayInfo = (current: Prepared, configError: string | null) => {
@@ -360,7 +365,7 @@ export class Daemon implements Service {
     prepared: Prepared,
     parts: Pick<
       CameraParts,
-      'vision' | 'store' | 'publisher' | 'choices' | 'pool' | 'clock' | 'log' | 'timeKnown'
+      'vision' | 'store' | 'publisher' | 'choices' | 'pool' | 'clock' | 'log' | 'judge'
     > & {
       monitor: HealthMonitor;
     },
@@ -401,7 +406,7 @@ export class Daemon implements Service {
       ...(this.#configError === null ? [] : [`CONFIG_INVALID: ${this.#configError}`]),
       ...(this.#pressure?.problem ? [`BOARD_OVERRUN: ${this.#pressure.problem}`] : []),
       ...(this.#hot === null ? [] : [`BOARD_OVERRUN: ${this.#hot}`]),
-      ...(this.#time?.known === false ? ['TIME_UNKNOWN: the clock is not set'] : []),
+      ...(this.#judge?.known === false ? [`TIME_UNKNOWN: ${this.#judge.doubt}`] : []),
     ];
   }
 

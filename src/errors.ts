@@ -89,6 +89,7 @@ export const ERROR_CODES = {
   STORE_UNREADABLE: EXIT.config,
   STORE_UNWRITABLE: EXIT.config,
   SYSTEM_UNSUPPORTED: EXIT.config,
+  TIME_UNKNOWN: EXIT.internal,
   TUNE_UNREACHABLE: EXIT.config,
   USAGE: EXIT.usage,
 } as const;

@@ -18,8 +18,10 @@ const MOST_SAVING = 6;
 export interface PicturesOptions {
   camera: string;
   config: Pick<CameraConfig, 'rotate' | 'mirror'>;
-  store: Pick<Store, 'saveSnapshot' | 'recordEvent'>;
-  publisher: Pick<Publisher, 'publishSnapshot' | 'eventMessages' | 'wake'>;
+  store: Pick<Store, 'saveSnapshot'>;
+  publisher: Pick<Publisher, 'publishSnapshot'>;
+  /** Writes and tells a step of an event. */
+  record: (change: EventChange) => void;
   pool: FramePool;
   /** Takes the work that goes on in the background. */
   watch: (work: Promise<unknown>) => void;
@@ -126,10 +128,7 @@ export class Pictures {
     const snapshot = kept.file === 'none' ? null : snapshotPath(told);
     if (snapshot !== told.snapshot) {
       kept.told = { ...told, snapshot };
-      const { store, publisher } = this.#options;
-      const change = { type: kept.over ? 'end' : 'update', event: kept.told } as const;
-      const recorded = store.recordEvent(change, publisher.eventMessages(change));
-      void recorded.then((committed) => committed && publisher.wake());
+      this.#options.record({ type: kept.over ? 'end' : 'update', event: kept.told });
     }
     this.#tidy(told.id, kept);
   }

@@ -361,6 +361,26 @@ export const configSchema = z.strictObject({
         ),
     })
     .prefault({}),
+  time: z
+    .strictObject({
+      tolerance: z
+        .number()
+        .min(1)
+        .max(8760)
+        .default(24)
+        .describe(
+          'Hours by which the clock may differ from the last run. While it differs more, nothing is deleted for its age.',
+        ),
+      settle: z
+        .number()
+        .min(0.1)
+        .max(720)
+        .default(6)
+        .describe(
+          'Hours that the board must run at a time that differs more until that time is believed without a time server.',
+        ),
+    })
+    .prefault({}),
   health_interval: seconds(1, 3600).default(60).describe('Seconds between health messages.'),
 });
 

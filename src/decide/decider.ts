@@ -9,8 +9,8 @@
  *     frame and the second between two looks at a still picture are not absence. So much silence also empties the
  *     window: hits hours apart make no event. A hit is therefore looked at again, as an open event is.
  *  5. `min` keeps an event open, `max` ends it. After each end the window is empty: an event needs fresh hits.
- *  6. Durations are taken from the monotonic clock. The stamps are wall-clock time; `endedAt` is when the label was
- *     last seen (or `min` was over) and never before `startedAt`.
+ *  6. Durations are taken from the monotonic clock. The stamps are wall-clock time; `endedAt` is as long
+ *     after `startedAt` as the label was seen for, or `min`.
  *  7. An update is told when the best score grew by 0.05, or by 0.01 after 5 s: what stays the same is told once.
  *  8. The frame of a start or an update is the best one so far: it is the event's picture.
  *  9. Closing ends every event, and so does another model or other settings for the label. Nothing else is needed:

@@ -116,8 +116,10 @@ export class Track {
     this.#window.clear();
     if (!open) return null;
     const { event, started, seen } = open;
-    const tooShort = seen.monotonic - started.monotonic < this.#options.settings.min * 1000;
-    event.endedAt = Math.max(event.startedAt, tooShort ? wall : seen.wall);
+    // By the clock that never jumps: both times are of one setting of the other one.
+    const lasted = seen.monotonic - started.monotonic;
+    const shortest = Math.min(this.#options.settings.min * 1000, wall - event.startedAt);
+    event.endedAt = event.startedAt + Math.max(lasted, shortest);
     return { type: 'end', event };
   }
 

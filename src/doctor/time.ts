@@ -1,26 +1,22 @@
 /** Whether the clock is set, and by whom: most boards have no battery for it. */
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
-import { CLOCK_UNSET } from '../platform/time-sync.ts';
+import { CLOCK_UNSET } from '../platform/time-judge.ts';
+import { askTimeServers } from '../platform/time-servers.ts';
 import { type Check, fail, ok, warn } from './check.ts';
 
+const HOUR_MS = 3_600_000;
 const ADVICE = 'Set it with a time server: sudo timedatectl set-ntp true';
 
-export const checkTime: Check = async ({ env }) => {
+export const checkTime: Check = async ({ env, root, loaded }) => {
   const now = new Date();
   const text = now.toISOString();
   if (now.getTime() < CLOCK_UNSET) return [fail('time', `the clock says ${text}: it is not set`, ADVICE)];
-  let synchronized: string;
-  try {
-    const { stdout } = await promisify(execFile)(
-      'timedatectl',
-      ['show', '--property=NTPSynchronized', '--value'],
-      { env, timeout: 5000 },
-    );
-    synchronized = stdout.trim();
-  } catch {
-    return [warn('time', `${text}; whether a time server sets it is not to be found out here`, ADVICE)];
+  const tolerance = loaded.config.time.tolerance * HOUR_MS;
+  switch (await askTimeServers({ now: now.getTime(), tolerance, root, env })) {
+    case 'agree':
+      return [ok('time', `${text}, set by a time server`)];
+    case 'waiting':
+      return [warn('time', `${text}, but no time server has set the clock`, ADVICE)];
+    case 'none':
+      return [warn('time', `${text}; no program here says whether a time server sets it`, ADVICE)];
   }
-  if (synchronized === 'yes') return [ok('time', `${text}, set by a time server`)];
-  return [warn('time', `${text}, but no time server has set the clock`, ADVICE)];
 };

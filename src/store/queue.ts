@@ -9,7 +9,6 @@
 import type { Logger } from 'pino';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
-import type { HealthSample } from '../platform/health.ts';
 import type { Detection } from '../types.ts';
 import type { Batch, CommitResult, EventEntry } from './types.ts';
 
@@ -32,7 +31,7 @@ interface Waiting extends EventEntry {
 }
 
 export interface QueueOptions {
-  commit: (batch: Batch) => Promise<CommitResult>;
+  commit: (batch: Omit<Batch, 'clocks'>) => Promise<CommitResult>;
   /** Milliseconds for which detections are gathered. */
   interval: number;
   clock: Clock;
@@ -43,7 +42,7 @@ export class WriteQueue {
   readonly #options: QueueOptions;
   #events: Waiting[] = [];
   #detections: Detection[] = [];
-  #samples: HealthSample[] = [];
+  #samples: Batch['samples'] = [];
   #publishedUpTo = 0;
   #undeliverable = 0;
   #lost = { events: 0, detections: 0 };
@@ -108,7 +107,7 @@ export class WriteQueue {
     if (this.#error === null && this.#detections.length >= MAX_BATCH.detections) this.#schedule();
   }
 
-  addSample(sample: HealthSample): void {
+  addSample(sample: Batch['samples'][number]): void {
     this.#samples.push(sample);
     this.#trim();
   }
@@ -159,7 +158,7 @@ export class WriteQueue {
       const undeliverable = this.#undeliverable;
       this.#publishedUpTo = 0;
       this.#undeliverable = 0;
-      const entries = events.map(({ change, messages, recordedAt }) => ({ change, messages, recordedAt }));
+      const entries = events.map(({ settle: _, ...entry }) => entry);
       try {
         const { rejected } = await this.#options.commit({
           events: entries,

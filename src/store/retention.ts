@@ -54,7 +54,7 @@ export async function enforceRetention(
   limits: Limits,
   time: number | null,
   signal: AbortSignal,
-): Promise<RetentionResult> {
+): Promise<Omit<RetentionResult, 'corrected'>> {
   const breathe = async () => {
     await setImmediate();
     signal.throwIfAborted();

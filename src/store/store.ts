@@ -8,6 +8,7 @@ import { LookoutError, messageOf } from '../errors.ts';
 import { type Clock, sleep } from '../platform/clock.ts';
 import type { HealthSample } from '../platform/health.ts';
 import { tell } from '../platform/stages.ts';
+import { TimeJudge } from '../platform/time-judge.ts';
 import { readBytesWritten } from '../platform/usage.ts';
 import { startWorker } from '../platform/worker.ts';
 import type { Detection, EventChange, Service } from '../types.ts';
@@ -60,8 +61,8 @@ export interface StoreOptions {
   config: StoreConfig;
   clock: Clock;
   log: Logger;
-  /** Whether the wall clock is set; while it is not, nothing is deleted for its age. */
-  timeKnown?: () => boolean;
+  /** Judges the clock; without one every time is believed. */
+  judge?: TimeJudge;
   /** Cuts short a start that waits for the database. */
   signal?: AbortSignal;
 }
@@ -91,10 +92,12 @@ export class Store implements Service {
   #thread: Promise<Thread> | null = null;
   #lastStats = NOTHING_YET;
   #maintenance: Promise<void> | null = null;
+  #maintainAgain = false;
   #lastMaintenance = 0;
   #cancelMaintenance: () => void = () => {};
   #cancelBackups: () => void = () => {};
   #cancelBudget: () => void = () => {};
+  readonly #judge: TimeJudge;
   readonly #budget: WriteBudget;
   #written: number | null = null;
   #thrift: Thrift = 0;
@@ -105,7 +108,11 @@ export class Store implements Service {
 
   constructor(options: StoreOptions) {
     this.#options = options;
-    const { clock, log, config } = options;
+    const { clock, log, config, judge = new TimeJudge({ clock, log }) } = options;
+    this.#judge = judge;
+    judge.onKnown = () => {
+      if (!this.#stopping) this.#maintain();
+    };
     this.#budget = new WriteBudget(config.max_writes_per_day * 1_000_000, clock);
     this.#queue = new WriteQueue({
       commit: (batch) => this.#commit(batch),
@@ -139,7 +146,8 @@ export class Store implements Service {
    * @returns resolves with true when both are on the disk, with false if they had to be given up; never rejects
    */
   recordEvent(change: EventChange, messages: OutboxMessage[]): Promise<boolean> {
-    return this.#queue.addEvent({ change, messages, recordedAt: this.#options.clock.now() });
+    const recordedAt = this.#options.clock.now();
+    return this.#queue.addEvent({ change, messages, recordedAt, ...this.#judge.stamp(recordedAt) });
   }
 
   /** Writes everything that waits; resolves when it is on the disk, or cannot be written just now. */
@@ -148,11 +156,13 @@ export class Store implements Service {
   }
 
   recordDetections(detections: readonly Detection[]): void {
-    if (this.#thrift < 3) this.#queue.addDetections(detections);
+    if (this.#thrift >= 3) return;
+    const stamp = this.#judge.stamp(detections[0]?.capturedAt ?? 0);
+    this.#queue.addDetections(detections.map((detection) => ({ ...detection, ...stamp })));
   }
 
   recordSample(sample: HealthSample): void {
-    this.#queue.addSample(sample);
+    this.#queue.addSample({ ...sample, ...this.#judge.stamp(sample.at) });
   }
 
   /**
@@ -163,7 +173,8 @@ export class Store implements Service {
   async saveSnapshot(request: SnapshotRequest): Promise<SavedSnapshot> {
     const { caller } = await this.#running();
     const keep = this.#thrift < 3;
-    const { fault, jpeg, data } = await caller.call('snapshot', [{ ...request, keep }], [request.data]);
+    const stamped = { ...request, ...this.#judge.stamp(request.capturedAt), keep };
+    const { fault, jpeg, data } = await caller.call('snapshot', [stamped], [request.data]);
     if (keep) this.#heed('writing snapshots', fault && new LookoutError(fault.code, fault.notice, fault));
     return { jpeg, data, written: keep && fault === null };
   }
@@ -249,17 +260,17 @@ export class Store implements Service {
     this.#stopping = true;
     const thread = await this.#thread?.catch(() => null);
     if (!thread) return;
-    await thread.caller.call('close', []).catch((error: unknown) => {
+    await thread.caller.call('close', [this.#judge.now()]).catch((error: unknown) => {
       this.#options.log.error({ err: error }, 'database was not closed cleanly');
     });
     await thread.exited;
     await this.#maintenance;
   }
 
-  async #commit(batch: Batch): Promise<CommitResult> {
+  async #commit(batch: Omit<Batch, 'clocks'>): Promise<CommitResult> {
     const { caller } = await this.#running();
     const began = performance.now();
-    const result = await caller.call('commit', [batch]);
+    const result = await caller.call('commit', [{ ...batch, clocks: this.#judge.settings }]);
     tell('store', performance.now() - began);
     const now = this.#options.clock.monotonic();
     if (result.overSize && now - this.#lastMaintenance > OVER_SIZE_PAUSE_MS) this.#maintain();
@@ -285,21 +296,31 @@ export class Store implements Service {
   async #backUp(): Promise<void> {
     try {
       const { caller } = await this.#running();
-      await caller.call('backup', []);
+      await caller.call('backup', [this.#judge.now()]);
       this.#heed('the backup of the database', null);
     } catch (error) {
       if (!this.#stopping) this.#heed('the backup of the database', error);
     }
   }
 
-  /** Starts a clean-up unless one is under way. */
+  /** Starts a clean-up, once the one that is under way is through. */
   #maintain(): void {
-    const { clock, log, timeKnown = () => true } = this.#options;
+    const { clock, log } = this.#options;
     this.#lastMaintenance = clock.monotonic();
-    this.#maintenance ??= this.#running()
-      .then(({ caller }) => caller.call('maintain', [timeKnown() ? clock.now() : null]))
-      .then((deleted) => {
+    if (this.#maintenance) {
+      this.#maintainAgain = true;
+      return;
+    }
+    this.#maintenance = this.#running()
+      .then(async ({ caller }) => {
+        // What waits may be of a time that is corrected now.
+        await this.#queue.flush();
+        return caller.call('maintain', [this.#judge.time()]);
+      })
+      .then(({ corrected, ...deleted }) => {
         this.#heed('deleting old entries', null);
+        if (corrected > 0)
+          log.info({ corrected }, 'put the times right of what was recorded with a wrong clock');
         if (Object.values(deleted).some((count) => count > 0)) log.info({ deleted }, 'deleted what was old');
       })
       .catch((error: unknown) => {
@@ -307,6 +328,8 @@ export class Store implements Service {
       })
       .finally(() => {
         this.#maintenance = null;
+        if (this.#maintainAgain && !this.#stopping) this.#maintain();
+        this.#maintainAgain = false;
       });
   }
 
@@ -373,9 +396,10 @@ export class Store implements Service {
       });
     });
     try {
-      await caller.call('open', []);
+      const history = await caller.call('open', []);
+      if (this.#judge.settings.length === 0) this.#judge.begin(history);
     } catch (error) {
-      await caller.call('close', []).catch(() => {});
+      await caller.call('close', [null]).catch(() => {});
       await exited;
       throw error;
     }

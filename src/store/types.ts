@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../errors.ts';
 import type { HealthSample } from '../platform/health.ts';
+import type { ClockSetting, KnownTime, TimeHistory } from '../platform/time-judge.ts';
 import type { Box, Detection, Event, EventChange, PictureFormat, Stamp } from '../types.ts';
 import type { Transform } from '../vision/transform.ts';
 
@@ -69,6 +70,8 @@ export interface Batch {
   events: EventEntry[];
   detections: Detection[];
   samples: (HealthSample & Stamp)[];
+  /** Settings of the clock that the rows refer to. */
+  clocks: readonly ClockSetting[];
   /** Outbox rows up to this id have reached the broker; 0: none. */
   publishedUpTo: number;
   /** How many of them the broker does not take in any form. */
@@ -160,6 +163,8 @@ export interface StoreStats extends WorkerStats {
 
 /** What retention removed in one run. */
 export interface RetentionResult {
+  /** Rows whose times were put right. */
+  corrected: number;
   events: number;
   detections: number;
   samples: number;
@@ -168,7 +173,7 @@ export interface RetentionResult {
 
 /** What the worker does for the main thread; see rpc.ts. */
 export interface WorkerApi {
-  open(): void;
+  open(): TimeHistory;
   commit(batch: Batch): CommitResult;
   leftOpen(): LeftOpen[];
   outbox(afterId: number, limit: number): OutboxRow[];
@@ -182,8 +187,8 @@ export interface WorkerApi {
   choose(changes: ChoiceChanges): void;
   announced(broker: string): string[];
   announce(changes: AnnouncedChanges): void;
-  maintain(now: number | null): RetentionResult;
-  backup(): void;
+  maintain(time: KnownTime | null): RetentionResult;
+  backup(time: number | null): void;
   stats(): WorkerStats;
-  close(): void;
+  close(time: number | null): void;
 }

@@ -11,9 +11,11 @@ import type { StoreConfig } from '../config/schema.ts';
 import { codeOf, messageOf } from '../errors.ts';
 import { systemClock } from '../platform/clock.ts';
 import { keepTidy } from '../platform/memory.ts';
+import type { KnownTime, TimeHistory } from '../platform/time-judge.ts';
 import { readAnnounced, writeAnnounced } from './announced.ts';
 import { backUp, backUpChoices, backupOf, restore } from './backup.ts';
 import { readChoices, writeChoices } from './choices.ts';
+import { correctTimes, keepKnownTime, timeHistory } from './clocks.ts';
 import {
   explained,
   isDamage,
@@ -92,10 +94,11 @@ class StoreThread implements Handlers<WorkerApi> {
     this.#snapshots = new Snapshots(options.snapshots, { quality, annotated: annotate, list });
   }
 
-  open = async (): Promise<void> => {
+  open = async (): Promise<TimeHistory> => {
     this.#unlock = await lockForWriting(this.#options.file);
     this.#connected();
     await this.#snapshots.open();
+    return this.#guard(() => timeHistory(this.#connected().db));
   };
 
   commit = (batch: Batch): CommitResult =>
@@ -148,22 +151,36 @@ class StoreThread implements Handlers<WorkerApi> {
   announce = (changes: AnnouncedChanges): void =>
     this.#guard(() => writeAnnounced(this.#connected().db, changes));
 
-  maintain = async (now: number | null): Promise<RetentionResult> => {
+  maintain = async (time: KnownTime | null): Promise<RetentionResult> => {
     const connection = this.#connected();
+    const { db, writer } = connection;
     const { config } = this.#options;
+    const { signal } = this.#closing;
+    const breathe = async () => {
+      await nextTurn();
+      signal.throwIfAborted();
+    };
     try {
-      if (now !== null) connection.writer.dropOlderThan(now - config.keep_outbox * DAY_MS);
-      return await enforceRetention(connection.db, this.#snapshots, config, now, this.#closing.signal);
+      let corrected = 0;
+      if (time !== null) {
+        keepKnownTime(db, time.now);
+        // First of all: what is of another time than it says has another age, too.
+        corrected = await correctTimes(db, time, () => writer.nextChange(), breathe);
+        writer.dropOlderThan(time.now - config.keep_outbox * DAY_MS);
+      }
+      const deleted = await enforceRetention(db, this.#snapshots, config, time?.now ?? null, signal);
+      return { ...deleted, corrected };
     } catch (error) {
       if (this.#connection === connection) this.#recover(error);
       throw explained(this.#options.file, error);
     }
   };
 
-  backup = (): void => {
+  backup = (time: number | null): void => {
     const { file } = this.#options;
     const { db } = this.#connected();
     try {
+      if (time !== null) keepKnownTime(db, time);
       backUp(db, file, this.#tell);
     } catch (error) {
       throw explained(backupOf(file), error);
@@ -189,13 +206,14 @@ class StoreThread implements Handlers<WorkerApi> {
       };
     });
 
-  close = async (): Promise<void> => {
+  close = async (time: number | null): Promise<void> => {
     this.#closing.abort();
     await this.#snapshotTurn;
     try {
       const db = this.#connection?.db;
       db?.pragma(`busy_timeout = ${CLOSE_TIMEOUT_MS}`);
       db?.pragma('wal_checkpoint(TRUNCATE)');
+      if (db && time !== null) keepKnownTime(db, time);
       if (db) backUp(db, this.#options.file, this.#tell);
     } finally {
       this.#disconnect();

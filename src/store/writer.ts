@@ -1,7 +1,8 @@
 /** What is written, and how: one transaction for each batch. */
 import type { Database, Statement } from 'better-sqlite3';
 import { codeOf, messageOf } from '../errors.ts';
-import { CLOCK_UNSET } from '../platform/time-sync.ts';
+import { CLOCK_UNSET, type ClockSetting } from '../platform/time-judge.ts';
+import { noteClocks } from './clocks.ts';
 import { FileList } from './file-list.ts';
 import {
   DETECTION_COLUMNS,
@@ -32,6 +33,8 @@ export class Writer {
   readonly #deleteUpTo: Statement<[number, number], number>;
   readonly #oldest: Statement<[number], { id: number; bytes: number }>;
   readonly #addDropped: Statement;
+  /** Settings of the clock that are noted. */
+  readonly #clocks = new Set<number>();
   #changed: number;
   #outboxDepth: number;
   #outboxBytes: number;
@@ -60,10 +63,10 @@ export class Writer {
       ON CONFLICT (id) DO UPDATE SET
         score = excluded.score, top_score = excluded.top_score,
         box_x = excluded.box_x, box_y = excluded.box_y, box_w = excluded.box_w, box_h = excluded.box_h,
-        ended_at = COALESCE(excluded.ended_at, ended_at),
+        -- The start may have been corrected meanwhile: what an end brings is how long the event lasted.
+        ended_at = COALESCE(started_at + excluded.ended_at - excluded.started_at, ended_at),
         snapshot = excluded.snapshot,
-        reason = excluded.reason, changed = excluded.changed,
-        time_uncertain = max(time_uncertain, excluded.time_uncertain)`);
+        reason = excluded.reason, changed = excluded.changed`);
     this.#insertMessage = db.prepare(
       insertSql('outbox', [
         ...['created_at', 'topic', 'payload', 'qos', 'retain', 'live', 'bytes', 'time_uncertain', 'clock'],
@@ -130,6 +133,7 @@ export class Writer {
     const before = { depth: this.#outboxDepth, bytes: this.#outboxBytes };
     let last = this.#lastOutboxId;
     const write = this.#db.transaction(() => {
+      this.#noteClocks(batch.clocks);
       for (const [index, entry] of batch.events.entries()) {
         attempt(`event ${entry.change.event.id}`, index, () => {
           last = this.#savepoint(entry) ?? last;
@@ -150,6 +154,7 @@ export class Writer {
     try {
       write.immediate();
     } catch (error) {
+      this.#clocks.clear();
       this.#outboxDepth = before.depth;
       this.#outboxBytes = before.bytes;
       throw error;
@@ -158,16 +163,27 @@ export class Writer {
     return rejected;
   }
 
+  /** The next number for `events.changed`. */
+  nextChange(): number {
+    return ++this.#changed;
+  }
+
+  #noteClocks(settings: readonly ClockSetting[]): void {
+    const news = settings.filter(({ id }) => !this.#clocks.has(id));
+    if (news.length > 0) noteClocks(this.#db, news);
+    for (const { id } of news) this.#clocks.add(id);
+  }
+
   /** Drops the messages at the head of the outbox that have waited since before this time, wall-clock milliseconds. */
   dropOlderThan(time: number): void {
     const drop = this.#db.transaction(() => {
-      const oldest = this.#db.prepare<[], { id: number; created_at: number }>(
-        'SELECT id, created_at FROM outbox ORDER BY id',
+      const oldest = this.#db.prepare<[], { id: number; created_at: number; time_uncertain: number }>(
+        'SELECT id, created_at, time_uncertain FROM outbox ORDER BY id',
       );
       let upTo = 0;
-      for (const { id, created_at } of oldest.iterate()) {
+      for (const { id, created_at, time_uncertain } of oldest.iterate()) {
         // What was recorded before the clock was set may be of any age.
-        if (created_at >= time || created_at < CLOCK_UNSET) break;
+        if (created_at >= time || created_at < CLOCK_UNSET || time_uncertain === 1) break;
         upTo = id;
       }
       if (upTo > 0) this.#drop(this.#deletePublished.all(upTo));
@@ -248,7 +264,7 @@ export class Writer {
       SELECT *, coalesce(
         (SELECT max(captured_at) FROM detections AS seen
           WHERE seen.captured_at >= events.started_at AND seen.camera = events.camera
-            AND seen.zone IS events.zone AND seen.label = events.label),
+            AND seen.zone IS events.zone AND seen.label = events.label AND seen.clock IS events.clock),
         started_at
       ) AS last_seen_at
       FROM events WHERE ended_at IS NULL ORDER BY seq`);

@@ -182,7 +182,7 @@ export class Lab {
       process.stderr.write(`lost: ${what} ${rows.map((row) => JSON.stringify(row)).join(' → ')}\n`);
     };
     for (const [id, row] of this.#committed) {
-      if (row.camera === camera && facts(byId.get(id)) !== facts(row)) lose('altered', row, byId.get(id));
+      if (row.camera === camera && differs(row, byId.get(id))) lose('altered', row, byId.get(id));
     }
     for (const [id, row] of this.#opened) if (row.camera === camera && !byId.has(id)) lose('gone', row);
     const first = new Map<string, number>();
@@ -221,8 +221,26 @@ export class Lab {
 }
 
 /** What is in a row for good: where the picture is may be put right when it could not be written after all. */
-function facts(row: EventRow | undefined): string | undefined {
-  return row && JSON.stringify({ ...row, snapshot: null, changed: null });
+function differs(before: EventRow, now: EventRow | undefined): boolean {
+  const times = before.time_uncertain === 0;
+  return facts(now, times) !== facts(before, times);
+}
+
+/** What must not change of an event. @param times whether its times were known */
+function facts(row: EventRow | undefined, times: boolean): string | undefined {
+  if (!row) return undefined;
+  const { started_at, ended_at } = row;
+  const lasted = ended_at === null ? null : ended_at - started_at;
+  // What was recorded with a wrong clock is corrected later on.
+  const when = times ? {} : { started_at: null, ended_at: null, lasted };
+  return JSON.stringify({
+    ...row,
+    snapshot: null,
+    changed: null,
+    clock: null,
+    time_uncertain: null,
+    ...when,
+  });
 }
 
 /** Runs a piece of work in a lab of its own. */

@@ -72,7 +72,15 @@ export function detection(changes: Partial<Detection> = {}): Detection {
 }
 
 export function batch(changes: Partial<Batch> = {}): Batch {
-  return { events: [], detections: [], samples: [], publishedUpTo: 0, undeliverable: 0, ...changes };
+  return {
+    events: [],
+    detections: [],
+    samples: [],
+    clocks: [],
+    publishedUpTo: 0,
+    undeliverable: 0,
+    ...changes,
+  };
 }
 
 /** How many rows a table has. */

@@ -61,7 +61,10 @@ async function player(t: TestContext) {
       log: new FakeLog().logger,
       random: Math.random,
       newId: () => 'id',
-      timeKnown: () => true,
+      judge: {
+        stamp: () => ({ clock: 1, timeUncertain: false }),
+        correction: () => ({ shift: 0, stamp: { clock: 1, timeUncertain: false } }),
+      },
       onFrame: () => {},
       onEnd: () => seen.ends++,
     },

@@ -6,7 +6,6 @@ import { LATEST, snapshotPath } from '../../src/store/paths.ts';
 import type { SavedSnapshot, SnapshotRequest } from '../../src/store/types.ts';
 import type { Event, EventChange, Frame } from '../../src/types.ts';
 import { eventChange } from '../fakes/events.ts';
-import { message } from '../support/store.ts';
 
 const PATH = snapshotPath(eventChange().event);
 
@@ -21,17 +20,12 @@ class Bench {
     camera: 'drive',
     config: { rotate: 0, mirror: 'none' },
     pool: new FramePool(),
-    publisher: {
-      publishSnapshot: (_camera, jpeg) => this.published.push(jpeg),
-      eventMessages: ({ type, event }) => [message(`${type} ${event.snapshot}`)],
-      wake: () => {},
+    publisher: { publishSnapshot: (_camera, jpeg) => this.published.push(jpeg) },
+    record: (change) => {
+      this.recorded.push(change);
+      this.told.push(`${change.type} ${change.event.snapshot}`);
     },
     store: {
-      recordEvent: async (change, messages) => {
-        this.recorded.push(change);
-        this.told.push(...messages.map(({ payload }) => payload));
-        return true;
-      },
       saveSnapshot: (request) =>
         new Promise<SavedSnapshot>((resolve, reject) => {
           const { data } = request;

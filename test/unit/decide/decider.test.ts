@@ -154,7 +154,7 @@ test('stamps are wall-clock time, durations are not: the wall clock may jump', (
     );
     const { startedAt, endedAt } = changes[1]!.event;
     assert.equal(startedAt, T0);
-    assert.equal(endedAt, jump < 0 ? T0 : T0 + 1800 + jump);
+    assert.equal(endedAt, T0 + 1800, 'both times are of the clock as it was at the start');
   }
 });
 

@@ -178,16 +178,18 @@ test('a database is looked through; one that is damaged or too new is a failure'
   assert.match(said(await look(checkDatabase, { folder })), /^fail .*STORE_CORRUPT/);
 });
 
-test('who sets the clock is asked of systemd', async () => {
+test('who sets the clock is asked of the programs that do', async () => {
   for (const [answer, expected] of [
-    ['echo yes', /^ok .*set by a time server$/],
-    ['echo no', /^warn .*no time server has set the clock$/],
-    ['exit 1', /^warn .*not to be found out/],
+    ['echo NTP=yes; echo NTPSynchronized=yes', /^ok .*set by a time server$/],
+    ['echo NTP=yes; echo NTPSynchronized=no', /^warn .*no time server has set the clock$/],
+    ['echo NTP=no; echo NTPSynchronized=no', /^warn .*no program here says/],
+    ['exit 1', /^warn .*no program here says/],
   ] as const) {
     const folder = tempFolder();
     writeFileSync(join(folder, 'timedatectl'), `#!/bin/sh\n${answer}\n`, { mode: 0o755 });
     symlinkSync('/bin/sh', join(folder, 'sh'));
-    assert.match(said(await look(checkTime, { env: { PATH: folder } })), expected, answer);
+    const root = tempFolder();
+    assert.match(said(await look(checkTime, { env: { PATH: folder }, root })), expected, answer);
   }
 });
 
