@@ -114,12 +114,13 @@ export function restore(db: Database, file: string, damaged: string): number {
 function openBackup(db: Database, file: string, say?: (what: string) => void): Database {
   const path = backupOf(file);
   const copies = new Copies(db, file);
-  if (existsSync(path) && !isBackupOf(db, path) && !remove(path, isDamaged(copies.proof(basename(path))))) {
+  let backup = existsSync(path) ? openIfOf(db, path) : null;
+  if (!backup && existsSync(path) && !remove(path, isDamaged(copies.proof(basename(path))))) {
     if (!say) throw new Error(`${path} is not the backup of this database`);
     say(`${path} is not the backup of this database: it is kept as ${setAside(path)}`);
   }
-  const fresh = !existsSync(path);
-  const backup = openDatabase(path);
+  const fresh = !backup;
+  backup ??= openDatabase(path);
   try {
     backup.pragma('journal_mode = TRUNCATE');
     backup.pragma('synchronous = FULL');
@@ -164,18 +165,20 @@ function isDamaged(proof: Proof): Proof {
   };
 }
 
-/** Whether a file is the backup of this database, and not one of a later state of it. */
-function isBackupOf(db: Database, path: string): boolean {
+/** Opens the backup of this database; null if the file is another one, or of a later state of this one. */
+function openIfOf(db: Database, path: string): Database | null {
   let backup: Database | undefined;
   try {
     backup = openDatabase(path);
-    return isOf(backup, db);
+    if (isOf(backup, db)) return backup;
   } catch (error) {
-    if (isDamage(error)) return false;
-    throw error;
-  } finally {
-    backup?.close();
+    if (!isDamage(error)) {
+      backup?.close();
+      throw error;
+    }
   }
+  backup?.close();
+  return null;
 }
 
 function isOf(backup: Database, db: Database): boolean {
