@@ -45,7 +45,7 @@ export interface CameraParts {
   random: () => number;
   newId: (now: number) => string;
   /** Stamps times with the setting of the clock. */
-  judge: Pick<TimeJudge, 'stamp' | 'correction'>;
+  judge: Pick<TimeJudge, 'stamp' | 'correction' | 'likely'>;
   onFrame: (camera: string) => void;
   /** Takes how many runs of a camera in a row gave no picture; its `failure` says whether that will last. */
   onFailures: (camera: string, failures: number) => void;
@@ -83,7 +83,7 @@ export class Camera implements Service {
       camera: name,
       models: prepared.models,
       logThreshold: parts.logThreshold,
-      newId: parts.newId,
+      newId: (wall) => parts.newId(parts.judge.likely(wall)),
     });
     this.#pictures = new Pictures({
       ...{ camera: name, config, store: parts.store, publisher: parts.publisher, pool: parts.pool },

@@ -9,7 +9,7 @@ import type { CameraConfig } from './config/schema.ts';
 import { modelOf } from './decide/models.ts';
 import { LookoutError, messageOf } from './errors.ts';
 import type { Clock } from './platform/clock.ts';
-import { CLOCK_UNSET } from './platform/time-judge.ts';
+import { CLOCK_UNSET, type TimeJudge } from './platform/time-judge.ts';
 import type { SettingValues } from './publish/commands.ts';
 import { statePayload } from './publish/payloads.ts';
 import type { Setting } from './publish/topics.ts';
@@ -28,6 +28,8 @@ export interface ChoicesOptions {
   models: Iterable<string>;
   store: Pick<Store, 'choices' | 'choose'>;
   clock: Clock;
+  /** Says when something was chosen, if that is known. */
+  judge: Pick<TimeJudge, 'now'>;
   log: Logger;
   /** Called when the latest choice of a setting is on the disk, or cannot be written just now, which the log says. */
   onKept: (camera: string, setting: Setting) => void;
@@ -93,7 +95,7 @@ export class Choices {
     const text = JSON.stringify(value);
     if (value === null || text === now) this.#chosen.delete(key);
     else if (this.#chosen.get(key)?.value !== text) {
-      const chosenAt = this.#options.clock.now();
+      const chosenAt = this.#options.judge.now() ?? 0;
       this.#chosen.set(key, { camera, setting, value: text, configured: now, chosenAt });
     }
     this.#changed.set(key, [camera, setting]);

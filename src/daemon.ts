@@ -156,7 +156,7 @@ export class Daemon implements Service {
     log.info(`database ${config.store.file}, snapshots in ${config.store.snapshots}`);
 
     const choices = new Choices({
-      ...{ config, models: prepared.models.keys(), store, clock, log },
+      ...{ config, models: prepared.models.keys(), store, clock, judge, log },
       onKept: (camera, setting) => {
         if (setting === 'model') this.#changes?.confirm(camera);
         else this.#cameras.get(camera)?.confirm(setting);

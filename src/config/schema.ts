@@ -369,7 +369,7 @@ export const configSchema = z.strictObject({
         .max(8760)
         .default(24)
         .describe(
-          'Hours by which the clock may differ from the last run. While it differs more, nothing is deleted for its age.',
+          'Hours by which the clock may differ from the last run. While it differs by more, nothing is deleted for its age.',
         ),
       settle: z
         .number()
@@ -377,7 +377,7 @@ export const configSchema = z.strictObject({
         .max(720)
         .default(6)
         .describe(
-          'Hours that the board must run at a time that differs more until that time is believed without a time server.',
+          'Hours that the board must run until a time that differs by more is believed without a time server.',
         ),
     })
     .prefault({}),

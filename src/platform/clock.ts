@@ -1,9 +1,13 @@
+import { readFileSync } from 'node:fs';
+
 /** Time, injected so that tests can own it. */
 export interface Clock {
   /** Wall clock, milliseconds since 1970; may jump. */
   now(): number;
   /** Milliseconds on a clock that never jumps; its zero means nothing. */
   monotonic(): number;
+  /** Milliseconds since the machine was started, those in which it was suspended included. */
+  sinceBoot(): number;
   /** Calls back once after `ms`, at once if it is negative; the returned function cancels. The timer alone does not keep the process alive. */
   after(ms: number, callback: () => void): () => void;
   /** Calls back every `ms` until cancelled. */
@@ -13,6 +17,15 @@ export interface Clock {
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
+  sinceBoot() {
+    // CLOCK_MONOTONIC stands still while the machine is suspended, /proc/uptime does not; that of a container may be its own.
+    const awake = Number(process.hrtime.bigint()) / 1e6;
+    try {
+      return Math.max(awake, 1000 * Number.parseFloat(readFileSync('/proc/uptime', 'latin1')));
+    } catch {
+      return awake;
+    }
+  },
   after(ms, callback) {
     const timer = setTimeout(callback, Math.max(0, ms)).unref();
     return () => clearTimeout(timer);

@@ -3,12 +3,15 @@
  * keeps them in order within a millisecond (section 6.2, method 1).
  */
 
+const DAY_MS = 86_400_000;
+
 /** Fills the bytes with randomness, as `crypto.randomFillSync` does. */
 export type Random = (bytes: Uint8Array) => void;
 
 /**
  * Makes a source of UUIDs that grow strictly, also when many are asked for within one millisecond and when the
- * wall clock jumps back (then the last time is kept, as section 6.2 recommends).
+ * wall clock jumps back (then the last time is kept, as section 6.2 recommends). Only after a jump back by more than a
+ * day they start again from the new time: what comes later must not sort by a time that was wrong.
  * @returns a function from milliseconds since 1970 to an identifier such as
  * `0192f7c4-9a1b-7c3e-8b52-4f6d2a9c1e07`
  */
@@ -20,7 +23,7 @@ export function createIdSource(random: Random): (now: number) => string {
   return (now) => {
     random(bytes);
     const wanted = Math.floor(now);
-    if (wanted > time) {
+    if (wanted > time || wanted < time - DAY_MS) {
       time = wanted;
       // The counter starts in its lower half, so that at least 2048 more fit into the millisecond.
       counter = ((bytes[6]! & 0x07) << 8) | bytes[7]!;

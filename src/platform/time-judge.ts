@@ -16,17 +16,17 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Service, Stamp } from '../types.ts';
 import type { Clock } from './clock.ts';
-import { askTimeServers, lookForSystemd, type TimeServers } from './time-servers.ts';
+import { TimeServerPoll } from './time-servers.ts';
 
 /** Wall-clock milliseconds before which the clock of a board cannot have been set. */
 export const CLOCK_UNSET = Date.UTC(2026, 0, 1);
+/** Later than this it is not believed without a time server: systemd allows the same 15 years from its making. */
+const CLOCK_LATEST = Date.UTC(2041, 0, 1);
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
 const LOOK_MS = 2000;
-/** Looks between two times that programs are asked, which costs a process each. */
-const LOOKS_PER_QUESTION = 30;
 /** A difference of this many ms is a jump. A time server that corrects less does so without one. */
 const JUMP_MS = 500;
 /** Time between two readings of the two clocks, in ms, in which the scheduler may have made the difference. */
@@ -74,8 +74,6 @@ export interface TimeJudgeOptions {
   /** Folder that stands for `/`. */
   root?: string;
   env?: NodeJS.ProcessEnv;
-  /** Milliseconds from the boot to the zero of `clock.monotonic()`. */
-  monotonicZero?: number;
 }
 
 /** A moment on both clocks: milliseconds since 1970, and since the boot. */
@@ -90,7 +88,8 @@ export class TimeJudge implements Service {
   readonly #options: TimeJudgeOptions;
   readonly #tolerance: number;
   readonly #settle: number;
-  readonly #zero: number;
+  /** Milliseconds from the boot to the zero of `clock.monotonic()`. */
+  #zero: number;
   readonly #boot: string;
   /** Of this run; the last one is current. */
   readonly #settings: ClockSetting[] = [];
@@ -98,20 +97,22 @@ export class TimeJudge implements Service {
   readonly #doubted = new Set<number>();
   /** A time that was believed, on both clocks. */
   #line: Moment | null = null;
-  #servers: TimeServers = 'none';
-  /** What was asked before the last jump says nothing any more. */
-  #questions = 0;
+  readonly #servers: TimeServerPoll;
   #known = true;
-  #looks = 0;
-  #asking = false;
   #cancel = () => {};
 
   constructor(options: TimeJudgeOptions) {
     this.#options = options;
     this.#tolerance = options.tolerance ?? DAY_MS;
     this.#settle = options.settle ?? 6 * HOUR_MS;
-    this.#zero = options.monotonicZero ?? Number(process.hrtime.bigint()) / 1e6 - performance.now();
+    this.#zero = zeroOf(options.clock);
     this.#boot = bootOf(options.root);
+    const { clock, root, env } = options;
+    this.#servers = new TimeServerPoll(() => ({
+      ...{ now: clock.now(), tolerance: this.#tolerance },
+      ...(root === undefined ? {} : { root }),
+      ...(env === undefined ? {} : { env }),
+    }));
   }
 
   /** Whether the clock is believed now. */
@@ -142,18 +143,20 @@ export class TimeJudge implements Service {
     const { clock } = this.#options;
     if (clock.now() < CLOCK_UNSET) return 'the clock is not set';
     const said = `the clock says ${new Date(clock.now()).toISOString()}`;
-    if (this.#servers === 'waiting') return `${said}, and no time server has confirmed it yet`;
+    if (clock.now() > CLOCK_LATEST)
+      return `${said}: nothing is deleted for its age until a time server agrees`;
+    if (this.#servers.answer === 'waiting') return `${said}, and no time server has confirmed it yet`;
     const far = this.#distance(this.#read());
     const what =
       far === null
         ? ''
         : `, ${describe(Math.abs(far))} ${far > 0 ? 'after' : 'before'} what the last run makes likely`;
-    const until = `until a time server agrees or it has run for ${Math.round(this.#settle / HOUR_MS)} h at that time`;
+    const until = `until a time server agrees or it has run for ${Math.round((this.#settle / HOUR_MS) * 10) / 10} h at that time`;
     return `${said}${what}: nothing is deleted for its age ${until}`;
   }
 
   async start(): Promise<void> {
-    this.#servers = await askTimeServers(this.#question());
+    await this.#servers.ask(false);
     this.#cancel = this.#options.clock.every(LOOK_MS, () => void this.#ask());
   }
 
@@ -208,6 +211,30 @@ export class TimeJudge implements Service {
     return { shift: current.ahead - setting.ahead, stamp: { clock: current.id, timeUncertain: false } };
   }
 
+  /**
+   * A time that was read just now, as it would be read from a clock that is right as far as anybody knows: without a
+   * believed time the last one goes on. For what must not sort above everything that follows.
+   */
+  likely(wall: number): number {
+    this.#look();
+    const setting = this.#settingOf(wall);
+    if (!setting) return wall;
+    const uptime = wall - setting.ahead;
+    if (this.#known) return wall + this.correction(setting.id).shift;
+    return this.#line ? this.#line.wall + uptime - this.#line.uptime : CLOCK_UNSET + uptime;
+  }
+
+  /**
+   * When something was recorded, on the clock that never jumps.
+   * @param wall what the clock said then, or what it was corrected to
+   * @param clock the setting of that time
+   * @returns milliseconds of `clock.monotonic()`; null if that was before this run, or nobody knows
+   */
+  monotonic(wall: number, clock: number | null): number | null {
+    const setting = this.#settings.find(({ id }) => id === clock);
+    return setting ? wall - setting.ahead - this.#zero : null;
+  }
+
   get #current(): ClockSetting {
     return this.#settings.at(-1)!;
   }
@@ -239,34 +266,42 @@ export class TimeJudge implements Service {
   /** Notices jumps, and judges again. */
   #look(): void {
     if (this.#settings.length === 0) return;
-    const { wall, uptime } = this.#read();
+    let { wall, uptime } = this.#read();
+    if (this.#isJump(wall - uptime)) {
+      // While the board was suspended, only the clock that we go by stood still.
+      this.#zero = zeroOf(this.#options.clock);
+      ({ wall, uptime } = this.#read());
+    }
     const ahead = wall - uptime;
-    if (Math.abs(ahead - this.#current.ahead) > JUMP_MS) {
+    if (this.#isJump(ahead)) {
       const next = { id: this.#current.id + 1, boot: this.#boot, ahead: Math.round(ahead), began: uptime };
       this.#settings.push(next);
       if (this.#settings.length > MOST_SETTINGS) this.#settings.shift();
-      this.#servers = 'none';
-      this.#questions++;
-      this.#looks = 0;
+      this.#servers.forget();
     }
     const before = this.#known;
     this.#known = this.#judge({ wall, uptime });
     if (!this.#known) this.#doubted.add(this.#current.id);
-    else if (this.#isConfirmed(uptime)) this.#line = { wall, uptime };
+    else if (this.#line === null || this.#isConfirmed(uptime)) this.#line = { wall, uptime };
     if (before && !this.#known) this.#sayDoubt();
     if (before || !this.#known) return;
     this.#options.log.info('the clock is believed: times are right from now on');
     queueMicrotask(() => this.onKnown());
   }
 
+  #isJump(ahead: number): boolean {
+    return Math.abs(ahead - this.#current.ahead) > JUMP_MS;
+  }
+
   #isConfirmed(uptime: number): boolean {
-    return this.#servers === 'agree' || uptime - this.#current.began >= this.#settle;
+    return this.#servers.answer === 'agree' || uptime - this.#current.began >= this.#settle;
   }
 
   #judge(moment: Moment): boolean {
     if (moment.wall < CLOCK_UNSET) return false;
+    if (moment.wall > CLOCK_LATEST) return this.#servers.answer === 'agree';
     if (this.#isConfirmed(moment.uptime)) return true;
-    if (this.#servers === 'waiting') return false;
+    if (this.#servers.answer === 'waiting') return false;
     const distance = this.#distance(moment);
     return distance === null || Math.abs(distance) <= this.#tolerance;
   }
@@ -278,27 +313,13 @@ export class TimeJudge implements Service {
 
   async #ask(): Promise<void> {
     this.#look();
-    if (this.#asking) return;
-    this.#asking = true;
-    const asked = this.#questions;
-    const first = this.#looks++ % LOOKS_PER_QUESTION === 0;
-    // Looking for a file costs nothing; programs are asked now and then while there is doubt.
-    const servers = await (first && !this.#known ? askTimeServers : lookForSystemd)(this.#question());
-    this.#asking = false;
-    if (asked !== this.#questions) return;
-    if (first || servers !== 'none') this.#servers = servers;
+    await this.#servers.ask(this.#known);
     this.#look();
   }
+}
 
-  #question() {
-    const { clock, root, env } = this.#options;
-    return {
-      now: clock.now(),
-      tolerance: this.#tolerance,
-      ...(root === undefined ? {} : { root }),
-      ...(env === undefined ? {} : { env }),
-    };
-  }
+function zeroOf(clock: Clock): number {
+  return clock.sinceBoot() - clock.monotonic();
 }
 
 function bootOf(root = '/'): string {

@@ -23,6 +23,9 @@ const TIMESYNC = 'run/systemd/timesync';
 const SYNCHRONIZED = join(TIMESYNC, 'synchronized');
 
 const TIMEOUT_MS = 3000;
+/** Calls of `ask` between two times that programs are asked, which costs a process each. */
+const CALLS_PER_QUESTION = 30;
+const SECONDS_1900_TO_1970 = 2_208_988_800;
 
 /** What chronyd, ntpd and whoever else steers the kernel's clock are asked with, and what their answers mean. */
 const PROGRAMS: readonly {
@@ -40,10 +43,15 @@ const PROGRAMS: readonly {
     },
   },
   {
+    // `reftime` is when it last set the clock, in seconds since 1900, which start again from 0 in 2036.
     command: ['ntpq', '-c', 'rv'],
-    meaning: (answer) => {
+    meaning: (answer, { now, tolerance }) => {
       if (!/\bleap_\w+/.test(answer)) return 'none';
-      return !answer.includes('leap_alarm') && !answer.includes('sync_unspec') ? 'agree' : 'waiting';
+      const seconds = Number.parseInt(/\breftime=(?:0x)?([0-9a-f]{8})\./.exec(answer)?.[1] ?? '', 16);
+      const away = (now / 1000 + SECONDS_1900_TO_1970 - seconds) % 2 ** 32;
+      const isNear = Math.min(Math.abs(away), 2 ** 32 - Math.abs(away)) * 1000 <= tolerance;
+      const isSet = !answer.includes('leap_alarm') && !answer.includes('sync_unspec');
+      return isSet && isNear ? 'agree' : 'waiting';
     },
   },
   {
@@ -59,8 +67,8 @@ const PROGRAMS: readonly {
 /** Whether a time server stands behind what the clock says. Never rejects. */
 export async function askTimeServers(question: TimeQuestion): Promise<TimeServers> {
   const bySystemd = await lookForSystemd(question);
-  if (bySystemd !== 'none') return bySystemd;
-  let waiting = false;
+  if (bySystemd === 'agree') return bySystemd;
+  let waiting = bySystemd === 'waiting';
   for (const { command, meaning } of PROGRAMS) {
     const answer = await run(command, question.env ?? process.env);
     const means = answer === null ? 'none' : meaning(answer, question);
@@ -68,6 +76,38 @@ export async function askTimeServers(question: TimeQuestion): Promise<TimeServer
     waiting ||= means === 'waiting';
   }
   return waiting ? 'waiting' : 'none';
+}
+
+/** Asks until they agree: then the time stays right until the clock jumps. */
+export class TimeServerPoll {
+  answer: TimeServers = 'none';
+  readonly #question: () => TimeQuestion;
+  #calls = 0;
+  #asking = false;
+  /** What was asked before a jump says nothing any more. */
+  #jumps = 0;
+
+  constructor(question: () => TimeQuestion) {
+    this.#question = question;
+  }
+
+  /** The clock has jumped. */
+  forget(): void {
+    this.answer = 'none';
+    this.#calls = 0;
+    this.#jumps++;
+  }
+
+  /** Looks for a file, which costs nothing; asks programs now and then while there is doubt. Never rejects. */
+  async ask(isKnown: boolean): Promise<void> {
+    if (this.#asking || this.answer === 'agree') return;
+    this.#asking = true;
+    const jumps = this.#jumps;
+    const all = this.#calls++ % CALLS_PER_QUESTION === 0 && !isKnown;
+    const answer = await (all ? askTimeServers : lookForSystemd)(this.#question());
+    this.#asking = false;
+    if (jumps === this.#jumps && (all || answer === 'agree')) this.answer = answer;
+  }
 }
 
 /** It sets the clock at least every 35 minutes: a file that was touched at quite another time is from before a jump. */

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 import type { Clock } from '../platform/clock.ts';
 import { tell } from '../platform/stages.ts';
-import type { OutboxRow } from '../store/types.ts';
+import type { WaitingMessage } from '../store/types.ts';
 import { codeOf } from './failures.ts';
 import { markReplayed, smallerEvent } from './payloads.ts';
 import { type Message, TooLargeError } from './requests.ts';
@@ -10,7 +10,7 @@ import { type Message, TooLargeError } from './requests.ts';
 /** Where messages wait for the broker; the store is one. */
 export interface Outbox {
   /** Up to `limit` messages with an id above `afterId`, in the order of their ids. */
-  outbox(afterId: number, limit: number): Promise<OutboxRow[]>;
+  outbox(afterId: number, limit: number): Promise<WaitingMessage[]>;
   /**
    * All messages up to this id have reached the broker and may be forgotten.
    * @param undeliverable how many of them the broker does not take in any form
@@ -48,7 +48,7 @@ export interface Way {
 
 /** One pass over the outbox; a lost connection or a refused message ends it. */
 interface Pass {
-  /** Wall-clock milliseconds. */
+  /** Milliseconds of the clock that never jumps. */
   connectedAt: number;
   window: number;
   inFlight: Flight[];
@@ -91,7 +91,7 @@ export class OutboxDrain {
 
   /** Starts to send. */
   connected(): void {
-    this.#begin(this.#clock.now(), WINDOW);
+    this.#begin(this.#clock.monotonic(), WINDOW);
     this.#cancelLooks = this.#clock.every(LOOK, () => this.wake());
   }
 
@@ -135,7 +135,7 @@ export class OutboxDrain {
     let after = this.#acknowledged;
     while (!pass.ended) {
       this.#news = false;
-      let rows: OutboxRow[];
+      let rows: WaitingMessage[];
       try {
         rows = await this.#outbox.outbox(after, PAGE);
       } catch (error) {
@@ -158,10 +158,10 @@ export class OutboxDrain {
     }
   }
 
-  async #send(pass: Pass, row: OutboxRow): Promise<void> {
+  async #send(pass: Pass, row: WaitingMessage): Promise<void> {
     const flight = { id: row.id, done: false };
     pass.inFlight.push(flight);
-    const replayed = row.createdAt < pass.connectedAt;
+    const replayed = row.recordedAt === null || row.recordedAt < pass.connectedAt;
     const { topic, qos, retain } = row;
     const payload = replayed ? markReplayed(row.payload) : row.payload;
     const message = this.#fitting({ topic, payload, qos, retain });

@@ -18,7 +18,7 @@ import { openDatabase } from './sqlite.ts';
 const PAGE = 500;
 
 /** Small tables that are copied as a whole when anything in them has changed. */
-const WHOLE = ['choices', 'announced', 'copies'] as const;
+const WHOLE = ['choices', 'announced', 'copies', 'clocks'] as const;
 
 /** Tables that are copied: by which column rows are followed, and by which they are gone. */
 const FOLLOWED = [

@@ -105,35 +105,39 @@ export async function correctTimes(
       `clock = ${id} AND time_uncertain = 0 AND ${at} BETWEEN ${first} AND ${last}`;
     await shifter.shift(during, { shift, uncertain: 0, clock });
   }
-  await placeOthers(db, shifter, { now: now + tolerance, boot: now - uptime }, ofThisBoot);
+  await placeOthers(db, shifter, { now: now + tolerance, boot: now - uptime }, right.boot);
+  // The last one stays: settings are numbered on.
+  noteClocks(db, [right]);
+  db.prepare('DELETE FROM clocks WHERE boot <> ?').run(right.boot);
   return shifter.count;
 }
 
-/** Places what was recorded in earlier boots, the latest first, each before the next. */
+/** Places what was recorded in earlier boots, the latest first, each before the next. What is placed is looked at once. */
 async function placeOthers(
   db: Database,
   shifter: Shifter,
   latest: { now: number; boot: number },
-  ofThisBoot: readonly ClockSetting[],
+  boot: string,
 ): Promise<void> {
   const future = Math.round(latest.now);
-  const own = ofThisBoot.map(({ id }) => id).join(', ');
+  const isOfOthers = 'NOT EXISTS (SELECT 1 FROM clocks WHERE id = clock AND boot = @boot)';
   for (const { name, at } of TABLES) {
     // Whatever was thought of them: nothing can be of the future.
-    db.exec(`UPDATE ${name} SET time_uncertain = 1
-      WHERE ${at} > ${future} AND time_uncertain <> 1 AND (clock IS NULL OR clock NOT IN (${own}))`);
+    const mark = `UPDATE ${name} SET time_uncertain = 1
+      WHERE ${at} > ${future} AND time_uncertain <> 1 AND ${isOfOthers}`;
+    db.prepare(mark).run({ boot });
   }
   const clocks = TABLES.map(
     ({ name, at }) =>
-      `SELECT clock FROM ${name} WHERE time_uncertain = 1 AND (clock IS NOT NULL OR ${at} > ${future})`,
+      `SELECT clock FROM ${name}
+       WHERE time_uncertain = 1 AND ${isOfOthers} AND (clock IN (SELECT id FROM clocks) OR ${at} > ${future})`,
   );
   const blocks = db
-    .prepare<[], number | null>(
+    .prepare<[{ boot: string }], number | null>(
       `SELECT DISTINCT clock FROM (${clocks.join(' UNION ALL ')}) ORDER BY clock DESC NULLS LAST`,
     )
     .pluck()
-    .all()
-    .filter((clock) => clock === null || !ofThisBoot.some(({ id }) => id === clock));
+    .all({ boot });
   let limit = Math.round(latest.boot);
   for (const clock of blocks) {
     const which = ({ at }: Table) =>
@@ -147,10 +151,10 @@ async function placeOthers(
         `SELECT min(first) AS first, max(last) AS last FROM (${spans.join(' UNION ALL ')})`,
       )
       .get()!;
-    const possible = first >= CLOCK_UNSET && last <= limit;
-    const shift = possible ? 0 : limit - last;
-    // What is possible may be right, or earlier than it was: it has no age, but is looked at only once.
-    await shifter.shift(which, { shift, uncertain: possible ? 1 : 2, clock: null });
+    const isPossible = first >= CLOCK_UNSET && last <= limit;
+    const shift = isPossible ? 0 : limit - last;
+    // What is possible may be right, or earlier than it was: it is as old as what was recorded next (retention.ts).
+    if (!isPossible) await shifter.shift(which, { shift, uncertain: 2, clock: null });
     limit = first + shift;
   }
 }

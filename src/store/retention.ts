@@ -43,8 +43,9 @@ export function isOverSize(db: Database, limits: Limits): boolean {
 }
 
 /**
- * Deletes what is too old or too much. What was recorded while the clock was not to be believed has no age; when there
- * is too much, what was recorded first goes first, whatever the clock said.
+ * Deletes what is too old or too much. What was recorded while the clock was not to be believed has no age of its own: it
+ * is too old when something is that was recorded later. When there is too much, what was recorded first goes first,
+ * whatever the clock said.
  * @param time wall-clock milliseconds; null: the clock is not to be believed, so that nothing is too old
  * @param signal ends the work early; the promise rejects then
  */
@@ -62,9 +63,11 @@ export async function enforceRetention(
   const rows = new Rows(db, snapshots, breathe);
   if (time !== null) {
     const since = (days: number) => Math.round(time - days * DAY_MS);
-    await rows.deleteWhile('detections', `captured_at < ${since(limits.keep_detections)} AND ${HAS_AGE}`);
-    await rows.deleteWhile('events', `started_at < ${since(limits.keep_events)} AND ${ENDED} AND ${HAS_AGE}`);
-    await rows.deleteWhile('samples', `at < ${since(limits.keep_samples)} AND ${HAS_AGE}`);
+    const tooOld = (table: keyof Rows['deleted'], at: string, days: number) =>
+      isBefore(db, table, at, since(days));
+    await rows.deleteWhile('detections', tooOld('detections', 'captured_at', limits.keep_detections));
+    await rows.deleteWhile('events', `${tooOld('events', 'started_at', limits.keep_events)} AND ${ENDED}`);
+    await rows.deleteWhile('samples', tooOld('samples', 'at', limits.keep_samples));
     await mergeSamples(db, since(1), breathe);
   }
   if (isOverSize(db, limits)) {
@@ -78,6 +81,15 @@ export async function enforceRetention(
 
 /** Rows whose time is known, or known to be no later than they say. */
 const HAS_AGE = 'time_uncertain <> 1';
+/** The condition for rows from before a time. Settings of the clock are numbered in the order in which they were. */
+function isBefore(db: Database, table: string, at: string, time: number): string {
+  const before = `${at} < ${time}`;
+  const number = (sql: string) => db.prepare<[], number | null>(sql).pluck().get();
+  if (!number(`SELECT 1 FROM ${table} WHERE time_uncertain = 1 LIMIT 1`)) return before;
+  const last = number(`SELECT max(clock) FROM ${table} WHERE ${before} AND ${HAS_AGE}`) ?? 0;
+  return `${before} AND (${HAS_AGE} OR coalesce(clock, 0) < ${last})`;
+}
+
 const ENDED = 'ended_at IS NOT NULL';
 const AS_RECORDED = 'ORDER BY rowid';
 
@@ -169,6 +181,11 @@ async function sweepSnapshots(
 ): Promise<number> {
   const files = await snapshots.list(breathe);
   const firstKept = time === null ? Number.NEGATIVE_INFINITY : time - limits.keep_snapshots * DAY_MS;
+  const isBeforeThat = ({ at, time_uncertain }: SnapshotFile) => at < firstKept && time_uncertain !== 1;
+  const lastClock = files.reduce(
+    (last, file) => (isBeforeThat(file) ? Math.max(last, file.clock ?? 0) : last),
+    0,
+  );
   const limit = limits.max_snapshots * MB;
   const target = snapshots.bytes > limit ? limit * HEADROOM : limit;
   let gone: SnapshotFile[] = [];
@@ -179,7 +196,7 @@ async function sweepSnapshots(
       snapshots.forget(gone);
       gone = [];
     }
-    const tooOld = file.at < firstKept && file.time_uncertain !== 1;
+    const tooOld = isBeforeThat(file) || (file.at < firstKept && (file.clock ?? 0) < lastClock);
     if (!tooOld && snapshots.bytes <= target) continue;
     try {
       if (snapshots.delete(file) === 'removed') removed++;

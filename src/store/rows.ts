@@ -42,6 +42,7 @@ export interface DetectionRow extends BoxColumns {
 export interface OutboxColumns {
   id: number;
   created_at: number;
+  clock: number | null;
   topic: string;
   payload: string;
   qos: number;
@@ -108,6 +109,7 @@ export function toOutboxRow(row: OutboxColumns): OutboxRow {
   return {
     id: row.id,
     createdAt: row.created_at,
+    clock: row.clock,
     topic: row.topic,
     payload: row.payload,
     qos: row.qos === 0 ? 0 : 1,

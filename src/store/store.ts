@@ -25,10 +25,10 @@ import type {
   News,
   Notice,
   OutboxMessage,
-  OutboxRow,
   SavedSnapshot,
   SnapshotRequest,
   StoreStats,
+  WaitingMessage,
   WorkerApi,
   WorkerStats,
 } from './types.ts';
@@ -186,12 +186,15 @@ export class Store implements Service {
   }
 
   /** Waiting messages with a greater id, oldest first; none while the database cannot be read. */
-  async outbox(afterId: number, limit: number): Promise<OutboxRow[]> {
+  async outbox(afterId: number, limit: number): Promise<WaitingMessage[]> {
     try {
       const { caller } = await this.#running();
       const rows = await caller.call('outbox', [afterId, limit]);
       this.#heed('reading the outbox', null);
-      return rows;
+      return rows.map(({ createdAt, clock, ...row }) => ({
+        ...row,
+        recordedAt: this.#judge.monotonic(createdAt, clock),
+      }));
     } catch (error) {
       this.#heed('reading the outbox', error);
       return [];

@@ -17,8 +17,16 @@ export interface OutboxMessage {
 /** A message that waits for the broker. Ids count up and are never used again. */
 export interface OutboxRow extends OutboxMessage {
   id: number;
-  /** When it was recorded, wall-clock milliseconds since 1970. */
+  /** When it was recorded, wall-clock milliseconds since 1970, under which setting of the clock. */
   createdAt: number;
+  clock: number | null;
+}
+
+/** The same as the publisher sees it. */
+export interface WaitingMessage extends OutboxMessage {
+  id: number;
+  /** When it was recorded, milliseconds of the clock that never jumps; null: before this run, or nobody knows. */
+  recordedAt: number | null;
 }
 
 /** What is drawn into a snapshot. */

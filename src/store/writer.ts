@@ -182,8 +182,9 @@ export class Writer {
       );
       let upTo = 0;
       for (const { id, created_at, time_uncertain } of oldest.iterate()) {
-        // What was recorded before the clock was set may be of any age.
-        if (created_at >= time || created_at < CLOCK_UNSET || time_uncertain === 1) break;
+        // What was recorded with a wrong clock may be of any age, but is older than what follows it.
+        if (created_at < CLOCK_UNSET || time_uncertain === 1) continue;
+        if (created_at >= time) break;
         upTo = id;
       }
       if (upTo > 0) this.#drop(this.#deletePublished.all(upTo));

@@ -120,6 +120,9 @@ for (const [name, offset] of [
       times.toSorted((a, b) => a - b),
       'in the order in which they happened',
     );
+    const ids = rows.map(({ id }) => id);
+    assert.deepEqual(ids, ids.toSorted(), 'and so are their ids');
+    assert.ok(Number.parseInt(ids.at(-1)!.replaceAll('-', '').slice(0, 12), 16) <= Date.now());
     assert.equal(files.filter((file) => existsSync(file)).length > 0, true);
   });
 }

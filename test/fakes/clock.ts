@@ -1,9 +1,10 @@
 import type { Clock } from '../../src/platform/clock.ts';
 
-/** A clock that moves only when told to. Wall and monotonic time advance together unless `jump` is used. */
+/** A clock that moves only when told to. All its times advance together unless `jump` or `suspend` is used. */
 export class FakeClock implements Clock {
   #now: number;
   #monotonic = 0;
+  #suspended = 0;
   #timers = new Set<{ due: number; every: number | null; callback: () => void }>();
 
   constructor(now = Date.UTC(2026, 0, 1)) {
@@ -12,6 +13,7 @@ export class FakeClock implements Clock {
 
   now = () => this.#now;
   monotonic = () => this.#monotonic;
+  sinceBoot = () => 1000 + this.#monotonic + this.#suspended;
 
   after(ms: number, callback: () => void): () => void {
     return this.#add({ due: this.#monotonic + ms, every: null, callback });
@@ -46,6 +48,12 @@ export class FakeClock implements Clock {
   /** Moves the wall clock alone, as NTP or a user does. */
   jump(ms: number): void {
     this.#now += ms;
+  }
+
+  /** Lets time pass in which the machine is suspended. */
+  suspend(ms: number): void {
+    this.#now += ms;
+    this.#suspended += ms;
   }
 
   #move(ms: number) {

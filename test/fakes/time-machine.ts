@@ -1,7 +1,8 @@
 /**
  * Loaded into a daemon by `--import`, this moves its wall clock as the file named by TIME_MACHINE says: `offset`
- * milliseconds ahead, and `speed` times as fast since the daemon's start. The monotonic clock goes on as it is; only
- * timers of a minute and more fire `speed` times as often.
+ * milliseconds ahead, and `speed` times as fast since the daemon's start. The monotonic clock goes on as it is, as on a
+ * board that is suspended most of the time: so does the time since the boot. Timers of a minute and more fire `speed`
+ * times as often.
  */
 import { readFileSync } from 'node:fs';
 
@@ -12,23 +13,35 @@ interface Settings {
 
 const LONG_MS = 60_000;
 const file = process.env.TIME_MACHINE ?? '';
+/** Milliseconds for which the file is not read again: two clocks that are read one after the other must agree. */
+const READ_MS = 20;
 const realNow = Date.now;
-const started = realNow();
+const realSinceBoot = process.hrtime.bigint;
+const started = performance.now();
 const { setInterval: realInterval } = globalThis;
+let known: Settings = {};
+let readAt = Number.NEGATIVE_INFINITY;
 
 function settings(): Settings {
+  if (performance.now() - readAt < READ_MS) return known;
   try {
-    return JSON.parse(readFileSync(file, 'utf8')) as Settings;
+    known = JSON.parse(readFileSync(file, 'utf8')) as Settings;
   } catch {
-    return {};
+    known = {};
   }
+  readAt = performance.now();
+  return known;
 }
 
+/** Milliseconds by which a clock that is so fast is ahead. */
+const gained = ({ speed = 1 }: Settings) => (performance.now() - started) * (speed - 1);
+
 Date.now = () => {
-  const { offset = 0, speed = 1 } = settings();
-  const now = realNow();
-  return now + offset + (now - started) * (speed - 1);
+  const now = settings();
+  return Math.floor(realNow() + (now.offset ?? 0) + gained(now));
 };
+
+process.hrtime.bigint = () => realSinceBoot() + BigInt(Math.round(gained(settings()) * 1e6));
 
 globalThis.setInterval = ((callback: () => void, ms: number, ...rest: []) =>
   realInterval(callback, ms >= LONG_MS ? ms / (settings().speed ?? 1) : ms, ...rest)) as typeof setInterval;

@@ -37,8 +37,6 @@ async function goThrough(times: number, seconds: number, keepDays: number): Prom
       labels,
       groups: Object.fromEntries(LABELS.map((name) => [name, ['person']])),
       store: { keep_outbox: keepDays, max_outbox_size: MAX_MB },
-      // Only the time of day is so fast.
-      time: { tolerance: 8760 },
     },
     files: { time: JSON.stringify({ speed: SPEED }) },
     env: timeMachine,

@@ -50,7 +50,13 @@ async function player(t: TestContext) {
         publishSnapshot: () => {},
       },
       choices: new Choices({
-        ...{ config: settings, models: ['default'], clock: systemClock, log: new FakeLog().logger },
+        ...{
+          config: settings,
+          models: ['default'],
+          clock: systemClock,
+          judge: systemClock,
+          log: new FakeLog().logger,
+        },
         store: { choices: async () => [], choose: async () => {} },
         onKept: () => {},
       }),
@@ -64,6 +70,7 @@ async function player(t: TestContext) {
       judge: {
         stamp: () => ({ clock: 1, timeUncertain: false }),
         correction: () => ({ shift: 0, stamp: { clock: 1, timeUncertain: false } }),
+        likely: (wall) => wall,
       },
       onFrame: () => {},
       onEnd: () => seen.ends++,

@@ -35,7 +35,7 @@ async function start(store: FakeStore, config = settings(), models: string[] = [
   const clock = new FakeClock(Date.UTC(2026, 4, 1, 12));
   const kept: string[] = [];
   const choices = new Choices({
-    ...{ config, models, store, clock, log: log.logger },
+    ...{ config, models, store, clock, judge: clock, log: log.logger },
     onKept: (camera, setting) => kept.push(`${camera}/${setting}`),
   });
   await choices.load();

@@ -31,9 +31,10 @@ test('identifiers of one millisecond are in order, and beyond 4096 borrow from t
   }
 });
 
-test('identifiers keep growing when the wall clock jumps back', () => {
+test('identifiers keep growing when the wall clock jumps back by hours, and follow it when it was far ahead', () => {
   const newId = createIdSource(zeros);
-  const ids = [newId(T), newId(T - 3_600_000), newId(T - 1), newId(T + 1), newId(5)];
+  const ids = [newId(T), newId(T - 3_600_000), newId(T - 1), newId(T + 1), newId(T - 23 * 3_600_000)];
   assert.deepEqual([...ids].sort(), ids);
   assert.equal(timeOf(ids[1]!), T);
+  assert.equal(timeOf(newId(T - 35 * 86_400_000)), T - 35 * 86_400_000);
 });

@@ -33,7 +33,7 @@ async function setup(t: TestContext, { now = NOW, knownAt = NOW - HOUR, last = n
   if (answer !== undefined) say(answer);
   const clock = new FakeClock(now);
   const log = new FakeLog();
-  const judge = new TimeJudge({ clock, log: log.logger, root, env: { PATH: programs }, monotonicZero: 1000 });
+  const judge = new TimeJudge({ clock, log: log.logger, root, env: { PATH: programs } });
   const known: number[] = [];
   judge.onKnown = () => known.push(clock.now());
   await judge.start();
@@ -41,6 +41,12 @@ async function setup(t: TestContext, { now = NOW, knownAt = NOW - HOUR, last = n
   judge.begin({ knownAt, last });
   return { judge, clock, log, root, say, known };
 }
+
+/** What ntpq prints when ntpd set the clock at this time, which it says in seconds since 1900. */
+const ntpd = (state: string, time: number) =>
+  `associd=0 status=0615 ${state}, 1 event, clock_sync,
+version="ntpd 4.2.8p17", stratum=2, refid=1.2.3.4,
+reftime=${(time / 1000 + 2_208_988_800).toString(16)}.5e3b1d5c  Mon, Jun 15 2026 12:00:00.368,`;
 
 /** What chronyc prints when a server was heard at this time. */
 const heard = (time: number) => `A,1.2.3.4,2,${time / 1000},0,0,0,0,0,0,0,0,64.0,Normal`;
@@ -57,7 +63,7 @@ test('a clock that is ahead, behind or not set is not believed at the start, and
   for (const [now, expected] of [
     [
       Date.UTC(2099, 0, 1),
-      /26\d{3} days after what the last run makes likely: nothing is deleted for its age/,
+      /the clock says 2099-01-01T00:00:00.000Z: nothing is deleted for its age until a time server agrees/,
     ],
     [NOW + 35 * DAY, /35 days after/],
     [NOW - 30 * HOUR, /29 hours before/],
@@ -110,6 +116,72 @@ test('a time before this program was made is never believed', async (t) => {
   const { judge, clock } = await setup(t, { now: 5000, knownAt: null });
   clock.advance(7 * HOUR);
   assert.equal(judge.known, false);
+});
+
+test('a year that a flat battery made up is believed of a time server alone', async (t) => {
+  const ahead = Date.UTC(2099, 0, 1);
+  const { judge, clock, say } = await setup(t, { now: ahead, knownAt: null });
+  clock.advance(30 * DAY);
+  assert.equal(judge.known, false);
+  say(heard(clock.now()));
+  await until('a time server to be asked', () => {
+    clock.advance(2000);
+    return judge.known;
+  });
+});
+
+test('after a first start in 1970 a jump is judged by the time that was believed in between', async (t) => {
+  const { judge, clock } = await setup(t, { now: 5000, knownAt: null });
+  clock.jump(NOW - 5000);
+  assert.equal(judge.known, true);
+  clock.jump(35 * DAY);
+  assert.equal(judge.known, false);
+});
+
+test('a board that was suspended for days was where its clock says', async (t) => {
+  const { judge, clock } = await setup(t);
+  const before = judge.stamp(NOW);
+  clock.suspend(9 * DAY);
+  assert.equal(judge.known, true);
+  assert.deepEqual(judge.stamp(clock.now()), before, 'the clock was not set');
+  clock.advance(HOUR);
+  clock.jump(9 * DAY);
+  assert.equal(judge.known, false);
+});
+
+test('a time server that agreed is not asked again until the clock jumps', async (t) => {
+  const { judge, clock, say } = await setup(t, { knownAt: NOW - 30 * DAY, answer: heard(NOW) });
+  say('A,,0,0,0,0,0,0,0,0,0,0,0,Not synchronised');
+  await clock.advanceAsync(200_000, 2000);
+  assert.equal(judge.known, true, 'the network has gone, the time has not');
+  clock.jump(2 * DAY);
+  assert.equal(judge.known, false);
+});
+
+test('what is numbered by time goes on from the last believed time while the clock is wrong', async (t) => {
+  const { judge, clock } = await setup(t);
+  clock.advance(HOUR);
+  assert.equal(judge.likely(clock.now() - 10), NOW + HOUR - 10);
+  clock.jump(400 * DAY);
+  clock.advance(HOUR);
+  assert.equal(judge.likely(clock.now() - 10), NOW + 2 * HOUR - 10);
+  clock.jump(-400 * DAY);
+  clock.advance(HOUR);
+  assert.equal(judge.likely(clock.now()), NOW + 3 * HOUR);
+  const { judge: fresh } = await setup(t, { now: Date.UTC(2099, 0, 1), knownAt: null });
+  assert.ok(fresh.likely(Date.UTC(2099, 0, 1)) < NOW);
+});
+
+test('when something was recorded in this run is known whatever the clock does, of an earlier run it is not', async (t) => {
+  const { judge, clock } = await setup(t);
+  clock.advance(5000);
+  const [wall, { clock: setting }] = [clock.now(), judge.stamp(clock.now())];
+  clock.jump(-35 * DAY);
+  clock.advance(5000);
+  assert.equal(judge.monotonic(wall, setting), 5000);
+  assert.equal(judge.monotonic(clock.now(), judge.stamp(clock.now()).clock), 10_000);
+  assert.equal(judge.monotonic(wall, 99), null);
+  assert.equal(judge.monotonic(wall, null), null);
 });
 
 test('a restart of the daemon does not start the hours again, a restart of the board does', async (t) => {
@@ -199,14 +271,23 @@ describe('time servers', () => {
     assert.equal(await askTimeServers({ ...asked, now: Date.UTC(2099, 0, 1) }), 'waiting');
   });
 
+  test('chrony is asked although the folder of systemd-timesyncd is there', async () => {
+    const asked = withPrograms({ chronyc: `echo '${heard(NOW)}'` });
+    mkdirSync(join(asked.root, 'run/systemd/timesync'), { recursive: true });
+    assert.equal(await askTimeServers(asked), 'agree');
+    assert.equal(await askTimeServers({ ...asked, env: { PATH: '' } }), 'waiting');
+  });
+
   test('chrony, ntpd and the kernel are asked through their programs', async () => {
     for (const [programs, expected] of [
       [{}, 'none'],
       [{ chronyc: `echo '${heard(NOW)}'` }, 'agree'],
       [{ chronyc: `echo '${heard(NOW - 3 * DAY)}'` }, 'waiting'],
       [{ chronyc: 'echo 506 Cannot talk to daemon; exit 1' }, 'none'],
-      [{ ntpq: 'echo "associd=0 status=0615 leap_none, sync_ntp, 1 event, clock_sync,"' }, 'agree'],
-      [{ ntpq: 'echo "associd=0 status=c016 leap_alarm, sync_unspec, 1 event, restart,"' }, 'waiting'],
+      [{ ntpq: `echo '${ntpd('leap_none, sync_ntp', NOW)}'` }, 'agree'],
+      [{ ntpq: `echo '${ntpd('leap_none, sync_ntp', NOW - 3 * DAY)}'` }, 'waiting'],
+      [{ ntpq: `echo '${ntpd('leap_alarm, sync_unspec', NOW)}'` }, 'waiting'],
+      [{ ntpq: `echo '${ntpd('leap_none, sync_ntp', NOW).replace(/reftime.*/, '')}'` }, 'waiting'],
       [{ ntpq: 'echo "ntpq: read: Connection refused"' }, 'none'],
       [{ timedatectl: 'echo NTP=yes; echo NTPSynchronized=yes' }, 'agree'],
       [{ timedatectl: 'echo NTP=yes; echo NTPSynchronized=no' }, 'waiting'],

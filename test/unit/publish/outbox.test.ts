@@ -32,7 +32,7 @@ function setUp() {
   const broker = new FakeBroker();
   const drain = new OutboxDrain(outbox, broker, clock, log.logger);
   const add = (text: string) => {
-    outbox.add({ topic: 't', payload: text, qos: 1, retain: false, live: false }, clock.now());
+    outbox.add({ topic: 't', payload: text, qos: 1, retain: false, live: false }, clock.monotonic());
     drain.wake();
   };
   return { clock, log, outbox, broker, drain, add };
@@ -90,6 +90,7 @@ test('only messages that were recorded before the connection are marked as repla
   add('{"id":"old","replayed":false}');
   clock.advance(1000);
   drain.connected();
+  clock.jump(-3_600_000);
   add('{"id":"new","replayed":false}');
   await settle();
   assert.deepEqual(
@@ -238,7 +239,7 @@ test('it looks from time to time, for a store that said nothing was there becaus
   const { clock, outbox, broker, drain } = setUp();
   drain.connected();
   await drain.idle();
-  outbox.add({ topic: 't', payload: 'a', qos: 1, retain: false, live: false }, clock.now());
+  outbox.add({ topic: 't', payload: 'a', qos: 1, retain: false, live: false }, clock.monotonic());
   await settle();
   assert.equal(broker.sent.length, 0);
   clock.advance(60_000);

@@ -126,7 +126,7 @@ test('what an earlier boot could not confirm and what is possible stays as it is
   noteClocks(db, [{ id: 4, boot: 'second', ahead: 0, began: 0 }]);
   record('likely', NOW - 3 * DAY, 4);
   await correct();
-  assert.deepEqual(event('likely'), [NOW - 3 * DAY, NOW - 3 * DAY + 5000, 1, null]);
+  assert.deepEqual(event('likely'), [NOW - 3 * DAY, NOW - 3 * DAY + 5000, 1, 4]);
   assert.equal(await correct(), 0);
 });
 
@@ -193,4 +193,9 @@ test('messages of an uncertain time are not too old, whatever they say', (t) => 
   record('first', NOW - 40 * DAY, 8, true);
   writer.dropOlderThan(NOW - 14 * DAY);
   assert.equal(writer.outboxDepth, 1);
+  record('young', NOW - 10 * DAY, 9, false);
+  writer.dropOlderThan(NOW - 14 * DAY);
+  assert.equal(writer.outboxDepth, 2);
+  writer.dropOlderThan(NOW - 9 * DAY);
+  assert.equal(writer.outboxDepth, 0, 'it was there before one that is too old');
 });

@@ -167,6 +167,30 @@ test('what was recorded with a wrong clock has no age, until its time is known t
   assert.deepEqual(await run(), { events: 1, detections: 1, samples: 1, snapshots: 0 });
 });
 
+test('what was recorded with a wrong clock goes with what was recorded after it', async (t) => {
+  const { db, writer, run, pictures } = setup(t);
+  const record = (id: string, daysAgo: number, clock: number, timeUncertain: boolean) => {
+    const at = NOW - daysAgo * DAY;
+    const snapshot = snapshotPath({ id, camera: 'drive', startedAt: at });
+    writer.commit(
+      batch({
+        events: [entry({ id, startedAt: at, endedAt: at + 1000, snapshot, clock, timeUncertain }, 'end')],
+        detections: [detection({ capturedAt: at, clock, timeUncertain })],
+        samples: [{ ...healthSample({ at }), clock, timeUncertain }],
+      }),
+    );
+    mkdirSync(dirname(join(pictures, snapshot)), { recursive: true });
+    writeFileSync(join(pictures, snapshot), markedJpeg(writer.files.installation, id, 1000));
+  };
+  record('doubted', 900, 2, true);
+  record('old', 800, 3, false);
+  record('doubted later', 850, 4, true);
+  record('new', 1, 5, false);
+  assert.deepEqual(await run(), { events: 2, detections: 2, samples: 2, snapshots: 0 });
+  assert.deepEqual(idsOf(db), ['doubted later', 'new']);
+  assert.equal(rowsIn(db, 'files'), 2);
+});
+
 test('a clock that was behind does not make what is new go first', async (t) => {
   const { run, event } = setup(t, { max_snapshots: 10 });
   const before = Array.from({ length: 6 }, (_, i) => event(`before-${i}`, 20 - i, { bytes: 1_000_000 }));
