@@ -228,7 +228,7 @@ export class TimeJudge implements Service {
    * When something was recorded, on the clock that never jumps.
    * @param wall what the clock said then, or what it was corrected to
    * @param clock the setting of that time
-   * @returns milliseconds of `clock.monotonic()`; null if that was before this run, or nobody knows
+   * @returns milliseconds of `clock.monotonic()`, from before this run too; null if nobody knows
    */
   monotonic(wall: number, clock: number | null): number | null {
     const setting = this.#settings.find(({ id }) => id === clock);

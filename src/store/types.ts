@@ -25,7 +25,7 @@ export interface OutboxRow extends OutboxMessage {
 /** The same as the publisher sees it. */
 export interface WaitingMessage extends OutboxMessage {
   id: number;
-  /** When it was recorded, milliseconds of the clock that never jumps; null: before this run, or nobody knows. */
+  /** When it was recorded, milliseconds of the clock that never jumps; null: nobody knows, which is of an earlier run. */
   recordedAt: number | null;
 }
 

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { backUp, backupOf, restore } from '../../../src/store/backup.ts';
+import { timeHistory } from '../../../src/store/clocks.ts';
 import { openForWriting } from '../../../src/store/connection.ts';
 import { Writer } from '../../../src/store/writer.ts';
 import { batch, entry, fileNote, folder } from '../../support/store.ts';
@@ -117,6 +118,7 @@ test('what is restored is the same installation, with its list of files and its 
   writer.files.note(fileNote('drive/2026-01-31/a.jpg'));
   db.exec("INSERT INTO copies (name, inode) VALUES ('lookout.db.schema-3', 7)");
   db.exec('UPDATE installation SET known_at = 42');
+  db.exec("INSERT INTO clocks (id, boot, ahead, began) VALUES (7, 'boot', 1, 2)");
   run();
   db.close();
   const damaged = `${file}.corrupt`;
@@ -130,6 +132,7 @@ test('what is restored is the same installation, with its list of files and its 
   const again = new Writer(fresh, { maxOutbox: 100 });
   assert.equal(again.files.find('drive/2026-01-31/a.jpg')?.event, 'a');
   assert.equal(fresh.prepare("SELECT inode FROM copies WHERE name = 'lookout.db.schema-3'").pluck().get(), 7);
+  assert.equal(timeHistory(fresh).last?.id, 7, 'settings of the clock are numbered on');
   const said: string[] = [];
   backUp(fresh, file, (what) => said.push(what));
   assert.deepEqual([said, keptIn(path)], [[], []], 'the backup goes on');
