@@ -1,8 +1,8 @@
 /**
  * Loaded into a daemon by `--import`, this moves its wall clock as the file named by TIME_MACHINE says: `offset`
  * milliseconds ahead, and `speed` times as fast since the daemon's start. The monotonic clock goes on as it is, as on a
- * board that is suspended most of the time: so does the time since the boot. Timers of a minute and more fire `speed`
- * times as often.
+ * board that is suspended most of the time: so does the time since the boot. Timers of ten minutes and more, such as
+ * that of the clean-up, fire `speed` times as often; collecting garbage each minute is none of them.
  */
 import { readFileSync } from 'node:fs';
 
@@ -11,7 +11,7 @@ interface Settings {
   speed?: number;
 }
 
-const LONG_MS = 60_000;
+const LONG_MS = 600_000;
 const file = process.env.TIME_MACHINE ?? '';
 /** Milliseconds for which the file is not read again: two clocks that are read one after the other must agree. */
 const READ_MS = 20;
