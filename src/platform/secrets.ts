@@ -7,7 +7,8 @@
 
 export const HIDDEN = '***';
 
-const SCHEME = '\\b[a-z][a-z0-9+.-]*:\\/\\/';
+/** Also with a slash too few, as people type it. */
+const SCHEME = '\\b(?:[a-z][a-z0-9+.-]*:\\/\\/|(?:rtsp|rtmp|http|ws|mqtt)s?:\\/)';
 /** Where an address begins; not in the middle of another, whose password may look like one. */
 const BEFORE_ADDRESS = new RegExp(`(?<=^|[\\s"'<>(=,;|])(?=${SCHEME})`, 'i');
 const ADDRESS = new RegExp(`^(.*?${SCHEME})(.*)$`, 'is');
@@ -22,7 +23,7 @@ const HOST_AND_PORT = /^(\[[^\]]*\]|[^:[\]]*)(:\d{0,5})?\W*$/;
 
 /** What follows a host: path and query, without the punctuation of the sentence around them. */
 const BEHIND_HOST =
-  /^([^\s/?#\\"'<>,;()]*)(?!\/\W*(?:\s|$))(?:[/?#\\](?:(?!(?<!\\)"[,:}\]])\S)*?)([)\]}>'",;:.!]*)(?=\s|"[,:}\]]|$)/;
+  /^([^\s/?#\\"'<>]*)(?!\/\W*(?:\s|$))(?:[/?#\\](?:(?!(?<!\\)"[,:}\]])\S)*?)([)\]}>'",;:.!]*)(?=\s|"[,:}\]]|$)/;
 /** Stands for path and query. */
 export const HIDDEN_PATH = '/…';
 
