@@ -15,7 +15,7 @@ test('events whose pictures cannot be written name none, and the log says why on
   const snapshots = join(folder, 'data', 'snapshots');
   mkdirSync(snapshots, { recursive: true });
   writeFileSync(join(snapshots, 'door'), 'a file where the folder of the camera should be');
-  const { camera, labels } = busyCamera(1, ['person', 'car']);
+  const { camera, labels } = busyCamera(4, ['person', 'car']);
   const daemon = new DaemonProcess(
     { device: 'dut', cameras: { door: camera }, labels, mqtt: { ...broker.mqtt } },
     folder,

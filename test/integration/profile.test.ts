@@ -22,16 +22,16 @@ const read = (folder: string, name: string) =>
 
 test('lookout profile measures every stage of the daemon’s real path, and compares reports', async () => {
   const { folder, env } = place();
-  const axes = ['--threads', '1', '--sessions', '1,2', '--sources', 'raw,jpeg'];
-  const args = ['profile', ...axes, '--rounds', '1', '--seconds', '1.5', '--sustain', '2s', '--out', 'first'];
+  const axes = ['--threads', '1', '--sessions', '2', '--sources', 'raw,jpeg'];
+  const args = ['profile', ...axes, '--rounds', '1', '--seconds', '1', '--sustain', '1s', '--out', 'first'];
   const { code, stdout, stderr } = await lookout(args, { cwd: folder, env });
   assert.equal(code, 0, stderr);
   assert.match(stdout, /^builtin +1×2 +cpu +off +640×480 /m);
   assert.match(stdout, /^fastest: /m);
-  assert.match(stderr, /^4\/4 +.* left +builtin 1×2 cpu 640x480 jpeg$/m);
+  assert.match(stderr, /^2\/2 +.* left +builtin 1×2 cpu 640x480 jpeg$/m);
 
   const report = read(folder, 'first');
-  assert.equal(report.rows.length, 4);
+  assert.equal(report.rows.length, 2);
   assert.equal(report.interrupted, false);
   for (const { key, failures, metrics, stages, stamps, sha256 } of report.rows) {
     assert.deepEqual(failures, [], key);
@@ -65,7 +65,7 @@ test('lookout profile measures every stage of the daemon’s real path, and comp
   });
   assert.equal(compared.code, 0, compared.stderr);
   const { differences } = JSON.parse(compared.stdout) as { differences: { ratio: { value: number } }[] };
-  assert.ok(differences.length >= 4 * 5);
+  assert.ok(differences.length >= 2 * 5);
   assert.ok(differences.every(({ ratio }) => ratio.value === 1));
 });
 
@@ -98,7 +98,7 @@ test('a point that cannot be measured is a row that says why, and the others are
   const broken = join(folder, 'broken.onnx');
   writeFileSync(broken, 'no model');
   const member = 'v2-0.35-32-fp32';
-  const args = ['profile', '--models', `builtin,${member}`, '--providers', 'cpu,cuda', '--rounds', '1'];
+  const args = ['profile', '--models', member, '--providers', 'cpu,cuda', '--rounds', '1'];
   const { code, stdout, stderr } = await lookout([...args, '--seconds', '0.5', '--json'], {
     cwd: folder,
     env,
@@ -108,25 +108,25 @@ test('a point that cannot be measured is a row that says why, and the others are
   const failed = rows.filter(({ failures }) => failures.length > 0);
   assert.deepEqual(
     failed.map(({ point, failures }) => [point.provider, failures[0]!.code]),
-    [
-      ['cuda', 'MODEL_PROVIDER_MISSING'],
-      ['cuda', 'MODEL_PROVIDER_MISSING'],
-    ],
+    [['cuda', 'MODEL_PROVIDER_MISSING']],
   );
-  assert.equal(rows.filter(({ metrics }) => metrics.pipeline_fps).length, 2);
+  assert.equal(rows.filter(({ metrics }) => metrics.pipeline_fps).length, 1);
   const refused = await lookout(['profile', '--models', broken], { cwd: folder, env });
   assert.equal(refused.code, 78);
   assert.match(refused.stderr, /^MODEL_CORRUPT: /m);
 });
 
-test('the demo runs ahead of its configured rate, and --sustain alone takes the configured settings', async () => {
+test('the demo runs ahead of its configured rate', async () => {
   const { folder, env } = place();
   const args = ['profile', '--sources', 'demo', '--rounds', '1', '--seconds', '1.5', '--json'];
   const demo = await lookout(args, { cwd: folder, env });
   assert.equal(demo.code, 0, demo.stderr);
   const [row] = (JSON.parse(demo.stdout) as Report).rows;
   assert.ok(row!.metrics.pipeline_fps!.value > 10, 'the camera `demo` of the configuration gives 5 a second');
+});
 
+test('--sustain alone takes the configured settings', async () => {
+  const { folder, env } = place();
   const long = ['profile', '--sustain', '2s', '--rounds', '1', '--seconds', '0.5', '--json'];
   const { code, stdout, stderr } = await lookout(long, { cwd: folder, env });
   assert.equal(code, 0, stderr);
