@@ -16,7 +16,7 @@ import { buildMember } from '../src/profile/family.ts';
 import { EmbeddedBroker } from '../src/publish/broker.ts';
 import { houseRow, limitRows } from './bench/limit.ts';
 import { resizeRow } from './bench/resize.ts';
-import { diskRow, memoryRows, startRow, stillRow } from './bench/rest.ts';
+import { diskRow, memoryRows, startRows, stillRows } from './bench/rest.ts';
 import { type Settings, writeVideo } from './bench/settings.ts';
 import { camerasRow, pipelineRows } from './bench/speed.ts';
 import { formatRow, isMet, type Row } from './bench/table.ts';
@@ -57,10 +57,10 @@ try {
     house: () => houseRow(settings, builtIn),
     transformers: () => transformersRow(settings, model),
     cameras: () => camerasRow(settings),
-    still: () => stillRow(settings),
+    still: () => stillRows(settings, model.file),
     resize: () => resizeRow(settings),
     memory: () => memoryRows(settings),
-    start: () => startRow(settings),
+    start: () => startRows(settings, model.file),
     disk: () => diskRow(settings, Object.keys(model.description.events)),
   };
   const wanted = values.only?.split(',') ?? Object.keys(parts);

@@ -1,7 +1,7 @@
 /** The daemon as a process of its own, started as a user does, and looked at from outside. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connectAsync, type MqttClient } from 'mqtt';
@@ -10,7 +10,6 @@ import { deviceOf } from './settings.ts';
 
 const LAUNCHER = new URL('../daemon', import.meta.url).pathname;
 const FIRST = 'first picture classified';
-const MS_PER_TICK = 10;
 const PATIENCE_MS = 60_000;
 
 /** What is used of a health message. */
@@ -35,10 +34,13 @@ export class DaemonProcess {
   readonly #data: string;
   readonly #exited: Promise<unknown>;
 
-  /** @param config as `writeConfig` made it; the data folder is emptied first */
-  constructor(config: string, env: NodeJS.ProcessEnv = {}) {
+  /**
+   * @param config as `writeConfig` made it
+   * @param fresh whether the data folder is emptied first
+   */
+  constructor(config: string, env: NodeJS.ProcessEnv = {}, { fresh } = { fresh: true }) {
     this.#data = config.replace(/\.yaml$/, '');
-    rmSync(this.#data, { recursive: true, force: true });
+    if (fresh) rmSync(this.#data, { recursive: true, force: true });
     const began = performance.now();
     const child = spawn(LAUNCHER, ['run', '--config', config], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -67,9 +69,23 @@ export class DaemonProcess {
 
   /** Processor time of this process without its camera programs, ms. */
   get cpuMs(): number {
-    const stat = this.#read('stat');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return (Number(fields[11]) + Number(fields[12])) * MS_PER_TICK;
+    const threads = readdirSync(`/proc/${this.#child.pid}/task`);
+    const times = threads.map((id) => Number(this.#read(`task/${id}/schedstat`).split(' ')[0]));
+    return times.reduce((sum, nanoseconds) => sum + nanoseconds, 0) / 1e6;
+  }
+
+  /** How it runs: the program, its flags and its environment, to run another script in the same way. */
+  get command(): { program: string; flags: string[]; env: NodeJS.ProcessEnv } {
+    const [program, ...args] = this.#read('cmdline').split('\0');
+    const env = this.#read('environ').split('\0').filter(Boolean);
+    return {
+      program: program!,
+      flags: args.slice(
+        0,
+        args.findIndex((arg) => !arg.startsWith('-')),
+      ),
+      env: Object.fromEntries(env.map((entry) => entry.split(/=(.*)/s).slice(0, 2))),
+    };
   }
 
   /** Bytes that it has caused to be written to disk; the last known once it has ended. */
@@ -112,6 +128,16 @@ export class DaemonProcess {
   get framesAnalysed(): number {
     const sql = 'SELECT frames_analysed AS count FROM samples ORDER BY at DESC LIMIT 1';
     return (this.query(sql) as { count: number }[])[0]?.count ?? 0;
+  }
+
+  /** Frames that the model looked at, a second: between the second health sample in its log and the last. */
+  get analysedPerSecond(): number {
+    const samples = this.query('SELECT at, frames_analysed AS count FROM samples ORDER BY at') as {
+      at: number;
+      count: number;
+    }[];
+    const [from, to] = [samples[1]!, samples.at(-1)!];
+    return (1000 * (to.count - from.count)) / (to.at - from.at);
   }
 
   #read(file: string): string {
