@@ -77,14 +77,4 @@ export const descriptionFile = z.strictObject({
   source: z.strictObject({ file: z.string(), sha256: z.string() }).nullable().default(null),
 });
 
-/** The dimensions of a model's input. */
-export function inputShape({
-  layout,
-  width,
-  height,
-  channels,
-}: Pick<ModelDescription['input'], 'layout' | 'width' | 'height' | 'channels'>): number[] {
-  return layout === 'nhwc' ? [1, height, width, channels] : [1, channels, height, width];
-}
-
 export type DescriptionFile = z.infer<typeof descriptionFile>;

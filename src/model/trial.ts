@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LookoutError, messageOf } from '../errors.ts';
 import { makeFolder, removeFolder } from '../platform/own-files.ts';
-import { inputShape, type ModelDescription } from './description.ts';
+import type { ModelDescription } from './description.ts';
+import { inputShape } from './input-shape.ts';
 import { decodeModel } from './onnx.ts';
 import { openSession, type SessionSettings, Tensor } from './onnxruntime.ts';
 

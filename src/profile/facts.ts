@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { inputShape } from '../model/description.ts';
+import { inputShape } from '../model/input-shape.ts';
 import type { Exact } from '../model/kernel.ts';
 import { loadModel } from '../model/load.ts';
 import { openSession, Tensor } from '../model/onnxruntime.ts';

@@ -2,7 +2,8 @@ import { availableParallelism } from 'node:os';
 import type { ModelConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import { answersFit, forLabels } from '../model/answers.ts';
-import { inputShape, type ModelDescription } from '../model/description.ts';
+import type { ModelDescription } from '../model/description.ts';
+import { inputShape } from '../model/input-shape.ts';
 import { type Int8Kernel, int8Kernel } from '../model/kernel.ts';
 import {
   type Binding,

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { makeFolder, removeFolder } from '../../platform/own-files.ts';
-import { inputShape, type ModelDescription } from '../description.ts';
+import type { ModelDescription } from '../description.ts';
+import { inputShape } from '../input-shape.ts';
 import { decodeModel, encodeModel, integer, type OnnxModel } from '../onnx.ts';
 import { openSession } from '../onnxruntime.ts';
 
