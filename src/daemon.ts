@@ -31,6 +31,8 @@ import { VERSION } from './version.ts';
 import { Vision } from './vision/vision.ts';
 
 const HOUR_MS = 3_600_000;
+/** How long the first frame has the processor for itself once all has started, in ms. */
+const CALM_MS = 500;
 
 export interface DaemonOptions {
   log: Logger;
@@ -71,6 +73,8 @@ export class Daemon implements Service {
   #changes: Changes | null = null;
   #classified = false;
   #judge: TimeJudge | null = null;
+  /** Resolves when there is time for what the first frame does not need: it is classified, or long in coming. */
+  readonly #calm = Promise.withResolvers<void>();
   #configError: string | null = null;
   #hot: string | null = null;
   #end: (end: End) => void = () => {};
@@ -171,6 +175,7 @@ export class Daemon implements Service {
         name,
         labels: Object.keys(labelsOf(camera.models)),
       })),
+      begin: this.#calm.promise,
       models: [...prepared.models.keys()],
       outbox: store,
       store,
@@ -232,6 +237,8 @@ export class Daemon implements Service {
       start: async () => void (await Promise.all(cameras.map((camera) => camera.start()))),
       stop: async () => void (await Promise.all(cameras.map((camera) => camera.stop()))),
     });
+
+    clock.after(CALM_MS, this.#calm.resolve);
 
     const cancelHealth = clock.every(config.health_interval * 1000, () => {
       void this.#reportHealth(store, publisher);
@@ -334,6 +341,7 @@ export class Daemon implements Service {
   #sayFirst(camera: string): void {
     if (this.#classified) return;
     this.#classified = true;
+    this.#calm.resolve();
     const seconds = process.uptime().toFixed(2);
     this.#log.info({ camera }, `first picture classified ${seconds} s after the start of the process`);
   }

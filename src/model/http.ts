@@ -1,11 +1,5 @@
 /** One GET over HTTPS: redirects, proxies, timeouts, and which failures are worth another try. */
-import {
-  Agent as HttpAgent,
-  type IncomingMessage,
-  type RequestOptions,
-  request as requestHttp,
-} from 'node:http';
-import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import type { IncomingMessage, RequestOptions } from 'node:http';
 import { LookoutError } from '../errors.ts';
 import { AddressError, parseAddress, publicAddress } from '../platform/address.ts';
 import { VERSION } from '../version.ts';
@@ -90,9 +84,10 @@ function parseDownload(target: string): URL {
   }
 }
 
-function getOnce(url: URL, headers: RequestOptions['headers'], idleMs: number): Promise<Answer> {
-  const plain = url.protocol === 'http:';
-  const agent = plain ? new HttpAgent({ proxyEnv: process.env }) : new HttpsAgent({ proxyEnv: process.env });
+async function getOnce(url: URL, headers: RequestOptions['headers'], idleMs: number): Promise<Answer> {
+  // Every start passes this module, and hardly any needs one of these.
+  const http = await (url.protocol === 'http:' ? import('node:http') : import('node:https'));
+  const agent = new http.Agent({ proxyEnv: process.env });
   let reason: string | null = null;
   const idle = setTimeout(() => {
     reason = `no data for ${idleMs / 1000} seconds`;
@@ -102,7 +97,7 @@ function getOnce(url: URL, headers: RequestOptions['headers'], idleMs: number): 
     clearTimeout(idle);
     agent.destroy();
   };
-  const request = (plain ? requestHttp : requestHttps)(url, {
+  const request = http.request(url, {
     agent,
     headers: { 'user-agent': `lookout/${VERSION}`, 'accept-encoding': 'identity', ...headers },
   });

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../platform/clock.ts';
 import { explain, neverBegun } from './failures.ts';
 import type { Message, SessionEnd, TooLargeError } from './requests.ts';
-import { Session, type SessionHandlers } from './session.ts';
+import type { Session, SessionHandlers } from './session.ts';
 import { Terms } from './terms.ts';
 
 /** Where to connect and how; asked for anew at each attempt, so that a replaced password or certificate counts. */
@@ -31,6 +31,8 @@ export interface ConnectionOptions {
   keepalive: number;
   /** Longest wait for the broker's first answer, in milliseconds. */
   timeout?: number;
+  /** When to load what speaks MQTT, and to make the first attempt; at once without. */
+  begin?: Promise<unknown> | undefined;
   clock: Clock;
   log: Logger;
   /** 0…1 */
@@ -73,6 +75,8 @@ export class Connection {
   /** The session is ended to begin another one at once. */
   #renewing = false;
   #up = false;
+  /** The first attempt has begun. */
+  #begun = false;
   #stopping = false;
   #running: Promise<void> | null = null;
   #wait: PromiseWithResolvers<void> | null = null;
@@ -113,9 +117,13 @@ export class Connection {
     return this.#session?.excess(message) ?? null;
   }
 
-  /** Resolves when the attempt that is under way has come to an end, or at once if there is none. */
+  /**
+   * Resolves when the attempt that is under way has come to an end, or at once if there is none. The first one begins
+   * now if it has not yet.
+   */
   async attempted(): Promise<void> {
-    if (this.#session && !this.#up) await this.#settled.promise;
+    if (!this.#begun) this.#wait?.resolve();
+    if (!this.#up && (this.#session || !this.#begun)) await this.#settled.promise;
   }
 
   /** Closes the connection, within `ms`, and opens no other. */
@@ -129,10 +137,14 @@ export class Connection {
   }
 
   async #run(): Promise<void> {
-    const { address, clientId, log, clock, random } = this.#options;
+    const { address, clientId, log, clock, random, begin } = this.#options;
+    this.#wait = Promise.withResolvers();
+    await Promise.race([begin, this.#wait.promise]);
+    // It brings mqtt.js along, which takes as long to load as a model.
+    const { Session } = await import('./session.ts');
     let brief = 0;
     for (let failures = 0; !this.#stopping; failures++) {
-      const { end, lasted, version } = await this.#connect();
+      const { end, lasted, version } = await this.#connect(Session);
       if (this.#stopping) return;
       if (this.#renewing) {
         this.#renewing = false;
@@ -152,9 +164,12 @@ export class Connection {
   }
 
   /** One session, from its attempt to its end. `lasted`: milliseconds that it was up; null: it never was. */
-  async #connect(): Promise<{ end: SessionEnd; lasted: number | null; version: 4 | 5 }> {
+  async #connect(
+    NewSession: typeof Session,
+  ): Promise<{ end: SessionEnd; lasted: number | null; version: 4 | 5 }> {
     const { clock, clientId, will, keepalive, timeout = TIMEOUT, onDown, onMessage } = this.#options;
-    this.#settled = Promise.withResolvers();
+    if (this.#begun) this.#settled = Promise.withResolvers();
+    this.#begun = true;
     let since: number | null = null;
     let end: SessionEnd;
     let version: 4 | 5 = 4;
@@ -164,7 +179,7 @@ export class Connection {
       if (this.#stopping) return { end: neverBegun(null), lasted: null, version };
       version = target.protocolVersion === 5 ? 5 : 4;
       this.terms.connecting(clock.monotonic());
-      const session: Session = new Session(
+      const session = new NewSession(
         {
           ...{ ...target, clientId, keepalive, connectTimeout: timeout },
           will: { ...will, payload: Buffer.from(will.payload), ...this.terms.will },

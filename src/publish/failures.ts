@@ -1,5 +1,6 @@
 /** Why a connection to the broker failed, and what to do about it. */
-import { ReasonCodes } from 'mqtt';
+// The package as a whole is loaded with the first connection (session.ts).
+import { ReasonCodes } from 'mqtt/lib/handlers/ack';
 import { type ErrorCode, LookoutError, messageOf } from '../errors.ts';
 import { isEncrypted } from './credentials.ts';
 import { ProtocolError, type SessionEnd } from './requests.ts';

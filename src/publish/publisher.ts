@@ -33,6 +33,8 @@ export interface PublisherOptions {
   /** Name of this device in topics. */
   device: string;
   cameras: readonly PublishedCamera[];
+  /** When to connect first; at once without. */
+  begin?: Promise<unknown>;
   /** Names of the models that the cameras may use. */
   models: readonly string[];
   outbox: Outbox;
@@ -171,6 +173,7 @@ export class Publisher implements Service {
         ...(config.discovery ? [{ filter: `${config.discovery}/status` }] : []),
       ],
       keepalive: config.keepalive,
+      begin: this.#options.begin,
       clock,
       log,
       random,
