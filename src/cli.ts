@@ -5,4 +5,5 @@ import { endOnSignals } from './platform/signals.ts';
 
 endOnSignals();
 leaveDeletedFolder();
+if (process.argv[2] === 'run') (await import('./preparer.ts')).warmUpPreparer();
 await import('./program.ts');

@@ -9,13 +9,21 @@ import type { LoadedConfig, LoadOptions } from './config/load.ts';
 import { compileTable } from './decide/compiled.ts';
 import { LookoutError } from './errors.ts';
 import { type Clock, systemClock } from './platform/clock.ts';
-import { startWorker } from './platform/worker.ts';
+import { startWorker, warmUp } from './platform/worker.ts';
 import type { PrepareApi } from './prepare-worker.ts';
 import { cameraModels, type Prepared } from './prepared.ts';
 import { Caller } from './store/rpc.ts';
 
 /** How long the thread waits for more to do: `prepare` follows `load` at once. */
 const LINGER_MS = 500;
+
+const THREAD = './prepare-worker';
+const NAMED = { name: 'prepare' };
+
+/** Has the thread load its modules while it is not known yet what to read. */
+export function warmUpPreparer(): void {
+  warmUp(import.meta.url, THREAD, NAMED);
+}
 
 interface Thread {
   worker: Worker;
@@ -69,7 +77,7 @@ export class Preparer {
   }
 
   #start(): Thread {
-    const worker = startWorker(import.meta.url, './prepare-worker', { name: 'prepare' });
+    const worker = startWorker(import.meta.url, THREAD, NAMED);
     const caller = new Caller<PrepareApi>((message) => worker.postMessage(message));
     const thread = { worker, caller };
     worker.on('message', (message: unknown) => caller.receive(message));

@@ -36,7 +36,7 @@ async function run(named: string | undefined): Promise<void> {
   // Reading takes a while: the program is loaded meanwhile.
   const [loaded, { Daemon }, { createLogger }] = await Promise.all([
     preparer.load({ file: configFile(named) }),
-    import('../daemon.ts'),
+    loadDaemon(),
     import('../platform/logger.ts'),
   ]);
   if (stopping.signal.aborted) return;
@@ -75,6 +75,14 @@ async function run(named: string | undefined): Promise<void> {
     await daemon.stop();
     if (daemon.stuck) await leave(log);
   }
+}
+
+/** With a thread on its way that will run the model. */
+async function loadDaemon(): Promise<typeof import('../daemon.ts')> {
+  const daemon = await import('../daemon.ts');
+  const { warmUpInference } = await import('../vision/threads.ts');
+  warmUpInference();
+  return daemon;
 }
 
 /**

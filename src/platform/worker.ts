@@ -7,6 +7,9 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
  */
 const LIMITS = { maxYoungGenerationSizeMb: 3 };
 
+/** Threads that were started before anybody needs them, by their module. */
+const ready = new Map<string, Worker>();
+
 /**
  * Starts a worker thread from a module beside the caller's, whether it runs from source (`.ts`) or from the
  * build (`.js`).
@@ -14,6 +17,28 @@ const LIMITS = { maxYoungGenerationSizeMb: 3 };
  * @param path relative module path without its extension, such as `./worker`
  */
 export function startWorker(base: string, path: string, options: WorkerOptions = {}): Worker {
-  const extension = base.endsWith('.ts') ? '.ts' : '.js';
-  return new Worker(new URL(path + extension, base), { resourceLimits: LIMITS, ...options });
+  const url = urlOf(base, path);
+  const worker = ready.get(url.href);
+  if (!worker) return new Worker(url, { resourceLimits: LIMITS, ...options });
+  ready.delete(url.href);
+  worker.ref();
+  return worker;
+}
+
+/**
+ * Starts a thread ahead, so that its modules are loaded when `startWorker` asks for it, which must give it no data. The
+ * process ends without it.
+ */
+export function warmUp(base: string, path: string, options: Pick<WorkerOptions, 'name'> = {}): void {
+  const url = urlOf(base, path);
+  const worker = new Worker(url, { resourceLimits: LIMITS, ...options });
+  worker.unref();
+  ready.set(url.href, worker);
+  worker.once('exit', () => {
+    if (ready.get(url.href) === worker) ready.delete(url.href);
+  });
+}
+
+function urlOf(base: string, path: string): URL {
+  return new URL(path + (base.endsWith('.ts') ? '.ts' : '.js'), base);
 }

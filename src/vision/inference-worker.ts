@@ -1,9 +1,9 @@
 /**
- * A thread that runs the model and does nothing else: it takes slots whose input is ready, runs, and gives them
- * back, as long as there are any. Then it sleeps until a message comes. It ends when the vision worker closes the
- * port between them.
+ * A thread that runs the model that it is told of first, and does nothing else: it takes slots whose input is ready, runs,
+ * and gives them back, as long as there are any. Then it sleeps until a message comes. It ends when the vision worker closes
+ * the port between them.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { LookoutError, messageOf } from '../errors.ts';
 import { keepTidy } from '../platform/memory.ts';
 import type { FromInference, InferenceWorkerData } from './messages.ts';
@@ -13,22 +13,23 @@ import { Slots } from './slots.ts';
 /** After so long without a pause the event loop has its turn: it closes the port and collects garbage. */
 const LONGEST_TURN_MS = 100;
 
-const {
-  file,
-  exactFile,
-  description,
-  config,
-  slots: memory,
-  session: number,
-  port,
-} = workerData as InferenceWorkerData;
-const slots = new Slots(description, config.sessions, memory);
+parentPort!.once('message', (order: InferenceWorkerData) => {
+  const { file, exactFile, description, config } = order;
+  try {
+    serve(ModelSession.open(file, description, config, exactFile), order);
+  } catch (error) {
+    const { code, hint } =
+      error instanceof LookoutError ? error : { code: 'INTERNAL' as const, hint: undefined };
+    tell({ type: 'failed', code, message: messageOf(error), hint });
+    order.port.close();
+  }
+});
 
-function tell(message: FromInference): void {
-  parentPort!.postMessage(message);
-}
-
-function serve(session: ModelSession): void {
+function serve(
+  session: ModelSession,
+  { description, config, slots: memory, session: number, port }: InferenceWorkerData,
+): void {
+  const slots = new Slots(description, config.sessions, memory);
   const runs = slots.inputs.map((input, slot) => session.bind(input, slots.outputs[slot]!));
   const { queue, times } = slots;
   let closed = false;
@@ -57,11 +58,6 @@ function serve(session: ModelSession): void {
   keepTidy();
 }
 
-try {
-  serve(ModelSession.open(file, description, config, exactFile));
-} catch (error) {
-  const { code, hint } =
-    error instanceof LookoutError ? error : { code: 'INTERNAL' as const, hint: undefined };
-  tell({ type: 'failed', code, message: messageOf(error), hint });
-  port.close();
+function tell(message: FromInference): void {
+  parentPort!.postMessage(message);
 }

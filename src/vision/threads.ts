@@ -1,7 +1,7 @@
 /** A vision worker and its inference workers: they start together, talk to each other, and end together. */
 import { MessageChannel, type MessagePort, type Transferable, type Worker } from 'node:worker_threads';
 import { LookoutError } from '../errors.ts';
-import { startWorker } from '../platform/worker.ts';
+import { startWorker, warmUp } from '../platform/worker.ts';
 import type {
   FromInference,
   FromVision,
@@ -21,6 +21,14 @@ export interface ThreadsOptions {
   uses: Record<string, ModelUse>;
   cameras: Record<string, WatchedCamera>;
   onAnalysis: (analysis: FromVision) => void;
+}
+
+const INFERENCE = './inference-worker';
+const NAMED = { name: 'inference' };
+
+/** Has a thread load ONNX Runtime while it is not known yet which model runs there. */
+export function warmUpInference(): void {
+  warmUp(import.meta.url, INFERENCE, NAMED);
 }
 
 /** The threads that run one model, one for each of its sessions, for the vision worker that is given their lane. */
@@ -73,8 +81,9 @@ class InferenceThread {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
     const model = { file, exactFile, description, config };
-    const workerData: InferenceWorkerData = { ...model, slots, session, port: port2 };
-    const worker = startWorker(import.meta.url, './inference-worker', { workerData, transferList: [port2] });
+    const order: InferenceWorkerData = { ...model, slots, session, port: port2 };
+    const worker = startWorker(import.meta.url, INFERENCE, NAMED);
+    worker.postMessage(order, [port2]);
     this.#worker = worker;
     let refusal: LookoutError | null = null;
     this.ended = endOf(worker).then((error) => error ?? refusal);

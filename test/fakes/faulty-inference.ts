@@ -3,7 +3,7 @@
  * (inside of the system, where nothing can end the thread), `throw` or `die`, once; `hang always` for ever.
  */
 import { openSync, readFileSync, rmSync } from 'node:fs';
-import { isMainThread, workerData } from 'node:worker_threads';
+import { threadName } from 'node:worker_threads';
 import type { Binding } from 'onnxruntime-node/dist/binding.js';
 
 const file = process.env.FAULTY_INFERENCE ?? '';
@@ -18,7 +18,7 @@ function fault(): string {
   }
 }
 
-if (!isMainThread && (workerData as { description?: unknown } | null)?.description !== undefined) {
+if (threadName === 'inference') {
   const { binding } = await import('onnxruntime-node/dist/binding.js');
   binding.InferenceSession = class extends binding.InferenceSession {
     override run(...args: Parameters<Binding.InferenceSession['run']>) {
