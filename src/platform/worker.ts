@@ -26,14 +26,16 @@ export function startWorker(base: string, path: string, options: WorkerOptions =
 }
 
 /**
- * Starts a thread ahead, so that its modules are loaded when `startWorker` asks for it, which must give it no data. The
- * process ends without it.
+ * Starts a thread ahead, so that its modules are loaded when `startWorker` asks for it; that call's options do not
+ * count. Until then it does not keep the process from ending.
  */
 export function warmUp(base: string, path: string, options: Pick<WorkerOptions, 'name'> = {}): void {
   const url = urlOf(base, path);
   const worker = new Worker(url, { resourceLimits: LIMITS, ...options });
   worker.unref();
   ready.set(url.href, worker);
+  // What keeps it from loading is said by the next one, to whoever asks for it.
+  worker.on('error', () => {});
   worker.once('exit', () => {
     if (ready.get(url.href) === worker) ready.delete(url.href);
   });
