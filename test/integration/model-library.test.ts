@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -44,9 +44,23 @@ const modelsIn = (folder: string) => {
 describe('a model from the catalogue', {
   skip: requiresShared(TFLITE, BIRDS, 'data/photos/parrot.jpg'),
 }, () => {
-  const cwd = tempFolder();
+  const original = tempFolder();
+  before(async () => {
+    const from = ['--from', shared(TFLITE)];
+    const added = await lookout(['model', 'add', 'mobilenet_v2_imagenet', ...from], { cwd: original });
+    assert.equal(added.code, 0, added.stderr);
+    writeFileSync(join(original, 'lookout.yaml'), 'model: { file: mobilenet_v2_imagenet }\n');
+  });
+
+  /** A folder of its own where the model was added and is in use. */
+  const place = () => {
+    const folder = tempFolder();
+    cpSync(original, folder, { recursive: true });
+    return folder;
+  };
 
   test('is added from an offline copy and used by its name', async () => {
+    const cwd = tempFolder();
     const added = await lookout(['model', 'add', 'mobilenet_v2_imagenet', '--from', shared(TFLITE)], { cwd });
     assert.equal(added.code, 0, added.stderr);
     assert.match(added.stdout, /use it +model: \{ file: mobilenet_v2_imagenet \}/);
@@ -68,6 +82,7 @@ describe('a model from the catalogue', {
   });
 
   test('is listed with what it is and whether it is in use', async () => {
+    const cwd = place();
     const { stdout } = await lookout(['model', 'list', '--config', 'lookout.yaml', '--json'], { cwd });
     const { added, available } = JSON.parse(stdout) as {
       added: {
@@ -91,6 +106,7 @@ describe('a model from the catalogue', {
   });
 
   test('is verified, and removed only when nobody uses it', async () => {
+    const cwd = place();
     const file = join(cwd, 'data/models/mobilenet_v2_imagenet/mobilenet_v2_imagenet.onnx');
     assert.match((await lookout(['model', 'verify'], { cwd })).stdout, /as it was added/);
     const sound = readFileSync(file);
@@ -110,6 +126,7 @@ describe('a model from the catalogue', {
   });
 
   test('is refused when the copy is another file', async () => {
+    const cwd = tempFolder();
     const result = await lookout(['model', 'add', 'mobilenet_v2_imagenet', '--from', shared(BIRDS)], { cwd });
     assert.equal(result.code, 78);
     assert.match(result.stderr, /^MODEL_CHECKSUM: .*expected sha256 7aad0c74/);
@@ -117,6 +134,7 @@ describe('a model from the catalogue', {
   });
 
   test('says that a full disk is full, and leaves nothing there', { skip: tmpfsMissing() }, async () => {
+    const cwd = tempFolder();
     const disk = tempFolder();
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=5m', 'tmpfs', disk]);
     try {

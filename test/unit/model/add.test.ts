@@ -113,7 +113,7 @@ describe('adding a model', () => {
     const origin = await server(t, serve(other));
     await assert.rejects(addModel(folder, like(origin), hurry), (error: LookoutError) => {
       assert.match(error.message, new RegExp(`expected sha256 ${sha256(bytes)}, found ${sha256(other)}`));
-      return refused('MODEL_CHECKSUM', /means.onnx/)(error);
+      return refused('MODEL_CHECKSUM', /127\.0\.0\.1/)(error);
     });
     assert.deepEqual(left(), []);
   });
@@ -135,7 +135,7 @@ describe('adding a model', () => {
         sha256: sha256(data),
       };
       await assert.rejects(addModel(folder, wanted, hurry), (error: LookoutError) => {
-        assert.ok(error.message.includes(wanted.url), `${error.message} names the address`);
+        assert.ok(error.message.includes(new URL(wanted.url).host), `${error.message} names the host`);
         return refused(code, /./)(error);
       });
       assert.deepEqual(left(), []);
