@@ -74,8 +74,11 @@ interface Counters {
   dropped: number;
 }
 
-/** Milliseconds between two looks at the event loop, and so the finest delay that is told apart. */
-const LOOP_RESOLUTION_MS = 10;
+/**
+ * Milliseconds between two looks at the event loop: each longer delay is seen, shorter ones by chance. Each look wakes
+ * the processor, so that more of them would cost a resting daemon more than its camera does.
+ */
+const LOOP_RESOLUTION_MS = 50;
 
 /**
  * Counts frames and durations as they pass, without allocating, and makes a sample of them when asked.
