@@ -90,6 +90,6 @@ there=$("${lookout[@]}" classify --json "$picture")
   const scores = new Map(there.map(({ label, score }) => [label, score]));
   const difference = Math.max(...here.map(({ label, score }) => Math.abs(score - scores.get(label))));
   console.log("largest difference", difference.toFixed(4));
-  process.exitCode = difference <= 0.05 ? 0 : 1;
-' "$here" "$there" || fail "the scores differ by more than 0.05: $here $there"
+  process.exitCode = difference <= 0.002 ? 0 : 1;
+' "$here" "$there" || fail "the scores differ by more than 0.002: $here $there"
 echo 'The ARM build works.'

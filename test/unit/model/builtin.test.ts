@@ -6,6 +6,7 @@ import { before, describe, test } from 'node:test';
 import { buildModel } from '../../../src/model/build.ts';
 import { chooseModel, madeFolder, removeMade } from '../../../src/model/builtin.ts';
 import { BUILTIN_MODEL, loadModel } from '../../../src/model/load.ts';
+import { decodeModel } from '../../../src/model/onnx.ts';
 import { tempFolder } from '../../support/daemon.ts';
 import { headModel } from '../../support/head.ts';
 
@@ -13,6 +14,19 @@ const LABELS = ['person', 'car', 'nothing'];
 const published = 'cd'.repeat(32);
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const builtin = { file: 'builtin', providers: ['cpu' as const] };
+
+for (const file of [BUILTIN_MODEL, BUILTIN_MODEL.replace('.onnx', '.tensorrt.onnx')]) {
+  test(`${basename(file)} multiplies whole numbers only, which all processors do alike`, () => {
+    const { node: nodes } = decodeModel(readFileSync(file)).graph;
+    const makers = new Map(nodes.map((node) => [node.output[0], node.opType]));
+    const layers = nodes.filter(({ opType }) => /^(Conv|Gemm|MatMul)$/.test(opType));
+    assert.equal(layers.length, 53);
+    for (const { name, input } of layers) {
+      const made = input.slice(0, 2).map((value) => makers.get(value));
+      assert.deepEqual(made, ['DequantizeLinear', 'DequantizeLinear'], name);
+    }
+  });
+}
 
 describe('builtin', () => {
   const root = tempFolder();
