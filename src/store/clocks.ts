@@ -53,9 +53,8 @@ export function noteClocks(db: Database, settings: readonly ClockSetting[]): voi
 /** What the database knows about the time before now. */
 export function timeHistory(db: Database): { knownAt: number | null; last: ClockSetting | null } {
   const number = (sql: string) => (db.prepare(sql).pluck().get() as number | null | undefined) ?? null;
-  const newest = TABLES.filter(({ name }) => ['events', 'detections', 'samples'].includes(name)).map(
-    ({ name, at }) =>
-      number(`SELECT ${at} FROM ${name} WHERE time_uncertain = 0 ORDER BY ${at} DESC LIMIT 1`),
+  const newest = TABLES.filter(({ name }) => name !== 'files').map(({ name, at }) =>
+    number(`SELECT ${at} FROM ${name} WHERE time_uncertain = 0 ORDER BY ${at} DESC LIMIT 1`),
   );
   const found = newest.filter((time) => time !== null);
   return {

@@ -61,7 +61,7 @@ export interface StoreOptions {
   config: StoreConfig;
   clock: Clock;
   log: Logger;
-  /** Judges the clock; without one every time is believed. */
+  /** Judges the clock; without one the store has its own. */
   judge?: TimeJudge;
   /** Cuts short a start that waits for the database. */
   signal?: AbortSignal;
