@@ -119,7 +119,7 @@ export class Track {
     // By the clock that never jumps: both times are of one setting of the other one.
     const lasted = seen.monotonic - started.monotonic;
     const shortest = Math.min(this.#options.settings.min * 1000, wall - event.startedAt);
-    event.endedAt = event.startedAt + Math.max(lasted, shortest);
+    event.endedAt = event.startedAt + Math.round(Math.max(lasted, shortest));
     return { type: 'end', event };
   }
 
