@@ -97,7 +97,8 @@ export class TestPublisher {
 
   /** Records an event as the store does, and says so. */
   record(change: EventChange): void {
-    for (const message of this.publisher.eventMessages(change)) this.outbox.add(message, this.#clock.now());
+    for (const message of this.publisher.eventMessages(change))
+      this.outbox.add(message, this.#clock.monotonic());
     this.publisher.wake();
   }
 }
