@@ -90,6 +90,7 @@ test('choices are undone by RESET, by the command line, and by another value in 
   const recorder = await listen();
   const first = start();
   await recorder.sees(topic('status'), 'online');
+  await until('the threshold', () => recorder.last(topic('threshold')) !== undefined);
   const configured = recorder.last(topic('threshold'))!;
   await recorder.publish(topic('threshold/set'), '0.9');
   await recorder.sees(topic('threshold'), '0.9');
@@ -132,7 +133,7 @@ test('choices are undone by RESET, by the command line, and by another value in 
   assert.equal((await choices('clear')).code, 0);
   const second = start(settings());
   await recorder.sees(topic('status'), 'online');
-  assert.equal(recorder.last(topic('enabled')), 'ON');
+  await recorder.sees(topic('enabled'), 'ON');
   await recorder.publish(topic('enabled/set'), 'OFF');
   await recorder.sees(topic('enabled'), 'OFF');
   await second.stop();

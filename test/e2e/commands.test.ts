@@ -20,7 +20,8 @@ test('commands over MQTT change a camera, their state is echoed, and rubbish cha
   const topic = (name: string) => `lookout/dut/door/${name}`;
   try {
     await recorder.sees(topic('status'), 'online');
-    assert.equal(recorder.last(topic('enabled')), 'ON');
+    await recorder.sees(topic('enabled'), 'ON');
+    await until('the threshold', () => recorder.last(topic('threshold')) !== undefined);
 
     for (const [setting, rubbish] of [
       ['enabled', 'maybe'],
