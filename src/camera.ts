@@ -8,23 +8,23 @@
  *       FramePool ◀───────────── buffers ◀── snapshots ◀───────────────┴─ best frames
  */
 import type { Logger } from 'pino';
+import { Pictures } from './camera-snapshots.ts';
 import { createSource } from './capture/create.ts';
-import type { FramePool } from './capture/pool.ts';
+import type { FramePool } from './capture/frame-pool.ts';
 import { isPermanent } from './capture/retry.ts';
 import { CameraSupervisor } from './capture/supervisor.ts';
-import type { Choices } from './choices.ts';
 import { type CameraModels, Decider } from './decide/decider.ts';
 import type { LookoutError } from './errors.ts';
-import { Pictures } from './pictures.ts';
-import type { Clock } from './platform/clock.ts';
-import { logEvent } from './platform/logger.ts';
-import { free } from './platform/memory.ts';
-import { tell, tellAnalysis } from './platform/stages.ts';
-import type { TimeJudge } from './platform/time-judge.ts';
-import { labelsOf, type PreparedCamera } from './prepared.ts';
 import type { Command } from './publish/commands.ts';
 import type { Publisher } from './publish/publisher.ts';
 import type { Setting } from './publish/topics.ts';
+import type { Clock } from './runtime/clock.ts';
+import { free } from './runtime/garbage.ts';
+import { logEvent } from './runtime/logger.ts';
+import { tell, tellAnalysis } from './runtime/stage-times.ts';
+import type { TimeJudge } from './runtime/time-judge.ts';
+import type { Choices } from './setup/choices.ts';
+import { labelsOf, type PreparedCamera } from './setup/resolved.ts';
 import type { Store } from './store/store.ts';
 import type { Analysis, CameraStatus, EventChange, Frame, Service } from './types.ts';
 import type { Vision } from './vision/vision.ts';

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /** Ends on signals from the first moment on, then loads the commands: that takes longer than some wait. */
-import { leaveDeletedFolder } from './platform/current-folder.ts';
-import { endOnSignals } from './platform/signals.ts';
+import { leaveDeletedFolder } from './runtime/current-folder.ts';
+import { endOnSignals } from './runtime/signals.ts';
 
 endOnSignals();
 leaveDeletedFolder();
-if (process.argv[2] === 'run') (await import('./preparer.ts')).warmUpPreparer();
-await import('./program.ts');
+if (process.argv[2] === 'run') (await import('./setup/config-resolver.ts')).warmUpPreparer();
+await import('./commands/program.ts');

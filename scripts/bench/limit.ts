@@ -1,7 +1,7 @@
 /** The pipeline beside what the cores allow, and what a frame costs beyond its inference. */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { BUILTIN_MODEL, type LoadedModel } from '../../src/model/load.ts';
+import { BUILTIN_MODEL, type LoadedModel } from '../../src/model/load-model.ts';
 import { Bare } from './bare-sessions.ts';
 import { WarmDaemon } from './daemon.ts';
 import { Pixels } from './pixels.ts';

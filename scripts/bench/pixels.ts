@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { configSchema } from '../../src/config/schema.ts';
 import type { ModelDescription } from '../../src/model/description.ts';
-import { PixelMemory } from '../../src/vision/kernels.ts';
+import { PixelMemory } from '../../src/pixels/kernels.ts';
+import { orientationOf, WHOLE } from '../../src/pixels/orientation.ts';
+import { outputBytes, Resizer } from '../../src/pixels/resize.ts';
 import { MotionDetector } from '../../src/vision/motion.ts';
-import { outputBytes, Resizer } from '../../src/vision/resize.ts';
-import { orientationOf, WHOLE } from '../../src/vision/transform.ts';
 import { HEIGHT, replayCamera, WIDTH } from './settings.ts';
 
 const FORMAT = { width: WIDTH, height: HEIGHT, pixels: 'i420', colour: 'bt601' } as const;

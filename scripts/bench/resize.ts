@@ -1,8 +1,8 @@
 /** Crop and resize alone. */
-import { Scene } from '../../src/capture/demo/scene.ts';
-import { PixelMemory } from '../../src/vision/kernels.ts';
-import { outputBytes, plainBytes, Resizer } from '../../src/vision/resize.ts';
-import { orientationOf } from '../../src/vision/transform.ts';
+import { Scene } from '../../src/demo/scene.ts';
+import { PixelMemory } from '../../src/pixels/kernels.ts';
+import { orientationOf } from '../../src/pixels/orientation.ts';
+import { outputBytes, plainBytes, Resizer } from '../../src/pixels/resize.ts';
 import { HEIGHT, type Settings, WIDTH } from './settings.ts';
 import type { Row } from './table.ts';
 

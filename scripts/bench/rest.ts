@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Scene } from '../../src/capture/demo/scene.ts';
+import { Scene } from '../../src/demo/scene.ts';
 import { slope } from '../../src/profile/statistics.ts';
 import { Bare } from './bare-sessions.ts';
 import { DaemonProcess } from './daemon.ts';

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import sharp from 'sharp';
-import { Scene } from '../../src/capture/demo/scene.ts';
+import { Scene } from '../../src/demo/scene.ts';
 
 export const [WIDTH, HEIGHT] = [640, 480];
 const FRAMES = 50;

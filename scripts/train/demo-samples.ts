@@ -1,10 +1,10 @@
 /** Crops of the demo scene with their labels, as the daemon cuts them out around whatever moves. */
-import { Scene, type Seen } from '../../src/capture/demo/scene.ts';
-import { Random } from '../../src/platform/random.ts';
+import { Scene, type Seen } from '../../src/demo/scene.ts';
+import { PixelMemory } from '../../src/pixels/kernels.ts';
+import { orientationOf, WHOLE } from '../../src/pixels/orientation.ts';
+import { type OutputFormat, plainBytes, Resizer } from '../../src/pixels/resize.ts';
+import { Random } from '../../src/runtime/random.ts';
 import type { Box } from '../../src/types.ts';
-import { PixelMemory } from '../../src/vision/kernels.ts';
-import { type OutputFormat, plainBytes, Resizer } from '../../src/vision/resize.ts';
-import { orientationOf, WHOLE } from '../../src/vision/transform.ts';
 
 /** `nothing`, or what the scene shows. */
 type Label = Seen['label'] | 'nothing';

@@ -12,10 +12,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { DescriptionFile } from '../../src/model/description.ts';
-import { DESCRIPTION_KEY } from '../../src/model/load.ts';
+import { DESCRIPTION_KEY } from '../../src/model/load-model.ts';
 import { decodeModel, encodeModel, metadata, setMetadata } from '../../src/model/onnx.ts';
-import { tryModel } from '../../src/model/trial.ts';
-import { writeWhole } from '../../src/model/write.ts';
+import { tryModel } from '../../src/modelkit/trial.ts';
+import { writeWhole } from '../../src/runtime/write-file.ts';
 import {
   type Answer,
   accuracy,

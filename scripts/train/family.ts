@@ -7,10 +7,10 @@
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { buildModel } from '../../src/model/build.ts';
-import { loadModel } from '../../src/model/load.ts';
-import { familyCost } from '../../src/model/mobilenet.ts';
-import { tryModel } from '../../src/model/trial.ts';
+import { loadModel } from '../../src/model/load-model.ts';
+import { buildModel } from '../../src/modelkit/build.ts';
+import { familyCost } from '../../src/modelkit/mobilenet.ts';
+import { tryModel } from '../../src/modelkit/trial.ts';
 import { multiplyAdds } from './evaluate/product.ts';
 
 interface Printed {

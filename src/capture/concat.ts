@@ -3,8 +3,8 @@
  * line every user of the machine could read the password with `ps`.
  * Format: https://ffmpeg.org/ffmpeg-formats.html#concat
  */
-import { publicAddress } from '../platform/address.ts';
-import { redactor } from './address.ts';
+import { publicAddress } from '../runtime/address.ts';
+import { redactor } from './camera-address.ts';
 import type { FfmpegInput } from './ffmpeg.ts';
 
 /** What a stream may open: no local files, so that no playlist from outside can name one. */

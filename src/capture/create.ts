@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { SourceConfig } from '../config/sources.ts';
-import type { Clock } from '../platform/clock.ts';
-import { withoutProxies } from '../platform/proxy.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { withoutProxies } from '../runtime/proxy.ts';
 import type { SourceContext } from './context.ts';
 import type { Source } from './source.ts';
 
@@ -22,7 +22,8 @@ export async function createSource(config: SourceConfig, options: CreateOptions)
   const context: SourceContext = { clock, log, env: withoutProxies(env), root };
   switch (config.kind) {
     case 'libcamera': {
-      if (config.mode === 'still') return new (await import('./still.ts')).StillSource(config, context);
+      if (config.mode === 'still')
+        return new (await import('./still-camera.ts')).StillSource(config, context);
       return new (await import('./libcamera.ts')).LibcameraSource(config, context);
     }
     case 'v4l2':
@@ -30,13 +31,13 @@ export async function createSource(config: SourceConfig, options: CreateOptions)
     case 'rtsp':
       return (await import('./rtsp.ts')).rtspSource(config, context);
     case 'http':
-      return (await import('./http.ts')).httpSource(config, context);
+      return (await import('./http-source.ts')).httpSource(config, context);
     case 'gstreamer':
       return new (await import('./gstreamer.ts')).GstreamerSource(config, context);
     case 'replay':
       return (await import('./replay.ts')).replaySource(config, context);
     case 'demo':
-      return (await import('./demo.ts')).demoSource(config, context.clock);
+      return (await import('./demo-source.ts')).demoSource(config, context.clock);
     case 'auto': {
       const { width, height, fps } = config;
       const { sourceSchema } = await import('../config/sources.ts');

@@ -1,8 +1,8 @@
 /** ffmpeg as a child that takes in anything and gives I420 pictures, scaled and thinned out, as a YUV4MPEG2 stream. */
 import type { LookoutError } from '../errors.ts';
-import { type ChildEnd, endError, runChild } from './child.ts';
+import { type ChildEnd, endError, runChild } from './child-process.ts';
 import type { SourceContext } from './context.ts';
-import { ffmpegFault, type NetworkCamera } from './fault.ts';
+import { ffmpegFault, type NetworkCamera } from './network-fault.ts';
 import { requireProgram } from './programs.ts';
 import type { FrameSink, Picture, Source } from './source.ts';
 import { Y4mFrames } from './y4m.ts';

@@ -1,8 +1,8 @@
 /** GStreamer pipelines: the camera connector of a Jetson, or anything else that ends in raw frames. */
 import type { SourceConfig } from '../config/sources.ts';
 import type { PictureFormat } from '../types.ts';
-import { redactor } from './address.ts';
-import { endError } from './child.ts';
+import { redactor } from './camera-address.ts';
+import { endError } from './child-process.ts';
 import type { SourceContext } from './context.ts';
 import { requireProgram } from './programs.ts';
 import type { Strides } from './raw-frames.ts';

@@ -3,11 +3,11 @@ import { Agent, type IncomingMessage, type OutgoingHttpHeaders, request as reque
 import { request as requestTls, Agent as TlsAgent } from 'node:https';
 import { getCACertificates, rootCertificates } from 'node:tls';
 import { LookoutError, messageOf } from '../errors.ts';
-import type { Clock } from '../platform/clock.ts';
-import { readText } from '../platform/text.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { readText } from '../runtime/text-file.ts';
 import { VERSION } from '../version.ts';
-import { answerError, badCertificate, type NetworkCamera, unreachable } from './fault.ts';
 import { authorization, type Challenge, chooseChallenge, loginOf } from './login.ts';
+import { answerError, badCertificate, type NetworkCamera, unreachable } from './network-fault.ts';
 
 export interface HttpClientOptions {
   address: URL;

@@ -1,9 +1,9 @@
 /** What a camera gives over HTTP: one picture, pictures without an end, a playlist, or something that is no video. */
 import type { IncomingMessage } from 'node:http';
 import { LookoutError } from '../errors.ts';
-import type { Clock } from '../platform/clock.ts';
-import { type NetworkCamera, unreachable } from './fault.ts';
+import type { Clock } from '../runtime/clock.ts';
 import { ANSWER_MS } from './http-client.ts';
+import { type NetworkCamera, unreachable } from './network-fault.ts';
 
 export type Content =
   /** One picture, to be asked for again and again. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError } from '../errors.ts';
 import type { PictureFormat } from '../types.ts';
-import { endError } from './child.ts';
+import { endError } from './child-process.ts';
 import type { SourceContext } from './context.ts';
 import { requireProgram } from './programs.ts';
 import type { Strides } from './raw-frames.ts';

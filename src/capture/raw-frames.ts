@@ -1,4 +1,4 @@
-import { tell } from '../platform/stages.ts';
+import { tell } from '../runtime/stage-times.ts';
 import type { PictureFormat } from '../types.ts';
 import type { FrameSink } from './source.ts';
 

@@ -1,9 +1,9 @@
 import { LookoutError } from '../errors.ts';
 import type { PictureFormat } from '../types.ts';
-import { type ChildEnd, runChild } from './child.ts';
+import { Rhythm } from './byte-rhythm.ts';
+import { type ChildEnd, runChild } from './child-process.ts';
 import type { SourceContext } from './context.ts';
 import { RawFrames, type Strides } from './raw-frames.ts';
-import { Rhythm } from './rhythm.ts';
 import type { FrameSink } from './source.ts';
 
 export interface RawProgram {

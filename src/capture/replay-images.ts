@@ -1,6 +1,6 @@
 import { LookoutError, messageOf } from '../errors.ts';
-import { printable } from '../platform/printable.ts';
-import { nameOf, type Path } from './image-file.ts';
+import { nameOf, type Path } from '../pixels/image-file.ts';
+import { printable } from '../runtime/printable.ts';
 import type { FrameSink, Picture } from './source.ts';
 
 /** Image files that are decoded at the same time, or wait for those before them. */
@@ -32,7 +32,7 @@ export class ImagePlayer {
     signal: AbortSignal,
     deliver: (picture: Picture) => Promise<void>,
   ): Promise<number> {
-    const { decodePicture } = await import('./picture.ts');
+    const { decodePicture } = await import('../pixels/decode-image.ts');
     const decode = async (file: Path): Promise<{ picture: Picture } | { file: Path; reason: string }> => {
       try {
         return { picture: await decodePicture(file, this.#fit, sink) };

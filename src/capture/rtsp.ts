@@ -1,7 +1,7 @@
 import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError } from '../errors.ts';
-import { publicAddress } from '../platform/address.ts';
-import { readAddress, uncheckedTls } from './address.ts';
+import { publicAddress } from '../runtime/address.ts';
+import { readAddress, uncheckedTls } from './camera-address.ts';
 import { addressInput } from './concat.ts';
 import type { SourceContext } from './context.ts';
 import { ARRIVAL, FfmpegSource } from './ffmpeg.ts';

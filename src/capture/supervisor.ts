@@ -7,13 +7,13 @@
  */
 import type { Logger } from 'pino';
 import { LookoutError } from '../errors.ts';
-import { type Clock, sleep } from '../platform/clock.ts';
-import { Limiter } from '../platform/limiter.ts';
+import { type Clock, sleep } from '../runtime/clock.ts';
+import { Limiter } from '../runtime/limiter.ts';
 import type { CameraStatus, Frame, Service } from '../types.ts';
-import type { FramePool } from './pool.ts';
+import { orAborted } from './abortable.ts';
+import type { FramePool } from './frame-pool.ts';
 import { pauseMs, type Retry, retryOf } from './retry.ts';
 import type { FrameSink, Picture, Source } from './source.ts';
-import { orAborted } from './wait.ts';
 
 /** Silence for so many intervals between pictures, and so many milliseconds, is a stall. */
 const STALL_INTERVALS = 2;

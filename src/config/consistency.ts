@@ -1,6 +1,6 @@
 /** What no single setting can know: rules between settings. */
-import { checkAddresses } from './addresses.ts';
-import { layerLabel } from './labels.ts';
+import { checkAddresses } from './address-rules.ts';
+import { layerLabel } from './label-layers.ts';
 import { DEFAULT_MODEL, NAME } from './names.ts';
 import { polygonFlaw } from './polygon.ts';
 import { type Problem, show } from './problems.ts';

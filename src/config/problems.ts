@@ -1,7 +1,7 @@
 /** Turns schema issues into sentences: path, what was expected, what was found, and what was perhaps meant. */
 import { distance } from 'fastest-levenshtein';
 import { z } from 'zod';
-import { redact } from '../platform/secrets.ts';
+import { redact } from '../runtime/secrets.ts';
 import { configSchema } from './schema.ts';
 
 export interface Problem {

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { NAME } from './names.ts';
 import { sourceSchema } from './sources.ts';
-import { CONFIG_VERSION } from './upgrade.ts';
+import { CONFIG_VERSION } from './upgrade-config.ts';
 import { fraction, path, seconds } from './values.ts';
 
 const point = z.tuple([fraction, fraction]);

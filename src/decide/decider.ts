@@ -18,9 +18,9 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { LabelConfig } from '../config/schema.ts';
+import { roundScore } from '../runtime/round.ts';
 import type { Analysis, Box, Detection, Event, EventChange, Region } from '../types.ts';
-import type { CompiledLabels } from './compiled.ts';
-import { roundScore } from './score.ts';
+import type { CompiledLabels } from './label-classes.ts';
 import { type Moment, Track } from './track.ts';
 
 /** The model that looks at a zone, and what makes events there. */

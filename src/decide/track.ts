@@ -1,9 +1,9 @@
 /** One label in one zone of one camera: at most one event at a time. The rules stand in decider.ts. */
 
 import type { LabelConfig } from '../config/schema.ts';
+import { roundScore } from '../runtime/round.ts';
 import type { Box, Event, EventChange, Gate, Region } from '../types.ts';
-import { roundScore } from './score.ts';
-import { ScoreWindow } from './smoothing.ts';
+import { ScoreWindow } from './score-window.ts';
 
 /** A frame's time on both clocks, milliseconds: `wall` for people, `monotonic` for durations. */
 export interface Moment {

@@ -1,8 +1,8 @@
 /** What the checks of `lookout doctor` have in common. */
-import type { LoadedConfig } from '../config/load.ts';
+import type { LoadedConfig } from '../config/load-config.ts';
 import { LookoutError, messageOf } from '../errors.ts';
-import { redact } from '../platform/secrets.ts';
-import type { Prepared } from '../prepared.ts';
+import { redact } from '../runtime/secrets.ts';
+import type { Prepared } from '../setup/resolved.ts';
 
 export type Verdict = 'ok' | 'warn' | 'fail';
 

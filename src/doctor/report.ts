@@ -1,5 +1,5 @@
 /** The report of `lookout doctor` for people. */
-import { printableLines } from '../platform/printable.ts';
+import { printableLines } from '../runtime/printable.ts';
 import { type Finding, worst } from './check.ts';
 
 const CONCLUSION = {

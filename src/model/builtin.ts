@@ -7,17 +7,17 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
+import { modelsFolder } from '../config/model-file.ts';
 import type { ModelConfig } from '../config/schema.ts';
 import { messageOf } from '../errors.ts';
-import { type Proof, removeEmptyFolder, removeFile } from '../platform/own-files.ts';
+import { type Proof, removeEmptyFolder, removeFile } from '../runtime/own-files.ts';
+import { writeWhole } from '../runtime/write-file.ts';
 import { VERSION } from '../version.ts';
 import { descriptionFile } from './description.ts';
 import { backboneOf, withHead } from './head.ts';
 import { type AddedModel, addedModels, verifyModel } from './library.ts';
-import { BUILTIN_MODEL, DESCRIPTION_KEY } from './load.ts';
-import { modelsFolder } from './names.ts';
+import { BUILTIN_MODEL, DESCRIPTION_KEY } from './load-model.ts';
 import { decodeModel, encodeModel, metadata, type OnnxModel, setMetadata } from './onnx.ts';
-import { writeWhole } from './write.ts';
 
 /** The heads that come with the package. */
 export const HEADS = resolve(import.meta.dirname, '../../models/heads');

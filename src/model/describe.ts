@@ -1,9 +1,9 @@
 /** Joins what a model's graph says, what its written description says and where labels were found. */
 import { LookoutError } from '../errors.ts';
 import { answersFit } from './answers.ts';
+import { checkNetwork } from './classifier-check.ts';
 import { type DescriptionFile, descriptionFile, type ModelDescription } from './description.ts';
 import { type InputRange, pixelsOf } from './input-range.ts';
-import { checkNetwork } from './network.ts';
 import type { OnnxGraph } from './onnx.ts';
 import { type InputSignature, inputSignature, networkOf, outputSignature } from './signature.ts';
 

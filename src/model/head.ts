@@ -7,8 +7,8 @@
  */
 import { z } from 'zod';
 import { messageOf } from '../errors.ts';
-import { makeNode, makeTensor } from './graph.ts';
 import { metadata, type OnnxModel, type OnnxNode, type OnnxTensor } from './onnx.ts';
+import { makeNode, makeTensor } from './onnx-graph.ts';
 import { tensorData, tensorShape } from './tensor.ts';
 
 /** Key of the metadata entry in which a head names the network that it was made for. */
@@ -36,7 +36,7 @@ export function backboneOf(head: OnnxModel): z.infer<typeof backbone> {
  * The network with the head in place of its own classifier, without any description. The pooled features stay
  * quantised as they were; the head computes in floats, which is a ten-thousandth of the whole.
  * @param network quantised (QDQ), with a global average pool before its classifier. It may have more features than
- *   the head takes: an import puts copies of some behind the last one (see tflite/copies.ts), which the head ignores
+ *   the head takes: an import puts copies of some behind the last one (see modelkit/tflite/copy-operators.ts), which the head ignores
  * @param head a 1×1 convolution of C×F×1×1 weights and C biases
  * @throws Error when one of them is not like that
  */

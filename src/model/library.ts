@@ -7,17 +7,17 @@ import { createReadStream, existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { addedFileIn, isModelName } from '../config/model-file.ts';
 import { LookoutError, messageOf } from '../errors.ts';
+import { discard } from '../modelkit/download.ts';
 import {
   isProven,
   type Proof,
   removeEmptyFolder,
   removeFile,
   removeLeftFolder,
-} from '../platform/own-files.ts';
-import { discard } from './download.ts';
-import { type LoadedModel, loadModel } from './load.ts';
-import { addedFileIn, isModelName } from './names.ts';
+} from '../runtime/own-files.ts';
+import { type LoadedModel, loadModel } from './load-model.ts';
 
 const fingerprint = z.strictObject({ bytes: z.number(), sha256: z.string() });
 

@@ -2,13 +2,13 @@
  * The only door to ONNX Runtime: whatever runs a model opens its session here, so that all of them multiply whole numbers
  * with the same kernel. (Biome refuses all other imports of the package.)
  */
-import '../platform/no-telemetry.ts';
+import '../runtime/no-telemetry.ts';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { extname } from 'node:path';
 import { env, InferenceSession } from 'onnxruntime-node';
 import { type Binding, binding, initOrt } from 'onnxruntime-node/dist/binding.js';
-import { type Exact, int8Kernel } from './kernel.ts';
+import { type Exact, int8Kernel } from './int8-kernel.ts';
 
 export { type InferenceSession, Tensor, type TypedTensor } from 'onnxruntime-node';
 export type { Binding };
@@ -22,7 +22,7 @@ export const onnxruntime = env.versions.node ?? env.versions.common;
 export interface SessionSettings extends Omit<InferenceSession.SessionOptions, 'extra'> {
   /** `model.exact`; `auto` where there is no configuration. */
   exact: Exact;
-  /** The same model, made exact beforehand (exact/kept.ts). */
+  /** The same model, made exact beforehand (model/exact/exact-files.ts). */
   exactFile?: string | null;
   /** Waiting threads spin, as ONNX Runtime's do by default. */
   spinning?: boolean;
@@ -75,7 +75,7 @@ function choose(model: string | Uint8Array, { exactFile, ...settings }: SessionS
     return { source: exactFile, options: optionsOf(settings, false) };
   }
   // Each thread that has the ONNX reader is megabytes larger, and mostly there is such a file.
-  const { exactModel } = load<typeof import('./exact/exact.ts')>('exact');
+  const { exactModel } = load<typeof import('./exact/make-exact.ts')>('exact');
   const { separatedModel } = load<typeof import('./exact/separate.ts')>('separate');
   try {
     const bytes = typeof model === 'string' ? readFileSync(model) : model;

@@ -1,6 +1,6 @@
 /** What a graph itself says about its input and its outputs. */
 import { LookoutError } from '../errors.ts';
-import type { Network, Port } from './network.ts';
+import type { Network, Port } from './classifier-check.ts';
 import { DataType, integer, type OnnxGraph, type OnnxValue } from './onnx.ts';
 
 /** One picture going in. `width` and `height` are null where the graph leaves them open. */

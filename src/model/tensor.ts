@@ -1,6 +1,7 @@
 /** The numbers inside ONNX tensors. */
-import type { TensorData } from './graph.ts';
+
 import { DataType, integer, type OnnxTensor } from './onnx.ts';
+import type { TensorData } from './onnx-graph.ts';
 
 /** Bytes of one element, for the types whose elements may be raw. */
 const ELEMENT_BYTES: Record<number, number> = {

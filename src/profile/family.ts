@@ -1,6 +1,6 @@
 /** The MobileNetV2 family as models to measure: every width and resolution that its authors have released. */
-import { buildModel } from '../model/build.ts';
-import type { Member } from './types.ts';
+import { buildModel } from '../modelkit/build.ts';
+import type { Member } from './profile-types.ts';
 
 export const WIDTHS = [0.35, 0.5, 0.75, 1, 1.3, 1.4] as const;
 export const RESOLUTIONS = [96, 128, 160, 192, 224] as const;

@@ -1,14 +1,14 @@
 /** The model by itself: the daemon's own inference threads, asked in the ways of MLPerf Inference. */
 import type { ModelDescription } from '../model/description.ts';
-import type { PreparedModel } from '../prepared.ts';
-import type { SessionInfo } from '../vision/session.ts';
+import type { PreparedModel } from '../setup/resolved.ts';
+import type { SessionInfo } from '../vision/inference-session.ts';
+import { InferenceThreads } from '../vision/inference-threads.ts';
+import { Slots } from '../vision/input-slots.ts';
 import { attend, Sessions } from '../vision/sessions.ts';
-import { Slots } from '../vision/slots.ts';
-import { InferenceThreads } from '../vision/threads.ts';
+import type { Asked, Budget, InferenceAlone } from './profile-types.ts';
 import { rates } from './recorder.ts';
 import { MULTI_STREAM, type Scenario, SINGLE_STREAM } from './scenarios.ts';
 import { batches, percentile } from './statistics.ts';
-import type { Asked, Budget, InferenceAlone } from './types.ts';
 
 const WARM_UP = 10;
 const BATCHES = 16;

@@ -1,12 +1,12 @@
 /** Has a point run until its heat settles, and judges what came of it. */
 import { dirname } from 'node:path';
-import { removeFolder } from '../platform/own-files.ts';
-import { describe } from './models.ts';
-import { keyOf } from './plan.ts';
-import { runJob } from './process.ts';
-import { duration, ProgressBar, type Screen } from './progress.ts';
+import { removeFolder } from '../runtime/own-files.ts';
+import { keyOf } from './measurement-plan.ts';
+import { runJob } from './profile-process.ts';
+import { duration, ProgressBar, type Screen } from './profile-progress.ts';
+import type { Failure, Sustained, SustainSample } from './profile-types.ts';
+import { describe } from './profiled-models.ts';
 import { failureOf } from './sweep.ts';
-import type { Failure, Sustained, SustainSample } from './types.ts';
 import { judge } from './verdict.ts';
 import { type Work, writeConfig } from './workload.ts';
 

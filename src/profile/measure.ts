@@ -1,15 +1,15 @@
 /** One round of a point, in a process of its own: the real daemon paced, then at full speed, then the model alone. */
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
+import { findPowerSource, type PowerSource } from '../board/energy.ts';
 import { DEFAULT_MODEL } from '../config/names.ts';
 import { Daemon } from '../daemon.ts';
 import { LookoutError } from '../errors.ts';
-import { findPowerSource, type PowerSource } from '../platform/energy.ts';
-import { Preparer } from '../preparer.ts';
+import { Preparer } from '../setup/config-resolver.ts';
 import { measureInference } from './inference.ts';
+import type { Budget, Measurement, Phase, Provider } from './profile-types.ts';
 import { Recorder } from './recorder.ts';
 import { Stamper } from './stamp.ts';
-import type { Budget, Measurement, Phase, Provider } from './types.ts';
 
 /** Frames and milliseconds that pass before anything counts. */
 const WARM_UP_FRAMES = 10;

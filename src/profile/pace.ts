@@ -1,6 +1,7 @@
 /** How long each round of a sweep may take. */
+
+import type { Budget } from './profile-types.ts';
 import type { Step } from './sweep.ts';
-import type { Budget } from './types.ts';
 
 export interface PaceOptions {
   quick?: boolean;

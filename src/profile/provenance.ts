@@ -3,11 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { arch, availableParallelism, hostname, loadavg } from 'node:os';
 import { join } from 'node:path';
-import { readBoard } from '../platform/board.ts';
-import { findPowerSource } from '../platform/energy.ts';
-import { readFrequency } from '../platform/frequency.ts';
+import { readBoard } from '../board/board.ts';
+import { findPowerSource } from '../board/energy.ts';
+import { readFrequency } from '../board/frequency.ts';
 import { VERSION } from '../version.ts';
-import type { Provenance } from './types.ts';
+import type { Provenance } from './profile-types.ts';
 
 /** @param root folder that stands for `/` */
 export async function readProvenance(root = '/'): Promise<Provenance> {

@@ -1,6 +1,6 @@
-import { loadModel } from '../model/load.ts';
-import { ModelSession } from '../vision/session.ts';
-import type { ModelRef, Provider } from './types.ts';
+import { loadModel } from '../model/load-model.ts';
+import { ModelSession } from '../vision/inference-session.ts';
+import type { ModelRef, Provider } from './profile-types.ts';
 
 const PROVIDERS: readonly Provider[] = ['cpu', 'cuda', 'tensorrt'];
 

@@ -1,9 +1,9 @@
 /** Listens to the stages of the daemon in this process and makes figures of a stretch of time. */
-import { EnergyMeter, type PowerSource } from '../platform/energy.ts';
-import { listen, type Stage } from '../platform/stages.ts';
-import { readUsage, type Usage } from '../platform/usage.ts';
+import { EnergyMeter, type PowerSource } from '../board/energy.ts';
+import { readUsage, type Usage } from '../board/usage.ts';
+import { listen, type Stage } from '../runtime/stage-times.ts';
+import type { Phase } from './profile-types.ts';
 import { batches, percentile, summarise } from './statistics.ts';
-import type { Phase } from './types.ts';
 
 /** How many batches a stretch is cut into at most, and how many frames each must hold. */
 const BATCHES = 20;

@@ -1,10 +1,10 @@
 /** How the board is just now: heat, clock, throttling, and what other programs take of it. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readThermals } from '../platform/board.ts';
-import { readFrequency } from '../platform/frequency.ts';
-import { readUsage } from '../platform/usage.ts';
-import type { Stamp } from './types.ts';
+import { readThermals } from '../board/board.ts';
+import { readFrequency } from '../board/frequency.ts';
+import { readUsage } from '../board/usage.ts';
+import type { Stamp } from './profile-types.ts';
 
 /** Processor time of the machine since its start, of which our own and that of our programs, in hundredths of a second. */
 interface Ticks {

@@ -1,5 +1,5 @@
 /** Percentiles, and intervals that say how far a figure can be trusted. */
-import { Random } from '../platform/random.ts';
+import { Random } from '../runtime/random.ts';
 
 /** What a series of durations comes to; in the unit of the series. */
 export interface Summary {

@@ -1,10 +1,10 @@
 /** A long run at full load, looked at each second: does the board get too hot, and what does it keep up? */
-import { EnergyMeter, findPowerSource } from '../platform/energy.ts';
-import { listen } from '../platform/stages.ts';
+import { EnergyMeter, findPowerSource } from '../board/energy.ts';
+import { listen } from '../runtime/stage-times.ts';
 import { settle, startDaemon, wait } from './measure.ts';
+import type { SustainSample } from './profile-types.ts';
 import { Stamper } from './stamp.ts';
 import { summarise } from './statistics.ts';
-import type { SustainSample } from './types.ts';
 import { isSettled } from './verdict.ts';
 
 /** Runs until the heat has settled, `seconds` are over, or `signal` aborts; tells of each second. */

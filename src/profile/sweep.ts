@@ -5,12 +5,12 @@
 import { dirname } from 'node:path';
 import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError, messageOf } from '../errors.ts';
-import { removeFolder } from '../platform/own-files.ts';
-import { describe } from './models.ts';
-import { keyOf } from './plan.ts';
-import { runJob } from './process.ts';
-import { makeRow } from './rows.ts';
-import type { Budget, Failure, Measurement, ModelFacts, ModelRef, Point, Row } from './types.ts';
+import { removeFolder } from '../runtime/own-files.ts';
+import { keyOf } from './measurement-plan.ts';
+import { runJob } from './profile-process.ts';
+import { makeRow } from './profile-rows.ts';
+import type { Budget, Failure, Measurement, ModelFacts, ModelRef, Point, Row } from './profile-types.ts';
+import { describe } from './profiled-models.ts';
 import { type Work, writeConfig } from './workload.ts';
 
 export interface SweepOptions {

@@ -1,6 +1,7 @@
 /** What a long run says: whether it came to rest, whether the board slowed itself down, and what can be held. Pure. */
+
+import type { SustainSample, SustainVerdict } from './profile-types.ts';
 import { median, percentile, slope } from './statistics.ts';
-import type { SustainSample, SustainVerdict } from './types.ts';
 
 /** Heat has settled when it neither rose nor fell by more over the last minutes. */
 const REST_SECONDS = 180;

@@ -7,12 +7,12 @@ import { existsSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { Scene } from '../capture/demo/scene.ts';
 import type { SourceConfig } from '../config/sources.ts';
-import { encodeJpeg, type PictureSize } from '../platform/jpeg.ts';
-import { makeFolder } from '../platform/own-files.ts';
-import { toRgb } from '../vision/rgb.ts';
-import type { ModelRef, Point } from './types.ts';
+import { Scene } from '../demo/scene.ts';
+import { encodeJpeg, type PictureSize } from '../pixels/jpeg.ts';
+import { toRgb } from '../pixels/rgb.ts';
+import { makeFolder } from '../runtime/own-files.ts';
+import type { ModelRef, Point } from './profile-types.ts';
 
 /** Kinds of source that need nothing but this program. */
 export const SOURCES = ['raw', 'jpeg', 'demo'] as const;

@@ -2,8 +2,8 @@
 import { X509Certificate } from 'node:crypto';
 import type { MqttConfig } from '../config/schema.ts';
 import { isSystemError, LookoutError, messageOf } from '../errors.ts';
-import { publicAddress } from '../platform/address.ts';
-import { readText, singleLine } from '../platform/text.ts';
+import { publicAddress } from '../runtime/address.ts';
+import { readText, singleLine } from '../runtime/text-file.ts';
 
 /** Ready for mqtt.js. None of it is ever logged. */
 export interface Credentials {

@@ -4,8 +4,9 @@
  * later). Home Assistant refuses the whole message for one unknown key at its root, and for a component with both
  * `availability` and `availability_topic`; so the root has only the four keys below and each component its own list.
  */
-import { asciiId, deviceId } from './names.ts';
+
 import type { DeviceInfo } from './payloads.ts';
+import { asciiId, deviceId } from './topic-names.ts';
 import type { PublishedCamera, Setting, Topics } from './topics.ts';
 
 export type Component = { platform: string; unique_id?: string; [option: string]: unknown };

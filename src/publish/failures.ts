@@ -1,10 +1,10 @@
 /** Why a connection to the broker failed, and what to do about it. */
-// The package as a whole is loaded with the first connection (session.ts).
+// The package as a whole is loaded with the first connection (mqtt-session.ts).
 import { ReasonCodes } from 'mqtt/lib/handlers/ack';
 import { type ErrorCode, LookoutError, messageOf } from '../errors.ts';
 import { isEncrypted } from './credentials.ts';
+import type { Heard } from './packets.ts';
 import { ProtocolError, type SessionEnd } from './requests.ts';
-import type { Heard } from './wire.ts';
 
 interface Explanation {
   code: ErrorCode;

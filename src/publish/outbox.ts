@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
-import type { Clock } from '../platform/clock.ts';
-import { tell } from '../platform/stages.ts';
-import type { WaitingMessage } from '../store/types.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { tell } from '../runtime/stage-times.ts';
+import type { WaitingMessage } from '../store/store-types.ts';
 import { codeOf } from './failures.ts';
 import { markReplayed, smallerEvent } from './payloads.ts';
 import { type Message, TooLargeError } from './requests.ts';

@@ -1,6 +1,6 @@
 /** What is said on each topic. Times are ISO 8601 in UTC with milliseconds, shares are 0…1 with four decimals. */
-import type { HealthSample } from '../platform/health.ts';
-import type { HeatState } from '../platform/heat.ts';
+import type { HealthSample } from '../board/health.ts';
+import type { HeatState } from '../board/thermal.ts';
 import type { EventChange } from '../types.ts';
 
 /** What the retained `info` message says about this device. More fields may be added by the daemon. */

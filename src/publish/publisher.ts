@@ -6,26 +6,26 @@
  *   status, labels, settings, pictures → LiveState ─┘        └→ commands → onCommand
  */
 import type { Logger } from 'pino';
+import type { HealthSample } from '../board/health.ts';
+import type { HeatState } from '../board/thermal.ts';
 import type { MqttConfig } from '../config/schema.ts';
-import { type Clock, sleep } from '../platform/clock.ts';
-import type { HealthSample } from '../platform/health.ts';
-import type { HeatState } from '../platform/heat.ts';
+import { smallerJpeg } from '../pixels/smaller-jpeg.ts';
+import { type Clock, sleep } from '../runtime/clock.ts';
 import type { Store } from '../store/store.ts';
-import type { OutboxMessage } from '../store/types.ts';
+import type { OutboxMessage } from '../store/store-types.ts';
 import type { CameraStatus, EventChange, Service } from '../types.ts';
-import type { EmbeddedBroker } from './broker.ts';
+import { Connection, type Target } from './broker-connection.ts';
+import { addressTarget, brokerTarget, embeddedAddress } from './broker-target.ts';
+import { CommandIntake } from './command-intake.ts';
 import type { Command, SettingState } from './commands.ts';
-import { Connection, type Target } from './connection.ts';
 import { isEncrypted, readCredentials } from './credentials.ts';
 import { type DeviceDiscovery, describeDevice, discoveryTopic } from './discovery.ts';
-import { CommandIntake } from './intake.ts';
-import { Leftovers } from './leftovers.ts';
-import { LiveState } from './live.ts';
-import { deviceId } from './names.ts';
+import type { EmbeddedBroker } from './embedded-broker.ts';
 import { type Outbox, OutboxDrain } from './outbox.ts';
 import { type DeviceInfo, eventPayload, healthPayload, statePayload, thermalPayload } from './payloads.ts';
-import { smallerJpeg } from './smaller-jpeg.ts';
-import { addressTarget, brokerTarget, embeddedAddress } from './target.ts';
+import { LiveState } from './retained-state.ts';
+import { Leftovers } from './stale-topics.ts';
+import { deviceId } from './topic-names.ts';
 import { type PublishedCamera, Topics } from './topics.ts';
 
 export interface PublisherOptions {
@@ -146,7 +146,7 @@ export class Publisher implements Service {
     const { password } = await readCredentials(config);
     if (config.url === 'embedded') {
       // Loaded only here: it takes memory that who has a broker can save.
-      const { EmbeddedBroker } = await import('./broker.ts');
+      const { EmbeddedBroker } = await import('./embedded-broker.ts');
       this.#broker = new EmbeddedBroker({ host: config.embedded_host, port: config.embedded_port, log });
       await this.#broker.start();
       this.#address = embeddedAddress(config.embedded_host, this.#broker.port);

@@ -1,6 +1,6 @@
 /** What a broker is asked, and what becomes of it. */
 import { messageOf } from '../errors.ts';
-import type { Heard } from './wire.ts';
+import type { Heard } from './packets.ts';
 
 /** One MQTT message. */
 export interface Message {

@@ -1,10 +1,10 @@
 /** Commands to the daemon that runs, from another process through their broker. */
-import type { LoadedConfig } from '../config/load.ts';
+import type { LoadedConfig } from '../config/load-config.ts';
 import { LookoutError } from '../errors.ts';
+import { addressTarget, brokerTarget, embeddedAddress } from './broker-target.ts';
 import { explain } from './failures.ts';
-import { deviceId } from './names.ts';
-import { Session } from './session.ts';
-import { addressTarget, brokerTarget, embeddedAddress } from './target.ts';
+import { Session } from './mqtt-session.ts';
+import { deviceId } from './topic-names.ts';
 import { type Setting, Topics } from './topics.ts';
 
 const TIMEOUT_MS = 10_000;

@@ -6,7 +6,7 @@
  *   <base>/<device>/<camera>/<setting>  ←  <base>/<device>/<camera>/<setting>/set
  */
 
-import { topicLevel } from './names.ts';
+import { topicLevel } from './topic-names.ts';
 
 /** What can be changed by a command while Lookout runs; its state is retained beside the command's topic. */
 export const SETTINGS = ['enabled', 'detect', 'threshold', 'model'] as const;

@@ -7,11 +7,11 @@ import { existsSync, lstatSync } from 'node:fs';
 import { basename } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Database } from 'better-sqlite3';
-import { isSame, type Proof, removeFile } from '../platform/own-files.ts';
-import { isDamage } from './connection.ts';
-import { Copies, setAside } from './copies.ts';
+import { isSame, type Proof, removeFile } from '../runtime/own-files.ts';
+import { isDamage } from './database.ts';
+import { Copies, setAside } from './database-copies.ts';
+import { insertSql } from './event-rows.ts';
 import { migrate } from './migrations.ts';
-import { insertSql } from './rows.ts';
 import { openDatabase } from './sqlite.ts';
 
 /** Rows that are copied in one go. */

@@ -6,7 +6,7 @@
  * shifted as a whole to just before the next boot, later than which it cannot have been. It stays marked (2).
  */
 import type { Database } from 'better-sqlite3';
-import { CLOCK_UNSET, type ClockSetting, type KnownTime } from '../platform/time-judge.ts';
+import { CLOCK_UNSET, type ClockSetting, type KnownTime } from '../runtime/time-judge.ts';
 
 /** Rows that are changed in one transaction. */
 const BATCH = 500;

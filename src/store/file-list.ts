@@ -2,7 +2,7 @@
  * The list of the files that this installation has written into the folder of its snapshots. A file is noted before it
  * is there, so that one that is not in the list was written by somebody else: by another program, by another Lookout,
  * or by this one while its database was a later one than now. What is not in the list is never deleted, and neither is
- * what is in the list but lacks the mark that says the same (see mark.ts): the list may be an old copy, the file may
+ * what is in the list but lacks the mark that says the same (see snapshot-mark.ts): the list may be an old copy, the file may
  * have been replaced.
  */
 import type { Database, Statement } from 'better-sqlite3';

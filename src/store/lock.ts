@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { codeOf, LookoutError } from '../errors.ts';
-import { lookAt } from '../platform/own-files.ts';
-import { unwritable } from './connection.ts';
+import { lookAt } from '../runtime/own-files.ts';
+import { unwritable } from './database.ts';
 import { openDatabase } from './sqlite.ts';
 
 /** The file behind symbolic links and other spellings of its path, also if it is not there yet. */

@@ -4,7 +4,7 @@
  */
 import type { Database } from 'better-sqlite3';
 import { LookoutError } from '../errors.ts';
-import { wayBack } from './upgrade.ts';
+import { wayBack } from './schema-copy.ts';
 
 export const MIGRATIONS: readonly string[] = [
   `

@@ -6,8 +6,8 @@ import { setImmediate } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
 import type { StoreConfig } from '../config/schema.ts';
 import { codeOf } from '../errors.ts';
-import type { SnapshotFile, Snapshots } from './snapshots.ts';
-import type { RetentionResult } from './types.ts';
+import type { SnapshotFile, Snapshots } from './snapshot-files.ts';
+import type { RetentionResult } from './store-types.ts';
 
 const DAY_MS = 86_400_000;
 const MB = 1_000_000;

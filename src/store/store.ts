@@ -3,18 +3,17 @@
  */
 import type { Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
+import type { HealthSample } from '../board/health.ts';
+import { readBytesWritten } from '../board/usage.ts';
 import type { StoreConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
-import { type Clock, sleep } from '../platform/clock.ts';
-import type { HealthSample } from '../platform/health.ts';
-import { tell } from '../platform/stages.ts';
-import { TimeJudge } from '../platform/time-judge.ts';
-import { readBytesWritten } from '../platform/usage.ts';
-import { startWorker } from '../platform/worker.ts';
+import { type Clock, sleep } from '../runtime/clock.ts';
+import { Caller } from '../runtime/rpc.ts';
+import { tell } from '../runtime/stage-times.ts';
+import { TimeJudge } from '../runtime/time-judge.ts';
+import { startWorker } from '../runtime/worker-thread.ts';
 import type { Detection, EventChange, Service } from '../types.ts';
-import { type Thrift, WriteBudget } from './budget.ts';
-import { WriteQueue } from './queue.ts';
-import { Caller } from './rpc.ts';
+import type { WorkerOptions } from './store-thread.ts';
 import type {
   AnnouncedChanges,
   Batch,
@@ -31,8 +30,9 @@ import type {
   WaitingMessage,
   WorkerApi,
   WorkerStats,
-} from './types.ts';
-import type { WorkerOptions } from './worker.ts';
+} from './store-types.ts';
+import { type Thrift, WriteBudget } from './write-budget.ts';
+import { WriteQueue } from './write-queue.ts';
 
 const MAINTENANCE_MS = 3_600_000;
 const BACKUP_MS = 600_000;
@@ -378,7 +378,7 @@ export class Store implements Service {
   async #spawn(): Promise<Thread> {
     const { file, snapshots, config, log } = this.#options;
     const workerData: WorkerOptions = { file, snapshots, config };
-    const worker = startWorker(import.meta.url, './worker', { workerData, name: 'store' });
+    const worker = startWorker(import.meta.url, './store-thread', { workerData, name: 'store' });
     const caller = new Caller<WorkerApi>((message, transfer) => worker.postMessage(message, transfer));
     worker.on('message', (message: unknown) => {
       if (caller.receive(message)) return;

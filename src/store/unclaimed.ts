@@ -6,10 +6,10 @@ import { existsSync } from 'node:fs';
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Database } from 'better-sqlite3';
-import { lookAt, type Removal, removeFile } from '../platform/own-files.ts';
-import { HEAD_BYTES, readMark } from './mark.ts';
+import { lookAt, type Removal, removeFile } from '../runtime/own-files.ts';
+import { unreadable } from './log-reader.ts';
 import { schemaVersion } from './migrations.ts';
-import { unreadable } from './read.ts';
+import { HEAD_BYTES, readMark } from './snapshot-mark.ts';
 import { openDatabase } from './sqlite.ts';
 
 /** Whose a file is that is not on the list. */

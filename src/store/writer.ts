@@ -1,9 +1,8 @@
 /** What is written, and how: one transaction for each batch. */
 import type { Database, Statement } from 'better-sqlite3';
 import { codeOf, messageOf } from '../errors.ts';
-import { CLOCK_UNSET, type ClockSetting } from '../platform/time-judge.ts';
+import { CLOCK_UNSET, type ClockSetting } from '../runtime/time-judge.ts';
 import { noteClocks } from './clocks.ts';
-import { FileList } from './file-list.ts';
 import {
   DETECTION_COLUMNS,
   EVENT_COLUMNS,
@@ -16,8 +15,9 @@ import {
   SAMPLE_COLUMNS,
   toEvent,
   toOutboxRow,
-} from './rows.ts';
-import type { Batch, EventEntry, LeftOpen, OutboxRow, Rejection } from './types.ts';
+} from './event-rows.ts';
+import { FileList } from './file-list.ts';
+import type { Batch, EventEntry, LeftOpen, OutboxRow, Rejection } from './store-types.ts';
 
 export class Writer {
   /** The files that were written beside this database. */

@@ -1,10 +1,10 @@
 /** Writes settings into a configuration file and leaves everything else in it, comments too, as it was. */
 import { stat } from 'node:fs/promises';
 import { isMap, parseDocument } from 'yaml';
-import { loadConfig } from '../config/load.ts';
+import { loadConfig } from '../config/load-config.ts';
 import { LookoutError, messageOf } from '../errors.ts';
-import { createDraft, type Draft } from '../platform/own-files.ts';
-import { readText } from '../platform/text.ts';
+import { createDraft, type Draft } from '../runtime/own-files.ts';
+import { readText } from '../runtime/text-file.ts';
 
 export interface Setting {
   path: readonly string[];

@@ -1,7 +1,7 @@
 /** The other forms of a model that `lookout model quantize` has left beside it. */
 import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
-import { loadModel } from '../model/load.ts';
+import { loadModel } from '../model/load-model.ts';
 
 const ENDINGS = ['.int8.onnx', '.int8.tensorrt.onnx', '.onnx'];
 

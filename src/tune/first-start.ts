@@ -4,8 +4,8 @@
  */
 import { spawn } from 'node:child_process';
 import type { Logger } from 'pino';
-import type { LoadedConfig } from '../config/load.ts';
-import { notify } from '../platform/systemd.ts';
+import type { LoadedConfig } from '../config/load-config.ts';
+import { notify } from '../runtime/systemd.ts';
 
 /** What `lookout tune --json` prints, as far as it counts here. */
 interface Printed {

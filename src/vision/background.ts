@@ -2,7 +2,7 @@
  * What each cell of the picture looks like when nothing moves: its brightness and how much that jitters, both
  * learnt as they go (an exponentially forgetting mean and mean absolute deviation).
  */
-import { LEVEL } from './kernels.ts';
+import { LEVEL } from '../pixels/kernels.ts';
 import type { Lighting } from './lighting.ts';
 
 /** Jitter that is assumed at first, and the most that one difference counts for, in levels. */

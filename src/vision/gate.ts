@@ -1,7 +1,8 @@
 /** Decides for each frame of one camera whether the model looks at it, at which regions, and why. */
+
+import { WHOLE } from '../pixels/orientation.ts';
 import type { Box, Gate, Region } from '../types.ts';
-import type { WatchedCamera } from './messages.ts';
-import { WHOLE } from './transform.ts';
+import type { WatchedCamera } from './thread-messages.ts';
 import { boundsOf, commonArea, overlapOf, type Polygon } from './zones.ts';
 
 /** Something that moves: the cells that changed, and the larger box to show to the model. */

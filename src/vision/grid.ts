@@ -1,7 +1,7 @@
+import { boxTaps } from '../pixels/filter.ts';
+import { PIXEL_BLOCK, type PixelMemory } from '../pixels/kernels.ts';
+import { Layout, PlaneFilter } from '../pixels/plane.ts';
 import type { PictureFormat } from '../types.ts';
-import { boxTaps } from './filter.ts';
-import { PIXEL_BLOCK, type PixelMemory } from './kernels.ts';
-import { Layout, PlaneFilter } from './plane.ts';
 
 /** Cells across a picture; as many down as make them square. */
 const COLUMNS = 160;

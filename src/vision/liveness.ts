@@ -1,4 +1,4 @@
-import type { Clock } from '../platform/clock.ts';
+import type { Clock } from '../runtime/clock.ts';
 
 const LOOK_MS = 250;
 /** Shortest silence that is taken for a hang … */

@@ -6,16 +6,16 @@
  *                                     └───── background ◀──────┴───────────────┘
  */
 import type { MotionConfig } from '../config/schema.ts';
+import { LEVEL, type PixelMemory } from '../pixels/kernels.ts';
+import type { Orientation } from '../pixels/orientation.ts';
 import type { PictureFormat } from '../types.ts';
 import { Background, type Tolerance } from './background.ts';
 import { ClusterFinder } from './clusters.ts';
 import type { Motion } from './gate.ts';
 import { LumaGrid } from './grid.ts';
-import { LEVEL, type PixelMemory } from './kernels.ts';
 import { type Lighting, LightingFit } from './lighting.ts';
 import { toRegions } from './regions.ts';
 import { Relighting } from './relighting.ts';
-import type { Orientation } from './transform.ts';
 
 /** How long the background is learnt at first, and again after the light changed. */
 const WARM_UP_FRAMES = 3;

@@ -7,15 +7,15 @@
  * While the model runs on one slot, the next is filled. Each model has slots of its own; all see the same picture.
  */
 import type { ModelDescription } from '../model/description.ts';
+import { PixelMemory } from '../pixels/kernels.ts';
+import { type Orientation, orientationOf } from '../pixels/orientation.ts';
+import { Resizer } from '../pixels/resize.ts';
 import type { Region } from '../types.ts';
 import { Gatekeeper, type Verdict } from './gate.ts';
-import { PixelMemory } from './kernels.ts';
-import type { FrameMessage, FromVision, ModelUse, WatchedCamera } from './messages.ts';
+import type { Slots } from './input-slots.ts';
 import { MotionDetector } from './motion.ts';
 import { toProbabilities } from './probabilities.ts';
-import { Resizer } from './resize.ts';
-import type { Slots } from './slots.ts';
-import { type Orientation, orientationOf } from './transform.ts';
+import type { FrameMessage, FromVision, ModelUse, WatchedCamera } from './thread-messages.ts';
 
 /** One camera: how its pictures lie, what its background looks like, and what of it is to be seen. */
 class Watch {

@@ -1,9 +1,9 @@
 /** From clusters of changed cells to a few squarish regions that are worth showing to the model. */
 import type { MotionConfig } from '../config/schema.ts';
+import { type Orientation, toUpright, uprightSize } from '../pixels/orientation.ts';
 import type { Box } from '../types.ts';
 import type { Cluster } from './clusters.ts';
 import type { Moving } from './gate.ts';
-import { type Orientation, toUpright, uprightSize } from './transform.ts';
 import { overlapOf, unionOf } from './zones.ts';
 
 /** Clusters that come this close, as a share of the picture's width, are parts of one thing. */

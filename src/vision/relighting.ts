@@ -9,9 +9,10 @@
  *
  * The sharp border of a light is a new edge; it goes with the light that it lies beside, because it is thin.
  */
+
+import { LEVEL } from '../pixels/kernels.ts';
 import type { Background } from './background.ts';
 import type { Cluster } from './clusters.ts';
-import { LEVEL } from './kernels.ts';
 
 /** Cells across and down that vote together; the eight blocks around each have a say in it. */
 const BLOCK = 4;

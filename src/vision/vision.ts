@@ -17,14 +17,14 @@
 import type { Logger } from 'pino';
 import type { CameraConfig } from '../config/schema.ts';
 import { LookoutError } from '../errors.ts';
-import { type Clock, sleep } from '../platform/clock.ts';
+import { pictureBytes } from '../pixels/plane.ts';
+import { type Clock, sleep } from '../runtime/clock.ts';
 import type { Analysis, Frame, Region, Service } from '../types.ts';
+import type { SessionInfo } from './inference-session.ts';
+import { loadModels, Threads } from './inference-threads.ts';
 import { Liveness } from './liveness.ts';
-import type { FromVision, ModelUse, VisionModel, WatchedCamera } from './messages.ts';
-import { pictureBytes } from './plane.ts';
 import { Scheduler } from './scheduler.ts';
-import type { SessionInfo } from './session.ts';
-import { loadModels, Threads } from './threads.ts';
+import type { FromVision, ModelUse, VisionModel, WatchedCamera } from './thread-messages.ts';
 
 /** How long to wait before threads that died are replaced, doubled each time they do no work in between. */
 const FIRST_RETRY_MS = 500;

@@ -1,7 +1,7 @@
-import { layerLabel } from '../../src/config/labels.ts';
+import { layerLabel } from '../../src/config/label-layers.ts';
 import type { LabelOverride } from '../../src/config/schema.ts';
 import { Decider, type DeciderOptions, type ZoneModel } from '../../src/decide/decider.ts';
-import { compileLabels } from '../../src/decide/groups.ts';
+import { compileLabels } from '../../src/setup/label-groups.ts';
 import type { Analysis, Box, Gate, Region } from '../../src/types.ts';
 
 /** What a pretend model of two labels says about one region. */

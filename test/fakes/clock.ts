@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/platform/clock.ts';
+import type { Clock } from '../../src/runtime/clock.ts';
 
 /** A clock that moves only when told to. All its times advance together unless `jump` or `suspend` is used. */
 export class FakeClock implements Clock {

@@ -1,4 +1,4 @@
-import type { HealthSample } from '../../src/platform/health.ts';
+import type { HealthSample } from '../../src/board/health.ts';
 
 /** A sample of a healthy board. */
 export function healthSample(changes: Partial<HealthSample> = {}): HealthSample {

@@ -1,5 +1,5 @@
 import type { Outbox } from '../../src/publish/outbox.ts';
-import type { OutboxMessage, WaitingMessage } from '../../src/store/types.ts';
+import type { OutboxMessage, WaitingMessage } from '../../src/store/store-types.ts';
 
 /** An outbox in memory that behaves as the store's does. */
 export class FakeOutbox implements Outbox {

@@ -1,5 +1,5 @@
 /** A child of the profiler that does as its job's folder says, in place of the real one. */
-import type { ToChild } from '../../src/profile/process.ts';
+import type { ToChild } from '../../src/profile/profile-process.ts';
 
 process.on('SIGINT', () => {});
 process.on('message', (message: ToChild) => {

@@ -1,6 +1,13 @@
-import { makeRow } from '../../src/profile/rows.ts';
+import { makeRow } from '../../src/profile/profile-rows.ts';
+import type {
+  Measurement,
+  Phase,
+  Point,
+  Provenance,
+  Report,
+  Stamp,
+} from '../../src/profile/profile-types.ts';
 import { summarise } from '../../src/profile/statistics.ts';
-import type { Measurement, Phase, Point, Provenance, Report, Stamp } from '../../src/profile/types.ts';
 
 export const POINT: Point = {
   ...{ model: 'builtin', threads: 1, sessions: 1, provider: 'cpu', spinning: false, exact: 'auto' },

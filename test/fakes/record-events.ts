@@ -4,7 +4,7 @@
  */
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemClock } from '../../src/platform/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { Store } from '../../src/store/store.ts';
 import { detection, entry, storeConfig } from '../support/store.ts';
 import { FakeLog } from './log.ts';

@@ -1,4 +1,4 @@
-import { FramePool } from '../../src/capture/pool.ts';
+import { FramePool } from '../../src/capture/frame-pool.ts';
 import type { FrameSink, Picture } from '../../src/capture/source.ts';
 
 /** A sink that keeps the pictures and faults, and lets a test wait for them. */

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { type ChildOptions, endError, runChild } from '../../src/capture/child.ts';
+import { type ChildOptions, endError, runChild } from '../../src/capture/child-process.ts';
 import { LookoutError } from '../../src/errors.ts';
-import { systemClock } from '../../src/platform/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { fakeEnv, isRunning, temporaryFolder, until } from '../support/programs.ts';
 import { requires } from '../support/requires.ts';
@@ -216,8 +216,8 @@ test('a program does not outlive a daemon that is killed', { skip: requires('set
     [
       '--input-type=module',
       '-e',
-      `const { runChild } = await import(${JSON.stringify(new URL('../../src/capture/child.ts', import.meta.url).href)});
-       const { systemClock } = await import(${JSON.stringify(new URL('../../src/platform/clock.ts', import.meta.url).href)});
+      `const { runChild } = await import(${JSON.stringify(new URL('../../src/capture/child-process.ts', import.meta.url).href)});
+       const { systemClock } = await import(${JSON.stringify(new URL('../../src/runtime/clock.ts', import.meta.url).href)});
        const script = "require('node:fs').writeFileSync(process.env.PIDS, String(process.pid)); setInterval(() => {}, 1000)";
        await runChild(
          { file: process.execPath, args: ['-e', script], env: process.env, clock: systemClock,

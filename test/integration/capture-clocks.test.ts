@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { createSource } from '../../src/capture/create.ts';
 import { sourceSchema } from '../../src/config/sources.ts';
-import { systemClock } from '../../src/platform/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { jpeg, sendStream, startHttpCamera } from '../fakes/http-camera.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { startRtspServer } from '../fakes/rtsp-server.ts';

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { createSource } from '../../src/capture/create.ts';
 import { sourceSchema } from '../../src/config/sources.ts';
 import type { LookoutError } from '../../src/errors.ts';
-import { type Clock, systemClock } from '../../src/platform/clock.ts';
+import { type Clock, systemClock } from '../../src/runtime/clock.ts';
 import {
   type Answer,
   type FakeHttpCamera,

@@ -4,10 +4,10 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createSource } from '../../src/capture/create.ts';
-import { FramePool } from '../../src/capture/pool.ts';
+import { FramePool } from '../../src/capture/frame-pool.ts';
 import { CameraSupervisor } from '../../src/capture/supervisor.ts';
 import { type SourceConfig, sourceSchema } from '../../src/config/sources.ts';
-import { systemClock } from '../../src/platform/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { FakeSink, plane } from '../fakes/sink.ts';
 import {

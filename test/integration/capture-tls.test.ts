@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import sharp from 'sharp';
 import { createSource } from '../../src/capture/create.ts';
 import { sourceSchema } from '../../src/config/sources.ts';
-import { systemClock } from '../../src/platform/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { FakeSink } from '../fakes/sink.ts';
 import { type Certificate, issue, makeCa } from '../support/certificates.ts';

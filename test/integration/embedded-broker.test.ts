@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { connectAsync, type MqttClient } from 'mqtt';
-import { EmbeddedBroker } from '../../src/publish/broker.ts';
+import { EmbeddedBroker } from '../../src/publish/embedded-broker.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { until } from '../support/until.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { exactModel } from '../../src/model/exact/exact.ts';
-import { openTflite } from '../../src/model/import.ts';
+import { exactModel } from '../../src/model/exact/make-exact.ts';
 import { encodeModel } from '../../src/model/onnx.ts';
+import { openTflite } from '../../src/modelkit/import.ts';
 import { isModest, modestProcessor, requiresModestProcessor } from '../support/modest-processor.ts';
 import { Seeded } from '../support/random.ts';
 import { INPUT_BYTES, randomNet } from '../support/random-net.ts';

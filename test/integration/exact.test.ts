@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import sharp from 'sharp';
 import { stringify } from 'yaml';
-import { Scene } from '../../src/capture/demo/scene.ts';
-import { BUILTIN_MODEL } from '../../src/model/load.ts';
-import { encodeJpeg } from '../../src/platform/jpeg.ts';
-import { runJob } from '../../src/profile/process.ts';
-import type { Report } from '../../src/profile/types.ts';
-import { toRgb } from '../../src/vision/rgb.ts';
+import { Scene } from '../../src/demo/scene.ts';
+import { BUILTIN_MODEL } from '../../src/model/load-model.ts';
+import { encodeJpeg } from '../../src/pixels/jpeg.ts';
+import { toRgb } from '../../src/pixels/rgb.ts';
+import { runJob } from '../../src/profile/profile-process.ts';
+import type { Report } from '../../src/profile/profile-types.ts';
 import { BRIGHT_SCORE, writeBrightModel } from '../support/bright-model.ts';
 import { lookout } from '../support/cli.ts';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
@@ -149,7 +149,7 @@ describe('on a processor without VNNI', { skip: requiresModestProcessor() }, () 
   });
 
   test('the quantiser works with exact sums, too', () => {
-    const file = new URL('../unit/model/quantize/quantize.test.ts', import.meta.url).pathname;
+    const file = new URL('../unit/modelkit/quantize/quantize.test.ts', import.meta.url).pathname;
     // Else the tests inside would report to the runner outside.
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
     const { status, stdout } = spawnSync(process.execPath, ['--test', file], {

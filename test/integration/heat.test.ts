@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pino } from 'pino';
 import { stringify } from 'yaml';
-import { loadConfig } from '../../src/config/load.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
 import { Daemon } from '../../src/daemon.ts';
 import { plant } from '../fakes/boards.ts';
 import { tempFolder } from '../support/daemon.ts';

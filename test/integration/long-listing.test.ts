@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { openForWriting } from '../../src/store/connection.ts';
+import { openForWriting } from '../../src/store/database.ts';
 import { tempFolder } from '../support/daemon.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));

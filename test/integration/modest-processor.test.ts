@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
-import { GraphBuilder } from '../../src/model/graph.ts';
 import { encodeModel } from '../../src/model/onnx.ts';
+import { GraphBuilder } from '../../src/model/onnx-graph.ts';
 import { isModest, modestProcessor, requiresModestProcessor } from '../support/modest-processor.ts';
 import { runModels } from '../support/run-models.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { runJob } from '../../src/profile/process.ts';
+import { runJob } from '../../src/profile/profile-process.ts';
 
 const module = new URL('../fakes/profile-child.ts', import.meta.url);
 const model = { name: 'm', file: '/m.onnx' };

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Report } from '../../src/profile/types.ts';
+import type { Report } from '../../src/profile/profile-types.ts';
 import { lookout } from '../support/cli.ts';
 import { tempFolder } from '../support/daemon.ts';
 import { until } from '../support/until.ts';

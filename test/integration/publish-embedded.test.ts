@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connect, createServer } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { LookoutError } from '../../src/errors.ts';
-import { systemClock } from '../../src/platform/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { eventChange } from '../fakes/events.ts';
 import { healthSample } from '../fakes/health.ts';
 import { freePort } from '../support/mosquitto.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { systemClock } from '../../src/platform/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { Store } from '../../src/store/store.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { detection, entry, folder, storeConfig } from '../support/store.ts';

@@ -18,11 +18,11 @@ import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
 import sharp from 'sharp';
 import type { StoreConfig } from '../../src/config/schema.ts';
-import { type Clock, systemClock } from '../../src/platform/clock.ts';
-import { openForWriting } from '../../src/store/connection.ts';
+import { type Clock, systemClock } from '../../src/runtime/clock.ts';
+import { openForWriting } from '../../src/store/database.ts';
 import { FileList } from '../../src/store/file-list.ts';
-import { readMark } from '../../src/store/mark.ts';
-import { Reader } from '../../src/store/read.ts';
+import { Reader } from '../../src/store/log-reader.ts';
+import { readMark } from '../../src/store/snapshot-mark.ts';
 import { Store } from '../../src/store/store.ts';
 import { FakeClock } from '../fakes/clock.ts';
 import { eventChange } from '../fakes/events.ts';
@@ -490,7 +490,7 @@ test('a reader of another user gets a clear error', {
 }, async (t) => {
   const { path } = await open(t);
   const program = `
-    import { Reader } from ${JSON.stringify(new URL('../../src/store/read.ts', import.meta.url).href)};
+    import { Reader } from ${JSON.stringify(new URL('../../src/store/log-reader.ts', import.meta.url).href)};
     process.setuid(65534);
     try { new Reader(${JSON.stringify(join(path, 'lookout.db'))}); } catch (error) { console.log(error.code, error.hint); }`;
   const said = execFileSync(process.execPath, ['--input-type=module-typescript', '-e', program], {

@@ -9,7 +9,7 @@ import { tempFolder } from '../support/folder.ts';
 import { requires } from '../support/requires.ts';
 
 const skip = requires('systemd-notify', 'systemd-socket-activate');
-const module = new URL('../../src/platform/systemd.ts', import.meta.url).href;
+const module = new URL('../../src/runtime/systemd.ts', import.meta.url).href;
 
 let folder: string;
 before(() => {
@@ -69,7 +69,7 @@ test('readiness, status and the end reach systemd in the order of the calls', { 
 test('the watchdog reaches systemd as long as there is progress', { skip }, async () => {
   const systemd = await receiver('watchdog');
   const child = run(
-    `import { systemClock } from ${JSON.stringify(new URL('../../src/platform/clock.ts', import.meta.url).href)};
+    `import { systemClock } from ${JSON.stringify(new URL('../../src/runtime/clock.ts', import.meta.url).href)};
      let frames = 0;
      const log = { error: (text) => { process.stderr.write(text); clearInterval(alive); } };
      const watchdog = new Watchdog({ clock: systemClock, log, progress: () => Math.min(++frames, 3), idle: () => false });

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import sharp from 'sharp';
-import { loadModel } from '../../src/model/load.ts';
-import { Classifier } from '../../src/vision/classify.ts';
+import { loadModel } from '../../src/model/load-model.ts';
+import { Classifier } from '../../src/vision/classifier.ts';
 import { requiresShared, shared } from '../support/requires.ts';
 
 const MODEL = 'models/mobilenet_v2_1.0_224_int8.onnx';

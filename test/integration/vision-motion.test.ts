@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
-import { PixelMemory } from '../../src/vision/kernels.ts';
+import { PixelMemory } from '../../src/pixels/kernels.ts';
+import { orientationOf } from '../../src/pixels/orientation.ts';
 import { MotionDetector } from '../../src/vision/motion.ts';
-import { orientationOf } from '../../src/vision/transform.ts';
 import { requires, requiresShared, shared } from '../support/requires.ts';
 import { FRAME_MS, MOTION_DEFAULTS, Scene } from '../unit/vision/scene.ts';
 

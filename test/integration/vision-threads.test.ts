@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { pino } from 'pino';
 import { type CameraConfig, configSchema } from '../../src/config/schema.ts';
 import type { Analysis, Frame } from '../../src/types.ts';
-import type { VisionModel } from '../../src/vision/messages.ts';
+import type { VisionModel } from '../../src/vision/thread-messages.ts';
 import { Vision, type VisionOptions } from '../../src/vision/vision.ts';
 import { FakeClock } from '../fakes/clock.ts';
 import { until } from '../support/until.ts';

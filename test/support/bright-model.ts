@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
-import { GraphBuilder } from '../../src/model/graph.ts';
-import { DESCRIPTION_KEY } from '../../src/model/load.ts';
+import { DESCRIPTION_KEY } from '../../src/model/load-model.ts';
 import { encodeModel } from '../../src/model/onnx.ts';
+import { GraphBuilder } from '../../src/model/onnx-graph.ts';
 
 const SIDE = 16;
 /** Weight of the three colours for each label. Two products of 255 and 127 leave 16 bits, two of 255 and 64 do not. */

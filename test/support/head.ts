@@ -1,8 +1,8 @@
-import { GraphBuilder } from '../../src/model/graph.ts';
 import { BACKBONE_KEY } from '../../src/model/head.ts';
-import { DESCRIPTION_KEY } from '../../src/model/load.ts';
+import { DESCRIPTION_KEY } from '../../src/model/load-model.ts';
 import { encodeModel } from '../../src/model/onnx.ts';
-import { Random } from '../../src/platform/random.ts';
+import { GraphBuilder } from '../../src/model/onnx-graph.ts';
+import { Random } from '../../src/runtime/random.ts';
 
 /** A head with random weights, in the form that scripts/train/head.py writes. */
 export function headModel(options: { sha256: string; features: number; labels: string[]; seed?: number }) {

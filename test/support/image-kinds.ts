@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
-import { Scene } from '../../src/capture/demo/scene.ts';
-import { toRgb } from '../../src/vision/rgb.ts';
+import { Scene } from '../../src/demo/scene.ts';
+import { toRgb } from '../../src/pixels/rgb.ts';
 
 const [WIDTH, HEIGHT] = [640, 480];
 /** A moment at which a car stands in the driveway. */

@@ -1,4 +1,4 @@
-import type { Random } from '../../src/platform/random.ts';
+import type { Random } from '../../src/runtime/random.ts';
 
 const NASTY = [0, 1, 0xffff, 0x7fffffff, 0x80000000, 0xfffffffc, 0xffffffff];
 

@@ -3,7 +3,7 @@ import { delimiter, dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { SourceContext } from '../../src/capture/context.ts';
-import { systemClock } from '../../src/platform/clock.ts';
+import { systemClock } from '../../src/runtime/clock.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { tempFolder } from './folder.ts';
 

@@ -1,10 +1,10 @@
 import type { TestContext } from 'node:test';
 import { configSchema, type MqttConfig } from '../../src/config/schema.ts';
-import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import type { Command, SettingState } from '../../src/publish/commands.ts';
 import { Publisher } from '../../src/publish/publisher.ts';
 import type { PublishedCamera } from '../../src/publish/topics.ts';
-import type { AnnouncedChanges } from '../../src/store/types.ts';
+import { type Clock, systemClock } from '../../src/runtime/clock.ts';
+import type { AnnouncedChanges } from '../../src/store/store-types.ts';
 import type { EventChange } from '../../src/types.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { FakeOutbox } from '../fakes/outbox.ts';

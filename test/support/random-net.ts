@@ -1,5 +1,5 @@
-import { GraphBuilder, type Quantization } from '../../src/model/graph.ts';
 import { encodeModel } from '../../src/model/onnx.ts';
+import { GraphBuilder, type Quantization } from '../../src/model/onnx-graph.ts';
 import { Seeded } from './random.ts';
 
 /** Pixels of a side of the input. */

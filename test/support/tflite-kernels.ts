@@ -1,5 +1,5 @@
 /** The operators of TensorFlow Lite that are no sums of products, after its reference kernels. */
-import type { TfliteOperator, TfliteTensor } from '../../src/model/tflite/read.ts';
+import type { TfliteOperator, TfliteTensor } from '../../src/modelkit/tflite/read-tflite.ts';
 
 /** Whole numbers of one value, channels last; real numbers for scores. */
 export type Values = Int32Array | Float32Array;

@@ -1,5 +1,5 @@
 /** Small integer networks with random weights, layer by layer, as TensorFlow Lite files. */
-import { Random } from '../../src/platform/random.ts';
+import { Random } from '../../src/runtime/random.ts';
 import {
   type Option,
   type WrittenModel,

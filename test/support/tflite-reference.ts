@@ -2,7 +2,7 @@
  * TensorFlow Lite's integer arithmetic in plain loops, after its reference kernels: gemmlowp's fixed-point
  * multiplication, channels last, nothing shared with the conversion that it is held against.
  */
-import type { TfliteModel, TfliteOperator, TfliteTensor } from '../../src/model/tflite/read.ts';
+import type { TfliteModel, TfliteOperator, TfliteTensor } from '../../src/modelkit/tflite/read-tflite.ts';
 import {
   FURTHER_KERNELS,
   type Kernel,

@@ -1,5 +1,5 @@
 /** Puts channels in an order in which no two neighbours have weights whose products are clipped. */
-import { type Layer, MOST } from './layers.ts';
+import { type Layer, MOST } from './clipping-layers.ts';
 
 /** Stands for a channel that no layer looks at. */
 export const FILLER = -1;

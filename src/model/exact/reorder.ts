@@ -1,9 +1,10 @@
 /** Puts the channels of a group in another order, in all layers that make or use them. */
-import type { TensorData } from '../graph.ts';
+
 import type { OnnxTensor } from '../onnx.ts';
+import type { TensorData } from '../onnx-graph.ts';
 import { tensorData } from '../tensor.ts';
-import { type Group, perOutput } from './groups.ts';
-import { isDepthwise, type Layer, type Wiring } from './layers.ts';
+import { type Group, perOutput } from './channel-groups.ts';
+import { isDepthwise, type Layer, type Wiring } from './clipping-layers.ts';
 import { FILLER } from './pairing.ts';
 
 /** @param order for each new place the channel that goes there, or FILLER */

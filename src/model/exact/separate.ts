@@ -1,6 +1,6 @@
 /** Weights that only one layer uses. */
 import { DataType, decodeModel, encodeModel, type OnnxGraph, type OnnxNode } from '../onnx.ts';
-import { Wiring } from './layers.ts';
+import { Wiring } from './clipping-layers.ts';
 
 /**
  * ONNX Runtime's switch for its exact kernel (`session.x64quantprecision`) replaces int8 weights and their zero points, once

@@ -1,7 +1,7 @@
 /** A report as one page that needs nothing else: plots as inline SVG, no scripts, nothing from the network. */
-import { STAGES } from '../../platform/stages.ts';
+import { STAGES } from '../../runtime/stage-times.ts';
 import { parseMember } from '../family.ts';
-import { keyOf } from '../plan.ts';
+import { keyOf } from '../measurement-plan.ts';
 import {
   METRICS,
   type Metric,
@@ -10,7 +10,7 @@ import {
   type Row,
   type Sustained,
   type SustainSample,
-} from '../types.ts';
+} from '../profile-types.ts';
 import { type Axis, bars, escapeHtml, plot } from './svg.ts';
 import { describeMachine, figure, kernelsOf, withInterval } from './table.ts';
 

@@ -1,11 +1,18 @@
 /** A report for a terminal. */
 
-import { describeKernel } from '../../model/kernel.ts';
-import { STAGES } from '../../platform/stages.ts';
-import { keyOf } from '../plan.ts';
+import { describeKernel } from '../../model/int8-kernel.ts';
+import { STAGES } from '../../runtime/stage-times.ts';
+import { keyOf } from '../measurement-plan.ts';
+import {
+  METRICS,
+  type Metric,
+  type Provenance,
+  type Queries,
+  type Report,
+  type Row,
+} from '../profile-types.ts';
 import { MULTI_STREAM, SINGLE_STREAM } from '../scenarios.ts';
 import type { Estimate } from '../statistics.ts';
-import { METRICS, type Metric, type Provenance, type Queries, type Report, type Row } from '../types.ts';
 
 /** Queries differ: some more time than their mean says. */
 const ROOM = 1.2;

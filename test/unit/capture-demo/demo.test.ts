@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { demoSource } from '../../../src/capture/demo.ts';
+import { demoSource } from '../../../src/capture/demo-source.ts';
 import type { FrameSink, Picture } from '../../../src/capture/source.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 

@@ -8,7 +8,7 @@ import {
   jetsonPipeline,
 } from '../../../src/capture/gstreamer.ts';
 import { type LibcameraConfig, rowStrides, videoArguments } from '../../../src/capture/libcamera.ts';
-import { stillOptions } from '../../../src/capture/still.ts';
+import { stillOptions } from '../../../src/capture/still-camera.ts';
 import { type V4l2Config, v4l2Arguments, v4l2Source } from '../../../src/capture/v4l2.ts';
 import { sourceSchema } from '../../../src/config/sources.ts';
 import { fakeContext } from '../../support/programs.ts';

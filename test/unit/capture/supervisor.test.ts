@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FramePool } from '../../../src/capture/pool.ts';
+import { FramePool } from '../../../src/capture/frame-pool.ts';
 import { CameraSupervisor, type SupervisorOptions } from '../../../src/capture/supervisor.ts';
 import { LookoutError } from '../../../src/errors.ts';
 import type { Frame } from '../../../src/types.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { strayVariables } from '../../../src/config/environment.ts';
-import { loadConfig } from '../../../src/config/load.ts';
+import { loadConfig } from '../../../src/config/load-config.ts';
 
 function warning(name: string): string | undefined {
   return strayVariables({ [name]: 'secret' })[0];

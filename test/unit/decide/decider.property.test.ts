@@ -1,7 +1,7 @@
 /** What must hold for the decider whatever it is shown. Seeded: a failure names the seed that repeats it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { layerLabel } from '../../../src/config/labels.ts';
+import { layerLabel } from '../../../src/config/label-layers.ts';
 import type { LabelConfig, LabelOverride } from '../../../src/config/schema.ts';
 import type { Event, EventChange } from '../../../src/types.ts';
 import { analysis, type Look, makeDecider, T0 } from '../../fakes/analysis.ts';

@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { before, describe, test } from 'node:test';
-import { buildModel } from '../../../src/model/build.ts';
 import { chooseModel, madeFolder, removeMade } from '../../../src/model/builtin.ts';
-import { BUILTIN_MODEL, loadModel } from '../../../src/model/load.ts';
+import { BUILTIN_MODEL, loadModel } from '../../../src/model/load-model.ts';
 import { decodeModel } from '../../../src/model/onnx.ts';
+import { buildModel } from '../../../src/modelkit/build.ts';
 import { tempFolder } from '../../support/daemon.ts';
 import { headModel } from '../../support/head.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Random } from '../../../src/platform/random.ts';
 import { batches, estimate, median, percentile, ratio, summarise } from '../../../src/profile/statistics.ts';
+import { Random } from '../../../src/runtime/random.ts';
 
 test('percentiles are by nearest rank, as MLPerf takes them', () => {
   const hundred = Array.from({ length: 100 }, (_, index) => index + 1);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { keyOf } from '../../../src/profile/plan.ts';
+import { keyOf } from '../../../src/profile/measurement-plan.ts';
 import { Sweep } from '../../../src/profile/sweep.ts';
 import { POINT } from '../../fakes/profile.ts';
 

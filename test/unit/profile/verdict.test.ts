@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SustainSample } from '../../../src/profile/types.ts';
+import type { SustainSample } from '../../../src/profile/profile-types.ts';
 import { isSettled, judge } from '../../../src/profile/verdict.ts';
 
 /** A run, second by second. */

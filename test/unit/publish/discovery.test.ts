@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
 import { describeDevice, discoveryTopic } from '../../../src/publish/discovery.ts';
-import { deviceId } from '../../../src/publish/names.ts';
+import { deviceId } from '../../../src/publish/topic-names.ts';
 import { Topics } from '../../../src/publish/topics.ts';
 import { healthSample } from '../../fakes/health.ts';
 

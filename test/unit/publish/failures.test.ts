@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LookoutError } from '../../../src/errors.ts';
 import { explain } from '../../../src/publish/failures.ts';
+import { Ear } from '../../../src/publish/packets.ts';
 import { ProtocolError, type Request } from '../../../src/publish/requests.ts';
-import { Ear } from '../../../src/publish/wire.ts';
 
 const circumstances = { clientId: 'lookout_garden', brief: 0 };
 const never = (reason: unknown) => ({ reason, up: false, open: [], answered: 0 });

@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { backUp, backupOf, restore } from '../../../src/store/backup.ts';
 import { timeHistory } from '../../../src/store/clocks.ts';
-import { openForWriting } from '../../../src/store/connection.ts';
+import { openForWriting } from '../../../src/store/database.ts';
 import { Writer } from '../../../src/store/writer.ts';
 import { batch, entry, fileNote, folder } from '../../support/store.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { KnownTime } from '../../../src/platform/time-judge.ts';
+import type { KnownTime } from '../../../src/runtime/time-judge.ts';
 import {
   correctTimes,
   keepKnownTime,

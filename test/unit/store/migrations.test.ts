@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
-import { openForWriting } from '../../../src/store/connection.ts';
+import { openForWriting } from '../../../src/store/database.ts';
+import { DETECTION_COLUMNS, EVENT_COLUMNS, SAMPLE_COLUMNS } from '../../../src/store/event-rows.ts';
 import { MIGRATIONS, migrate, SCHEMA_VERSION, schemaVersion } from '../../../src/store/migrations.ts';
-import { DETECTION_COLUMNS, EVENT_COLUMNS, SAMPLE_COLUMNS } from '../../../src/store/rows.ts';
 import { folder, isIntact } from '../../support/store.ts';
 
 const shape = (db: Database.Database) =>

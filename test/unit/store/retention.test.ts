@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'n
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Database } from 'better-sqlite3';
-import { openForWriting } from '../../../src/store/connection.ts';
-import { LATEST, snapshotPath } from '../../../src/store/paths.ts';
+import { openForWriting } from '../../../src/store/database.ts';
 import { enforceRetention, type Limits, MERGED_SPAN_MS, usedBytes } from '../../../src/store/retention.ts';
+import { LATEST, snapshotPath } from '../../../src/store/snapshot-path.ts';
 import { Writer } from '../../../src/store/writer.ts';
 import { healthSample } from '../../fakes/health.ts';
 import {

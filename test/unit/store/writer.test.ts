@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openForWriting } from '../../../src/store/connection.ts';
-import type { OutboxRow } from '../../../src/store/types.ts';
+import { openForWriting } from '../../../src/store/database.ts';
+import type { OutboxRow } from '../../../src/store/store-types.ts';
 import { Writer } from '../../../src/store/writer.ts';
 import type { Event, EventChange } from '../../../src/types.ts';
 import { eventChange } from '../../fakes/events.ts';

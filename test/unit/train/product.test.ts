@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { multiplyAdds } from '../../../scripts/train/evaluate/product.ts';
-import { buildFamily, type FamilyOptions } from '../../../src/model/mobilenet.ts';
 import { encodeModel } from '../../../src/model/onnx.ts';
+import { buildFamily, type FamilyOptions } from '../../../src/modelkit/mobilenet.ts';
 
 test('multiply-adds that are counted in a file are those that its builder counts', () => {
   for (const [family, width, resolution] of [

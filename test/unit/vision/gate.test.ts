@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { configSchema } from '../../../src/config/schema.ts';
 import type { Box, Region } from '../../../src/types.ts';
 import { Gatekeeper, type Motion, type Verdict } from '../../../src/vision/gate.ts';
-import type { WatchedCamera } from '../../../src/vision/messages.ts';
+import type { WatchedCamera } from '../../../src/vision/thread-messages.ts';
 
 const WHOLE = { x: 0, y: 0, w: 1, h: 1 };
 const STILL: Motion = { share: 0, lightSwitch: false, relit: false, moving: [] };

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { PixelMemory } from '../../../src/pixels/kernels.ts';
+import { orientationOf } from '../../../src/pixels/orientation.ts';
+import { pictureBytes } from '../../../src/pixels/plane.ts';
 import type { Box, PictureFormat } from '../../../src/types.ts';
-import { PixelMemory } from '../../../src/vision/kernels.ts';
 import { MotionDetector } from '../../../src/vision/motion.ts';
-import { pictureBytes } from '../../../src/vision/plane.ts';
-import { orientationOf } from '../../../src/vision/transform.ts';
 import {
   SCENE_FORMAT as FORMAT,
   FRAME_MS,

@@ -1,8 +1,8 @@
 /** Pictures made of numbers, and a plain floating-point resize to hold the fast one against. */
 
+import type { Transform } from '../../../src/pixels/orientation.ts';
+import { pictureBytes } from '../../../src/pixels/plane.ts';
 import type { Box, PictureFormat } from '../../../src/types.ts';
-import { pictureBytes } from '../../../src/vision/plane.ts';
-import type { Transform } from '../../../src/vision/transform.ts';
 import { Seeded } from '../../support/random.ts';
 
 /** Every byte at random: the hardest picture for a filter. */

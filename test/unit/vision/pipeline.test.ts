@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { configSchema } from '../../../src/config/schema.ts';
 import type { ModelDescription } from '../../../src/model/description.ts';
-import type { FromVision } from '../../../src/vision/messages.ts';
+import { Slots } from '../../../src/vision/input-slots.ts';
 import { type Lane, Pipeline } from '../../../src/vision/pipeline.ts';
-import { Slots } from '../../../src/vision/slots.ts';
+import type { FromVision } from '../../../src/vision/thread-messages.ts';
 
 const FORMAT = { width: 64, height: 48, pixels: 'rgb24', colour: 'jpeg' } as const;
 const MODEL: ModelDescription = {

@@ -1,10 +1,10 @@
 import type { MotionConfig } from '../../../src/config/schema.ts';
+import { PixelMemory } from '../../../src/pixels/kernels.ts';
+import { orientationOf, type Transform } from '../../../src/pixels/orientation.ts';
+import { pictureBytes } from '../../../src/pixels/plane.ts';
 import type { PictureFormat } from '../../../src/types.ts';
 import type { Motion } from '../../../src/vision/gate.ts';
-import { PixelMemory } from '../../../src/vision/kernels.ts';
 import { MotionDetector } from '../../../src/vision/motion.ts';
-import { pictureBytes } from '../../../src/vision/plane.ts';
-import { orientationOf, type Transform } from '../../../src/vision/transform.ts';
 import { Seeded } from '../../support/random.ts';
 
 export const SCENE_FORMAT: PictureFormat = { width: 320, height: 240, pixels: 'i420', colour: 'bt601' };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Layer } from '../../../../src/model/exact/layers.ts';
-import { canClip } from '../../../../src/model/exact/layers.ts';
+import type { Layer } from '../../../../src/model/exact/clipping-layers.ts';
+import { canClip } from '../../../../src/model/exact/clipping-layers.ts';
 import { FILLER, pairChannels } from '../../../../src/model/exact/pairing.ts';
 import { Seeded } from '../../../support/random.ts';
 

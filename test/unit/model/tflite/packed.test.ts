@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32, deflateRawSync } from 'node:zlib';
-import { readMetadata } from '../../../../src/model/tflite/metadata.ts';
-import { readTflite } from '../../../../src/model/tflite/read.ts';
-import { packedFiles } from '../../../../src/model/tflite/zip.ts';
+import { readMetadata } from '../../../../src/modelkit/tflite/metadata.ts';
+import { readTflite } from '../../../../src/modelkit/tflite/read-tflite.ts';
+import { packedFiles } from '../../../../src/modelkit/tflite/zip.ts';
 import { TinyNet } from '../../../support/tflite-nets.ts';
 
 /** A ZIP archive behind `before`, as TensorFlow Lite appends it. */

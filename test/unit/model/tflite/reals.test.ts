@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { convertTflite } from '../../../../src/model/tflite/convert.ts';
-import { reals } from '../../../../src/model/tflite/elements.ts';
-import { readTflite, type TfliteTensor } from '../../../../src/model/tflite/read.ts';
-import { Random } from '../../../../src/platform/random.ts';
+import { convertTflite } from '../../../../src/modelkit/tflite/convert.ts';
+import { reals } from '../../../../src/modelkit/tflite/elements.ts';
+import { readTflite, type TfliteTensor } from '../../../../src/modelkit/tflite/read-tflite.ts';
+import { Random } from '../../../../src/runtime/random.ts';
 import { TinyNet } from '../../../support/tflite-nets.ts';
 import { type Weights, withReals } from '../../../support/tflite-reals.ts';
 import { writeTflite } from '../../../support/tflite-writer.ts';

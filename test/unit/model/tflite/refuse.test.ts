@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ErrorCode } from '../../../../src/errors.ts';
-import { convertTflite } from '../../../../src/model/tflite/convert.ts';
-import { readTflite } from '../../../../src/model/tflite/read.ts';
+import { convertTflite } from '../../../../src/modelkit/tflite/convert.ts';
+import { readTflite } from '../../../../src/modelkit/tflite/read-tflite.ts';
 import { TinyNet } from '../../../support/tflite-nets.ts';
 import {
   type WrittenModel,

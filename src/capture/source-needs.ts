@@ -1,0 +1,31 @@
+import type { SourceConfig } from '../config/sources.ts';
+import type { SourceContext } from './context.ts';
+import { createSource } from './create.ts';
+import { VIDEO_PROGRAMS } from './libcamera.ts';
+import { requireProgram } from './programs.ts';
+import { STILL_PROGRAMS } from './still-camera.ts';
+
+/**
+ * Looks for the programs of a camera, and for what a replay plays: without them it cannot work. Devices may come and
+ * go, and are left alone.
+ * @returns what is there, in words; empty for a camera that needs nothing
+ * @throws LookoutError CAPTURE_PROGRAM_MISSING, which names the package to install, or CAPTURE_FILE
+ */
+export async function requireNeeds(source: SourceConfig, context: SourceContext): Promise<string> {
+  const { env } = context;
+  switch (source.kind) {
+    case 'libcamera':
+      return requireProgram(source.mode === 'still' ? STILL_PROGRAMS : VIDEO_PROGRAMS, env);
+    case 'gstreamer':
+      return requireProgram(['gst-launch-1.0'], env);
+    case 'v4l2':
+    case 'rtsp':
+    case 'http':
+      return requireProgram(['ffmpeg'], env);
+    case 'replay':
+      return (await createSource(source, context)).description;
+    case 'demo':
+    case 'auto':
+      return '';
+  }
+}

@@ -1,0 +1,45 @@
+import type { Command } from 'commander';
+import { EXIT } from '../errors.ts';
+import { configFile } from './options.ts';
+
+interface Options {
+  config?: string;
+  json?: true;
+  bundle?: string;
+}
+
+/** `lookout doctor`: looks at everything that Lookout needs, and says what to do. */
+export function doctorCommand(program: Command): void {
+  program
+    .command('doctor')
+    .description(
+      'check cameras, permissions, models, broker, disk, clock, power and heat; exit 1 if something fails',
+    )
+    .option(
+      '-c, --config <file>',
+      'the daemon’s configuration; by default $LOOKOUT_CONFIG, else embedded defaults',
+    )
+    .option('--json', 'print JSON')
+    .option('--bundle <file>', 'also write a support archive (.tar.gz) without passwords')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ sudo -u lookout lookout doctor\n  $ lookout doctor --bundle support.tar.gz',
+    )
+    .action(diagnose);
+}
+
+async function diagnose({ config, json, bundle }: Options): Promise<void> {
+  const { examine } = await import('../doctor/run-checks.ts');
+  const { worst } = await import('../doctor/check.ts');
+  const { report } = await import('../doctor/report.ts');
+  const examination = await examine({ file: configFile(config) });
+  const { findings } = examination;
+  const verdict = worst(findings);
+  process.stdout.write(json ? `${JSON.stringify({ verdict, findings })}\n` : report(findings));
+  if (bundle !== undefined) {
+    const { writeBundle } = await import('../doctor/bundle.ts');
+    await writeBundle(bundle, examination);
+    process.stderr.write(`${bundle} is written. Look through it before you give it away.\n`);
+  }
+  if (verdict === 'fail') process.exitCode = EXIT.unhealthy;
+}

@@ -1,0 +1,99 @@
+import { isatty } from 'node:tty';
+import type { Command } from 'commander';
+import type { Logger } from 'pino';
+import { EXIT } from '../errors.ts';
+import { takeSignals } from '../runtime/signals.ts';
+import type { Tuning } from '../tune/first-start.ts';
+import { configFile } from './options.ts';
+
+/** Longest wait for the last lines of the log. */
+const FLUSH_MS = 500;
+
+/** `lookout run`: the daemon in the foreground. */
+export function runCommand(program: Command): void {
+  program
+    .command('run')
+    .description(
+      'watch the cameras until stopped; without a configuration: demo camera, built-in model and broker',
+    )
+    .option('-c, --config <file>', 'configuration file; by default $LOOKOUT_CONFIG, else embedded defaults')
+    .addHelpText('after', '\nExamples:\n  $ lookout run\n  $ lookout run --config /etc/lookout/lookout.yaml')
+    .action((options: { config?: string }) => run(options.config));
+}
+
+async function run(named: string | undefined): Promise<void> {
+  // The one owner of signals and of what nobody caught.
+  let requestStop: (reason: string) => void = () => {};
+  const stopRequested = new Promise<string>((resolve) => {
+    requestStop = resolve;
+  });
+  const stopping = new AbortController();
+  void stopRequested.then(() => stopping.abort());
+  takeSignals(requestStop);
+
+  const { Preparer } = await import('../setup/config-resolver.ts');
+  const preparer = new Preparer();
+  // Reading takes a while: the program is loaded meanwhile.
+  const [loaded, { Daemon }, { createLogger }] = await Promise.all([
+    preparer.load({ file: configFile(named) }),
+    loadDaemon(),
+    import('../runtime/logger.ts'),
+  ]);
+  if (stopping.signal.aborted) return;
+  const log = createLogger(loaded.config.log);
+  let tune: Tuning = (found) => found;
+  let daemon: InstanceType<typeof Daemon> | null = null;
+
+  const inTerminal = isatty(0) || isatty(1);
+  process.on('SIGHUP', () => {
+    if (inTerminal) requestStop('the terminal was closed');
+    else daemon?.reload(async () => tune(await preparer.load({ file: configFile(named) })));
+  });
+  const broken = (error: unknown) => {
+    process.exitCode = EXIT.internal;
+    log.fatal({ err: error }, 'internal error, stopping');
+    requestStop('internal error');
+  };
+  process.once('uncaughtException', broken);
+  process.once('unhandledRejection', broken);
+
+  if (loaded.config.tune.first_start) {
+    const { findTuning } = await import('../tune/first-start.ts');
+    tune = await findTuning(loaded, { log, signal: stopping.signal });
+    if (stopping.signal.aborted) return;
+  }
+  daemon = new Daemon(tune(loaded), { log, preparer });
+  try {
+    const started = daemon.start();
+    const end = await Promise.race([stopRequested, started.then(() => daemon.ended)]);
+    if (typeof end === 'string') log.info(`stopping: ${end}`);
+    else {
+      log[end.code === EXIT.ok ? 'info' : 'error'](`stopping: ${end.reason}`);
+      process.exitCode = end.code;
+    }
+  } finally {
+    await daemon.stop();
+    if (daemon.stuck) await leave(log);
+  }
+}
+
+/** With a thread on its way that will run the model. */
+async function loadDaemon(): Promise<typeof import('../daemon.ts')> {
+  const daemon = await import('../daemon.ts');
+  const { warmUpInference } = await import('../vision/inference-threads.ts');
+  warmUpInference();
+  return daemon;
+}
+
+/**
+ * Ends the process at once with its exit code, although threads hang: Node.js would wait for them, for ever. Another
+ * program takes the place of this one, which the kernel does without asking any thread (execve(2)).
+ */
+async function leave(log: Logger): Promise<void> {
+  await new Promise((resolve) => {
+    log.flush(resolve);
+    setTimeout(resolve, FLUSH_MS);
+  });
+  process.execve?.('/bin/sh', ['sh', '-c', `exit ${process.exitCode ?? EXIT.ok}`], {});
+  process.kill(process.pid, 'SIGKILL');
+}

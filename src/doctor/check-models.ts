@@ -1,0 +1,53 @@
+/** Whether each model that is in use loads and runs here, on which provider and how fast. */
+import { describeKernel } from '../model/int8-kernel.ts';
+import { outputBytes } from '../pixels/resize.ts';
+import { prepare } from '../setup/resolve.ts';
+import type { PreparedModel } from '../setup/resolved.ts';
+import { ModelSession } from '../vision/inference-session.ts';
+import { type Check, type Finding, failed, ok, warn } from './check.ts';
+
+/** Inferences of which the fastest is told. */
+const RUNS = 5;
+
+const EXACT = 'Scores are wrong with it. Leave `exact: auto` in the settings of the model.';
+
+export const checkModels: Check = async ({ loaded, prepared }) => {
+  // Without them, this says why.
+  const { models } = prepared ?? (await prepare(loaded));
+  const findings: Finding[] = [];
+  // One after the other: they would slow each other down.
+  for (const [name, model] of models) findings.push(await run(`model ${name}`, model));
+  return findings;
+};
+
+async function run(check: string, { file, description, config, note }: PreparedModel): Promise<Finding> {
+  let session: ModelSession | undefined;
+  try {
+    session = ModelSession.open(file, description, config);
+    const { provider, kernel, passedOver } = session.info;
+    const milliseconds = time(session, description);
+    const text = `${description.name}, ${description.labels.length} labels, on ${provider}: ${milliseconds.toFixed(1)} ms, ${describeKernel(kernel)}`;
+    const preferred = passedOver.filter((other) => other.provider !== 'cpu');
+    const passed = preferred.map((other) => `${other.provider}: ${other.reason}`).join('; ');
+    if (kernel.name === 'saturating') return warn(check, text, EXACT);
+    if (note?.problem) return warn(check, `${text}; ${note.text}`, 'See docs/models.md.');
+    if (description.warning) return warn(check, text, description.warning);
+    return ok(check, passed === '' ? text : `${text} (passed over ${passed})`);
+  } catch (error) {
+    return failed(check, error, 'See docs/models.md.');
+  } finally {
+    session?.release();
+  }
+}
+
+/** Milliseconds of the fastest of some inferences. */
+function time(session: ModelSession, { input, labels }: PreparedModel['description']): number {
+  const infer = session.bind(new Uint8Array(outputBytes(input)), new Float32Array(labels.length));
+  let fastest = Number.POSITIVE_INFINITY;
+  for (let run = 0; run < RUNS; run++) {
+    const start = performance.now();
+    infer();
+    fastest = Math.min(fastest, performance.now() - start);
+  }
+  return fastest;
+}

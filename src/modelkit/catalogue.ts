@@ -1,0 +1,48 @@
+/** The models that Lookout knows where to get: models/catalogue.json, checked when it is read. */
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { NAME } from '../config/names.ts';
+import { descriptionFile } from '../model/description.ts';
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, '64 hexadecimal digits');
+const url = z.url({ protocol: /^https$/ });
+
+const entry = z.strictObject({
+  title: z.string().min(1),
+  publisher: z.string().min(1),
+  licence: z.string().min(1),
+  /** `bytes` and `sha256` are null where none is published: then the user must bring the checksum. */
+  file: z.strictObject({
+    url,
+    bytes: z.number().int().min(1).nullable(),
+    sha256: sha256.nullable(),
+  }),
+  /** `skip`: how many labels at the start the model does not have (ImageNet's `background`, for instance). */
+  labels: z.strictObject({
+    url,
+    sha256: sha256.nullable(),
+    skip: z.number().int().min(0).default(0),
+  }),
+  /** What an .onnx file does not say about itself. */
+  description: descriptionFile.optional(),
+  /** As published; in percent. */
+  accuracy: z
+    .strictObject({ top1: z.number().min(0).max(100), data: z.string().min(1), source: url })
+    .nullable(),
+  note: z.string().min(1),
+});
+
+const catalogue = z.record(z.string().regex(NAME.pattern, NAME.rule), entry);
+
+export type CatalogueEntry = z.infer<typeof entry>;
+export type Catalogue = z.infer<typeof catalogue>;
+
+/** @throws ZodError if the catalogue that came with the program is not as it should be */
+export function parseCatalogue(json: unknown): Catalogue {
+  return catalogue.parse(json);
+}
+
+export function loadCatalogue(): Catalogue {
+  const file = new URL('../../models/catalogue.json', import.meta.url);
+  return parseCatalogue(JSON.parse(readFileSync(file, 'utf8')));
+}

@@ -1,0 +1,123 @@
+/** Quantises a model file on this device, for both families of providers at once. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
+import { LookoutError, messageOf } from '../errors.ts';
+import type { ModelDescription } from '../model/description.ts';
+import type { InputRange } from '../model/input-range.ts';
+import { DESCRIPTION_KEY, loadModel } from '../model/load-model.ts';
+import { encodeModel, type OnnxModel, setMetadata } from '../model/onnx.ts';
+import { writeAll } from '../runtime/write-file.ts';
+import { openTflite } from './import.ts';
+import { readExported } from './quantize/exported.ts';
+import type { GuessedRange } from './quantize/guess-range.ts';
+import { type Quantized, quantizeModel } from './quantize/quantize.ts';
+import { isTflite } from './tflite/read-tflite.ts';
+import { type Trial, tryModel } from './trial.ts';
+
+export interface QuantizeFileOptions {
+  /** An .onnx file, float or quantised before, or a .tflite file. */
+  file: string;
+  labels?: string | undefined;
+  description?: string | undefined;
+  /** What a float model's input stands for, where neither the file nor a description says so. */
+  range?: InputRange | undefined;
+  /** Share of the multiply-adds that the first layers may compute in floats, 0…1; by default a tenth. */
+  floatShare?: number | undefined;
+  /** Where to write the form for the CPU; that for TensorRT goes beside it. */
+  out?: string | undefined;
+  /** Pictures to calibrate with, uint8 1×H×W×C in the model's size and order of colours. */
+  pictures: (input: ModelDescription['input']) => Promise<Uint8Array[]>;
+  log: (message: string) => void;
+  /** Hears how much of the work is done, 0…1. */
+  onProgress: (share: number) => void;
+}
+
+export interface QuantizeReport {
+  cpu: { file: string; bytes: number; trial: Trial };
+  tensorrt: { file: string; bytes: number };
+  /** The source itself: how large and how fast it is. */
+  source: { bytes: number; milliseconds: number };
+  description: ModelDescription;
+  /** What the float input was taken for, if nobody says so. */
+  assumed: GuessedRange | null;
+  pictures: number;
+  result: Omit<Quantized, 'models'>;
+}
+
+/**
+ * Either both files are written or none.
+ * @throws LookoutError MODEL_*, CAPTURE_*
+ */
+export async function quantizeFile(options: QuantizeFileOptions): Promise<QuantizeReport> {
+  const { model, description, assumed } = await openModel(options);
+  const pictures = await options.pictures(description.input);
+  options.log(`${pictures.length} pictures`);
+  const { models, ...result } = await understood(options.file, () =>
+    quantizeModel(model, description.input, pictures, {
+      output: description.output,
+      ...(options.floatShare !== undefined && { mostReal: options.floatShare }),
+      log: options.log,
+      onProgress: options.onProgress,
+    }),
+  );
+  const cpu = finish(models.cpu, description);
+  const tensorrt = finish(models.tensorrt, description);
+  const trial = await tryModel(cpu.bytes, cpu.description);
+  await tryModel(tensorrt.bytes, tensorrt.description);
+  const before = encodeModel(model);
+  const { milliseconds } = await tryModel(before, description);
+  const { file } = options;
+  const out = options.out ?? join(dirname(file), `${basename(file, extname(file))}.int8.onnx`);
+  const beside = join(dirname(out), `${basename(out, extname(out))}.tensorrt.onnx`);
+  await writeAll([
+    { file: out, bytes: cpu.bytes },
+    { file: beside, bytes: tensorrt.bytes },
+  ]);
+  return {
+    cpu: { file: out, bytes: cpu.bytes.length, trial },
+    tensorrt: { file: beside, bytes: tensorrt.bytes.length },
+    source: { bytes: before.length, milliseconds },
+    description: cpu.description,
+    assumed,
+    pictures: pictures.length,
+    result,
+  };
+}
+
+async function openModel(
+  options: QuantizeFileOptions,
+): Promise<{ model: OnnxModel; description: ModelDescription; assumed: GuessedRange | null }> {
+  const { file, labels, description, range } = options;
+  const content = await readFile(file).catch(() => Buffer.alloc(0));
+  if (isTflite(content) || extname(file).toLowerCase() === '.tflite') {
+    const opened = await openTflite({ file, labels, description, range }, { plain: true });
+    return { ...opened, model: opened.converted.model };
+  }
+  const loaded = await loadModel({ file, labels, description }, '', range);
+  const bytes = await readFile(loaded.file);
+  const source = { file: basename(file), sha256: createHash('sha256').update(bytes).digest('hex') };
+  const model = await understood(file, () => readExported(loaded.file, loaded.description.input));
+  return { model, description: { source, ...loaded.description }, assumed: null };
+}
+
+/** Puts the description of one form into it. */
+function finish(
+  { model, input }: Quantized['models']['cpu'],
+  description: ModelDescription,
+): { bytes: Uint8Array; description: ModelDescription } {
+  const own = { ...description, name: `${description.name}_int8`, input: { ...description.input, ...input } };
+  setMetadata(model, DESCRIPTION_KEY, JSON.stringify(own));
+  return { bytes: encodeModel(model), description: own };
+}
+
+async function understood<T>(file: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (cause) {
+    if (cause instanceof LookoutError) throw cause;
+    throw new LookoutError('MODEL_OPERATOR_UNSUPPORTED', `${file} cannot be quantised: ${messageOf(cause)}`, {
+      cause,
+    });
+  }
+}

@@ -1,0 +1,100 @@
+/** How close a quantised model comes to its float form. */
+import { forLabels } from '../../model/answers.ts';
+import type { ModelDescription } from '../../model/description.ts';
+import { DataType, type OnnxModel } from '../../model/onnx.ts';
+import type { Emitted } from './emit.ts';
+import { type ModelInput, observe } from './observe.ts';
+
+/** Power of the signal and of the difference. */
+interface Powers {
+  signal: number;
+  noise: number;
+}
+
+/** Signal-to-noise ratio in decibels; 60 stands for "no difference worth mentioning". */
+function decibels({ signal, noise }: Powers): number {
+  return Math.min(60, 10 * Math.log10(Math.max(signal, 1e-30) / Math.max(noise, 1e-30)));
+}
+
+/** Answers of a model, one for each input. A single number becomes two: one that speaks against it, and itself. */
+export async function outputsOf(
+  model: OnnxModel,
+  { name, kind }: Pick<ModelDescription['output'], 'name' | 'kind'>,
+  inputs: readonly ModelInput[],
+): Promise<Float32Array[]> {
+  const answers: Float32Array[] = [];
+  await observe(model, [name], inputs, (_, values) => {
+    const answer = new Float32Array(Math.max(2, values.length));
+    forLabels(Float32Array.from(values), kind, answer);
+    answers.push(answer);
+  });
+  return answers;
+}
+
+/**
+ * Signal-to-noise ratio of one set of answers against another, in dB. Of probabilities the logarithms are compared,
+ * so that pictures with one clear answer do not outweigh all others.
+ */
+export function answerRatio(expected: readonly Float32Array[], found: readonly Float32Array[]): number {
+  const powers = { signal: 0, noise: 0 };
+  for (const [index, row] of expected.entries()) add(powers, evidence(row), evidence(found[index]!));
+  return decibels(powers);
+}
+
+/** Logits, or what they must have been up to a common number: logarithms of probabilities with mean 0. */
+function evidence(answers: Float32Array): Float32Array {
+  const sum = answers.reduce((total, value) => total + value, 0);
+  if (Math.abs(sum - 1) > 0.01 || answers.some((value) => value < 0)) return answers;
+  const logarithms = answers.map((value) => Math.log(Math.max(value, LEAST_PROBABILITY)));
+  const mean = logarithms.reduce((total, value) => total + value, 0) / logarithms.length;
+  return logarithms.map((value) => value - mean);
+}
+
+/** Smaller ones are noise anyway. */
+const LEAST_PROBABILITY = 1e-6;
+
+/** Share of the pictures for which both have the same first answer. */
+export function agreement(expected: readonly Float32Array[], found: readonly Float32Array[]): number {
+  const same = expected.filter((row, index) => indexOfMost(row) === indexOfMost(found[index]!));
+  return same.length / expected.length;
+}
+
+/**
+ * Signal-to-noise ratio of every quantised value against its float form, in the order of the graph.
+ * @param inputs few, as all values are kept meanwhile
+ */
+export async function layerRatios(
+  float: OnnxModel,
+  { model, whole, rounded: values }: Emitted,
+  inputs: readonly ModelInput[],
+): Promise<{ name: string; decibels: number }[]> {
+  const expected = new Map(values.map((name) => [name, [] as Float32Array[]]));
+  await observe(float, values, inputs, (name, numbers) => {
+    expected.get(name)!.push(Float32Array.from(numbers));
+  });
+  const ratios = new Map(values.map((name) => [name, { signal: 0, noise: 0 }]));
+  const valueBehind = new Map(values.map((name) => [whole.get(name)!.name, name]));
+  const bytes = whole.get(values[0]!)!.quantization.type;
+  const watch = (name: string, numbers: ArrayLike<number>) => {
+    const value = valueBehind.get(name)!;
+    const { scale, zeroPoint } = whole.get(value)!.quantization;
+    const real = Float32Array.from(numbers, (number) => (number - zeroPoint) * scale);
+    add(ratios.get(value)!, expected.get(value)!.shift()!, real);
+  };
+  const type = bytes === 'uint8' ? DataType.uint8 : DataType.int8;
+  await observe(model, [...valueBehind.keys()], inputs, watch, type);
+  return values.map((name) => ({ name, decibels: decibels(ratios.get(name)!) }));
+}
+
+function add(powers: Powers, expected: Float32Array, found: Float32Array): void {
+  for (const [index, value] of expected.entries()) {
+    powers.signal += value * value;
+    powers.noise += (value - found[index]!) ** 2;
+  }
+}
+
+function indexOfMost(values: Float32Array): number {
+  let most = 0;
+  for (const [index, value] of values.entries()) if (value > values[most]!) most = index;
+  return most;
+}

@@ -1,0 +1,117 @@
+/**
+ * HARD_SWISH, x · min(max(x / 6 + 1/2, 0), 1), with the numbers of TensorFlow Lite.
+ *
+ * There it is computed in whole numbers of 16 bits (reference/hard_swish.h), here in floats. Of the 256 bytes up to three lie
+ * so near a tie that the two disagree. A slope, a middle and a step that differ in their fifth digit move those bytes to the
+ * other side of the tie, and no others.
+ */
+import type { Quantization } from '../../model/onnx-graph.ts';
+
+type Step = Pick<Quantization, 'scale' | 'zeroPoint'>;
+
+/** The formula's own numbers: x · min(max(slope · x + middle, 0), 1) ÷ step. */
+export interface HardSwish {
+  slope: number;
+  middle: number;
+  step: number;
+}
+
+/** Without any help for the rounding; the step is the output's own. */
+export const HARD_SWISH: HardSwish = { slope: 1 / 6, middle: 1 / 2, step: 1 };
+
+/** How far each of the three may differ, as shares, and in how many steps up and down. */
+const REACHES = [1e-4, 2e-4, 4e-4];
+const TRIES = 12;
+/** Bytes that are farther than this from a tie, in steps, stay on their side. */
+const NEAR = 0.1;
+/** That far from every tie, in steps, floats round alike on all processors. */
+const SAFE = 1e-3;
+
+/** What makes the formula round as in TensorFlow Lite, for all bytes or nearly all. */
+export function hardSwishLike(input: Step, output: Step): HardSwish {
+  const plain = { ...HARD_SWISH, step: output.scale };
+  const table = hardSwishTable(input, output);
+  const near = [...table.keys()].flatMap((byte) => {
+    const x = (byte - input.zeroPoint) * input.scale;
+    const [low, high] = limits(table[byte]!, output);
+    const value = at(plain, x);
+    return Math.min(Math.abs(value - low), Math.abs(value - high)) < NEAR ? [{ x, low, high }] : [];
+  });
+  const rights = (formula: HardSwish) =>
+    near.filter(({ x, low, high }) => {
+      const value = at(formula, x);
+      return value - low >= SAFE && high - value >= SAFE;
+    }).length;
+  let best = { formula: plain, rights: rights(plain) };
+  for (const reach of REACHES) {
+    for (const slope of around(plain.slope, reach)) {
+      for (const middle of around(plain.middle, reach)) {
+        for (const step of around(plain.step, reach)) {
+          if (best.rights === near.length) return best.formula;
+          const formula = { slope, middle, step };
+          const found = rights(formula);
+          if (found > best.rights) best = { formula, rights: found };
+        }
+      }
+    }
+  }
+  return best.formula;
+}
+
+function at({ slope, middle, step }: HardSwish, x: number): number {
+  return (x * Math.min(Math.max(slope * x + middle, 0), 1)) / step;
+}
+
+function around(value: number, reach: number): number[] {
+  return Array.from({ length: 2 * TRIES + 1 }, (_, index) =>
+    Math.fround(value * (1 + (reach * (index - TRIES)) / TRIES)),
+  );
+}
+
+/** What rounds to a byte, in steps from the zero point. */
+function limits(byte: number, { zeroPoint }: Step): [low: number, high: number] {
+  return [byte === 0 ? -Infinity : byte - 0.5 - zeroPoint, byte === 255 ? Infinity : byte + 0.5 - zeroPoint];
+}
+
+/** For each input byte what TensorFlow Lite answers. */
+export function hardSwishTable(input: Step, output: Step): Uint8Array {
+  const fine = Math.fround(Math.fround(1 / 128) * Math.fround(input.scale));
+  const out = multiplier(Math.fround(fine / Math.fround(output.scale)));
+  const gate = multiplier(Math.fround(fine / Math.fround(3 / 32768)));
+  return Uint8Array.from({ length: 256 }, (_, byte) => {
+    const x = (byte - input.zeroPoint) * 128;
+    let open = x;
+    if (gate.exponent > 0) open = within16(open * 2 ** (gate.exponent - 1));
+    open = roundedHigh(open, gate.factor);
+    if (gate.exponent > 0) open = within16(open * 2);
+    if (gate.exponent < 0) open = shifted(open, -gate.exponent);
+    open = (open + 32768) >> 1;
+    const product = Math.trunc((open * roundedHigh(x, out.factor)) / 32768);
+    return Math.max(0, Math.min(255, shifted(product, -out.exponent) + output.zeroPoint));
+  });
+}
+
+/** A real factor as 15 bits and a power of two. */
+function multiplier(real: number): { factor: number; exponent: number } {
+  const exponent = Math.floor(Math.log2(real)) + 1;
+  const fixed = Math.round((real / 2 ** exponent) * 2 ** 31);
+  return { factor: Math.min(32767, (fixed + 32768) / 65536) | 0, exponent };
+}
+
+function within16(value: number): number {
+  return Math.max(-32768, Math.min(32767, value));
+}
+
+/** The high half of a doubled product of 16 bits, rounded. */
+function roundedHigh(a: number, b: number): number {
+  const product = a * b;
+  return Math.trunc((product + (product >= 0 ? 16384 : -16383)) / 32768);
+}
+
+/** Divided by a power of two, ties away from zero; multiplied where there is nothing to divide by. */
+function shifted(value: number, bits: number): number {
+  if (bits <= 0) return value * 2 ** -bits;
+  const mask = 2 ** bits - 1;
+  const rest = value & mask;
+  return (value >> bits) + (rest > (mask >> 1) + (value < 0 ? 1 : 0) ? 1 : 0);
+}

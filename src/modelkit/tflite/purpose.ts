@@ -1,0 +1,36 @@
+/** Refuses TensorFlow Lite files that are made for something else, before their operators are looked at. */
+import { basename } from 'node:path';
+import { LookoutError } from '../../errors.ts';
+import { checkNetwork, type Port } from '../../model/classifier-check.ts';
+import type { TfliteModel, TfliteTensor } from './read-tflite.ts';
+
+/** Operators that stand for a whole network in the code of another chip. */
+const COMPILED: [operator: RegExp, chip: string, before: string][] = [
+  [/edgetpu-custom-op/, 'the Edge TPU (Coral)', 'the Edge TPU compiler'],
+  [/ethos-u/, 'Arm’s Ethos-U', 'Vela'],
+  [/Neutron/, 'NXP’s Neutron', 'the Neutron converter'],
+  [/DISPATCH_OP/, 'the NPU of a phone', 'the compiler of LiteRT'],
+];
+/** What compilers add to the names of files. */
+const SUFFIX = /_(edgetpu|vela)(?=\.tflite$)/i;
+
+/**
+ * @param file named in errors
+ * @throws LookoutError MODEL_COMPILED, MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED
+ */
+export function checkPurpose({ inputs, outputs, operators }: TfliteModel, file: string): void {
+  const names = new Set(operators.map(({ name }) => name));
+  for (const [operator, chip, before] of COMPILED) {
+    if (![...names].some((name) => operator.test(name))) continue;
+    const plain = basename(file).replace(SUFFIX, '');
+    const called = plain === basename(file) ? '' : `, probably ${plain}`;
+    throw new LookoutError('MODEL_COMPILED', `${file} is compiled for ${chip} and runs on nothing else`, {
+      hint: `Bring the file that was given to ${before}${called}.`,
+    });
+  }
+  checkNetwork({ inputs: inputs.map(port), outputs: outputs.map(port), operators: names }, file);
+}
+
+function port({ name, type, shape }: TfliteTensor): Port {
+  return { name, type, shape };
+}

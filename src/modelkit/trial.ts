@@ -1,0 +1,76 @@
+/** Runs a model once, to see that it works and what ONNX Runtime makes of it. */
+import { readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LookoutError, messageOf } from '../errors.ts';
+import type { ModelDescription } from '../model/description.ts';
+import { inputShape } from '../model/input-shape.ts';
+import { decodeModel } from '../model/onnx.ts';
+import { openSession, type SessionSettings, Tensor } from '../model/onnxruntime.ts';
+import { makeFolder, removeFolder } from '../runtime/own-files.ts';
+
+export interface Trial {
+  /** Nodes that the CPU provider is left with after fusing, by operator; null when there is no room to write them. */
+  fused: Record<string, number> | null;
+  /** Milliseconds of one inference with one thread, the fastest of several: other programs only ever slow it down. */
+  milliseconds: number;
+}
+
+const RUNS = 15;
+const OPTIONS: SessionSettings = {
+  exact: 'auto',
+  executionProviders: ['cpu'],
+  intraOpNumThreads: 1,
+  // Errors only.
+  logSeverityLevel: 3,
+};
+
+/**
+ * Shows the model a grey picture.
+ * @throws LookoutError MODEL_UNUSABLE when ONNX Runtime refuses it or the scores are no numbers
+ */
+export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescription): Promise<Trial> {
+  const folder = await makeFolder(join(tmpdir(), 'lookout-model-'));
+  try {
+    const fused = await fusedOperators(bytes, join(folder, 'optimised.onnx'));
+    const session = await openSession(bytes, OPTIONS);
+    let fastest = Infinity;
+    const dims = inputShape(input);
+    const length = dims.reduce((product, size) => product * size, 1);
+    const grey = {
+      uint8: () => new Tensor('uint8', new Uint8Array(length).fill(128), dims),
+      int8: () => new Tensor('int8', new Int8Array(length), dims),
+      float32: () => new Tensor('float32', new Float32Array(length), dims),
+    }[input.type]();
+    for (let run = 0; run < RUNS; run++) {
+      const started = performance.now();
+      const results = await session.run({ [input.name]: grey });
+      fastest = Math.min(fastest, performance.now() - started);
+      const scores = results[output.name]?.data as Float32Array | undefined;
+      if (!scores?.every(Number.isFinite)) throw new Error(`the output ${output.name} holds no numbers`);
+    }
+    await session.release();
+    return { fused, milliseconds: fastest };
+  } catch (cause) {
+    throw new LookoutError('MODEL_UNUSABLE', `ONNX Runtime cannot run the model: ${messageOf(cause)}`, {
+      cause,
+    });
+  } finally {
+    await removeFolder(folder);
+  }
+}
+
+/** Lets ONNX Runtime write down what it made of the model. */
+async function fusedOperators(bytes: Uint8Array, file: string): Promise<Record<string, number> | null> {
+  try {
+    const session = await openSession(bytes, { ...OPTIONS, optimizedModelFilePath: file });
+    await session.release();
+    const fused: Record<string, number> = {};
+    for (const { opType } of decodeModel(await readFile(file)).graph.node) {
+      fused[opType] = (fused[opType] ?? 0) + 1;
+    }
+    return fused;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,26 @@
+import type { PictureFormat } from '../types.ts';
+import { PixelMemory } from './kernels.ts';
+import { orientationOf, type Transform, uprightSize, WHOLE } from './orientation.ts';
+import { outputBytes, plainBytes, Resizer } from './resize.ts';
+
+let memory: PixelMemory | undefined;
+
+/**
+ * A whole picture as packed RGB, upright, in a new buffer.
+ * @param data exactly one picture of the given format
+ */
+export function toRgb(
+  data: Uint8Array,
+  format: PictureFormat,
+  transform: Transform,
+): { data: Uint8Array<ArrayBuffer>; width: number; height: number } {
+  memory ??= new PixelMemory();
+  memory.bytes(data.length).set(data);
+  const orientation = orientationOf(transform);
+  const size = uprightSize(format, orientation);
+  const output = { ...plainBytes(3), ...size };
+  const resizer = new Resizer(memory, output);
+  const pixels = new Uint8Array(outputBytes(output));
+  resizer.resize(format, WHOLE, orientation, pixels);
+  return { data: pixels, ...size };
+}

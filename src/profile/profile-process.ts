@@ -1,0 +1,89 @@
+/** Has jobs done in processes of their own. */
+import { fork } from 'node:child_process';
+import { type ErrorCode, LookoutError } from '../errors.ts';
+import type { JobKind, Jobs, SustainSample } from './profile-types.ts';
+
+export type ToChild =
+  | { [Kind in JobKind]: { type: 'job'; kind: Kind; ask: Jobs[Kind]['ask'] } }[JobKind]
+  | { type: 'stop' };
+
+export type FromChild =
+  | { type: 'done'; answer: unknown }
+  | { type: 'failed'; code: ErrorCode; message: string }
+  | { type: 'sample'; sample: SustainSample };
+
+export interface RunOptions {
+  /** Asks the job to end. */
+  signal: AbortSignal;
+  /** After this long it is taken for hung and killed. */
+  timeoutMs: number;
+  onSample?: (sample: SustainSample) => void;
+  /** The module to run; for tests. */
+  module?: URL;
+}
+
+/** What a job that is asked to end may still take. */
+const GRACE_MS = 3000;
+
+const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+const CHILD = new URL(`./child${EXTENSION}`, import.meta.url);
+
+/**
+ * Does a job in a process of its own; resolves when that process has ended.
+ * @throws LookoutError with what kept the job from being done, INTERNAL if its process crashed, hung or was ended
+ */
+export async function runJob<Kind extends JobKind>(
+  kind: Kind,
+  ask: Jobs[Kind]['ask'],
+  { signal, timeoutMs, onSample, module = CHILD }: RunOptions,
+): Promise<Jobs[Kind]['answer']> {
+  signal.throwIfAborted();
+  const child = fork(module, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  let words = '';
+  child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-4000);
+  });
+  let outcome: Extract<FromChild, { type: 'done' | 'failed' }> | null = null;
+  child.on('message', (message: FromChild) => {
+    if (message.type === 'sample') onSample?.(message.sample);
+    else outcome = message;
+  });
+  const kill = () => child.kill('SIGKILL');
+  let hung = false;
+  const deadline = setTimeout(() => {
+    hung = true;
+    kill();
+  }, timeoutMs);
+  let grace: NodeJS.Timeout | undefined;
+  const onAbort = () => {
+    if (child.connected) child.send({ type: 'stop' } satisfies ToChild, () => {});
+    grace = setTimeout(kill, GRACE_MS);
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  const ended = new Promise<{ code: number | null; cause: NodeJS.Signals | null }>((resolve) => {
+    child.once('close', (code, cause) => resolve({ code, cause }));
+    child.once('error', () => resolve({ code: null, cause: null }));
+  });
+  child.send({ type: 'job', kind, ask } as ToChild, () => {});
+  const { code, cause } = await ended;
+  clearTimeout(deadline);
+  clearTimeout(grace);
+  signal.removeEventListener('abort', onAbort);
+  return judge(
+    outcome,
+    hung ? `gave no answer in ${timeoutMs / 1000} s` : story(code, cause, words),
+  ) as Jobs[Kind]['answer'];
+}
+
+function judge(outcome: Extract<FromChild, { type: 'done' | 'failed' }> | null, end: string): unknown {
+  if (outcome?.type === 'done') return outcome.answer;
+  if (outcome) throw new LookoutError(outcome.code, outcome.message);
+  throw new LookoutError('PROFILE_CRASHED', `the process that measured it ${end}`);
+}
+
+/** How a process ended that gave no answer. */
+function story(code: number | null, signal: NodeJS.Signals | null, words: string): string {
+  const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
+  const last = words.trim().split('\n').at(-1);
+  return last ? `${how}: ${last}` : how;
+}

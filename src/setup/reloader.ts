@@ -1,0 +1,166 @@
+/**
+ * What changes while Lookout runs: the model of a camera by command, and models and labels by reading the
+ * configuration anew. One change at a time; each is made as a whole or, with an error, not at all:
+ *
+ *   prepare ─▶ load new models ─▶ end the events that they cannot go on with ─▶ next frame: new models ─▶ release old
+ */
+import type { Logger } from 'pino';
+import type { Camera } from '../camera.ts';
+import type { LoadedConfig } from '../config/load-config.ts';
+import { LookoutError, messageOf } from '../errors.ts';
+import type { Publisher } from '../publish/publisher.ts';
+import { redact } from '../runtime/secrets.ts';
+import type { Vision } from '../vision/vision.ts';
+import { modelOf } from './camera-model.ts';
+import type { Choices } from './choices.ts';
+import type { Preparer } from './config-resolver.ts';
+import { takeOver } from './reloadable.ts';
+import { cameraModels, labelsOf, modelsInUse, type Prepared } from './resolved.ts';
+
+export interface ChangesOptions {
+  loaded: LoadedConfig;
+  prepared: Prepared;
+  cameras: ReadonlyMap<string, Camera>;
+  vision: Vision;
+  publisher: Publisher;
+  preparer: Preparer;
+  choices: Choices;
+  log: Logger;
+  /** Called after each change, and with the reason when a configuration was refused. */
+  onChange: (prepared: Prepared, configError: string | null) => void;
+}
+
+export class Changes {
+  readonly #options: ChangesOptions;
+  #loaded: LoadedConfig;
+  #prepared: Prepared;
+  #configError: string | null = null;
+  #turn = Promise.resolve();
+  #stopping = false;
+
+  constructor(options: ChangesOptions) {
+    this.#options = options;
+    this.#loaded = options.loaded;
+    this.#prepared = options.prepared;
+  }
+
+  /** Has the models look that were chosen before the start. */
+  async start(): Promise<void> {
+    const chosen = this.#chosen();
+    this.#enqueue(async () => {
+      if (chosen.size === 0 || (await this.#attempt('no chosen model counts', this.#prepared, chosen)))
+        return;
+      for (const camera of chosen.keys()) this.#options.choices.set(camera, 'model', null);
+    });
+    await this.#turn;
+    this.#sayModels();
+  }
+
+  /** Has another model look at a camera, except for the zones that name their own; null: that of the configuration. */
+  select(camera: string, model: string | null): void {
+    this.#enqueue(async () => {
+      const { choices } = this.#options;
+      const chosen = new Map(this.#chosen());
+      const wanted = model ?? modelOf(this.#prepared.cameras.get(camera)!.config, null);
+      chosen.set(camera, wanted);
+      if (await this.#attempt(`the model of ${camera} stays as it was`, this.#prepared, chosen)) {
+        choices.set(camera, 'model', wanted);
+      } else this.confirm(camera);
+    });
+  }
+
+  /** Reads the configuration again; one that is not sound changes nothing. */
+  reload(read: () => Promise<LoadedConfig>): void {
+    this.#enqueue(async () => {
+      const { choices, preparer, cameras, log } = this.#options;
+      try {
+        const { config, waiting } = takeOver(this.#loaded.config, (await read()).config);
+        const loaded = { ...this.#loaded, config };
+        this.#configError = null;
+        const prepared = await preparer.prepare(loaded);
+        await this.#change(prepared, choices.modelsUnder(config, prepared.models.keys()));
+        this.#loaded = loaded;
+        choices.follow(config, prepared.models.keys());
+        this.#sayModels();
+        await Promise.all([...cameras.values()].map((camera) => camera.adopt()));
+        log.info('configuration read again: models, labels and groups are those of the file');
+        if (waiting.length > 0) {
+          log.warn(`these settings change with the next start only: ${waiting.join(', ')}`);
+        }
+      } catch (error) {
+        this.#configError = redact(messageOf(error));
+        this.#report(error, 'the configuration stays as it was');
+        this.#options.onChange(this.#prepared, this.#configError);
+      }
+    });
+  }
+
+  /** Says again which model looks at a camera. */
+  confirm(camera: string): void {
+    this.#options.publisher.confirm(camera, 'model', this.#options.choices.current(camera, 'model'));
+  }
+
+  /** Nothing is changed any more; what is under way comes to nothing. */
+  stop(): void {
+    this.#stopping = true;
+  }
+
+  #enqueue(change: () => Promise<void>): void {
+    this.#turn = this.#turn.then(() => (this.#stopping ? undefined : change()));
+  }
+
+  #chosen(): ReadonlyMap<string, string> {
+    return this.#options.choices.modelsUnder(this.#loaded.config, this.#prepared.models.keys());
+  }
+
+  /** Makes a change, or says why it cannot be made. Returns whether it was made. */
+  async #attempt(
+    outcome: string,
+    prepared: Prepared,
+    selected: ReadonlyMap<string, string>,
+  ): Promise<boolean> {
+    try {
+      await this.#change(prepared, selected);
+      return true;
+    } catch (error) {
+      this.#report(error, outcome);
+      return false;
+    }
+  }
+
+  async #change(prepared: Prepared, selected: ReadonlyMap<string, string>): Promise<void> {
+    const { vision, publisher, cameras, onChange } = this.#options;
+    const models = new Map(
+      [...prepared.cameras].map(([name, { config, models }]) => {
+        const model = selected.get(name);
+        return [
+          name,
+          model === undefined ? models : cameraModels(prepared.models, name, { ...config, model }),
+        ];
+      }),
+    );
+    await vision.swap(modelsInUse(prepared.models, models), () => {
+      for (const [name, camera] of cameras) camera.setModels(models.get(name)!);
+    });
+    this.#prepared = prepared;
+    publisher.setCameras(
+      [...models].map(([name, used]) => ({ name, labels: Object.keys(labelsOf(used)) })),
+      [...prepared.models.keys()],
+    );
+    for (const camera of cameras.values()) camera.sayLabels();
+    onChange(prepared, this.#configError);
+  }
+
+  #sayModels(): void {
+    const { publisher, choices } = this.#options;
+    for (const name of this.#prepared.cameras.keys()) {
+      publisher.setSetting(name, 'model', choices.current(name, 'model'));
+    }
+  }
+
+  #report(error: unknown, outcome: string): void {
+    if (this.#stopping) return;
+    const details = error instanceof LookoutError ? { code: error.code, hint: error.hint } : { err: error };
+    this.#options.log.error(details, `${outcome}: ${messageOf(error)}`);
+  }
+}

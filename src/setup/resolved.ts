@@ -1,0 +1,81 @@
+/** What was worked out from the configuration: the models, and what each looks at. */
+import type { CameraConfig, ModelConfig } from '../config/schema.ts';
+import type { CameraModels, ZoneModel } from '../decide/decider.ts';
+import { LookoutError } from '../errors.ts';
+import type { Chosen } from '../model/builtin.ts';
+import type { LoadedModel } from '../model/load-model.ts';
+import type { ModelUse } from '../vision/thread-messages.ts';
+import type { Models } from '../vision/vision.ts';
+import type { ResolvedLabels } from './camera-labels.ts';
+import { modelOf } from './camera-model.ts';
+
+/** A model that cameras may use. */
+export interface PreparedModel extends LoadedModel, ResolvedLabels {
+  config: ModelConfig;
+  /** Models with the same key have the same content and settings, so that one session serves them. */
+  key: string;
+  /** The same model, made exact beforehand (model/exact/exact-files.ts). */
+  exactFile?: string | null;
+  /** How `builtin` was understood. */
+  note: Chosen['note'];
+}
+
+export interface PreparedCamera {
+  config: CameraConfig;
+  /** The models that look at it, and the labels that make events, with every setting worked out. */
+  models: CameraModels;
+}
+
+export interface Prepared {
+  /** All that are configured, by name, the default one first. */
+  models: ReadonlyMap<string, PreparedModel>;
+  cameras: ReadonlyMap<string, PreparedCamera>;
+}
+
+/**
+ * The models that look at a camera and its zones.
+ * @throws LookoutError CONFIG_INVALID if there is no such model
+ */
+export function cameraModels(
+  models: ReadonlyMap<string, PreparedModel>,
+  name: string,
+  camera: CameraConfig,
+): CameraModels {
+  const zoneModel = (zone: string | null): ZoneModel => {
+    const wanted = modelOf(camera, zone);
+    const model = models.get(wanted);
+    if (!model) {
+      throw new LookoutError('CONFIG_INVALID', `cameras.${name}: there is no model ${wanted} any more`);
+    }
+    const { key, description, compiled } = model;
+    const limit = zone === null ? undefined : camera.zones[zone]?.labels;
+    const labels = Object.entries(model.labels[name] ?? {}).filter(
+      ([label]) => limit?.includes(label) ?? true,
+    );
+    return { key, name: description.name, compiled, labels: Object.fromEntries(labels) };
+  };
+  const zones = Object.keys(camera.zones).map((zone) => [zone, zoneModel(zone)]);
+  return { camera: zoneModel(null), zones: Object.fromEntries(zones) };
+}
+
+/** What vision needs: each model that is used once, and what each looks at. */
+export function modelsInUse(
+  models: ReadonlyMap<string, PreparedModel>,
+  cameras: ReadonlyMap<string, CameraModels>,
+): Models {
+  const uses = [...cameras].map(([name, { camera, zones }]): [string, ModelUse] => {
+    const keys = Object.entries(zones).map(([zone, { key }]) => [zone, key]);
+    return [name, { camera: camera.key, zones: Object.fromEntries(keys) }];
+  });
+  const used = new Set(uses.flatMap(([, { camera, zones }]) => [camera, ...Object.values(zones)]));
+  const byKey = new Map([...models.values()].map((model) => [model.key, model]));
+  return {
+    models: [...byKey.values()].filter(({ key }) => used.has(key)),
+    uses: Object.fromEntries(uses),
+  };
+}
+
+/** All labels that make events on a camera, in any of its zones. */
+export function labelsOf({ camera, zones }: CameraModels): ZoneModel['labels'] {
+  return Object.assign({}, ...[camera, ...Object.values(zones)].map(({ labels }) => labels));
+}

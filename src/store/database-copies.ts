@@ -1,0 +1,61 @@
+/**
+ * Copies of databases that lie beside the database: damaged ones, and those of an earlier schema. They are listed with
+ * their inode, so that only what this installation put there is ever deleted.
+ */
+import { renameSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Database } from 'better-sqlite3';
+import { freeName, lookAt, type Proof, removeFile } from '../runtime/own-files.ts';
+
+interface Row {
+  name: string;
+  inode: number;
+}
+
+export class Copies {
+  readonly #db: Database;
+  readonly #folder: string;
+
+  /** @param file path of the database */
+  constructor(db: Database, file: string) {
+    this.#db = db;
+    this.#folder = dirname(file);
+  }
+
+  /** Lists a file of this name, if it is there. */
+  add(name: string): void {
+    const found = lookAt(join(this.#folder, name));
+    if (!found?.isFile()) return;
+    this.#db.prepare('INSERT OR REPLACE INTO copies (name, inode) VALUES (?, ?)').run(name, found.ino);
+  }
+
+  /** The proof for a file of this name. */
+  proof(name: string): Proof {
+    const row = this.#db.prepare<[string], Row>('SELECT * FROM copies WHERE name = ?').get(name);
+    return ({ stats }) => row !== undefined && stats.ino === row.inode;
+  }
+
+  /** Deletes all but the newest copies whose names start so, with the files that SQLite keeps beside each. */
+  keepNewest(prefix: string, count: number): void {
+    const listed = this.#db.prepare<[], string>('SELECT name FROM copies ORDER BY seq DESC').pluck().all();
+    const names = listed.filter((name) => name.startsWith(prefix));
+    const copies = names.filter((name) => !/-(wal|shm)$/.test(name));
+    for (const copy of copies.slice(count)) {
+      for (const name of [copy, `${copy}-wal`, `${copy}-shm`].filter((name) => names.includes(name))) {
+        removeFile(join(this.#folder, name), this.proof(name));
+        this.#db.prepare('DELETE FROM copies WHERE name = ?').run(name);
+      }
+    }
+  }
+}
+
+/**
+ * Renames a file whose place is needed and that nothing proves to be ours, with its journal.
+ * @returns its new name
+ */
+export function setAside(path: string): string {
+  const aside = freeName(path, '.kept-');
+  renameSync(path, aside);
+  if (lookAt(`${path}-journal`)) renameSync(`${path}-journal`, `${aside}-journal`);
+  return aside;
+}

@@ -1,0 +1,188 @@
+import { availableParallelism } from 'node:os';
+import type { ModelConfig } from '../config/schema.ts';
+import { LookoutError, messageOf } from '../errors.ts';
+import { answersFit, forLabels } from '../model/answers.ts';
+import type { ModelDescription } from '../model/description.ts';
+import { inputShape } from '../model/input-shape.ts';
+import { type Int8Kernel, int8Kernel } from '../model/int8-kernel.ts';
+import {
+  type Binding,
+  builtProviders,
+  type InferenceSession,
+  loadSession,
+  Tensor,
+  type TypedTensor,
+} from '../model/onnxruntime.ts';
+import { free } from '../runtime/garbage.ts';
+
+export type SessionConfig = Pick<ModelConfig, 'providers' | 'threads' | 'spinning' | 'exact'>;
+type Provider = ModelConfig['providers'][number];
+
+/** Types of elements by their numbers in TensorProto.DataType. */
+const TYPES = [
+  '',
+  'float32',
+  'uint8',
+  'int8',
+  'uint16',
+  'int16',
+  'int32',
+  'int64',
+  'string',
+  'bool',
+  'float16',
+];
+/** A dimension without a size. */
+const OPEN = -1;
+
+/** What became of the configured providers. */
+export interface SessionInfo {
+  provider: Provider;
+  /** Threads that one inference uses. */
+  threads: number;
+  /** What multiplies whole numbers, where the CPU does. */
+  kernel: Int8Kernel;
+  /** Providers that were preferred but do not work here, and why. */
+  passedOver: { provider: Provider; reason: string }[];
+}
+
+/** A model that is ready to run. Loading and running block the calling thread. */
+export class ModelSession {
+  readonly info: SessionInfo;
+  readonly #session: Binding.InferenceSession;
+  readonly #description: ModelDescription;
+
+  private constructor(session: Binding.InferenceSession, description: ModelDescription, info: SessionInfo) {
+    this.#session = session;
+    this.#description = description;
+    checkSignature(session, description);
+    this.info = info;
+  }
+
+  /**
+   * Loads a model with the first of the configured providers that works here.
+   * @param file absolute path of the .onnx file
+   * @param exactFile the same model, made exact beforehand (model/exact/exact-files.ts)
+   * @throws LookoutError MODEL_PROVIDER_MISSING, MODEL_UNUSABLE, MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED
+   */
+  static open(
+    file: string,
+    description: ModelDescription,
+    config: SessionConfig,
+    exactFile: string | null = null,
+  ): ModelSession {
+    const threads = config.threads || Math.max(1, Math.floor(availableParallelism() / 2));
+    const supported = builtProviders();
+    const kernel = int8Kernel(config.exact);
+    const passedOver: SessionInfo['passedOver'] = [];
+    for (const [index, provider] of config.providers.entries()) {
+      if (!supported.has(provider)) {
+        passedOver.push({ provider, reason: 'not part of this build of ONNX Runtime' });
+        continue;
+      }
+      try {
+        const session = loadSession(file, {
+          exact: config.exact,
+          exactFile,
+          spinning: config.spinning,
+          // The less preferred ones take what the preferred one cannot run.
+          executionProviders: config.providers.slice(index).filter((name) => supported.has(name)),
+          graphOptimizationLevel: 'all',
+          intraOpNumThreads: threads,
+          interOpNumThreads: 1,
+        });
+        return new ModelSession(session, description, { provider, threads, kernel, passedOver });
+      } catch (cause) {
+        if (cause instanceof LookoutError) throw cause;
+        if (provider === 'cpu') {
+          throw new LookoutError(
+            'MODEL_UNUSABLE',
+            `model.file: ONNX Runtime does not accept ${file}: ${messageOf(cause)}`,
+            { cause },
+          );
+        }
+        passedOver.push({ provider, reason: reasonOf(cause) });
+      }
+    }
+    const reasons = passedOver.map(({ provider, reason }) => `${provider}: ${reason}`).join('; ');
+    throw new LookoutError('MODEL_PROVIDER_MISSING', `model.providers: none works here (${reasons})`, {
+      hint: 'Add cpu to model.providers, or install the libraries of the provider.',
+    });
+  }
+
+  /**
+   * Ties the model to buffers that are used again and again; they may be shared with other threads.
+   * @param input bytes of the model's input
+   * @param output one number per label
+   * @returns runs the model once from `input` to `output`
+   */
+  bind(input: Uint8Array, output: Float32Array): () => void {
+    const { input: wanted, output: answer } = this.#description;
+    // ONNX Runtime reads shared memory in place, though its types do not say so.
+    const buffer = input.buffer as ArrayBuffer;
+    const Elements = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array }[wanted.type];
+    const length = input.byteLength / Elements.BYTES_PER_ELEMENT;
+    const elements = new Elements(buffer, input.byteOffset, length);
+    const feeds = { [wanted.name]: new Tensor(wanted.type, elements, inputShape(wanted)) };
+    const fetches = { [answer.name]: null };
+    const options: InferenceSession.RunOptions = {};
+    return () => {
+      const { data } = this.#session.run(feeds, fetches, options)[answer.name] as TypedTensor<'float32'>;
+      forLabels(data, answer.kind, output);
+      free(data.buffer as ArrayBuffer);
+    };
+  }
+
+  release(): void {
+    this.#session.dispose();
+  }
+}
+
+/** Why a provider does not work, without the names of ONNX Runtime's functions. */
+function reasonOf(cause: unknown): string {
+  const message = messageOf(cause);
+  return message.includes('Failed to load shared library') ? 'its libraries are not installed' : message;
+}
+
+/** Holds the description against what ONNX Runtime found in the model. Dimensions that the model leaves open fit. */
+function checkSignature(
+  { inputMetadata, outputMetadata }: Binding.InferenceSession,
+  { input, output, labels }: ModelDescription,
+): void {
+  const shape = inputShape(input);
+  const [found] = inputMetadata;
+  const fits =
+    inputMetadata.length === 1 &&
+    found?.isTensor &&
+    found.name === input.name &&
+    nameOf(found.type) === input.type &&
+    found.shape.length === shape.length &&
+    found.shape.every((size, axis) => size === OPEN || size === shape[axis]);
+  if (!fits) {
+    throw new LookoutError(
+      'MODEL_INPUT_UNSUPPORTED',
+      `model: expected the input ${input.name} ${input.type} ${shape.join('×')}, ` +
+        `found ${inputMetadata.map(signature).join(', ')}`,
+    );
+  }
+  const answer = outputMetadata.find(({ name }) => name === output.name);
+  const sizes = answer?.isTensor ? answer.shape.map((size) => (size === OPEN ? 1 : size)) : [];
+  const count = sizes.reduce((product, size) => product * size, 1);
+  if (!answer?.isTensor || nameOf(answer.type) !== 'float32' || !answersFit(count, labels.length)) {
+    throw new LookoutError(
+      'MODEL_OUTPUT_UNSUPPORTED',
+      `model: expected the output ${output.name} float32 with one number for each of ${labels.length} labels, ` +
+        `found ${outputMetadata.map(signature).join(', ')}`,
+    );
+  }
+}
+
+function signature({ name, isTensor, type, shape, symbolicDimensions }: Binding.ValueMetadata): string {
+  if (!isTensor) return name;
+  const sizes = shape.map((size, axis) => (size === OPEN ? symbolicDimensions[axis] : size));
+  return `${name} ${nameOf(type)} ${sizes.join('×')}`;
+}
+
+function nameOf(type: number): string {
+  return TYPES[type] ?? `type ${type}`;
+}

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Rhythm } from '../../../src/capture/byte-rhythm.ts';
+import { FakeClock } from '../../fakes/clock.ts';
+
+/**
+ * A program that writes bursts of `burst` bytes every `interval` ms, in pieces, to a reader that takes them for
+ * pictures of 1000 bytes at 10 a second. Tells after how many bursts it was found out of step, if at all.
+ */
+function play({
+  burst,
+  interval = 100,
+  offset = 0,
+  bursts = 100,
+  gap = 2,
+}: {
+  burst: number;
+  interval?: number;
+  offset?: number;
+  bursts?: number;
+  gap?: number;
+}): number | null {
+  const clock = new FakeClock();
+  const rhythm = new Rhythm(clock, 10);
+  let received = offset;
+  for (let i = 0; i < bursts; i++) {
+    let left = burst;
+    for (; left > 0; left -= 250) {
+      rhythm.bytes(received);
+      received += Math.min(left, 250);
+      for (; received >= 1000; received -= 1000) rhythm.picture();
+      clock.advance(gap);
+    }
+    if (rhythm.outOfStep) return i + 1;
+    clock.advance(interval - gap * Math.ceil(burst / 250));
+  }
+  return null;
+}
+
+test('a stream in step stays in step, at the rate asked for, slower, and a little faster', () => {
+  for (const interval of [100, 1000, 70]) assert.equal(play({ burst: 1000, interval }), null);
+});
+
+test('a stream that comes without pauses, because the reader is slow, is not suspected', () => {
+  assert.equal(play({ burst: 1000, interval: 100, gap: 25 }), null);
+});
+
+test('a stream that lost some bytes is found within two seconds', () => {
+  const found = play({ burst: 1000, offset: 300 });
+  assert.ok(found && found <= 20, `${found}`);
+});
+
+test('pictures that became smaller are found', () => {
+  for (const burst of [250, 500, 750]) assert.ok(play({ burst }), `${burst}`);
+});
+
+test('pictures that became larger are found, by a whole factor too', () => {
+  for (const burst of [1500, 2000, 4000]) assert.ok(play({ burst }), `${burst}`);
+});
+
+test('single hiccups in the middle of a picture are forgiven', () => {
+  const clock = new FakeClock();
+  const rhythm = new Rhythm(clock, 10);
+  for (let i = 0; i < 200; i++) {
+    rhythm.bytes(0);
+    clock.advance(i % 4 === 0 ? 60 : 2);
+    rhythm.bytes(500);
+    rhythm.picture();
+    assert.equal(rhythm.outOfStep, false);
+    clock.advance(90);
+  }
+});

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Ladder } from '../../../src/capture/failure-escalation.ts';
+import { FakeLog } from '../../fakes/log.ts';
+
+function ladder(env: NodeJS.ProcessEnv = { NOTIFY_SOCKET: '/run/systemd/notify' }) {
+  const log = new FakeLog();
+  const hopeless: string[] = [];
+  const made = new Ladder({
+    log: log.logger,
+    cameras: () => ['door', 'yard'],
+    onHopeless: (reason) => hopeless.push(reason),
+    env,
+    survey: async () => ({
+      found: [
+        {
+          description: 'USB camera /dev/video2',
+          reason: '',
+          source: { kind: 'v4l2', device: '/dev/video2' },
+        },
+      ],
+      missing: [],
+    }),
+  });
+  return { made, log, hopeless };
+}
+
+test('after every third failure in a row it is said which cameras there are', async () => {
+  const { made, log } = ladder();
+  for (let failures = 1; failures <= 6; failures++) {
+    made.report('door', failures);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const said = log.lines.map(({ msg }) => msg);
+  assert.deepEqual(said, Array(2).fill('looked for cameras that are there: USB camera /dev/video2'));
+});
+
+test('only when no camera gives pictures, again and again, a new process is asked for', () => {
+  const { made, hopeless } = ladder();
+  for (let failures = 1; failures <= 50; failures++) made.report('door', failures);
+  assert.deepEqual(hopeless, []);
+  for (let failures = 1; failures <= 7; failures++) made.report('yard', failures);
+  assert.deepEqual(hopeless, []);
+  made.report('yard', 0);
+  for (let failures = 1; failures <= 8; failures++) made.report('yard', failures);
+  assert.equal(hopeless.length, 1);
+});
+
+test('without a service manager nobody would start a new process', () => {
+  const { made, hopeless } = ladder({});
+  for (const camera of ['door', 'yard']) made.report(camera, 50);
+  assert.deepEqual(hopeless, []);
+});

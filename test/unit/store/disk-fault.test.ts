@@ -1,0 +1,100 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { openForWriting } from '../../../src/store/database.ts';
+import { findDiskFault } from '../../../src/store/disk-fault.ts';
+import { requires } from '../../support/requires.ts';
+import { folder } from '../../support/store.ts';
+
+const CONNECTION = new URL('../../../src/store/database.ts', import.meta.url).href;
+const notRoot = process.getuid?.() !== 0 && 'needs root to become another user and to mount';
+const noMount = notRoot || requires('mount');
+const noOther =
+  notRoot ||
+  (spawnSync(process.execPath, ['--version'], { uid: 65534, cwd: '/' }).status !== 0 &&
+    'needs a checkout that other users can read');
+
+/** What `openForWriting` says to a user without any right. */
+function asNobody(file: string): string {
+  const program = `import { openForWriting } from ${JSON.stringify(CONNECTION)};
+    try { openForWriting(process.argv[1]); } catch (error) { console.log(error.code, error.message); }`;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program, file], {
+    ...{ uid: 65534, gid: 65534, encoding: 'utf8', cwd: '/' },
+  });
+  return stdout.trim();
+}
+
+function smallDisk(t: TestContext): string {
+  const path = join(folder(), 'disk');
+  mkdirSync(path);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', path]);
+  t.after(() => execFileSync('umount', [path]));
+  return path;
+}
+
+test('a database that another user has made is named with EACCES', { skip: noOther }, () => {
+  const path = folder();
+  chmodSync(path, 0o755);
+  const file = join(path, 'lookout.db');
+  openForWriting(file).close();
+  assert.match(
+    asNobody(file),
+    /^STORE_UNWRITABLE .*lookout\.db: cannot be written: .*: user 65534 may not write there \(EACCES\)$/,
+  );
+});
+
+test('so is a file beside it that somebody else left there', { skip: noOther }, () => {
+  const path = folder();
+  const file = join(path, 'lookout.db');
+  openForWriting(file).close();
+  for (const own of [path, file]) chownSync(own, 65534, 65534);
+  writeFileSync(`${file}-wal`, '');
+  chmodSync(`${file}-wal`, 0o600);
+  assert.match(asNobody(file), /cannot be written: \S+lookout\.db-wal: user 65534 may not .*\(EACCES\)$/);
+});
+
+test('a disk that is read-only is called so', { skip: noMount }, (t) => {
+  const path = smallDisk(t);
+  const file = join(path, 'lookout.db');
+  openForWriting(file).close();
+  execFileSync('mount', ['-o', 'remount,ro', path]);
+  assert.throws(() => openForWriting(file), {
+    code: 'STORE_FULL',
+    message: /lookout\.db: no room, or a fault of the disk: \S+disk: the file system is read-only \(EROFS\)$/,
+  });
+});
+
+test('a disk without room is full, whatever SQLite calls it', { skip: noMount }, (t) => {
+  const path = smallDisk(t);
+  assert.throws(() => writeFileSync(join(path, 'filler'), Buffer.alloc(2_000_000)), { code: 'ENOSPC' });
+  assert.equal(findDiskFault(join(path, 'lookout.db'))?.code, 'ENOSPC');
+});
+
+test('where nothing is at fault, nothing is found', () => {
+  assert.equal(findDiskFault(join(folder(), 'not', 'there', 'lookout.db')), null);
+});
+
+test('a disk that the kernel has stopped writing to after an error is read-only, though it does not look so', {
+  skip: noMount || requires('mkfs.ext4'),
+}, (t) => {
+  const path = folder();
+  const [image, disk] = [join(path, 'image'), join(path, 'disk')];
+  writeFileSync(image, Buffer.alloc(8_000_000));
+  mkdirSync(disk);
+  execFileSync('mkfs.ext4', ['-q', image]);
+  const { status } = spawnSync('mount', ['-o', 'loop', image, disk]);
+  if (status !== 0) {
+    t.skip('needs loop devices');
+    return;
+  }
+  t.after(() => execFileSync('umount', [disk]));
+  const file = join(disk, 'lookout.db');
+  openForWriting(file).close();
+  execFileSync('mount', ['-o', 'remount,abort', disk]);
+  assert.throws(() => openForWriting(file), {
+    code: 'STORE_FULL',
+    message: /the file system is read-only \(EROFS\)$/,
+  });
+});
