@@ -23,6 +23,12 @@ export interface PictureFormat {
   colour: Colour;
 }
 
+/** One picture as a source hands it over. The buffer changes hands with it. */
+export interface RawFrame {
+  format: PictureFormat;
+  data: ArrayBuffer;
+}
+
 /** One picture from one camera. `data` belongs to the frame pool and is transferred, never copied. */
 export interface Frame {
   camera: string;
@@ -50,6 +56,21 @@ export interface Region {
 
 /** Why a frame was analysed, or why it was not. */
 export type Gate = 'always' | 'motion' | 'interval' | 'event' | 'still' | 'light-switch' | 'off';
+
+/** The form that a model wants its pixels in. A session feeds it with exactly one such picture. */
+export interface ModelInput {
+  width: number;
+  height: number;
+  layout: 'nhwc' | 'nchw';
+  type: 'uint8' | 'int8' | 'float32';
+  /** 3: colours; 1: grey, the luma of the picture. */
+  channels: 1 | 3;
+  /** Of the three channels. */
+  order: 'rgb' | 'bgr';
+  /** One for each channel in the given order: element = (pixel 0…255 − mean) × scale. For uint8 mostly 0 and 1. */
+  mean: number[];
+  scale: number[];
+}
 
 /** What a model said about one region: one probability per label of the model, summing to about 1, until they are freed. */
 export interface Scores {

@@ -2,9 +2,9 @@
 import { Scene, type Seen } from '../../src/demo/scene.ts';
 import { PixelMemory } from '../../src/pixels/kernels.ts';
 import { orientationOf, WHOLE } from '../../src/pixels/orientation.ts';
-import { type OutputFormat, plainBytes, Resizer } from '../../src/pixels/resize.ts';
+import { plainBytes, Resizer } from '../../src/pixels/resize.ts';
 import { Random } from '../../src/runtime/random.ts';
-import type { Box } from '../../src/types.ts';
+import type { Box, ModelInput } from '../../src/types.ts';
 
 /** `nothing`, or what the scene shows. */
 type Label = Seen['label'] | 'nothing';
@@ -16,7 +16,7 @@ export interface Sample {
 }
 
 /** What the model is fed. */
-function inputOf(side: number): OutputFormat {
+function inputOf(side: number): ModelInput {
   return { ...plainBytes(3), width: side, height: side };
 }
 

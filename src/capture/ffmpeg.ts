@@ -1,10 +1,11 @@
 /** ffmpeg as a child that takes in anything and gives I420 pictures, scaled and thinned out, as a YUV4MPEG2 stream. */
 import type { LookoutError } from '../errors.ts';
+import type { RawFrame } from '../types.ts';
 import { type ChildEnd, endError, runChild } from './child-process.ts';
 import type { SourceContext } from './context.ts';
 import { ffmpegFault, type NetworkCamera } from './network-fault.ts';
 import { requireProgram } from './programs.ts';
-import type { FrameSink, Picture, Source } from './source.ts';
+import type { FrameSink, Source } from './source.ts';
 import { Y4mFrames } from './y4m.ts';
 
 export type Hwaccel = 'none' | 'auto' | 'drm' | 'v4l2m2m' | 'vaapi' | 'cuda' | 'nvv4l2';
@@ -95,7 +96,7 @@ export async function runFfmpeg(
   { clock, log, env }: SourceContext,
   sink: FrameSink,
   signal: AbortSignal,
-  deliver: (picture: Picture) => void | Promise<void>,
+  deliver: (picture: RawFrame) => void | Promise<void>,
 ): Promise<ChildEnd> {
   const file = await requireProgram(['ffmpeg'], env);
   const { stdin, redact } = input;

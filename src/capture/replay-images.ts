@@ -1,7 +1,8 @@
 import { LookoutError, messageOf } from '../errors.ts';
 import { nameOf, type Path } from '../pixels/image-file.ts';
 import { printable } from '../runtime/printable.ts';
-import type { FrameSink, Picture } from './source.ts';
+import type { RawFrame } from '../types.ts';
+import type { FrameSink } from './source.ts';
 
 /** Image files that are decoded at the same time, or wait for those before them. */
 const DECODED_AHEAD = 3;
@@ -30,10 +31,10 @@ export class ImagePlayer {
     files: readonly Path[],
     sink: FrameSink,
     signal: AbortSignal,
-    deliver: (picture: Picture) => Promise<void>,
+    deliver: (picture: RawFrame) => Promise<void>,
   ): Promise<number> {
     const { decodePicture } = await import('../pixels/decode-image.ts');
-    const decode = async (file: Path): Promise<{ picture: Picture } | { file: Path; reason: string }> => {
+    const decode = async (file: Path): Promise<{ picture: RawFrame } | { file: Path; reason: string }> => {
       try {
         return { picture: await decodePicture(file, this.#fit, sink) };
       } catch (error) {

@@ -6,12 +6,13 @@ import { LookoutError, messageOf } from '../errors.ts';
 import { listFolder, nameOf, type Path, readFormat } from '../pixels/image-file.ts';
 import { ImageError } from '../pixels/image-format.ts';
 import { printable } from '../runtime/printable.ts';
+import type { RawFrame } from '../types.ts';
 import { Pacer } from './abortable.ts';
 import type { SourceContext } from './context.ts';
 import { runFfmpeg } from './ffmpeg.ts';
 import { requireProgram } from './programs.ts';
 import { ImagePlayer } from './replay-images.ts';
-import type { FrameSink, Picture, Source } from './source.ts';
+import type { FrameSink, Source } from './source.ts';
 import { Y4mFrames } from './y4m.ts';
 
 export type ReplayConfig = Extract<SourceConfig, { kind: 'replay' }>;
@@ -20,7 +21,7 @@ export type ReplayConfig = Extract<SourceConfig, { kind: 'replay' }>;
 const READ_BYTES = 2 ** 20;
 
 /** Hands a picture over when its time has come. */
-type Deliver = (picture: Picture) => Promise<void>;
+type Deliver = (picture: RawFrame) => Promise<void>;
 
 /** Plays everything once; tells how many pictures there were. */
 type Pass = (sink: FrameSink, signal: AbortSignal, deliver: Deliver) => Promise<number>;

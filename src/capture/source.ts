@@ -1,13 +1,4 @@
-import type { PictureFormat } from '../types.ts';
-
-/** Files with pictures of more pixels are refused: they would take hundreds of megabytes. */
-export const LARGEST_PIXELS = 64_000_000;
-
-/** One picture as a source hands it over. The buffer changes hands with it. */
-export interface Picture {
-  format: PictureFormat;
-  data: ArrayBuffer;
-}
+import type { RawFrame } from '../types.ts';
 
 /** Where a source puts its pictures. */
 export interface FrameSink {
@@ -16,7 +7,7 @@ export interface FrameSink {
   /** Gives back a buffer that was acquired and not handed over. */
   release(buffer: ArrayBuffer): void;
   /** Hands a complete picture over. */
-  picture(picture: Picture): void;
+  picture(picture: RawFrame): void;
   /** Resolves when the last picture was analysed, for sources that must not lose any. */
   consumed(): Promise<void>;
   /** Counts a fault that the source survived (a corrupt file, a truncated frame), said at most once a second. */

@@ -9,11 +9,11 @@ import type { Logger } from 'pino';
 import { LookoutError } from '../errors.ts';
 import { type Clock, sleep } from '../runtime/clock.ts';
 import { Limiter } from '../runtime/limiter.ts';
-import type { CameraStatus, Frame, Service } from '../types.ts';
+import type { CameraStatus, Frame, RawFrame, Service } from '../types.ts';
 import { orAborted } from './abortable.ts';
 import type { FramePool } from './frame-pool.ts';
 import { pauseMs, type Retry, retryOf } from './retry.ts';
-import type { FrameSink, Picture, Source } from './source.ts';
+import type { FrameSink, Source } from './source.ts';
 
 /** Silence for so many intervals between pictures, and so many milliseconds, is a stall. */
 const STALL_INTERVALS = 2;
@@ -204,7 +204,7 @@ export class CameraSupervisor implements Service {
     return { kind: 'stalled', error: silence, goodMs: sink.goodMs };
   }
 
-  #take({ format, data }: Picture): void {
+  #take({ format, data }: RawFrame): void {
     const { name, clock, onFrame } = this.#options;
     this.counters.frames++;
     this.#setStatus('online', '');
@@ -260,7 +260,7 @@ class Sink implements FrameSink {
   readonly #options: SupervisorOptions;
   readonly #counters: CaptureCounters;
   readonly #signal: AbortSignal;
-  readonly #take: (picture: Picture) => void;
+  readonly #take: (picture: RawFrame) => void;
   readonly #faults: Limiter;
   #first: number | null = null;
   #last: number;
@@ -271,7 +271,7 @@ class Sink implements FrameSink {
     options: SupervisorOptions,
     counters: CaptureCounters,
     signal: AbortSignal,
-    take: (picture: Picture) => void,
+    take: (picture: RawFrame) => void,
   ) {
     const { clock, log } = options;
     this.#options = options;
@@ -307,7 +307,7 @@ class Sink implements FrameSink {
     this.#options.pool.release(buffer);
   }
 
-  picture(picture: Picture): void {
+  picture(picture: RawFrame): void {
     if (this.#signal.aborted) {
       this.release(picture.data);
       return;

@@ -1,7 +1,7 @@
 import { LookoutError } from '../errors.ts';
-import type { Colour, PictureFormat } from '../types.ts';
+import type { Colour, PictureFormat, RawFrame } from '../types.ts';
 import { RawFrames, tightStrides } from './raw-frames.ts';
-import type { FrameSink, Picture } from './source.ts';
+import type { FrameSink } from './source.ts';
 
 const NEWLINE = 10;
 const LONGEST_LINE = 1024;
@@ -31,7 +31,7 @@ export class Y4mFrames {
    * Takes the next piece of the stream and yields each picture that it completes.
    * @throws LookoutError CAPTURE_STREAM when the stream is not what it should be
    */
-  *push(chunk: Buffer): Generator<Picture> {
+  *push(chunk: Buffer): Generator<RawFrame> {
     let at = 0;
     while (at < chunk.length) {
       if (this.#inPicture && this.#frames && this.#format) {

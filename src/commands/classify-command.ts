@@ -1,10 +1,10 @@
 import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
-import type { Picture } from '../capture/source.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import { imagesIn, nameOf, originalPath, type Path } from '../pixels/image-file.ts';
 import { DECODED } from '../pixels/image-format.ts';
 import { printable } from '../runtime/printable.ts';
+import type { RawFrame } from '../types.ts';
 import { configFile } from './options.ts';
 
 interface Options {
@@ -63,7 +63,7 @@ async function classify(files: string[], options: Options): Promise<void> {
     process.stderr.write(`IMAGE_UNREADABLE: ${printable(name)}: ${messageOf(error)}\n`);
   };
   const answer = async (name: string, path: Path) => {
-    let picture: Picture;
+    let picture: RawFrame;
     try {
       picture = await decodePicture(path, null, pool);
     } catch (error) {

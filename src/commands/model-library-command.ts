@@ -216,7 +216,7 @@ async function verify(names: string[], options: ConfigOption): Promise<void> {
 }
 
 async function remove(name: string, options: ConfigOption & { force?: true }): Promise<void> {
-  const { removeModel } = await import('../model/library.ts');
+  const { removeModel } = await import('../modelkit/remove-model.ts');
   const { isModelName, addedFileIn } = await import('../config/model-file.ts');
   const { unknownModel } = await import('../modelkit/wanted.ts');
   const { removeMade } = await import('../model/builtin.ts');

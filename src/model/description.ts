@@ -1,23 +1,11 @@
 import { z } from 'zod';
 import { labelOverride } from '../config/schema.ts';
+import type { ModelInput } from '../types.ts';
 
 /** What a model wants to be fed and what its answers mean. */
 export interface ModelDescription {
   name: string;
-  input: {
-    name: string;
-    width: number;
-    height: number;
-    layout: 'nhwc' | 'nchw';
-    type: 'uint8' | 'int8' | 'float32';
-    /** 3: colours; 1: grey, the luma of the picture. */
-    channels: 1 | 3;
-    /** Of the three channels. */
-    order: 'rgb' | 'bgr';
-    /** One for each channel in the given order: element = (pixel 0…255 − mean) × scale. For uint8 mostly 0 and 1. */
-    mean: number[];
-    scale: number[];
-  };
+  input: ModelInput & { name: string };
   output: { name: string; kind: 'probabilities' | 'logits' };
   /** A second output with the pooled features, for comparing pictures; most models have none. */
   embedding?: { name: string; size: number } | null;

@@ -66,6 +66,7 @@ async function read(file: string, setting: string): Promise<Buffer> {
   try {
     return await readFile(file);
   } catch (cause) {
+    // biome-ignore lint/style/noRestrictedImports: loaded only to say what a refused file is
     const { foreignFolder } = await import('../modelkit/file-kind.ts');
     const folder = setting === 'model.file' && foreignFolder(cause, file, 'an ONNX model');
     if (folder) throw folder;
@@ -89,6 +90,7 @@ async function parseModel(bytes: Buffer, file: string): Promise<OnnxModel> {
     }
     return model;
   } catch (cause) {
+    // biome-ignore lint/style/noRestrictedImports: loaded only to say what a refused file is
     const { notOnnx } = await import('../modelkit/not-onnx.ts');
     const known = notOnnx(bytes, file);
     if (known) throw known;

@@ -2,16 +2,16 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FramePool } from '../capture/frame-pool.ts';
-import type { FrameSink, Picture, Source } from '../capture/source.ts';
+import type { FrameSink, Source } from '../capture/source.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { ModelDescription } from '../model/description.ts';
 import { decodePicture } from '../pixels/decode-image.ts';
 import { DECODED, IMAGE_NAME } from '../pixels/image-format.ts';
 import { PixelMemory } from '../pixels/kernels.ts';
 import { orientationOf, WHOLE } from '../pixels/orientation.ts';
-import { type OutputFormat, outputBytes, plainBytes, Resizer } from '../pixels/resize.ts';
+import { outputBytes, plainBytes, Resizer } from '../pixels/resize.ts';
 import { Random } from '../runtime/random.ts';
-import type { Box } from '../types.ts';
+import type { Box, ModelInput, RawFrame } from '../types.ts';
 
 /** Size of the model's picture, its channels and their order. */
 type Size = Pick<ModelDescription['input'], 'width' | 'height' | 'channels' | 'order'>;
@@ -55,7 +55,7 @@ export async function picturesFrom(source: Source, size: Size, count: number): P
   const pool = new FramePool();
   const enough = new AbortController();
   const pictures: Uint8Array[] = [];
-  const take = (picture: Picture) => {
+  const take = (picture: RawFrame) => {
     if (pictures.length >= count) return enough.abort();
     const box = pictures.length % 2 === 0 ? WHOLE : somewhere(picture, random);
     pictures.push(cutter.cut(picture, box));
@@ -84,7 +84,7 @@ export async function picturesFrom(source: Source, size: Size, count: number): P
 
 /** Cuts boxes out of pictures with the daemon's own resize. */
 class Cutter {
-  readonly #output: OutputFormat;
+  readonly #output: ModelInput;
   readonly #memory = new PixelMemory();
   readonly #resizer: Resizer;
 
@@ -93,7 +93,7 @@ class Cutter {
     this.#resizer = new Resizer(this.#memory, this.#output);
   }
 
-  cut({ format, data }: Picture, box: Box): Uint8Array {
+  cut({ format, data }: RawFrame, box: Box): Uint8Array {
     const pixels = new Uint8Array(data);
     this.#memory.bytes(pixels.length).set(pixels);
     const target = new Uint8Array(outputBytes(this.#output));
@@ -103,7 +103,7 @@ class Cutter {
 }
 
 /** A square of a quarter to the whole of the picture's height. */
-function somewhere({ format: { width, height } }: Picture, random: Random): Box {
+function somewhere({ format: { width, height } }: RawFrame, random: Random): Box {
   const h = random.range(0.25, 1);
   const w = Math.min(1, (h * height) / width);
   return { x: random.range(0, 1 - w), y: random.range(0, 1 - h), w, h };

@@ -2,7 +2,15 @@
  * Draws an event into its picture: a frame around what was seen, its label and the time. Letters are drawn from
  * the dots below, because headless boards have no fonts.
  */
-import type { Annotation } from '../store/store-types.ts';
+import type { Box } from '../types.ts';
+
+/** What is drawn into a snapshot. */
+export interface Annotation {
+  label: string;
+  /** 0…1 */
+  score: number;
+  box: Box;
+}
 
 /** Packed RGB, three bytes a pixel, without padding. */
 export interface Canvas {

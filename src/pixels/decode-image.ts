@@ -1,12 +1,20 @@
-import { type FrameSink, LARGEST_PIXELS, type Picture } from '../capture/source.ts';
 import { messageOf } from '../errors.ts';
 import { free } from '../runtime/garbage.ts';
 import { tell } from '../runtime/stage-times.ts';
+import type { RawFrame } from '../types.ts';
 import { type ImageFile, type Path, readImage } from './image-file.ts';
 import { ImageError } from './image-format.ts';
 import { decodeJpeg, type PictureSize, plainJpegSize } from './jpeg.ts';
 
-type Buffers = Pick<FrameSink, 'acquire' | 'release'>;
+/** Files with pictures of more pixels are refused: they would take hundreds of megabytes. */
+export const LARGEST_PIXELS = 64_000_000;
+
+/** Where the buffers of frames come from. */
+export interface Buffers {
+  /** A buffer of exactly `bytes` bytes, its content undefined. */
+  acquire(bytes: number): ArrayBuffer;
+  release(buffer: ArrayBuffer): void;
+}
 
 /**
  * Decodes an image file, upright and as rgb24; of several frames or pages the first.
@@ -14,7 +22,11 @@ type Buffers = Pick<FrameSink, 'acquire' | 'release'>;
  * @param buffers where the buffer of the frame comes from
  * @throws ImageError when it is no image, or a damaged one
  */
-export async function decodePicture(file: Path, fit: PictureSize | null, buffers: Buffers): Promise<Picture> {
+export async function decodePicture(
+  file: Path,
+  fit: PictureSize | null,
+  buffers: Buffers,
+): Promise<RawFrame> {
   const began = performance.now();
   return await decodeImage(await readImage(file), fit, buffers, began);
 }
@@ -28,7 +40,7 @@ export async function decodeImage(
   fit: PictureSize | null,
   buffers: Buffers,
   began = performance.now(),
-): Promise<Picture> {
+): Promise<RawFrame> {
   const asItIs = typeof source === 'string' ? null : await decodeAsItIs(source, fit, buffers);
   const picture = asItIs ?? (await decodeAny(format, source, fit, buffers));
   tell('decode', performance.now() - began);
@@ -40,7 +52,7 @@ async function decodeAsItIs(
   bytes: Buffer,
   fit: PictureSize | null,
   buffers: Buffers,
-): Promise<Picture | null> {
+): Promise<RawFrame | null> {
   const size = plainJpegSize(bytes);
   if (!size || !keepsItsSize(size, fit)) return null;
   const data = buffers.acquire(3 * size.width * size.height);
@@ -67,7 +79,7 @@ async function decodeAny(
   source: string | Buffer,
   fit: PictureSize | null,
   buffers: Buffers,
-): Promise<Picture> {
+): Promise<RawFrame> {
   const { default: sharp } = await import('sharp');
   sharp.cache(false);
   const image = sharp(source, { limitInputPixels: LARGEST_PIXELS, failOn: 'error' }).autoOrient();

@@ -8,35 +8,31 @@
  * Chroma is filtered at its own resolution, for grey not at all, and colours are converted at the size of the output.
  * All that can be worked out beforehand for one format, box and orientation is a plan; plans are kept.
  */
-import type { ModelDescription } from '../model/description.ts';
-import type { Box, Colour, PictureFormat } from '../types.ts';
+import type { Box, Colour, ModelInput, PictureFormat } from '../types.ts';
 import { triangleTaps } from './filter.ts';
 import { GAIN_UNIT, type Kernels, LEVEL, type PixelMemory } from './kernels.ts';
 import { type Orientation, toRaw } from './orientation.ts';
 import { Layout, PlaneFilter } from './plane.ts';
 
-/** What the resized picture must look like: size, layout, element type, channel order, mean and scale. */
-export type OutputFormat = Omit<ModelDescription['input'], 'name'>;
-
 const ELEMENTS = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array } as const;
 const PLANS_KEPT = 32;
 
-export function outputBytes({ width, height, channels, type }: OutputFormat): number {
+export function outputBytes({ width, height, channels, type }: ModelInput): number {
   return width * height * channels * ELEMENTS[type].BYTES_PER_ELEMENT;
 }
 
 /** The levels themselves, as packed bytes: red, green, blue, or grey. */
-export function plainBytes(channels: OutputFormat['channels']): Omit<OutputFormat, 'width' | 'height'> {
+export function plainBytes(channels: ModelInput['channels']): Omit<ModelInput, 'width' | 'height'> {
   const each = (value: number) => new Array<number>(channels).fill(value);
   return { layout: 'nhwc', type: 'uint8', channels, order: 'rgb', mean: each(0), scale: each(1) };
 }
 
 export class Resizer {
   readonly #memory: PixelMemory;
-  readonly #output: OutputFormat;
+  readonly #output: ModelInput;
   readonly #plans = new Map<string, Plan>();
 
-  constructor(memory: PixelMemory, output: OutputFormat) {
+  constructor(memory: PixelMemory, output: ModelInput) {
     this.#memory = memory;
     this.#output = output;
   }
@@ -95,7 +91,7 @@ class Plan {
   readonly #stepX: number;
   readonly #stepY: number;
 
-  constructor(format: PictureFormat, box: Box, orientation: Orientation, output: OutputFormat) {
+  constructor(format: PictureFormat, box: Box, orientation: Orientation, output: ModelInput) {
     const { swap, flipX, flipY } = orientation;
     const { channels } = output;
     const layout = new Layout(format);
@@ -218,7 +214,7 @@ function colourMatrix(colour: Colour): Int16Array<ArrayBuffer> {
 }
 
 /** What the output holds for each byte of the channel at `position`. */
-function elementTable({ type, mean, scale }: OutputFormat, position: number) {
+function elementTable({ type, mean, scale }: ModelInput, position: number) {
   const table = new ELEMENTS[type](256);
   const [least, most] = type === 'uint8' ? [0, 255] : [-128, 127];
   for (let byte = 0; byte < 256; byte++) {

@@ -2,14 +2,17 @@
 import { fstatSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { isatty } from 'node:tty';
-import { type DestinationStream, type Logger, pino, stdSerializers } from 'pino';
-import type { Config } from '../config/schema.ts';
+import { type DestinationStream, type LevelWithSilent, type Logger, pino, stdSerializers } from 'pino';
 import { LookoutError } from '../errors.ts';
 import type { EventChange } from '../types.ts';
 import { printable, printableLines } from './printable.ts';
 import { HIDDEN, redact } from './secrets.ts';
 
-export interface LoggerOptions extends Partial<Config['log']> {
+export interface LoggerOptions {
+  /** Minimum level of the lines; `info` by default. */
+  level?: LevelWithSilent;
+  /** `auto`, the default: readable lines on a terminal, else JSON. */
+  format?: 'auto' | 'json' | 'pretty';
   /** File descriptor to write to; standard output by default. */
   fd?: number;
   /** Instead of `fd`: where finished lines go. */

@@ -5,8 +5,8 @@
  *   prepare ─▶ load new models ─▶ end the events that they cannot go on with ─▶ next frame: new models ─▶ release old
  */
 import type { Logger } from 'pino';
-import type { Camera } from '../camera.ts';
 import type { LoadedConfig } from '../config/load-config.ts';
+import type { CameraModels } from '../decide/decider.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { Publisher } from '../publish/publisher.ts';
 import { redact } from '../runtime/secrets.ts';
@@ -17,10 +17,20 @@ import type { Preparer } from './config-resolver.ts';
 import { takeOver } from './reloadable.ts';
 import { cameraModels, labelsOf, modelsInUse, type Prepared } from './resolved.ts';
 
+/** What of a camera changes while it runs. */
+export interface ReloadableCamera {
+  /** Has other models or labels judged from now on. */
+  setModels(models: CameraModels): void;
+  /** Publishes the states of its labels. */
+  sayLabels(): void;
+  /** Takes over what is chosen or configured now. */
+  adopt(): Promise<void>;
+}
+
 export interface ChangesOptions {
   loaded: LoadedConfig;
   prepared: Prepared;
-  cameras: ReadonlyMap<string, Camera>;
+  cameras: ReadonlyMap<string, ReloadableCamera>;
   vision: Vision;
   publisher: Publisher;
   preparer: Preparer;

@@ -1,8 +1,9 @@
 import type { HealthSample } from '../board/health.ts';
 import type { ErrorCode } from '../errors.ts';
+import type { Annotation } from '../pixels/annotate.ts';
 import type { Transform } from '../pixels/orientation.ts';
 import type { ClockSetting, KnownTime, TimeHistory } from '../runtime/time-judge.ts';
-import type { Box, Detection, Event, EventChange, PictureFormat, Stamp } from '../types.ts';
+import type { Detection, Event, EventChange, PictureFormat, Stamp } from '../types.ts';
 
 /** A message that must reach the broker at least once. */
 export interface OutboxMessage {
@@ -27,14 +28,6 @@ export interface WaitingMessage extends OutboxMessage {
   id: number;
   /** When it was recorded, milliseconds of the clock that never jumps; null: nobody knows, which is of an earlier run. */
   recordedAt: number | null;
-}
-
-/** What is drawn into a snapshot. */
-export interface Annotation {
-  label: string;
-  /** 0…1 */
-  score: number;
-  box: Box;
 }
 
 /** A picture to keep as a JPEG. */

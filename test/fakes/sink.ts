@@ -1,9 +1,10 @@
 import { FramePool } from '../../src/capture/frame-pool.ts';
-import type { FrameSink, Picture } from '../../src/capture/source.ts';
+import type { FrameSink } from '../../src/capture/source.ts';
+import type { RawFrame } from '../../src/types.ts';
 
 /** A sink that keeps the pictures and faults, and lets a test wait for them. */
 export class FakeSink implements FrameSink {
-  readonly pictures: Picture[] = [];
+  readonly pictures: RawFrame[] = [];
   readonly faults: string[] = [];
   /** Buffers that were acquired and neither handed over nor given back. */
   readonly out = new Set<ArrayBuffer>();
@@ -23,7 +24,7 @@ export class FakeSink implements FrameSink {
     this.#pool.release(buffer);
   }
 
-  picture(picture: Picture): void {
+  picture(picture: RawFrame): void {
     this.out.delete(picture.data);
     this.pictures.push(picture);
     this.#waiters = this.#waiters.filter(({ count, resolve }) => {
@@ -49,7 +50,7 @@ export class FakeSink implements FrameSink {
 }
 
 /** One plane of an i420 picture as rows of bytes. */
-export function plane({ format, data }: Picture, which: 'y' | 'u' | 'v'): Buffer[] {
+export function plane({ format, data }: RawFrame, which: 'y' | 'u' | 'v'): Buffer[] {
   const { width, height } = format;
   const luma = width * height;
   const start = { y: 0, u: luma, v: luma * 1.25 }[which];

@@ -5,12 +5,12 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { createSource } from '../../src/capture/create.ts';
-import type { Picture } from '../../src/capture/source.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { sourceSchema } from '../../src/config/sources.ts';
 import { chooseModel } from '../../src/model/builtin.ts';
 import { loadModel } from '../../src/model/load-model.ts';
 import { printable } from '../../src/runtime/printable.ts';
+import type { RawFrame } from '../../src/types.ts';
 import { Classifier } from '../../src/vision/classifier.ts';
 import { FakeSink } from '../fakes/sink.ts';
 import { lookout, type Result } from '../support/cli.ts';
@@ -91,7 +91,7 @@ describe('image files of every kind', () => {
       env: { PATH: '/nowhere' },
     });
 
-  function answer({ format, data }: Picture) {
+  function answer({ format, data }: RawFrame) {
     return classifier.classify({ format, data: new Uint8Array(data) }, 1)[0]!;
   }
 

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { demoSource } from '../../../src/capture/demo-source.ts';
-import type { FrameSink, Picture } from '../../../src/capture/source.ts';
+import type { FrameSink } from '../../../src/capture/source.ts';
+import type { RawFrame } from '../../../src/types.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 
 const config = { kind: 'demo', width: 64, height: 64, fps: 5, seed: 1 } as const;
 
 function collector() {
-  const pictures: Picture[] = [];
+  const pictures: RawFrame[] = [];
   const sink: FrameSink = {
     acquire: (bytes) => new ArrayBuffer(bytes),
     release: () => {},

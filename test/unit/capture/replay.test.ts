@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import sharp from 'sharp';
 import { createSource } from '../../../src/capture/create.ts';
-import type { Picture } from '../../../src/capture/source.ts';
 import { sourceSchema } from '../../../src/config/sources.ts';
+import type { RawFrame } from '../../../src/types.ts';
 import { FakeSink } from '../../fakes/sink.ts';
 import { fakeContext, temporaryFolder } from '../../support/programs.ts';
 
@@ -26,7 +26,7 @@ function replay(path: string, fields: object = {}) {
 }
 
 /** How red the middle of a picture is, in steps of 20. */
-function step({ data, format }: Picture): number {
+function step({ data, format }: RawFrame): number {
   const middle = (Math.floor(format.height / 2) * format.width + Math.floor(format.width / 2)) * 3;
   return Math.round((new Uint8Array(data)[middle] ?? 0) / 20);
 }

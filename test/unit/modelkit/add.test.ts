@@ -4,15 +4,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, type TestContext, test } from 'node:test';
 import type { LookoutError } from '../../../src/errors.ts';
-import {
-  addedModel,
-  addedModels,
-  removeModel,
-  stagePrefix,
-  verifyModel,
-} from '../../../src/model/library.ts';
+import { addedModel, addedModels, stagePrefix, verifyModel } from '../../../src/model/library.ts';
 import { addModel, type Wanted } from '../../../src/modelkit/add.ts';
 import { loadCatalogue } from '../../../src/modelkit/catalogue.ts';
+import { removeModel } from '../../../src/modelkit/remove-model.ts';
 import { makeNotedFolder } from '../../../src/runtime/own-files.ts';
 import { breakAfter, FileServer, serve, status } from '../../fakes/file-server.ts';
 import { floatModel } from '../../support/float-model.ts';

@@ -4,8 +4,8 @@ import sharp from 'sharp';
 import { PixelMemory } from '../../../src/pixels/kernels.ts';
 import { orientationOf, type Transform } from '../../../src/pixels/orientation.ts';
 import { pictureBytes } from '../../../src/pixels/plane.ts';
-import { type OutputFormat, outputBytes, Resizer } from '../../../src/pixels/resize.ts';
-import type { Box, PictureFormat } from '../../../src/types.ts';
+import { outputBytes, Resizer } from '../../../src/pixels/resize.ts';
+import type { Box, ModelInput, PictureFormat } from '../../../src/types.ts';
 import { noisyPicture, patternPicture, referenceResize } from '../vision/pictures.ts';
 
 const WHOLE = { x: 0, y: 0, w: 1, h: 1 };
@@ -14,7 +14,7 @@ const TRANSFORMS = ([0, 90, 180, 270] as const).flatMap((rotate) =>
   (['none', 'horizontal', 'vertical'] as const).map((mirror) => ({ rotate, mirror })),
 );
 
-function output(width: number, height: number, change: Partial<OutputFormat> = {}): OutputFormat {
+function output(width: number, height: number, change: Partial<ModelInput> = {}): ModelInput {
   return {
     ...{
       width,
@@ -41,7 +41,7 @@ function rgb24(width: number, height: number): PictureFormat {
 function resize(
   format: PictureFormat,
   data: Uint8Array,
-  out: OutputFormat,
+  out: ModelInput,
   box: Box = WHOLE,
   transform: Transform = UPRIGHT,
 ): Uint8Array<ArrayBuffer> {
@@ -162,7 +162,7 @@ function greyReference(
 
 const GREY = { channels: 1, mean: [0], scale: [1] } as const;
 
-function greyOutput(width: number, height: number, change: Partial<OutputFormat> = {}): OutputFormat {
+function greyOutput(width: number, height: number, change: Partial<ModelInput> = {}): ModelInput {
   return output(width, height, { ...(structuredClone(GREY) as object), ...change });
 }
 

@@ -7,9 +7,9 @@ import { encodeJpeg } from '../../../src/pixels/jpeg.ts';
 import { PixelMemory } from '../../../src/pixels/kernels.ts';
 import { orientationOf } from '../../../src/pixels/orientation.ts';
 import { pictureBytes } from '../../../src/pixels/plane.ts';
-import { type OutputFormat, outputBytes, Resizer } from '../../../src/pixels/resize.ts';
+import { outputBytes, Resizer } from '../../../src/pixels/resize.ts';
 import { toRgb } from '../../../src/pixels/rgb.ts';
-import type { PictureFormat } from '../../../src/types.ts';
+import type { ModelInput, PictureFormat } from '../../../src/types.ts';
 import { MotionDetector } from '../../../src/vision/motion.ts';
 import { Seeded } from '../../support/random.ts';
 import { noisyPicture, referenceResize } from './pictures.ts';
@@ -22,7 +22,7 @@ const TRANSFORMS = [
   { rotate: 180, mirror: 'vertical' },
 ] as const;
 
-function output(width: number, height: number): OutputFormat {
+function output(width: number, height: number): ModelInput {
   const plain = { layout: 'nhwc', type: 'uint8', order: 'rgb', mean: [0, 0, 0], scale: [1, 1, 1] } as const;
   return { width, height, channels: 3, ...plain, mean: [0, 0, 0], scale: [1, 1, 1] };
 }
