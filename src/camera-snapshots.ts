@@ -7,7 +7,7 @@ import type { CameraConfig } from './config/schema.ts';
 import type { Publisher } from './publish/publisher.ts';
 import { LATEST, snapshotPath } from './store/snapshot-path.ts';
 import type { Store } from './store/store.ts';
-import type { Event, EventChange, Frame } from './types.ts';
+import type { DetectionEvent, EventChange, Frame } from './types.ts';
 
 /**
  * Pictures of one camera that are being written at a time. When events come faster than the disk takes pictures, some
@@ -15,7 +15,7 @@ import type { Event, EventChange, Frame } from './types.ts';
  */
 const MOST_SAVING = 6;
 
-export interface PicturesOptions {
+export interface CameraSnapshotsOptions {
   camera: string;
   config: Pick<CameraConfig, 'rotate' | 'mirror'>;
   store: Pick<Store, 'saveSnapshot'>;
@@ -30,27 +30,27 @@ export interface PicturesOptions {
 /** What is known of an event's picture until the event is over and nothing is being written any more. */
 interface Kept {
   /** The best frame since the last save, and the event at that moment. */
-  best: { event: Event; frame: Frame } | null;
+  best: { event: DetectionEvent; frame: Frame } | null;
   /** The event's last step as it was told. */
-  told: Event | null;
+  told: DetectionEvent | null;
   file: 'none' | 'expected' | 'there';
   /** Saves under way. */
   saving: number;
   over: boolean;
 }
 
-export class Pictures {
-  readonly #options: PicturesOptions;
+export class CameraSnapshots {
+  readonly #options: CameraSnapshotsOptions;
   readonly #kept = new Map<string, Kept>();
   #wanted = false;
   #saving = 0;
 
-  constructor(options: PicturesOptions) {
+  constructor(options: CameraSnapshotsOptions) {
     this.#options = options;
   }
 
   /** Keeps a copy of the picture for the event until its start or end saves it. */
-  remember(event: Event, frame: Frame): void {
+  keepBest(event: DetectionEvent, frame: Frame): void {
     const { pool } = this.#options;
     const kept = this.#of(event.id);
     if (kept.best) pool.release(kept.best.frame.data);
@@ -60,7 +60,7 @@ export class Pictures {
   }
 
   /** Writes into a step where the event's picture is, or is about to be; null if it could not be written. */
-  name({ type, event }: EventChange): void {
+  attachSnapshot({ type, event }: EventChange): void {
     const kept = this.#of(event.id);
     if (type === 'start' && kept.best && this.#saving < MOST_SAVING) kept.file = 'expected';
     event.snapshot = kept.file === 'none' ? null : snapshotPath(event);
@@ -93,12 +93,12 @@ export class Pictures {
   }
 
   /** Has the next frame saved and published. */
-  want(): void {
+  requestSnapshot(): void {
     this.#wanted = true;
   }
 
   /** A picture that was asked for and never came is of no interest any more. */
-  forgetWish(): void {
+  cancelRequest(): void {
     this.#wanted = false;
   }
 
@@ -138,7 +138,7 @@ export class Pictures {
   }
 
   /** Writes a picture as the event's snapshot, or as the camera's when there is no event. */
-  async #write(frame: Frame, event: Event | null, publish: boolean): Promise<boolean> {
+  async #write(frame: Frame, event: DetectionEvent | null, publish: boolean): Promise<boolean> {
     const { camera, config, store, publisher, pool } = this.#options;
     this.#saving++;
     const saved = store.saveSnapshot({

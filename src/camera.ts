@@ -8,7 +8,7 @@
  *       FramePool ◀───────────── buffers ◀── snapshots ◀───────────────┴─ best frames
  */
 import type { Logger } from 'pino';
-import { Pictures } from './camera-snapshots.ts';
+import { CameraSnapshots } from './camera-snapshots.ts';
 import { createSource } from './capture/create.ts';
 import type { FramePool } from './capture/frame-pool.ts';
 import { isPermanent } from './capture/retry.ts';
@@ -21,10 +21,10 @@ import type { Setting } from './publish/topics.ts';
 import type { Clock } from './runtime/clock.ts';
 import { free } from './runtime/garbage.ts';
 import { logEvent } from './runtime/logger.ts';
-import { tell, tellAnalysis } from './runtime/stage-times.ts';
+import { recordAnalysis, recordStage } from './runtime/stage-times.ts';
 import type { TimeJudge } from './runtime/time-judge.ts';
 import type { Choices } from './setup/choices.ts';
-import { labelsOf, type PreparedCamera } from './setup/resolved.ts';
+import { labelsOf, type ResolvedCamera } from './setup/resolved.ts';
 import type { Store } from './store/store.ts';
 import type { Analysis, CameraStatus, EventChange, Frame, Service } from './types.ts';
 import type { Vision } from './vision/vision.ts';
@@ -57,14 +57,14 @@ const TICK_MS = 500;
 
 export class Camera implements Service {
   readonly name: string;
-  readonly #prepared: PreparedCamera;
+  readonly #resolved: ResolvedCamera;
   readonly #parts: CameraParts;
   readonly #log: Logger;
   readonly #supervisor: CameraSupervisor;
   readonly #decider: Decider;
   #models: CameraModels;
-  #lookedAt = '[]';
-  readonly #pictures: Pictures;
+  #openRegionsKey = '[]';
+  readonly #snapshots: CameraSnapshots;
   readonly #pending = new Set<Promise<void>>();
   /** Settings of the clock in which the open events started. */
   readonly #clocks = new Map<string, number | null>();
@@ -72,23 +72,23 @@ export class Camera implements Service {
   #failure: LookoutError | null = null;
   #cancelTick = () => {};
 
-  constructor(name: string, prepared: PreparedCamera, parts: CameraParts) {
-    const { config } = prepared;
+  constructor(name: string, resolved: ResolvedCamera, parts: CameraParts) {
+    const { config } = resolved;
     this.name = name;
-    this.#prepared = prepared;
-    this.#models = prepared.models;
+    this.#resolved = resolved;
+    this.#models = resolved.models;
     this.#parts = parts;
     this.#log = parts.log.child({ camera: name });
     this.#decider = new Decider({
       camera: name,
-      models: prepared.models,
+      models: resolved.models,
       logThreshold: parts.logThreshold,
       newId: (wall) => parts.newId(parts.judge.likely(wall)),
     });
-    this.#pictures = new Pictures({
+    this.#snapshots = new CameraSnapshots({
       ...{ camera: name, config, store: parts.store, publisher: parts.publisher, pool: parts.pool },
       record: (change) => this.#record(change),
-      watch: (work) => this.#watch(work),
+      watch: (work) => this.#runInBackground(work),
     });
     this.#supervisor = new CameraSupervisor({
       name,
@@ -97,8 +97,8 @@ export class Camera implements Service {
       clock: parts.clock,
       log: this.#log,
       random: parts.random,
-      intervalMs: intervalMs(prepared),
-      stallMs: Math.max(config.stall * 1000, 3 * intervalMs(prepared)),
+      intervalMs: intervalMs(resolved),
+      stallMs: Math.max(config.stall * 1000, 3 * intervalMs(resolved)),
       onFailures: (failures, error) => {
         this.#failure = isPermanent(error) ? error : null;
         parts.onFailures(name, failures);
@@ -123,18 +123,18 @@ export class Camera implements Service {
 
   /** Nothing more will come: its source has ended, cannot start and would play only once, or is turned off. */
   get idle(): boolean {
-    const { source } = this.#prepared.config;
+    const { source } = this.#resolved.config;
     const failed = this.failure !== null && source.kind === 'replay' && !source.loop;
     return this.#ended || failed || this.#supervisor.status === 'disabled';
   }
 
   async start(): Promise<void> {
     const { clock } = this.#parts;
-    this.sayLabels();
-    await this.adopt();
+    this.publishLabels();
+    await this.applySettings();
     this.#cancelTick = clock.every(TICK_MS, () => {
       this.#apply(this.#decider.tick(clock.now(), clock.monotonic()));
-      this.#lookAgain();
+      this.#updateOpenRegions();
     });
     await this.#supervisor.start();
   }
@@ -156,23 +156,23 @@ export class Camera implements Service {
   setModels(models: CameraModels): void {
     this.#models = models;
     this.#apply(this.#decider.setModels(models, this.#parts.clock.now()));
-    this.#lookAgain();
+    this.#updateOpenRegions();
   }
 
   /** Says the state of all labels and of what depends on them. */
-  sayLabels(): void {
-    this.#sayLabels(Object.keys(labelsOf(this.#models)));
+  publishLabels(): void {
+    this.#publishLabels(Object.keys(labelsOf(this.#models)));
     this.#parts.publisher.setSetting(this.name, 'threshold', this.#shownThreshold());
   }
 
   /** Takes over what is chosen or configured now, and says it. */
-  async adopt(): Promise<void> {
+  async applySettings(): Promise<void> {
     const { publisher, choices } = this.#parts;
     for (const setting of ['enabled', 'detect'] as const) {
       publisher.setSetting(this.name, setting, choices.current(this.name, setting));
     }
     publisher.setSetting(this.name, 'threshold', this.#shownThreshold());
-    for (const setting of ['detect', 'threshold', 'enabled'] as const) await this.#adopt(setting);
+    for (const setting of ['detect', 'threshold', 'enabled'] as const) await this.#applySetting(setting);
   }
 
   /** Says a setting again, whether it has changed or not. */
@@ -188,30 +188,30 @@ export class Camera implements Service {
     const { detections, changes, best } = this.#decider.observe(analysis);
     for (const { probabilities } of analysis.scores) free(probabilities.buffer);
     if (detections.length > 0) this.#parts.store.recordDetections(detections);
-    for (const event of best) this.#pictures.remember(event, frame);
+    for (const event of best) this.#snapshots.keepBest(event, frame);
     this.#apply(changes);
-    this.#lookAgain();
-    this.#pictures.finish(frame);
-    tellAnalysis(analysis);
-    tell('decide', performance.now() - began);
-    tell('whole', this.#parts.clock.monotonic() - analysis.monotonic);
+    this.#updateOpenRegions();
+    this.#snapshots.finish(frame);
+    recordAnalysis(analysis);
+    recordStage('decide', performance.now() - began);
+    recordStage('whole', this.#parts.clock.monotonic() - analysis.monotonic);
   }
 
   /** Takes back a frame that nobody had time for. */
   onDropped(frame: Frame): void {
-    this.#pictures.finish(frame);
+    this.#snapshots.finish(frame);
   }
 
   /** Carries out a command from MQTT. */
   onCommand(...[, setting, value]: Exclude<Command, [string, 'model', string | null]>): void {
-    if (setting === 'snapshot') this.#pictures.want();
+    if (setting === 'snapshot') this.#snapshots.requestSnapshot();
     else {
       this.#parts.choices.set(this.name, setting, value);
-      this.#watch(this.#adopt(setting));
+      this.#runInBackground(this.#applySetting(setting));
     }
   }
 
-  async #adopt(setting: Exclude<Setting, 'model'>): Promise<void> {
+  async #applySetting(setting: Exclude<Setting, 'model'>): Promise<void> {
     const { choices, vision } = this.#parts;
     if (setting === 'enabled') await this.#supervisor.setEnabled(choices.current(this.name, setting));
     else if (setting === 'detect') vision.setDetect(this.name, choices.current(this.name, setting));
@@ -225,7 +225,7 @@ export class Camera implements Service {
     this.#parts.publisher.setCameraStatus(this.name, status);
     if (status === 'online') {
       this.#ended = false;
-      this.#pictures.forgetWish();
+      this.#snapshots.cancelRequest();
     }
   }
 
@@ -233,16 +233,16 @@ export class Camera implements Service {
     if (changes.length === 0) return;
     for (const change of changes) {
       const { type, event } = change;
-      this.#pictures.name(change);
+      this.#snapshots.attachSnapshot(change);
       const clock = this.#clocks.get(event.id) ?? this.#parts.judge.stamp(event.startedAt).clock;
       event.clock = clock;
       if (type === 'end') this.#clocks.delete(event.id);
       else this.#clocks.set(event.id, clock);
       logEvent(this.#log, change);
       this.#record(change);
-      if (type !== 'update') this.#pictures.save(change);
+      if (type !== 'update') this.#snapshots.save(change);
     }
-    this.#sayLabels(new Set(changes.map(({ event }) => event.label)));
+    this.#publishLabels(new Set(changes.map(({ event }) => event.label)));
   }
 
   /** Writes and tells a step of an event. Its times are put right if the clock was wrong when it started. */
@@ -260,21 +260,21 @@ export class Camera implements Service {
     void recorded.then((committed) => committed && publisher.wake());
   }
 
-  #sayLabels(labels: Iterable<string>): void {
+  #publishLabels(labels: Iterable<string>): void {
     const open = new Set(this.#decider.open.map(({ label }) => label));
     for (const label of labels) this.#parts.publisher.setLabel(this.name, label, open.has(label));
   }
 
   /** Tells vision where to look again, when that has changed. */
-  #lookAgain(): void {
+  #updateOpenRegions(): void {
     const regions = this.#decider.openRegions;
     const key = JSON.stringify(regions);
-    if (key === this.#lookedAt) return;
-    this.#lookedAt = key;
+    if (key === this.#openRegionsKey) return;
+    this.#openRegionsKey = key;
     this.#parts.vision.setOpenRegions(this.name, regions);
   }
 
-  #watch(work: Promise<unknown>): void {
+  #runInBackground(work: Promise<unknown>): void {
     const watched = work
       .then(
         () => {},
@@ -292,6 +292,6 @@ export class Camera implements Service {
 }
 
 /** Milliseconds between two pictures of a camera. */
-function intervalMs({ config: { source } }: PreparedCamera): number {
+function intervalMs({ config: { source } }: ResolvedCamera): number {
   return 1000 * (source.kind === 'libcamera' && source.mode === 'still' ? source.interval : 1 / source.fps);
 }

@@ -4,9 +4,9 @@ import type { Logger } from 'pino';
 import { readBoard } from './board/board.ts';
 import { HealthMonitor } from './board/health.ts';
 import { PressureGovernor } from './board/memory-pressure.ts';
-import { HeatGovernor } from './board/thermal.ts';
+import { ThermalGovernor } from './board/thermal.ts';
 import { Camera, type CameraParts } from './camera.ts';
-import { Ladder } from './capture/failure-escalation.ts';
+import { FailureEscalation } from './capture/failure-escalation.ts';
 import { FramePool } from './capture/frame-pool.ts';
 import type { LoadedConfig } from './config/load-config.ts';
 import { DEFAULT_MODEL } from './config/names.ts';
@@ -15,15 +15,15 @@ import { describeKernel } from './model/int8-kernel.ts';
 import type { Command } from './publish/commands.ts';
 import { Publisher } from './publish/publisher.ts';
 import { type Clock, systemClock } from './runtime/clock.ts';
-import { keepTidy } from './runtime/garbage.ts';
+import { scheduleGc } from './runtime/garbage.ts';
 import { createIdSource } from './runtime/id.ts';
 import { notify, Watchdog } from './runtime/systemd.ts';
 import { TimeJudge } from './runtime/time-judge.ts';
 import { Choices } from './setup/choices.ts';
 import { outerSpaces } from './setup/config-files.ts';
-import { Preparer } from './setup/config-resolver.ts';
-import { Changes } from './setup/reloader.ts';
-import { labelsOf, modelsInUse, type Prepared } from './setup/resolved.ts';
+import { ConfigResolver } from './setup/config-resolver.ts';
+import { Reloader } from './setup/reloader.ts';
+import { labelsOf, modelsInUse, type Resolved } from './setup/resolved.ts';
 import { Store } from './store/store.ts';
 import type { StoreStats } from './store/store-types.ts';
 import type { Service } from './types.ts';
@@ -38,7 +38,7 @@ export interface DaemonOptions {
   log: Logger;
   clock?: Clock;
   random?: () => number;
-  preparer?: Preparer;
+  resolver?: ConfigResolver;
   /** Folder that stands for `/` where the board is looked at. */
   root?: string;
 }
@@ -59,24 +59,24 @@ export class Daemon implements Service {
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #random: () => number;
-  readonly #preparer: Preparer;
+  readonly #resolver: ConfigResolver;
   readonly #root: string;
   /** What runs, in the order of its start. */
   readonly #running: { name: string; stop: () => Promise<void> }[] = [];
   readonly #cameras = new Map<string, Camera>();
   readonly #monitor: HealthMonitor;
   /** Shares of the frames that heat and memory allow to be analysed. */
-  readonly #shares = { heat: 1, memory: 1 };
+  readonly #analysisRates = { heat: 1, memory: 1 };
   #pressure: PressureGovernor | null = null;
   /** Keys of the models that the log was told of since they are in use. */
-  #saidModels = new Set<string>();
-  #changes: Changes | null = null;
+  #loggedModels = new Set<string>();
+  #reloader: Reloader | null = null;
   #classified = false;
   #judge: TimeJudge | null = null;
   /** Resolves when there is time for what the first frame does not need: it is classified, or long in coming. */
   readonly #calm = Promise.withResolvers<void>();
   #configError: string | null = null;
-  #hot: string | null = null;
+  #thermalProblem: string | null = null;
   #end: (end: End) => void = () => {};
   #vision: Vision | null = null;
   #starting: Promise<void> | null = null;
@@ -88,12 +88,12 @@ export class Daemon implements Service {
   }
 
   constructor(loaded: LoadedConfig, options: DaemonOptions) {
-    const { log, clock = systemClock, random = Math.random, preparer = new Preparer() } = options;
+    const { log, clock = systemClock, random = Math.random, resolver = new ConfigResolver() } = options;
     this.#loaded = loaded;
     this.#log = log;
     this.#clock = clock;
     this.#random = random;
-    this.#preparer = preparer;
+    this.#resolver = resolver;
     this.#root = options.root ?? '/';
     this.#monitor = new HealthMonitor({ clock, cameras: Object.keys(loaded.config.cameras) });
     this.ended = new Promise((resolve) => {
@@ -119,21 +119,21 @@ export class Daemon implements Service {
     log.info(`Lookout ${VERSION}, ${this.#loaded.file ?? 'embedded defaults (no configuration file)'}`);
     for (const warning of [...this.#loaded.warnings, ...(await outerSpaces(config))]) log.warn(warning);
 
-    const prepared = await this.#preparer.prepare(this.#loaded);
-    this.#warn(prepared);
+    const resolved = await this.#resolver.resolve(this.#loaded);
+    this.#warn(resolved);
 
     const monitor = this.#monitor;
     const vision = new Vision({
       ...modelsInUse(
-        prepared.models,
-        new Map([...prepared.cameras].map(([name, { models }]) => [name, models])),
+        resolved.models,
+        new Map([...resolved.cameras].map(([name, { models }]) => [name, models])),
       ),
       cameras: config.cameras,
       clock,
       log,
       onAnalysis: (analysis, frame) => {
         monitor.frame(analysis.camera, analysis);
-        if (analysis.scores.length > 0) this.#sayFirst(analysis.camera);
+        if (analysis.scores.length > 0) this.#logFirstResult(analysis.camera);
         this.#cameras.get(frame.camera)?.onAnalysis(analysis, frame);
       },
       onDropped: (frame) => {
@@ -160,9 +160,9 @@ export class Daemon implements Service {
     log.info(`database ${config.store.file}, snapshots in ${config.store.snapshots}`);
 
     const choices = new Choices({
-      ...{ config, models: prepared.models.keys(), store, clock, judge, log },
+      ...{ config, models: resolved.models.keys(), store, clock, judge, log },
       onKept: (camera, setting) => {
-        if (setting === 'model') this.#changes?.confirm(camera);
+        if (setting === 'model') this.#reloader?.confirm(camera);
         else this.#cameras.get(camera)?.confirm(setting);
       },
     });
@@ -171,12 +171,12 @@ export class Daemon implements Service {
     const publisher = new Publisher({
       config: config.mqtt,
       device: config.device,
-      cameras: [...prepared.cameras].map(([name, camera]) => ({
+      cameras: [...resolved.cameras].map(([name, camera]) => ({
         name,
         labels: Object.keys(labelsOf(camera.models)),
       })),
       begin: this.#calm.promise,
-      models: [...prepared.models.keys()],
+      models: [...resolved.models.keys()],
       outbox: store,
       store,
       clock,
@@ -191,14 +191,14 @@ export class Daemon implements Service {
     const pool = new FramePool();
     await this.#start('health', monitor);
     await this.#start('vision', { start: () => loading, stop: () => vision.stop() });
-    if (config.thermal.governor) await this.#governHeat(vision, publisher);
-    await this.#governPressure(vision);
-    this.#buildCameras(prepared, {
+    if (config.thermal.governor) await this.#startThermalGovernor(vision, publisher);
+    await this.#startPressureGovernor(vision);
+    this.#buildCameras(resolved, {
       ...{ vision, store, publisher, choices, pool, clock, log, monitor, judge },
     });
     const board = await readBoard({ root: this.#root });
-    const sayInfo = (current: Prepared, configError: string | null) => {
-      this.#sayModels(current, vision);
+    const publishInfo = (current: Resolved, configError: string | null) => {
+      this.#logModels(current, vision);
       this.#configError = configError;
       const model = current.models.get(DEFAULT_MODEL)!;
       const running = vision.infos.get(model.key) ?? [...vision.infos.values()][0]!;
@@ -217,21 +217,21 @@ export class Daemon implements Service {
         config_error: configError,
       });
     };
-    sayInfo(prepared, null);
-    this.#changes = new Changes({
+    publishInfo(resolved, null);
+    this.#reloader = new Reloader({
       ...{
         loaded: this.#loaded,
-        prepared,
+        resolved,
         cameras: this.#cameras,
         vision,
         publisher,
-        preparer: this.#preparer,
+        resolver: this.#resolver,
         choices,
         log,
       },
-      onChange: sayInfo,
+      onChange: publishInfo,
     });
-    await this.#changes.start();
+    await this.#reloader.start();
     const cameras = [...this.#cameras.values()];
     await this.#start('cameras', {
       start: async () => void (await Promise.all(cameras.map((camera) => camera.start()))),
@@ -251,13 +251,13 @@ export class Daemon implements Service {
       idle: () => monitor.pending === 0,
     });
     await this.#start('watchdog', watchdog);
-    keepTidy();
+    scheduleGc();
     await notify('READY=1', `STATUS=watching ${[...this.#cameras.keys()].join(', ')}`);
   }
 
-  /** Reads the configuration anew and takes over what can change without a restart; see Changes. */
+  /** Reads the configuration anew and takes over what can change without a restart; see Reloader. */
   reload(read: () => Promise<LoadedConfig>): void {
-    if (this.#changes) this.#changes.reload(read);
+    if (this.#reloader) this.#reloader.reload(read);
     else this.#log.warn('the configuration is not read anew before the start is complete');
   }
 
@@ -270,7 +270,7 @@ export class Daemon implements Service {
     await notify('STOPPING=1');
     // What failed to start has been reported by whoever started it.
     await this.#starting?.catch(() => {});
-    this.#changes?.stop();
+    this.#reloader?.stop();
     // Another part may have failed to start while the models were loading.
     if (!this.#running.some(({ name }) => name === 'vision')) await this.#vision?.stop();
     for (let part = this.#running.pop(); part; part = this.#running.pop()) {
@@ -288,17 +288,17 @@ export class Daemon implements Service {
   }
 
   /** Has fewer frames analysed before the board gets too hot. */
-  async #governHeat(vision: Vision, publisher: Publisher): Promise<void> {
-    const governor = new HeatGovernor({
+  async #startThermalGovernor(vision: Vision, publisher: Publisher): Promise<void> {
+    const governor = new ThermalGovernor({
       limit: this.#loaded.config.thermal.limit ?? null,
       clock: this.#clock,
       log: this.#log,
       root: this.#root,
       onChange: (state) => {
-        this.#hot = state.limiting
+        this.#thermalProblem = state.limiting
           ? `it is hot: ${Math.round(100 * state.share)} % of the frames are analysed`
           : null;
-        this.#setShare(vision, 'heat', state.share);
+        this.#setAnalysisRate(vision, 'heat', state.share);
         publisher.setThermal(state);
       },
     });
@@ -306,20 +306,20 @@ export class Daemon implements Service {
   }
 
   /** Has fewer frames analysed while the board is short of memory, and says why frames are dropped. */
-  async #governPressure(vision: Vision): Promise<void> {
+  async #startPressureGovernor(vision: Vision): Promise<void> {
     this.#pressure = new PressureGovernor({
       clock: this.#clock,
       log: this.#log,
       root: this.#root,
       frames: () => this.#monitor.totals,
-      onShare: (share) => this.#setShare(vision, 'memory', share),
+      onShare: (share) => this.#setAnalysisRate(vision, 'memory', share),
     });
     await this.#start('pressure governor', this.#pressure);
   }
 
-  #setShare(vision: Vision, of: 'heat' | 'memory', share: number): void {
-    this.#shares[of] = share;
-    vision.setShare(Math.min(this.#shares.heat, this.#shares.memory));
+  #setAnalysisRate(vision: Vision, of: 'heat' | 'memory', share: number): void {
+    this.#analysisRates[of] = share;
+    vision.setShare(Math.min(this.#analysisRates.heat, this.#analysisRates.memory));
   }
 
   async #start(name: string, part: Service): Promise<void> {
@@ -332,13 +332,13 @@ export class Daemon implements Service {
     const [name, setting, value] = command;
     const camera = this.#cameras.get(name);
     // During the start: the cameras and models that come take it over.
-    if (!camera || !this.#changes) {
+    if (!camera || !this.#reloader) {
       if (setting !== 'snapshot') choices.set(name, setting, value);
-    } else if (setting === 'model') this.#changes.select(name, value);
+    } else if (setting === 'model') this.#reloader.select(name, value);
     else camera.onCommand(...command);
   }
 
-  #sayFirst(camera: string): void {
+  #logFirstResult(camera: string): void {
     if (this.#classified) return;
     this.#classified = true;
     this.#calm.resolve();
@@ -346,18 +346,18 @@ export class Daemon implements Service {
     this.#log.info({ camera }, `first picture classified ${seconds} s after the start of the process`);
   }
 
-  #warn({ models }: Prepared): void {
+  #warn({ models }: Resolved): void {
     const said = new Set([...models.values()].flatMap(({ compiled }) => compiled.warnings));
     for (const warning of said) this.#log.warn(warning);
   }
 
   /** Says what runs the models that are in use. */
-  #sayModels({ models }: Prepared, vision: Vision): void {
+  #logModels({ models }: Resolved, vision: Vision): void {
     for (const { key, description, note } of new Map(
       [...models.values()].map((model) => [model.key, model]),
     ).values()) {
       const info = vision.infos.get(key);
-      if (!info || this.#saidModels.has(key)) continue;
+      if (!info || this.#loggedModels.has(key)) continue;
       const { name, input, warning } = description;
       const threads = `${info.threads} ${info.threads === 1 ? 'thread' : 'threads'}`;
       const level = info.kernel.name === 'saturating' ? 'warn' : 'info';
@@ -366,11 +366,11 @@ export class Daemon implements Service {
       if (note) this.#log[note.problem ? 'warn' : 'info'](note.text);
       if (warning) this.#log.warn(warning);
     }
-    this.#saidModels = new Set(vision.infos.keys());
+    this.#loggedModels = new Set(vision.infos.keys());
   }
 
   #buildCameras(
-    prepared: Prepared,
+    resolved: Resolved,
     parts: Pick<
       CameraParts,
       'vision' | 'store' | 'publisher' | 'choices' | 'pool' | 'clock' | 'log' | 'judge'
@@ -379,15 +379,15 @@ export class Daemon implements Service {
     },
   ): void {
     const newId = createIdSource(randomFillSync);
-    const ladder = new Ladder({
+    const escalation = new FailureEscalation({
       log: this.#log,
       cameras: () =>
         [...this.#cameras.values()]
           .filter(({ idle, failure }) => !idle && failure === null)
           .map(({ name }) => name),
-      onHopeless: (reason) => this.#end({ reason, code: EXIT.internal }),
+      onGiveUp: (reason) => this.#end({ reason, code: EXIT.internal }),
     });
-    for (const [name, camera] of prepared.cameras) {
+    for (const [name, camera] of resolved.cameras) {
       const built = new Camera(name, camera, {
         ...parts,
         logThreshold: this.#loaded.config.store.log_threshold,
@@ -396,7 +396,7 @@ export class Daemon implements Service {
         onFrame: () => parts.monitor.captured(name),
         onFailures: (_, failures) => {
           // Neither another camera nor a new process helps where somebody has to put something right.
-          ladder.report(name, built.failure === null ? failures : 0);
+          escalation.report(name, built.failure === null ? failures : 0);
           if (built.failure) this.#onEnd();
         },
         onEnd: () => this.#onEnd(),
@@ -406,14 +406,14 @@ export class Daemon implements Service {
   }
 
   /** What is wrong just now, each with its code. */
-  #problems({ error, damage, thrift }: StoreStats): string[] {
+  #problems({ error, damage, throttled }: StoreStats): string[] {
     return [
       ...(error === null ? [] : [error]),
-      ...(thrift === null ? [] : [`STORE_BUDGET: ${thrift}`]),
+      ...(throttled === null ? [] : [`STORE_BUDGET: ${throttled}`]),
       ...(damage === null ? [] : [`STORE_CORRUPT: ${damage}`]),
       ...(this.#configError === null ? [] : [`CONFIG_INVALID: ${this.#configError}`]),
       ...(this.#pressure?.problem ? [`BOARD_OVERRUN: ${this.#pressure.problem}`] : []),
-      ...(this.#hot === null ? [] : [`BOARD_OVERRUN: ${this.#hot}`]),
+      ...(this.#thermalProblem === null ? [] : [`BOARD_OVERRUN: ${this.#thermalProblem}`]),
       ...(this.#judge?.known === false ? [`TIME_UNKNOWN: ${this.#judge.doubt}`] : []),
     ];
   }

@@ -15,7 +15,7 @@ export type PixelFormat = 'i420' | 'rgb24';
 export type Colour = 'bt601' | 'bt709' | 'jpeg';
 
 /** Size and layout of a picture, without its pixels. `width` and `height` are even for `i420`. */
-export interface PictureFormat {
+export interface FrameFormat {
   width: number;
   height: number;
   pixels: PixelFormat;
@@ -25,7 +25,7 @@ export interface PictureFormat {
 
 /** One picture as a source hands it over. The buffer changes hands with it. */
 export interface RawFrame {
-  format: PictureFormat;
+  format: FrameFormat;
   data: ArrayBuffer;
 }
 
@@ -36,7 +36,7 @@ export interface Frame {
   seq: number;
   capturedAt: number;
   monotonic: number;
-  format: PictureFormat;
+  format: FrameFormat;
   data: ArrayBuffer;
 }
 
@@ -130,7 +130,7 @@ export interface Reason {
 }
 
 /** Something that was seen, from its start to its end: one per camera, zone and label at a time. */
-export interface Event extends Stamp {
+export interface DetectionEvent extends Stamp {
   /** Unique for ever and sortable by start (UUID version 7). */
   id: string;
   camera: string;
@@ -154,7 +154,7 @@ export interface Event extends Stamp {
 /** A step in the life of an event: exactly one `start`, any number of `update`, exactly one `end`. */
 export interface EventChange {
   type: 'start' | 'update' | 'end';
-  event: Event;
+  event: DetectionEvent;
 }
 
 export type CameraStatus = 'online' | 'offline' | 'stalled' | 'disabled';

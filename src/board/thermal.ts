@@ -10,7 +10,7 @@ import type { Service } from '../types.ts';
 import { readThermals, type Thermals } from './board.ts';
 
 /** What is done about the heat; times of change are told by whoever passes it on. */
-export interface HeatState {
+export interface ThermalState {
   /** Share of the frames that are analysed, LEAST_SHARE…1. */
   share: number;
   limiting: boolean;
@@ -37,7 +37,7 @@ const THROTTLED_C = 3;
  * A proportional-integral controller: how large a share of the frames may be analysed. It starts to act a few degrees
  * below the limit and comes to rest where the heat does. Pure.
  */
-export class HeatController {
+export class ThermalController {
   readonly #limit: number;
   /** What has proved to be bearable. */
   #integral = 1;
@@ -68,13 +68,13 @@ export class HeatController {
 
 const within = (share: number) => Math.min(1, Math.max(LEAST_SHARE, share));
 
-export interface HeatGovernorOptions {
+export interface ThermalGovernorOptions {
   /** °C; null: what fits the board. */
   limit: number | null;
   clock: Clock;
   log: Logger;
   /** Called when the share has changed by as much as matters. */
-  onChange: (state: HeatState) => void;
+  onChange: (state: ThermalState) => void;
   /** Folder that stands for `/`. */
   root?: string;
 }
@@ -83,23 +83,23 @@ const INTERVAL_MS = 2000;
 /** Smaller changes of the share are not told. */
 const STEP = 0.05;
 
-export class HeatGovernor implements Service {
-  readonly #options: HeatGovernorOptions;
-  #controller: HeatController | null = null;
+export class ThermalGovernor implements Service {
+  readonly #options: ThermalGovernorOptions;
+  #controller: ThermalController | null = null;
   #limit = USUAL_LIMIT_C;
-  #told: HeatState | null = null;
+  #told: ThermalState | null = null;
   #lookedAt = 0;
   #looking: Promise<void> = Promise.resolve();
   #cancel = () => {};
 
-  constructor(options: HeatGovernorOptions) {
+  constructor(options: ThermalGovernorOptions) {
     this.#options = options;
   }
 
   async start(): Promise<void> {
     const { limit, clock, root = '/' } = this.#options;
     this.#limit = limit ?? (await usualLimit(root));
-    this.#controller = new HeatController(this.#limit);
+    this.#controller = new ThermalController(this.#limit);
     this.#lookedAt = clock.monotonic();
     this.#cancel = clock.every(INTERVAL_MS, () => {
       this.#looking = this.#looking.then(() => this.#look());
@@ -127,7 +127,11 @@ export class HeatGovernor implements Service {
     onChange(this.#told);
   }
 
-  #say(before: HeatState | null, { share, limiting, temperature_c }: HeatState, thermals: Thermals): void {
+  #say(
+    before: ThermalState | null,
+    { share, limiting, temperature_c }: ThermalState,
+    thermals: Thermals,
+  ): void {
     const { log } = this.#options;
     const heat = temperature_c === null ? thermals.throttle_reasons.join(', ') : `${temperature_c} °C`;
     if (limiting) {

@@ -1,7 +1,7 @@
 import type { SourceConfig } from '../config/sources.ts';
 import { Scene } from '../demo/scene.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { tell } from '../runtime/stage-times.ts';
+import { recordStage } from '../runtime/stage-times.ts';
 import type { FrameSink, Source } from './source.ts';
 
 /** The built-in camera: a rendered driveway with people, cars and cats, needing nothing installed. */
@@ -37,8 +37,8 @@ function play(
         const data = sink.acquire(scene.bytes);
         const began = performance.now();
         scene.render(time, new Uint8Array(data));
-        tell('capture', performance.now() - began);
-        sink.picture({ format: { width, height, pixels: 'i420', colour: 'bt601' }, data });
+        recordStage('capture', performance.now() - began);
+        sink.frame({ format: { width, height, pixels: 'i420', colour: 'bt601' }, data });
       } catch (error) {
         signal.removeEventListener('abort', stop);
         return reject(error);

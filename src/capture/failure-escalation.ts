@@ -10,29 +10,29 @@ import { messageOf } from '../errors.ts';
 import { hangingPrograms } from './child-process.ts';
 import { surveyCameras } from './discover.ts';
 
-const LOOK_EVERY = 3;
+const SURVEY_EVERY = 3;
 /** Failures in a row of every camera after which a new process is tried … */
-const HOPELESS = 8;
+const GIVE_UP_AFTER = 8;
 /** … and when programs hang in the kernel, holding what a new one would need. */
-const HOPELESS_HANGING = 3;
-const LOOK_MS = 10_000;
+const GIVE_UP_AFTER_HANGING = 3;
+const SURVEY_TIMEOUT_MS = 10_000;
 
-export interface LadderOptions {
+export interface FailureEscalationOptions {
   log: Logger;
   /** Names of the cameras that should give pictures. */
   cameras: () => string[];
   /** Called when only a new process can help; not without a service manager to start it. */
-  onHopeless: (reason: string) => void;
+  onGiveUp: (reason: string) => void;
   env?: NodeJS.ProcessEnv;
   survey?: typeof surveyCameras;
 }
 
-export class Ladder {
-  readonly #options: LadderOptions;
+export class FailureEscalation {
+  readonly #options: FailureEscalationOptions;
   readonly #failures = new Map<string, number>();
   #looking = false;
 
-  constructor(options: LadderOptions) {
+  constructor(options: FailureEscalationOptions) {
     this.#options = options;
   }
 
@@ -40,11 +40,11 @@ export class Ladder {
   report(camera: string, failures: number): void {
     this.#failures.set(camera, failures);
     if (failures === 0) return;
-    if (failures % LOOK_EVERY === 0) void this.#look(camera);
-    const { cameras, onHopeless, env = process.env } = this.#options;
-    const limit = hangingPrograms() > 0 ? HOPELESS_HANGING : HOPELESS;
+    if (failures % SURVEY_EVERY === 0) void this.#look(camera);
+    const { cameras, onGiveUp, env = process.env } = this.#options;
+    const limit = hangingPrograms() > 0 ? GIVE_UP_AFTER_HANGING : GIVE_UP_AFTER;
     const hopeless = cameras().every((name) => (this.#failures.get(name) ?? 0) >= limit);
-    if (hopeless && env.NOTIFY_SOCKET) onHopeless('no camera gives pictures; only a new process can help');
+    if (hopeless && env.NOTIFY_SOCKET) onGiveUp('no camera gives pictures; only a new process can help');
   }
 
   async #look(camera: string): Promise<void> {
@@ -52,7 +52,7 @@ export class Ladder {
     this.#looking = true;
     const { log, survey = surveyCameras } = this.#options;
     try {
-      const { found } = await survey({ signal: AbortSignal.timeout(LOOK_MS) });
+      const { found } = await survey({ signal: AbortSignal.timeout(SURVEY_TIMEOUT_MS) });
       const there = found.map(({ description }) => description).join('; ') || 'none';
       log.info({ camera }, `looked for cameras that are there: ${there}`);
     } catch (error) {

@@ -142,7 +142,7 @@ export class FfmpegSource implements Source {
   /** @throws LookoutError CAPTURE_* when the stream ends */
   async run(sink: FrameSink, signal: AbortSignal): Promise<void> {
     const end = await runFfmpeg(this.#input, this.#output, this.#context, sink, signal, (picture) =>
-      sink.picture(picture),
+      sink.frame(picture),
     );
     if (!signal.aborted) throw ffmpegError(this.#input, end);
   }

@@ -4,13 +4,13 @@ import { free } from '../runtime/garbage.ts';
 const REVIEW = 256;
 
 /** Free buffers of one size. */
-interface Shelf {
+interface SizeClass {
   buffers: ArrayBuffer[];
   acquired: number;
   /** Number of the last release. */
   used: number;
   /** The fewest that lay here since the last review: so many were not needed. */
-  fewest: number;
+  lowWater: number;
 }
 
 /**
@@ -19,7 +19,7 @@ interface Shelf {
  */
 export class FramePool {
   /** By size in bytes. */
-  readonly #free = new Map<number, Shelf>();
+  readonly #free = new Map<number, SizeClass>();
   readonly #maxFreeBytes: number;
   #freeBytes = 0;
   #releases = 0;
@@ -34,11 +34,11 @@ export class FramePool {
     const shelf = this.#free.get(bytes);
     const buffer = shelf?.buffers.pop();
     if (!shelf || !buffer) {
-      if (shelf) shelf.fewest = 0;
+      if (shelf) shelf.lowWater = 0;
       return new ArrayBuffer(bytes);
     }
     this.#freeBytes -= bytes;
-    shelf.fewest = Math.min(shelf.fewest, shelf.buffers.length);
+    shelf.lowWater = Math.min(shelf.lowWater, shelf.buffers.length);
     if (++shelf.acquired >= REVIEW) this.#review(shelf, bytes);
     return buffer;
   }
@@ -49,7 +49,7 @@ export class FramePool {
     if (bytes === 0 || buffer.resizable || bytes > this.#maxFreeBytes) return;
     let shelf = this.#free.get(bytes);
     if (!shelf) {
-      shelf = { buffers: [], acquired: 0, used: 0, fewest: 0 };
+      shelf = { buffers: [], acquired: 0, used: 0, lowWater: 0 };
       this.#free.set(bytes, shelf);
     }
     if (shelf.buffers.includes(buffer)) return;
@@ -60,18 +60,18 @@ export class FramePool {
   }
 
   /** Many events at one time need many buffers: memory must not remember that for ever. */
-  #review(shelf: Shelf, bytes: number): void {
-    const unneeded = shelf.buffers.splice(0, shelf.fewest);
+  #review(shelf: SizeClass, bytes: number): void {
+    const unneeded = shelf.buffers.splice(0, shelf.lowWater);
     for (const buffer of unneeded) free(buffer);
     this.#freeBytes -= bytes * unneeded.length;
     shelf.acquired = 0;
-    shelf.fewest = shelf.buffers.length;
+    shelf.lowWater = shelf.buffers.length;
   }
 
   /** Lets go of a buffer whose size was used least lately. */
   #dropOldest(): void {
     const [[bytes, { buffers }]] = [...this.#free].sort(([, a], [, b]) => a.used - b.used) as [
-      [number, Shelf],
+      [number, SizeClass],
     ];
     const buffer = buffers.shift();
     if (buffer) {

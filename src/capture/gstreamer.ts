@@ -1,6 +1,6 @@
 /** GStreamer pipelines: the camera connector of a Jetson, or anything else that ends in raw frames. */
 import type { SourceConfig } from '../config/sources.ts';
-import type { PictureFormat } from '../types.ts';
+import type { FrameFormat } from '../types.ts';
 import { redactor } from './camera-address.ts';
 import { endError } from './child-process.ts';
 import type { SourceContext } from './context.ts';
@@ -32,7 +32,7 @@ export class GstreamerSource implements Source {
   async run(sink: FrameSink, signal: AbortSignal): Promise<void> {
     const { width, height, fps, pipeline = jetsonPipeline(this.#config) } = this.#config;
     const file = await requireProgram(['gst-launch-1.0'], this.#context.env);
-    const format: PictureFormat = { width, height, pixels: 'i420', colour: 'bt601' };
+    const format: FrameFormat = { width, height, pixels: 'i420', colour: 'bt601' };
     const end = await runRawProgram(
       {
         file,

@@ -119,7 +119,7 @@ class HttpSource implements Source {
         bytes ??= await this.#next(client, signal);
         const format = formatOf(bytes.subarray(0, HEAD_BYTES), '');
         const picture = await decodeImage({ format, source: bytes }, { width, height }, sink);
-        sink.picture(picture);
+        sink.frame(picture);
         lost = 0;
       } catch (error) {
         if (signal.aborted) return;
@@ -152,7 +152,7 @@ class HttpSource implements Source {
   ): Promise<void> {
     const input = { args, stdin, camera: this.#camera };
     const end = await runFfmpeg(input, this.#config, this.#context, sink, signal, (picture) =>
-      sink.picture(picture),
+      sink.frame(picture),
     );
     if (!signal.aborted) throw ffmpegError(input, end);
   }
@@ -167,7 +167,7 @@ class HttpSource implements Source {
     };
     const end = await runFfmpeg(input, this.#config, this.#context, sink, signal, (picture) => {
       if (kind === 'stream') streams.add(this.#config);
-      sink.picture(picture);
+      sink.frame(picture);
     });
     if (!signal.aborted) throw ffmpegError(input, end);
   }

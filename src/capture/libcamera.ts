@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError } from '../errors.ts';
-import type { PictureFormat } from '../types.ts';
+import type { FrameFormat } from '../types.ts';
 import { endError } from './child-process.ts';
 import type { SourceContext } from './context.ts';
 import { requireProgram } from './programs.ts';
@@ -40,7 +40,7 @@ export class LibcameraSource implements Source {
     const { env, root } = this.#context;
     const file = await requireProgram(VIDEO_PROGRAMS, env);
     // The program sets the colour space sYCC for raw output: BT.601, full range.
-    const format: PictureFormat = { width, height, pixels: 'i420', colour: 'jpeg' };
+    const format: FrameFormat = { width, height, pixels: 'i420', colour: 'jpeg' };
     const end = await runRawProgram(
       {
         file,
@@ -89,7 +89,7 @@ async function hasPisp(root: string): Promise<boolean> {
   }
 }
 
-function wrongSize(line: string, { width, height }: PictureFormat): LookoutError | undefined {
+function wrongSize(line: string, { width, height }: FrameFormat): LookoutError | undefined {
   const [, foundWidth, foundHeight] = CONFIGURED.exec(line) ?? [];
   if (foundWidth === undefined || (Number(foundWidth) === width && Number(foundHeight) === height)) return;
   return new LookoutError(

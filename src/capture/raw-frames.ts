@@ -1,5 +1,5 @@
-import { tell } from '../runtime/stage-times.ts';
-import type { PictureFormat } from '../types.ts';
+import { recordStage } from '../runtime/stage-times.ts';
+import type { FrameFormat } from '../types.ts';
 import type { FrameSink } from './source.ts';
 
 /** Bytes from the start of one row to the start of the next, in the Y plane and in the U and V planes. */
@@ -18,7 +18,7 @@ interface Plane {
 }
 
 /** The strides of rows without padding. */
-export function tightStrides({ width }: PictureFormat): Strides {
+export function tightStrides({ width }: FrameFormat): Strides {
   return { luma: width, chroma: width / 2 };
 }
 
@@ -36,7 +36,7 @@ export class RawFrames {
   #position = 0;
   #plane = 0;
 
-  constructor(format: PictureFormat, strides: Strides, sink: Pick<FrameSink, 'acquire' | 'release'>) {
+  constructor(format: FrameFormat, strides: Strides, sink: Pick<FrameSink, 'acquire' | 'release'>) {
     const { width, height } = format;
     this.#sink = sink;
     this.#pictureBytes = (width * height * 3) / 2;
@@ -75,7 +75,7 @@ export class RawFrames {
       if (this.#position === this.#streamBytes) {
         const { buffer } = this.#picture;
         this.#reset();
-        tell('capture', performance.now() - this.#began);
+        recordStage('capture', performance.now() - this.#began);
         yield buffer;
       }
     }
@@ -101,7 +101,7 @@ export class RawFrames {
   }
 }
 
-function planes({ width, height }: PictureFormat, { luma, chroma }: Strides): Plane[] {
+function planes({ width, height }: FrameFormat, { luma, chroma }: Strides): Plane[] {
   const y = rows(null, height, luma, width);
   const u = rows(y, height / 2, chroma, width / 2);
   return [y, u, rows(u, height / 2, chroma, width / 2)];

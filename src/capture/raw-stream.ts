@@ -1,5 +1,5 @@
 import { LookoutError } from '../errors.ts';
-import type { PictureFormat } from '../types.ts';
+import type { FrameFormat } from '../types.ts';
 import { Rhythm } from './byte-rhythm.ts';
 import { type ChildEnd, runChild } from './child-process.ts';
 import type { SourceContext } from './context.ts';
@@ -11,7 +11,7 @@ export interface RawProgram {
   args: readonly string[];
   /** The file descriptor on which it gives its pictures. */
   output: 1 | 3;
-  format: PictureFormat;
+  format: FrameFormat;
   strides: Strides;
   /** Pictures per second that it was told to give. */
   fps: number;
@@ -40,7 +40,7 @@ export async function runRawProgram(
         rhythm.bytes(frames.received);
         for (const data of frames.push(chunk)) {
           rhythm.picture();
-          sink.picture({ format, data });
+          sink.frame({ format, data });
         }
         if (rhythm.outOfStep) throw outOfStep(program);
       }

@@ -33,10 +33,10 @@ export class ImagePlayer {
     signal: AbortSignal,
     deliver: (picture: RawFrame) => Promise<void>,
   ): Promise<number> {
-    const { decodePicture } = await import('../pixels/decode-image.ts');
+    const { decodeImageFile } = await import('../pixels/decode-image.ts');
     const decode = async (file: Path): Promise<{ picture: RawFrame } | { file: Path; reason: string }> => {
       try {
-        return { picture: await decodePicture(file, this.#fit, sink) };
+        return { picture: await decodeImageFile(file, this.#fit, sink) };
       } catch (error) {
         return { file, reason: messageOf(error) };
       }

@@ -111,7 +111,7 @@ class ReplaySource implements Source {
     const pacer = new Pacer(this.#context.clock, fps);
     const deliver: Deliver = async (picture) => {
       if (pace === 'real') await pacer.next(signal);
-      sink.picture(picture);
+      sink.frame(picture);
       if (pace === 'consumed') await sink.consumed();
     };
     do {

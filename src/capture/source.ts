@@ -7,7 +7,7 @@ export interface FrameSink {
   /** Gives back a buffer that was acquired and not handed over. */
   release(buffer: ArrayBuffer): void;
   /** Hands a complete picture over. */
-  picture(picture: RawFrame): void;
+  frame(picture: RawFrame): void;
   /** Resolves when the last picture was analysed, for sources that must not lose any. */
   consumed(): Promise<void>;
   /** Counts a fault that the source survived (a corrupt file, a truncated frame), said at most once a second. */

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import libcamera from 'node-libcamera';
 import { LookoutError, messageOf } from '../errors.ts';
-import { decodePicture } from '../pixels/decode-image.ts';
+import { decodeImageFile } from '../pixels/decode-image.ts';
 import { makeFolder, removeFolder } from '../runtime/own-files.ts';
 import { Pacer } from './abortable.ts';
 import type { SourceContext } from './context.ts';
@@ -66,7 +66,7 @@ export class StillSource implements Source {
     const file = await this.#shoot(folder, shot, signal);
     if (signal.aborted) return;
     try {
-      sink.picture(await decodePicture(file, { width, height }, sink));
+      sink.frame(await decodeImageFile(file, { width, height }, sink));
     } catch (error) {
       sink.fault(`libcamera: the still cannot be decoded: ${messageOf(error)}`);
     }

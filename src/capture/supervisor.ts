@@ -307,7 +307,7 @@ class Sink implements FrameSink {
     this.#options.pool.release(buffer);
   }
 
-  picture(picture: RawFrame): void {
+  frame(picture: RawFrame): void {
     if (this.#signal.aborted) {
       this.release(picture.data);
       return;

@@ -1,5 +1,5 @@
 import { LookoutError } from '../errors.ts';
-import type { Colour, PictureFormat, RawFrame } from '../types.ts';
+import type { Colour, FrameFormat, RawFrame } from '../types.ts';
 import { RawFrames, tightStrides } from './raw-frames.ts';
 import type { FrameSink } from './source.ts';
 
@@ -18,7 +18,7 @@ export class Y4mFrames {
   readonly #sink: Pick<FrameSink, 'acquire' | 'release'>;
   #line = '';
   #inPicture = false;
-  #format: PictureFormat | null = null;
+  #format: FrameFormat | null = null;
   #frames: RawFrames | null = null;
 
   /** @param colour what the stream's YUV means, which its header does not tell */
@@ -69,7 +69,7 @@ export class Y4mFrames {
   }
 }
 
-function parseHeader(line: string, colour: Colour): PictureFormat {
+function parseHeader(line: string, colour: Colour): FrameFormat {
   const [magic, ...fields] = line.split(' ');
   if (magic !== 'YUV4MPEG2') throw wrong('a YUV4MPEG2 header', JSON.stringify(line.slice(0, 40)));
   const field = (key: string) => fields.find((text) => text.startsWith(key))?.slice(1);

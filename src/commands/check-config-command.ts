@@ -17,12 +17,12 @@ export function checkConfigCommand(program: Command): void {
       const { loadConfig } = await import('../config/load-config.ts');
       const { checkFiles, outerSpaces } = await import('../setup/config-files.ts');
       const { redact } = await import('../runtime/secrets.ts');
-      const { prepare } = await import('../setup/resolve.ts');
+      const { resolveConfig } = await import('../setup/resolve.ts');
       const { labelsOf } = await import('../setup/resolved.ts');
       const loaded = loadConfig({ file: configFile(file) });
       const unread = await checkFiles(loaded.config);
       const spaces = await outerSpaces(loaded.config);
-      const { models, cameras } = await prepare(loaded);
+      const { models, cameras } = await resolveConfig(loaded);
       const { warnings, errors } = await missingNeeds(loaded);
       for (const warning of [...loaded.warnings, ...unread, ...spaces, ...warnings])
         process.stderr.write(`warning: ${printable(warning)}\n`);

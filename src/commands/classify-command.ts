@@ -36,7 +36,7 @@ export function classifyCommand(program: Command): void {
 }
 
 async function classify(files: string[], options: Options): Promise<void> {
-  const { decodePicture } = await import('../pixels/decode-image.ts');
+  const { decodeImageFile } = await import('../pixels/decode-image.ts');
   const { FramePool } = await import('../capture/frame-pool.ts');
   const { loadConfig } = await import('../config/load-config.ts');
   const { chooseModel } = await import('../model/builtin.ts');
@@ -65,7 +65,7 @@ async function classify(files: string[], options: Options): Promise<void> {
   const answer = async (name: string, path: Path) => {
     let picture: RawFrame;
     try {
-      picture = await decodePicture(path, null, pool);
+      picture = await decodeImageFile(path, null, pool);
     } catch (error) {
       return fail(name, error);
     }

@@ -29,10 +29,10 @@ export function doctorCommand(program: Command): void {
 }
 
 async function diagnose({ config, json, bundle }: Options): Promise<void> {
-  const { examine } = await import('../doctor/run-checks.ts');
+  const { runChecks } = await import('../doctor/run-checks.ts');
   const { worst } = await import('../doctor/check.ts');
   const { report } = await import('../doctor/report.ts');
-  const examination = await examine({ file: configFile(config) });
+  const examination = await runChecks({ file: configFile(config) });
   const { findings } = examination;
   const verdict = worst(findings);
   process.stdout.write(json ? `${JSON.stringify({ verdict, findings })}\n` : report(findings));

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { printable } from '../runtime/printable.ts';
 import { localTime, parseTime } from '../runtime/time-text.ts';
 import type { EventFilter, Reader } from '../store/log-reader.ts';
-import type { Event } from '../types.ts';
+import type { DetectionEvent } from '../types.ts';
 import { type LogOptions, openLog, withLog } from './log-options.ts';
 import { writeText } from './text-output.ts';
 
@@ -88,7 +88,7 @@ export interface FollowOptions {
   reopen: () => Promise<Reader>;
   filter: EventFilter;
   limit: number | undefined;
-  format: (event: Event) => string;
+  format: (event: DetectionEvent) => string;
   out: Writable;
   signal: AbortSignal;
 }
@@ -106,8 +106,8 @@ export async function follow({
   const { setTimeout: wait } = await import('node:timers/promises');
   /** Events that were printed while open. */
   const open = new Set<string>();
-  const print = (events: Iterable<Event>) => writeText(lines(events), out);
-  const lines = function* (events: Iterable<Event>) {
+  const print = (events: Iterable<DetectionEvent>) => writeText(lines(events), out);
+  const lines = function* (events: Iterable<DetectionEvent>) {
     for (const event of events) {
       if (event.endedAt !== null) open.delete(event.id);
       else if (open.has(event.id)) continue;
@@ -138,7 +138,7 @@ export async function follow({
 }
 
 /** The same names and units as in the MQTT message. */
-export function jsonLine(event: Event): string {
+export function jsonLine(event: DetectionEvent): string {
   const { id, camera, zone, label, score, box, model, snapshot, reason } = event;
   return `${JSON.stringify({
     id,
@@ -158,7 +158,7 @@ export function jsonLine(event: Event): string {
 }
 
 /** `2026-01-31 18:05:09  driveway  car  0.91  12.3 s  gate  driveway/2026-01-31/….jpg` */
-export function readableLine(event: Event): string {
+export function readableLine(event: DetectionEvent): string {
   const { camera, label, topScore, startedAt, endedAt, zone, snapshot } = event;
   const duration = endedAt === null ? 'open' : `${((endedAt - startedAt) / 1000).toFixed(1)} s`;
   const columns = [

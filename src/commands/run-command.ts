@@ -31,11 +31,11 @@ async function run(named: string | undefined): Promise<void> {
   void stopRequested.then(() => stopping.abort());
   takeSignals(requestStop);
 
-  const { Preparer } = await import('../setup/config-resolver.ts');
-  const preparer = new Preparer();
+  const { ConfigResolver } = await import('../setup/config-resolver.ts');
+  const resolver = new ConfigResolver();
   // Reading takes a while: the program is loaded meanwhile.
   const [loaded, { Daemon }, { createLogger }] = await Promise.all([
-    preparer.load({ file: configFile(named) }),
+    resolver.load({ file: configFile(named) }),
     loadDaemon(),
     import('../runtime/logger.ts'),
   ]);
@@ -47,7 +47,7 @@ async function run(named: string | undefined): Promise<void> {
   const inTerminal = isatty(0) || isatty(1);
   process.on('SIGHUP', () => {
     if (inTerminal) requestStop('the terminal was closed');
-    else daemon?.reload(async () => tune(await preparer.load({ file: configFile(named) })));
+    else daemon?.reload(async () => tune(await resolver.load({ file: configFile(named) })));
   });
   const broken = (error: unknown) => {
     process.exitCode = EXIT.internal;
@@ -62,7 +62,7 @@ async function run(named: string | undefined): Promise<void> {
     tune = await findTuning(loaded, { log, signal: stopping.signal });
     if (stopping.signal.aborted) return;
   }
-  daemon = new Daemon(tune(loaded), { log, preparer });
+  daemon = new Daemon(tune(loaded), { log, resolver });
   try {
     const started = daemon.start();
     const end = await Promise.race([stopRequested, started.then(() => daemon.ended)]);

@@ -19,7 +19,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { LabelConfig } from '../config/schema.ts';
 import { roundScore } from '../runtime/round.ts';
-import type { Analysis, Box, Detection, Event, EventChange, Region } from '../types.ts';
+import type { Analysis, Box, Detection, DetectionEvent, EventChange, Region } from '../types.ts';
 import type { CompiledLabels } from './label-classes.ts';
 import { type Moment, Track } from './track.ts';
 
@@ -52,7 +52,7 @@ export interface Decision {
   detections: Detection[];
   changes: EventChange[];
   /** Open events of which this frame is the best so far. */
-  best: Event[];
+  best: DetectionEvent[];
 }
 
 /** Silence shorter than this is never absence: an open event is looked at once a second. */
@@ -87,7 +87,7 @@ export class Decider {
   }
 
   /** The open events as they are now. */
-  get open(): Event[] {
+  get open(): DetectionEvent[] {
     return this.#tracks().flatMap((track) => track.event ?? []);
   }
 

@@ -2,7 +2,7 @@
 
 import type { LabelConfig } from '../config/schema.ts';
 import { roundScore } from '../runtime/round.ts';
-import type { Box, Event, EventChange, Gate, Region } from '../types.ts';
+import type { Box, DetectionEvent, EventChange, Gate, Region } from '../types.ts';
 import { ScoreWindow } from './score-window.ts';
 
 /** A frame's time on both clocks, milliseconds: `wall` for people, `monotonic` for durations. */
@@ -28,7 +28,7 @@ const SMALL_STEP = 0.01;
 const UPDATE_MS = 5000;
 
 interface Open {
-  event: Event;
+  event: DetectionEvent;
   started: Moment;
   seen: Moment;
   /** Where the label was last seen. */
@@ -53,7 +53,7 @@ export class Track {
   }
 
   /** The open event as it is now. */
-  get event(): Event | null {
+  get event(): DetectionEvent | null {
     return this.#open && { ...this.#open.event };
   }
 
@@ -125,7 +125,7 @@ export class Track {
 
   #start(score: number, box: Box, hits: number, now: Moment, gate: Gate): EventChange {
     const { camera, zone, label, settings, model, newId } = this.#options;
-    const event: Event = {
+    const event: DetectionEvent = {
       id: newId(now.wall),
       camera,
       zone,

@@ -12,7 +12,7 @@ import { Reader } from '../store/log-reader.ts';
 import { VERSION } from '../version.ts';
 import { redactor } from './bundle-secrets.ts';
 import { report } from './report.ts';
-import type { Examination } from './run-checks.ts';
+import type { DoctorReport } from './run-checks.ts';
 import { type TextFile, tarGz } from './tar.ts';
 
 const LOG_LINES = 5000;
@@ -39,7 +39,7 @@ log.txt                  the last ${LOG_LINES} lines of the service's log
  */
 export async function writeBundle(
   path: string,
-  examination: Examination,
+  examination: DoctorReport,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<void> {
   const config = examination.loaded?.config ?? configSchema.parse({});
@@ -63,7 +63,7 @@ export async function writeBundle(
   }
 }
 
-async function gather({ findings, loaded }: Examination, env: NodeJS.ProcessEnv): Promise<TextFile[]> {
+async function gather({ findings, loaded }: DoctorReport, env: NodeJS.ProcessEnv): Promise<TextFile[]> {
   const text = async (name: string, content: () => unknown): Promise<TextFile> => {
     try {
       const found = await content();

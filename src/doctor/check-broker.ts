@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { LoadedConfig } from '../config/load-config.ts';
 import { messageOf } from '../errors.ts';
-import { Terms } from '../publish/broker-limits.ts';
+import { BrokerLimits } from '../publish/broker-limits.ts';
 import { brokerTarget } from '../publish/broker-target.ts';
 import { isEncrypted } from '../publish/credentials.ts';
 import { discoveryTopic } from '../publish/discovery.ts';
@@ -17,7 +17,7 @@ import { deviceId } from '../publish/topic-names.ts';
 import { SETTINGS, Topics } from '../publish/topics.ts';
 import { publicAddress } from '../runtime/address.ts';
 import { labelsOf } from '../setup/resolved.ts';
-import { type Check, type Finding, fail, failed, ok, type Patient, warn } from './check.ts';
+import { type Check, type CheckContext, type Finding, fail, failed, ok, warn } from './check.ts';
 
 const TIMEOUT_MS = 10_000;
 /** How long a message may take to come back. */
@@ -85,7 +85,7 @@ async function embedded({ mqtt }: Config, running: boolean): Promise<Finding> {
 }
 
 /** Every topic that Lookout writes to. */
-function topicsOf({ loaded, prepared }: Patient): string[] {
+function topicsOf({ loaded, prepared }: CheckContext): string[] {
   const { device, mqtt, cameras } = loaded.config;
   const published = Object.keys(cameras).map((name) => {
     const models = prepared?.cameras.get(name)?.models;
@@ -106,7 +106,7 @@ function topicsOf({ loaded, prepared }: Patient): string[] {
 /** Connections on which everything is tried; some brokers end one at a message that they refuse. */
 class Attempt {
   readonly #config: Config;
-  readonly #terms = new Terms();
+  readonly #terms = new BrokerLimits();
   #session: Session | null = null;
   /** What was heard last, by topic. */
   readonly #states = new Map<string, Buffer>();

@@ -9,7 +9,7 @@ import { requireNeeds } from '../capture/source-needs.ts';
 import type { SourceConfig } from '../config/sources.ts';
 import { publicAddress } from '../runtime/address.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { type Check, type Finding, fail, failed, ok, type Patient, warn } from './check.ts';
+import { type Check, type CheckContext, type Finding, fail, failed, ok, warn } from './check.ts';
 
 const CONNECT_MS = 5000;
 
@@ -35,7 +35,7 @@ export const checkCameras: Check = async (patient) => {
 async function look(
   check: string,
   source: SourceConfig,
-  { env, root }: Patient,
+  { env, root }: CheckContext,
   survey: Promise<Survey>,
 ): Promise<Finding> {
   const context = { clock: systemClock, log: pino({ level: 'silent' }), env, root };

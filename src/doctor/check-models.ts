@@ -1,8 +1,8 @@
 /** Whether each model that is in use loads and runs here, on which provider and how fast. */
 import { describeKernel } from '../model/int8-kernel.ts';
 import { outputBytes } from '../pixels/resize.ts';
-import { prepare } from '../setup/resolve.ts';
-import type { PreparedModel } from '../setup/resolved.ts';
+import { resolveConfig } from '../setup/resolve.ts';
+import type { ResolvedModel } from '../setup/resolved.ts';
 import { ModelSession } from '../vision/inference-session.ts';
 import { type Check, type Finding, failed, ok, warn } from './check.ts';
 
@@ -13,21 +13,21 @@ const EXACT = 'Scores are wrong with it. Leave `exact: auto` in the settings of 
 
 export const checkModels: Check = async ({ loaded, prepared }) => {
   // Without them, this says why.
-  const { models } = prepared ?? (await prepare(loaded));
+  const { models } = prepared ?? (await resolveConfig(loaded));
   const findings: Finding[] = [];
   // One after the other: they would slow each other down.
   for (const [name, model] of models) findings.push(await run(`model ${name}`, model));
   return findings;
 };
 
-async function run(check: string, { file, description, config, note }: PreparedModel): Promise<Finding> {
+async function run(check: string, { file, description, config, note }: ResolvedModel): Promise<Finding> {
   let session: ModelSession | undefined;
   try {
     session = ModelSession.open(file, description, config);
-    const { provider, kernel, passedOver } = session.info;
+    const { provider, kernel, skipped } = session.info;
     const milliseconds = time(session, description);
     const text = `${description.name}, ${description.labels.length} labels, on ${provider}: ${milliseconds.toFixed(1)} ms, ${describeKernel(kernel)}`;
-    const preferred = passedOver.filter((other) => other.provider !== 'cpu');
+    const preferred = skipped.filter((other) => other.provider !== 'cpu');
     const passed = preferred.map((other) => `${other.provider}: ${other.reason}`).join('; ');
     if (kernel.name === 'saturating') return warn(check, text, EXACT);
     if (note?.problem) return warn(check, `${text}; ${note.text}`, 'See docs/models.md.');
@@ -41,7 +41,7 @@ async function run(check: string, { file, description, config, note }: PreparedM
 }
 
 /** Milliseconds of the fastest of some inferences. */
-function time(session: ModelSession, { input, labels }: PreparedModel['description']): number {
+function time(session: ModelSession, { input, labels }: ResolvedModel['description']): number {
   const infer = session.bind(new Uint8Array(outputBytes(input)), new Float32Array(labels.length));
   let fastest = Number.POSITIVE_INFINITY;
   for (let run = 0; run < RUNS; run++) {

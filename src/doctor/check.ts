@@ -2,7 +2,7 @@
 import type { LoadedConfig } from '../config/load-config.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import { redact } from '../runtime/secrets.ts';
-import type { Prepared } from '../setup/resolved.ts';
+import type { Resolved } from '../setup/resolved.ts';
 
 export type Verdict = 'ok' | 'warn' | 'fail';
 
@@ -18,10 +18,10 @@ export interface Finding {
 }
 
 /** What a check may look at. */
-export interface Patient {
+export interface CheckContext {
   loaded: LoadedConfig;
   /** Null when the models could not be read. */
-  prepared: Prepared | null;
+  prepared: Resolved | null;
   /** A daemon runs on the same database. */
   running: boolean;
   env: NodeJS.ProcessEnv;
@@ -29,7 +29,7 @@ export interface Patient {
   root: string;
 }
 
-export type Check = (patient: Patient) => Promise<Finding[]>;
+export type Check = (patient: CheckContext) => Promise<Finding[]>;
 
 export const ok = (check: string, found: string): Finding => ({
   check,

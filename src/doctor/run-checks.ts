@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load-config.ts';
 import { LookoutError } from '../errors.ts';
-import { prepare } from '../setup/resolve.ts';
+import { resolveConfig } from '../setup/resolve.ts';
 import { lockForWriting, realFile } from '../store/lock.ts';
-import { type Check, type Finding, failed, ok, type Patient, warn } from './check.ts';
+import { type Check, type CheckContext, type Finding, failed, ok, warn } from './check.ts';
 import { checkBoard, inspectBoard } from './check-board.ts';
 import { checkBroker } from './check-broker.ts';
 import { checkCameras } from './check-cameras.ts';
@@ -29,24 +29,24 @@ const CHECKS: readonly [string, Check][] = [
   ['board', checkBoard],
 ];
 
-export interface Examination {
+export interface DoctorReport {
   findings: Finding[];
   /** Null when the configuration is not sound. */
   loaded: LoadedConfig | null;
 }
 
-export interface ExaminationOptions extends LoadOptions {
+export interface DoctorOptions extends LoadOptions {
   /** Folder that stands for `/`. */
   root?: string;
   checks?: readonly [string, Check][];
 }
 
-export async function examine({
+export async function runChecks({
   file,
   env = process.env,
   root = '/',
   checks = CHECKS,
-}: ExaminationOptions): Promise<Examination> {
+}: DoctorOptions): Promise<DoctorReport> {
   let loaded: LoadedConfig;
   try {
     loaded = loadConfig({ file, env });
@@ -58,9 +58,9 @@ export async function examine({
     ok('configuration', loaded.file ?? 'embedded defaults (no configuration file)'),
     ...loaded.warnings.map((warning) => warn('configuration', warning, 'Correct its name, or remove it.')),
   ];
-  const patient: Patient = {
+  const patient: CheckContext = {
     ...{ loaded, env, root },
-    prepared: await prepare(loaded).catch(() => null),
+    prepared: await resolveConfig(loaded).catch(() => null),
     running: await isRunning(realFile(loaded.config.store.file)),
   };
   // One after the other: a disk that is being measured must not be busy with a model.

@@ -5,7 +5,7 @@ import { FramePool } from '../capture/frame-pool.ts';
 import type { FrameSink, Source } from '../capture/source.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import type { ModelDescription } from '../model/description.ts';
-import { decodePicture } from '../pixels/decode-image.ts';
+import { decodeImageFile } from '../pixels/decode-image.ts';
 import { DECODED, IMAGE_NAME } from '../pixels/image-format.ts';
 import { PixelMemory } from '../pixels/kernels.ts';
 import { orientationOf, WHOLE } from '../pixels/orientation.ts';
@@ -36,7 +36,7 @@ export async function picturesOf(folder: string, size: Size, most: number): Prom
   const pictures: Uint8Array[] = [];
   for (let index = 0; index < count; index++) {
     const file = join(folder, files[Math.floor((index * files.length) / count)]!);
-    const decoded = await decodePicture(file, null, pool).catch(() => null);
+    const decoded = await decodeImageFile(file, null, pool).catch(() => null);
     if (!decoded) continue;
     pictures.push(cutter.cut(decoded, WHOLE));
     pool.release(decoded.data);
@@ -64,7 +64,7 @@ export async function picturesFrom(source: Source, size: Size, count: number): P
   const sink: FrameSink = {
     acquire: (bytes) => pool.acquire(bytes),
     release: (buffer) => pool.release(buffer),
-    picture: take,
+    frame: take,
     consumed: async () => {},
     fault: () => {},
   };

@@ -1,6 +1,6 @@
 import { messageOf } from '../errors.ts';
 import { free } from '../runtime/garbage.ts';
-import { tell } from '../runtime/stage-times.ts';
+import { recordStage } from '../runtime/stage-times.ts';
 import type { RawFrame } from '../types.ts';
 import { type ImageFile, type Path, readImage } from './image-file.ts';
 import { ImageError } from './image-format.ts';
@@ -22,7 +22,7 @@ export interface Buffers {
  * @param buffers where the buffer of the frame comes from
  * @throws ImageError when it is no image, or a damaged one
  */
-export async function decodePicture(
+export async function decodeImageFile(
   file: Path,
   fit: PictureSize | null,
   buffers: Buffers,
@@ -43,7 +43,7 @@ export async function decodeImage(
 ): Promise<RawFrame> {
   const asItIs = typeof source === 'string' ? null : await decodeAsItIs(source, fit, buffers);
   const picture = asItIs ?? (await decodeAny(format, source, fit, buffers));
-  tell('decode', performance.now() - began);
+  recordStage('decode', performance.now() - began);
   return picture;
 }
 

@@ -2,12 +2,12 @@
  * One plane of a picture in the pixel memory, filtered to another size. The picture lies at the beginning of the
  * memory; tables and buffers behind it, as a Layout hands them out.
  */
-import type { PictureFormat } from '../types.ts';
+import type { FrameFormat } from '../types.ts';
 import { columnWeights, rowTables, type Taps } from './filter.ts';
 import { COLUMN_BLOCK, type Kernels, type PixelMemory, ROW_BLOCK } from './kernels.ts';
 
 /** Bytes of a picture of the given format, planes tightly packed. */
-export function pictureBytes({ width, height, pixels }: PictureFormat): number {
+export function frameBytes({ width, height, pixels }: FrameFormat): number {
   return pixels === 'i420' ? (width * height * 3) / 2 : width * height * 3;
 }
 
@@ -16,8 +16,8 @@ export class Layout {
   readonly #constants: { address: number; data: Uint8Array }[] = [];
   #end: number;
 
-  constructor(format: PictureFormat) {
-    this.#end = pictureBytes(format);
+  constructor(format: FrameFormat) {
+    this.#end = frameBytes(format);
   }
 
   area(bytes: number): number {

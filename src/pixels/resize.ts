@@ -8,7 +8,7 @@
  * Chroma is filtered at its own resolution, for grey not at all, and colours are converted at the size of the output.
  * All that can be worked out beforehand for one format, box and orientation is a plan; plans are kept.
  */
-import type { Box, Colour, ModelInput, PictureFormat } from '../types.ts';
+import type { Box, Colour, FrameFormat, ModelInput } from '../types.ts';
 import { triangleTaps } from './filter.ts';
 import { GAIN_UNIT, type Kernels, LEVEL, type PixelMemory } from './kernels.ts';
 import { type Orientation, toRaw } from './orientation.ts';
@@ -42,7 +42,7 @@ export class Resizer {
    * @param format of the picture that lies at the beginning of the memory
    * @param target exactly `outputBytes` bytes
    */
-  resize(format: PictureFormat, box: Box, orientation: Orientation, target: Uint8Array): void {
+  resize(format: FrameFormat, box: Box, orientation: Orientation, target: Uint8Array): void {
     const { x, y, w, h } = box;
     const { swap, flipX, flipY } = orientation;
     const { width, height, pixels, colour } = format;
@@ -91,7 +91,7 @@ class Plan {
   readonly #stepX: number;
   readonly #stepY: number;
 
-  constructor(format: PictureFormat, box: Box, orientation: Orientation, output: ModelInput) {
+  constructor(format: FrameFormat, box: Box, orientation: Orientation, output: ModelInput) {
     const { swap, flipX, flipY } = orientation;
     const { channels } = output;
     const layout = new Layout(format);
@@ -146,7 +146,7 @@ class Plan {
     target.set(bytes.subarray(this.#target, this.#target + this.#targetBytes));
   }
 
-  #filters(format: PictureFormat, box: Box, channels: number): Omit<Source, 'samples'>[] {
+  #filters(format: FrameFormat, box: Box, channels: number): Omit<Source, 'samples'>[] {
     const filter = (width: number, height: number, step: number) => {
       const across = { size: width, from: box.x * width, to: (box.x + box.w) * width, count: this.#width };
       const down = { size: height, from: box.y * height, to: (box.y + box.h) * height, count: this.#height };
@@ -164,7 +164,7 @@ class Plan {
     return [luma, ...[area, area * 1.25].map((plane) => ({ filter: chroma, plane, offset: 0 }))];
   }
 
-  #conversion({ pixels, colour }: PictureFormat): (kernels: Kernels) => void {
+  #conversion({ pixels, colour }: FrameFormat): (kernels: Kernels) => void {
     const layout = this.#layout;
     const { count } = this.#sources[0]!.filter;
     const samples = this.#sources.map((source) => source.samples) as [number, number, number];

@@ -1,4 +1,4 @@
-import type { PictureFormat } from '../types.ts';
+import type { FrameFormat } from '../types.ts';
 import { PixelMemory } from './kernels.ts';
 import { orientationOf, type Transform, uprightSize, WHOLE } from './orientation.ts';
 import { outputBytes, plainBytes, Resizer } from './resize.ts';
@@ -11,7 +11,7 @@ let memory: PixelMemory | undefined;
  */
 export function toRgb(
   data: Uint8Array,
-  format: PictureFormat,
+  format: FrameFormat,
   transform: Transform,
 ): { data: Uint8Array<ArrayBuffer>; width: number; height: number } {
   memory ??= new PixelMemory();

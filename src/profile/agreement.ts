@@ -2,7 +2,7 @@
 import { Scene } from '../demo/scene.ts';
 import { loadModel } from '../model/load-model.ts';
 import { picturesOf } from '../modelkit/calibration.ts';
-import type { PictureFormat } from '../types.ts';
+import type { FrameFormat } from '../types.ts';
 import { Classifier } from '../vision/classifier.ts';
 import type { Agreement, ModelRef } from './profile-types.ts';
 
@@ -12,7 +12,7 @@ const STEP_MS = 2000;
 const SNAPSHOTS = 100;
 
 interface Shown {
-  format: PictureFormat;
+  format: FrameFormat;
   data: Uint8Array;
 }
 
@@ -47,7 +47,7 @@ export async function measureAgreement(model: ModelRef, snapshots: string): Prom
   return found;
 }
 
-function* shown(saved: readonly Uint8Array[], format: PictureFormat): Generator<Shown> {
+function* shown(saved: readonly Uint8Array[], format: FrameFormat): Generator<Shown> {
   for (const data of saved) yield { format, data };
   const scene = new Scene(640, 480, 1);
   for (let index = 0; index < SCENES; index++) {

@@ -1,6 +1,6 @@
 /** The model by itself: the daemon's own inference threads, asked in the ways of MLPerf Inference. */
 import type { ModelDescription } from '../model/description.ts';
-import type { PreparedModel } from '../setup/resolved.ts';
+import type { ResolvedModel } from '../setup/resolved.ts';
 import type { SessionInfo } from '../vision/inference-session.ts';
 import { InferenceThreads } from '../vision/inference-threads.ts';
 import { Slots } from '../vision/input-slots.ts';
@@ -15,7 +15,7 @@ const BATCHES = 16;
 
 /** Runs the model until each budget is used up. @throws LookoutError MODEL_* when it cannot run here */
 export async function measureInference(
-  model: PreparedModel,
+  model: ResolvedModel,
   { inferenceMs, multiStream }: Budget,
   signal: AbortSignal,
 ): Promise<{ info: SessionInfo; inference: InferenceAlone }> {
@@ -67,7 +67,7 @@ class Bench {
   readonly #free: number[];
   #answered: () => void = () => {};
 
-  constructor(model: PreparedModel) {
+  constructor(model: ResolvedModel) {
     this.#threads = new InferenceThreads(model);
     const { lane, ready } = this.#threads;
     this.ready = ready;

@@ -5,7 +5,7 @@ import { findPowerSource, type PowerSource } from '../board/energy.ts';
 import { DEFAULT_MODEL } from '../config/names.ts';
 import { Daemon } from '../daemon.ts';
 import { LookoutError } from '../errors.ts';
-import { Preparer } from '../setup/config-resolver.ts';
+import { ConfigResolver } from '../setup/config-resolver.ts';
 import { measureInference } from './inference.ts';
 import type { Budget, Measurement, Phase, Provider } from './profile-types.ts';
 import { Recorder } from './recorder.ts';
@@ -32,12 +32,12 @@ export async function measure(
   // First what a user has all day, so that the memory is that of a daemon and nothing else.
   const pacedPhase = await measurePipeline(paced, budget.pacedMs, power, signal);
   const pipeline = await measurePipeline(full, budget.pipelineMs, power, signal);
-  const preparer = new Preparer();
-  const { models } = await preparer.prepare(await preparer.load({ file: full, env: {} }));
+  const resolver = new ConfigResolver();
+  const { models } = await resolver.resolve(await resolver.load({ file: full, env: {} }));
   const model = models.get(DEFAULT_MODEL)!;
   const { info, inference } = await measureInference(model, budget, signal);
   const [wanted] = model.config.providers;
-  if (info.provider !== wanted) throw passedOver(wanted!, info.passedOver);
+  if (info.provider !== wanted) throw passedOver(wanted!, info.skipped);
   const after = await stamper.stamp();
   return {
     provider: info.provider,
@@ -76,9 +76,9 @@ async function measurePipeline(
 
 /** Runs the daemon in this process. @throws LookoutError if it cannot start */
 export async function startDaemon(file: string): Promise<Daemon> {
-  const preparer = new Preparer();
-  const loaded = await preparer.load({ file, env: {} });
-  const daemon = new Daemon(loaded, { log: pino({ level: 'silent' }), preparer });
+  const resolver = new ConfigResolver();
+  const loaded = await resolver.load({ file, env: {} });
+  const daemon = new Daemon(loaded, { log: pino({ level: 'silent' }), resolver });
   try {
     await daemon.start();
   } catch (error) {

@@ -26,7 +26,7 @@ export interface RunOptions {
 const GRACE_MS = 3000;
 
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-const CHILD = new URL(`./child${EXTENSION}`, import.meta.url);
+const CHILD = new URL(`./profile-child${EXTENSION}`, import.meta.url);
 
 /**
  * Does a job in a process of its own; resolves when that process has ended.

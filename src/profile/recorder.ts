@@ -1,7 +1,7 @@
 /** Listens to the stages of the daemon in this process and makes figures of a stretch of time. */
 import { EnergyMeter, type PowerSource } from '../board/energy.ts';
 import { readUsage, type Usage } from '../board/usage.ts';
-import { listen, type Stage } from '../runtime/stage-times.ts';
+import { onStage, type Stage } from '../runtime/stage-times.ts';
 import type { Phase } from './profile-types.ts';
 import { batches, percentile, summarise } from './statistics.ts';
 
@@ -33,7 +33,7 @@ export class Recorder {
     await this.#meter?.start();
     this.#usage = await readUsage();
     this.#began = performance.now();
-    this.#stopListening = listen((stage, milliseconds) => {
+    this.#stopListening = onStage((stage, milliseconds) => {
       if (stage === 'whole') this.#finished.push(performance.now());
       const series = this.#durations.get(stage);
       if (series) series.push(milliseconds);

@@ -1,6 +1,6 @@
 /** A long run at full load, looked at each second: does the board get too hot, and what does it keep up? */
 import { EnergyMeter, findPowerSource } from '../board/energy.ts';
-import { listen } from '../runtime/stage-times.ts';
+import { onStage } from '../runtime/stage-times.ts';
 import { settle, startDaemon, wait } from './measure.ts';
 import type { SustainSample } from './profile-types.ts';
 import { Stamper } from './stamp.ts';
@@ -18,7 +18,7 @@ export async function sustain(
   const meter = power && new EnergyMeter(power);
   const stamper = new Stamper();
   let latencies: number[] = [];
-  const stopListening = listen((stage, milliseconds) => {
+  const stopListening = onStage((stage, milliseconds) => {
     if (stage === 'whole') latencies.push(milliseconds);
   });
   try {

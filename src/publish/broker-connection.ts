@@ -1,7 +1,7 @@
 import type { IClientOptions } from 'mqtt';
 import type { Logger } from 'pino';
 import type { Clock } from '../runtime/clock.ts';
-import { Terms } from './broker-limits.ts';
+import { BrokerLimits } from './broker-limits.ts';
 import { explain, neverBegun } from './failures.ts';
 import type { Session, SessionHandlers } from './mqtt-session.ts';
 import type { Message, SessionEnd, TooLargeError } from './requests.ts';
@@ -67,7 +67,7 @@ export function retryDelay(failures: number, random: () => number): number {
  */
 export class Connection {
   /** What the broker takes. */
-  readonly terms = new Terms();
+  readonly terms = new BrokerLimits();
   readonly #options: ConnectionOptions;
   /** What was said about the broker. */
   readonly #said = new Set<string>();

@@ -54,7 +54,7 @@ export interface Lesson {
 
 const NOTHING: Lesson = { text: null, again: false };
 
-export class Terms {
+export class BrokerLimits {
   /** QoS 1 messages that may be on their way at once. */
   window = MOST_IN_FLIGHT;
   /** Whether topic filters may have wildcards. */

@@ -31,7 +31,7 @@ const unavailable: Explanation = {
   says: 'the broker says that it is busy or unavailable',
   hint: 'See the log of the broker if it goes on.',
 };
-const twin: Explanation = {
+const duplicateClient: Explanation = {
   code: 'MQTT_DUPLICATE',
   says: 'another client has connected under the name of this device',
   hint: 'Give each Lookout its own `device` name.',
@@ -69,7 +69,7 @@ const KNOWN: Record<string, Explanation> = {
   '137': unavailable,
   '139': { ...unavailable, says: 'the broker is shutting down' },
   '138': { ...refused, says: 'the broker has banned this client', hint: 'Ask who runs the broker.' },
-  '142': twin,
+  '142': duplicateClient,
   SELF_SIGNED_CERT_IN_CHAIN: unknownCa,
   DEPTH_ZERO_SELF_SIGNED_CERT: unknownCa,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: unknownCa,
@@ -169,7 +169,7 @@ function withoutWords(
   }
   if (brief >= 2) {
     return {
-      ...twin,
+      ...duplicateClient,
       says: 'it ends the connection again and again, perhaps for another client of the same name',
     };
   }

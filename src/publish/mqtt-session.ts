@@ -1,7 +1,7 @@
 import { connect as connectTcp } from 'node:net';
 import { connect, type IClientOptions, type IConnackPacket, MqttClient } from 'mqtt';
 import { messageOf } from '../errors.ts';
-import { Terms } from './broker-limits.ts';
+import { BrokerLimits } from './broker-limits.ts';
 import { Ear, publishBytes } from './packets.ts';
 import {
   type Message,
@@ -43,7 +43,7 @@ export class Session {
   readonly ended: Promise<SessionEnd>;
   #end: (end: SessionEnd) => void;
   #client: MqttClient;
-  readonly #terms: Terms;
+  readonly #terms: BrokerLimits;
   readonly #version: 4 | 5;
   readonly #ear = new Ear();
   #up = false;
@@ -64,7 +64,7 @@ export class Session {
   constructor(
     options: IClientOptions,
     handlers: SessionHandlers,
-    terms: Terms = new Terms(),
+    terms: BrokerLimits = new BrokerLimits(),
     oneByOne = false,
   ) {
     const { promise, resolve } = Promise.withResolvers<SessionEnd>();

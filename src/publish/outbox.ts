@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 import type { Clock } from '../runtime/clock.ts';
-import { tell } from '../runtime/stage-times.ts';
+import { recordStage } from '../runtime/stage-times.ts';
 import type { WaitingMessage } from '../store/store-types.ts';
 import { codeOf } from './failures.ts';
 import { markReplayed, smallerEvent } from './payloads.ts';
@@ -184,7 +184,7 @@ export class OutboxDrain {
       given = false;
       this.#sayOnce('error', `an event for ${topic} is dropped: the broker refuses it: ${messageOf(error)}`);
     }
-    tell('publish', performance.now() - began);
+    recordStage('publish', performance.now() - began);
     if (pass.ended) return;
     flight.done = true;
     if (given) {

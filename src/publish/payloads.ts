@@ -1,6 +1,6 @@
 /** What is said on each topic. Times are ISO 8601 in UTC with milliseconds, shares are 0…1 with four decimals. */
 import type { HealthSample } from '../board/health.ts';
-import type { HeatState } from '../board/thermal.ts';
+import type { ThermalState } from '../board/thermal.ts';
 import type { EventChange } from '../types.ts';
 
 /** What the retained `info` message says about this device. More fields may be added by the daemon. */
@@ -71,7 +71,7 @@ function objectIn(json: string): object | null {
 }
 
 /** What is done about the heat: how large a share of the frames is analysed, and why. */
-export function thermalPayload({ share: part, ...state }: HeatState): string {
+export function thermalPayload({ share: part, ...state }: ThermalState): string {
   return JSON.stringify({ ...state, analysed_share: Math.round(part * 100) / 100 });
 }
 

@@ -7,7 +7,7 @@
  */
 import type { Logger } from 'pino';
 import type { HealthSample } from '../board/health.ts';
-import type { HeatState } from '../board/thermal.ts';
+import type { ThermalState } from '../board/thermal.ts';
 import type { MqttConfig } from '../config/schema.ts';
 import { smallerJpeg } from '../pixels/smaller-jpeg.ts';
 import { type Clock, sleep } from '../runtime/clock.ts';
@@ -23,8 +23,8 @@ import { type DeviceDiscovery, describeDevice, discoveryTopic } from './discover
 import type { EmbeddedBroker } from './embedded-broker.ts';
 import { type Outbox, OutboxDrain } from './outbox.ts';
 import { type DeviceInfo, eventPayload, healthPayload, statePayload, thermalPayload } from './payloads.ts';
-import { LiveState } from './retained-state.ts';
-import { Leftovers } from './stale-topics.ts';
+import { RetainedState } from './retained-state.ts';
+import { StaleTopics } from './stale-topics.ts';
 import { deviceId } from './topic-names.ts';
 import { type PublishedCamera, Topics } from './topics.ts';
 
@@ -73,14 +73,14 @@ export class Publisher implements Service {
   readonly #discovery: string | null;
   /** What Home Assistant was told last. */
   #components: DeviceDiscovery['components'] = {};
-  readonly #live: LiveState;
+  readonly #live: RetainedState;
   readonly #drain: OutboxDrain;
   #broker: EmbeddedBroker | null = null;
   #connection: Connection | null = null;
   #address = '';
   #info: DeviceInfo | null = null;
   readonly #intake: CommandIntake;
-  readonly #leftovers: Leftovers;
+  readonly #leftovers: StaleTopics;
 
   constructor(options: PublisherOptions) {
     const { config, device, cameras, outbox, clock, log } = options;
@@ -91,7 +91,7 @@ export class Publisher implements Service {
     this.#discovery = config.discovery ? discoveryTopic(config.discovery, config.base, device) : null;
     const send = (message: Parameters<Connection['publish']>[0]) =>
       this.#connection?.publish(message) ?? Promise.reject(new Error('no connection to the broker'));
-    this.#live = new LiveState(send, log, (message) => {
+    this.#live = new RetainedState(send, log, (message) => {
       if (message.retain && this.#connection?.terms.retains) this.#leftovers.taken(message);
     });
     const excess: Connection['excess'] = (message) => this.#connection?.excess(message) ?? null;
@@ -100,7 +100,7 @@ export class Publisher implements Service {
       ...{ topics: this.#topics, clock, log, onCommand: options.onCommand },
       known: () => ({ cameras: new Set(this.#cameras.map(({ name }) => name)), models: this.#models }),
     });
-    this.#leftovers = new Leftovers({
+    this.#leftovers = new StaleTopics({
       ...{ topics: this.#topics, store: options.store, log },
       discovery:
         this.#discovery === null ? null : { topic: this.#discovery, id: deviceId(config.base, device) },
@@ -269,7 +269,7 @@ export class Publisher implements Service {
     this.#live.set({ topic: this.#topics.health, payload: healthPayload(sample), qos: 0, retain: true });
   }
 
-  setThermal(state: HeatState): void {
+  setThermal(state: ThermalState): void {
     this.#retain(this.#topics.thermal, thermalPayload(state));
   }
 

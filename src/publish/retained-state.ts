@@ -9,7 +9,7 @@ const IN_FLIGHT = 4;
  * What is true right now, by topic: the latest value wins, older ones are never sent. Everything is said again at each
  * connection, since a broker may have forgotten it. Bounded by the number of topics.
  */
-export class LiveState {
+export class RetainedState {
   readonly #publish: (message: Message) => Promise<void>;
   readonly #log: Logger;
   readonly #onTaken: (message: Message) => void;

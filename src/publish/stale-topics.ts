@@ -13,7 +13,7 @@ import type { Topics } from './topics.ts';
 /** Largest description of a device that is looked at, in bytes. */
 const LARGEST = 1_000_000;
 
-export interface LeftoversOptions {
+export interface StaleTopicsOptions {
   topics: Topics;
   /** Where Home Assistant reads the description; null: nowhere. */
   discovery: { topic: string; id: string } | null;
@@ -23,8 +23,8 @@ export interface LeftoversOptions {
   entities: (known: Record<string, Component>) => void;
 }
 
-export class Leftovers {
-  readonly #options: LeftoversOptions;
+export class StaleTopics {
+  readonly #options: StaleTopicsOptions;
   /** Topics of this device that lie on the broker. */
   #announced = new Set<string>();
   /** Topics whose row is still to be written or removed. */
@@ -32,7 +32,7 @@ export class Leftovers {
   #broker: string | null = null;
   #writing: Promise<void> | null = null;
 
-  constructor(options: LeftoversOptions) {
+  constructor(options: StaleTopicsOptions) {
     this.#options = options;
   }
 

@@ -21,14 +21,14 @@ const EVERY_MS = 60_000;
  * only the start needed, and holes between what is left, are 4 MB in each thread; dead buffers, which lie outside of the
  * heap, 5 MB after some ten thousand frames. It takes 7 to 30 ms.
  */
-export function keepTidy(): void {
+export function scheduleGc(): void {
   systemClock.after(SETTLED_MS, () => {
-    tidy();
-    systemClock.every(EVERY_MS, tidy);
+    collectGarbage();
+    systemClock.every(EVERY_MS, collectGarbage);
   });
 }
 
-function tidy(): void {
+function collectGarbage(): void {
   if (typeof gc === 'function') gc({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }
 

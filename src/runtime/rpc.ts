@@ -15,10 +15,10 @@ export type Handlers<T extends Api<T>> = {
   [K in keyof T]: (...args: Parameters<T[K]>) => Result<ReturnType<T[K]>> | Promise<Result<ReturnType<T[K]>>>;
 };
 
-type Result<T> = T | Handover<T>;
+type Result<T> = T | Transferred<T>;
 
 /** A result with buffers that change hands instead of being copied. */
-export class Handover<T> {
+export class Transferred<T> {
   readonly value: T;
   readonly transfer: readonly TransferListItem[];
 
@@ -56,7 +56,7 @@ export class RemoteError extends Error {
 }
 
 /** Answers the requests that arrive on `port`. Other messages are left to other listeners. */
-export function serve<T extends Api<T>>(port: MessagePort, handlers: Handlers<T>): void {
+export function exposeRpc<T extends Api<T>>(port: MessagePort, handlers: Handlers<T>): void {
   port.on('message', (request: Request) => {
     void answer(port, handlers[request.method as keyof T] as Method, request);
   });
@@ -65,7 +65,7 @@ export function serve<T extends Api<T>>(port: MessagePort, handlers: Handlers<T>
 async function answer(port: MessagePort, handler: Method, { id, args }: Request): Promise<void> {
   try {
     const result = await handler(...(args as never[]));
-    if (result instanceof Handover) port.postMessage({ id, value: result.value }, result.transfer);
+    if (result instanceof Transferred) port.postMessage({ id, value: result.value }, result.transfer);
     else port.postMessage({ id, value: result });
   } catch (error) {
     port.postMessage({ id, fault: describe(error) });
@@ -99,7 +99,7 @@ interface Pending {
 }
 
 /** The calling side. */
-export class Caller<T extends Api<T>> {
+export class RpcClient<T extends Api<T>> {
   readonly #post: (message: Request, transfer: readonly TransferListItem[]) => void;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;

@@ -31,21 +31,21 @@ interface Sample {
 const samples = channel('lookout.stage');
 
 /** Says that a stage took this long. */
-export function tell(stage: Stage, milliseconds: number): void {
+export function recordStage(stage: Stage, milliseconds: number): void {
   if (samples.hasSubscribers) samples.publish({ stage, milliseconds } satisfies Sample);
 }
 
 /** Says how long the vision threads took for a frame: the stages that it went through. */
-export function tellAnalysis({ gate, scores, times }: Analysis): void {
+export function recordAnalysis({ gate, scores, times }: Analysis): void {
   if (!samples.hasSubscribers || gate === 'off') return;
-  tell('motion', times.motion);
+  recordStage('motion', times.motion);
   if (scores.length === 0) return;
-  tell('resize', times.resize);
-  tell('inference', times.inference);
+  recordStage('resize', times.resize);
+  recordStage('inference', times.inference);
 }
 
 /** Calls back for each stage that is told; the returned function ends that. */
-export function listen(callback: (stage: Stage, milliseconds: number) => void): () => void {
+export function onStage(callback: (stage: Stage, milliseconds: number) => void): () => void {
   const listener = (message: unknown) => {
     const { stage, milliseconds } = message as Sample;
     callback(stage, milliseconds);

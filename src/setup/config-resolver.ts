@@ -9,16 +9,16 @@ import type { LoadedConfig, LoadOptions } from '../config/load-config.ts';
 import { compileTable } from '../decide/label-classes.ts';
 import { LookoutError } from '../errors.ts';
 import { type Clock, systemClock } from '../runtime/clock.ts';
-import { Caller } from '../runtime/rpc.ts';
+import { RpcClient } from '../runtime/rpc.ts';
 import { startWorker, warmUp } from '../runtime/worker-thread.ts';
-import type { PrepareApi } from './resolve-thread.ts';
-import { cameraModels, type Prepared } from './resolved.ts';
+import type { ResolveApi } from './resolve-thread.ts';
+import { cameraModels, type Resolved } from './resolved.ts';
 
 /** How long the thread waits for more to do: `prepare` follows `load` at once. */
 const LINGER_MS = 500;
 
 const THREAD = './prepare-worker';
-const NAMED = { name: 'prepare' };
+const NAMED = { name: 'resolve' };
 
 /** Has the thread load its modules while it is not known yet what to read. */
 export function warmUpPreparer(): void {
@@ -27,10 +27,10 @@ export function warmUpPreparer(): void {
 
 interface Thread {
   worker: Worker;
-  caller: Caller<PrepareApi>;
+  caller: RpcClient<ResolveApi>;
 }
 
-export class Preparer {
+export class ConfigResolver {
   readonly #clock: Clock;
   #thread: Thread | null = null;
   #calls = 0;
@@ -49,8 +49,8 @@ export class Preparer {
   }
 
   /** As `prepare` does. */
-  async prepare({ config, baseDir }: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<Prepared> {
-    const found = await this.#call((thread) => thread.call('prepare', [{ config, baseDir }]));
+  async resolve({ config, baseDir }: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<Resolved> {
+    const found = await this.#call((thread) => thread.call('resolve', [{ config, baseDir }]));
     const models = new Map(
       found.map(([name, { table, ...model }]) => [name, { ...model, compiled: compileTable(table) }]),
     );
@@ -60,7 +60,7 @@ export class Preparer {
     return { models, cameras: new Map(cameras) };
   }
 
-  async #call<T>(work: (caller: Caller<PrepareApi>) => Promise<T>): Promise<T> {
+  async #call<T>(work: (caller: RpcClient<ResolveApi>) => Promise<T>): Promise<T> {
     this.#cancelEnd();
     this.#thread ??= this.#start();
     const { worker, caller } = this.#thread;
@@ -78,7 +78,7 @@ export class Preparer {
 
   #start(): Thread {
     const worker = startWorker(import.meta.url, THREAD, NAMED);
-    const caller = new Caller<PrepareApi>((message) => worker.postMessage(message));
+    const caller = new RpcClient<ResolveApi>((message) => worker.postMessage(message));
     const thread = { worker, caller };
     worker.on('message', (message: unknown) => caller.receive(message));
     const gone = (cause?: unknown) => {

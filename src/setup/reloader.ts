@@ -13,57 +13,57 @@ import { redact } from '../runtime/secrets.ts';
 import type { Vision } from '../vision/vision.ts';
 import { modelOf } from './camera-model.ts';
 import type { Choices } from './choices.ts';
-import type { Preparer } from './config-resolver.ts';
+import type { ConfigResolver } from './config-resolver.ts';
 import { takeOver } from './reloadable.ts';
-import { cameraModels, labelsOf, modelsInUse, type Prepared } from './resolved.ts';
+import { cameraModels, labelsOf, modelsInUse, type Resolved } from './resolved.ts';
 
 /** What of a camera changes while it runs. */
 export interface ReloadableCamera {
   /** Has other models or labels judged from now on. */
   setModels(models: CameraModels): void;
   /** Publishes the states of its labels. */
-  sayLabels(): void;
+  publishLabels(): void;
   /** Takes over what is chosen or configured now. */
-  adopt(): Promise<void>;
+  applySettings(): Promise<void>;
 }
 
-export interface ChangesOptions {
+export interface ReloaderOptions {
   loaded: LoadedConfig;
-  prepared: Prepared;
+  resolved: Resolved;
   cameras: ReadonlyMap<string, ReloadableCamera>;
   vision: Vision;
   publisher: Publisher;
-  preparer: Preparer;
+  resolver: ConfigResolver;
   choices: Choices;
   log: Logger;
   /** Called after each change, and with the reason when a configuration was refused. */
-  onChange: (prepared: Prepared, configError: string | null) => void;
+  onChange: (resolved: Resolved, configError: string | null) => void;
 }
 
-export class Changes {
-  readonly #options: ChangesOptions;
+export class Reloader {
+  readonly #options: ReloaderOptions;
   #loaded: LoadedConfig;
-  #prepared: Prepared;
+  #resolved: Resolved;
   #configError: string | null = null;
   #turn = Promise.resolve();
   #stopping = false;
 
-  constructor(options: ChangesOptions) {
+  constructor(options: ReloaderOptions) {
     this.#options = options;
     this.#loaded = options.loaded;
-    this.#prepared = options.prepared;
+    this.#resolved = options.resolved;
   }
 
   /** Has the models look that were chosen before the start. */
   async start(): Promise<void> {
     const chosen = this.#chosen();
     this.#enqueue(async () => {
-      if (chosen.size === 0 || (await this.#attempt('no chosen model counts', this.#prepared, chosen)))
+      if (chosen.size === 0 || (await this.#attempt('no chosen model counts', this.#resolved, chosen)))
         return;
       for (const camera of chosen.keys()) this.#options.choices.set(camera, 'model', null);
     });
     await this.#turn;
-    this.#sayModels();
+    this.#publishModels();
   }
 
   /** Has another model look at a camera, except for the zones that name their own; null: that of the configuration. */
@@ -71,9 +71,9 @@ export class Changes {
     this.#enqueue(async () => {
       const { choices } = this.#options;
       const chosen = new Map(this.#chosen());
-      const wanted = model ?? modelOf(this.#prepared.cameras.get(camera)!.config, null);
+      const wanted = model ?? modelOf(this.#resolved.cameras.get(camera)!.config, null);
       chosen.set(camera, wanted);
-      if (await this.#attempt(`the model of ${camera} stays as it was`, this.#prepared, chosen)) {
+      if (await this.#attempt(`the model of ${camera} stays as it was`, this.#resolved, chosen)) {
         choices.set(camera, 'model', wanted);
       } else this.confirm(camera);
     });
@@ -82,17 +82,17 @@ export class Changes {
   /** Reads the configuration again; one that is not sound changes nothing. */
   reload(read: () => Promise<LoadedConfig>): void {
     this.#enqueue(async () => {
-      const { choices, preparer, cameras, log } = this.#options;
+      const { choices, resolver, cameras, log } = this.#options;
       try {
         const { config, waiting } = takeOver(this.#loaded.config, (await read()).config);
         const loaded = { ...this.#loaded, config };
         this.#configError = null;
-        const prepared = await preparer.prepare(loaded);
-        await this.#change(prepared, choices.modelsUnder(config, prepared.models.keys()));
+        const resolved = await resolver.resolve(loaded);
+        await this.#change(resolved, choices.modelsUnder(config, resolved.models.keys()));
         this.#loaded = loaded;
-        choices.follow(config, prepared.models.keys());
-        this.#sayModels();
-        await Promise.all([...cameras.values()].map((camera) => camera.adopt()));
+        choices.follow(config, resolved.models.keys());
+        this.#publishModels();
+        await Promise.all([...cameras.values()].map((camera) => camera.applySettings()));
         log.info('configuration read again: models, labels and groups are those of the file');
         if (waiting.length > 0) {
           log.warn(`these settings change with the next start only: ${waiting.join(', ')}`);
@@ -100,7 +100,7 @@ export class Changes {
       } catch (error) {
         this.#configError = redact(messageOf(error));
         this.#report(error, 'the configuration stays as it was');
-        this.#options.onChange(this.#prepared, this.#configError);
+        this.#options.onChange(this.#resolved, this.#configError);
       }
     });
   }
@@ -120,17 +120,17 @@ export class Changes {
   }
 
   #chosen(): ReadonlyMap<string, string> {
-    return this.#options.choices.modelsUnder(this.#loaded.config, this.#prepared.models.keys());
+    return this.#options.choices.modelsUnder(this.#loaded.config, this.#resolved.models.keys());
   }
 
   /** Makes a change, or says why it cannot be made. Returns whether it was made. */
   async #attempt(
     outcome: string,
-    prepared: Prepared,
+    resolved: Resolved,
     selected: ReadonlyMap<string, string>,
   ): Promise<boolean> {
     try {
-      await this.#change(prepared, selected);
+      await this.#change(resolved, selected);
       return true;
     } catch (error) {
       this.#report(error, outcome);
@@ -138,32 +138,32 @@ export class Changes {
     }
   }
 
-  async #change(prepared: Prepared, selected: ReadonlyMap<string, string>): Promise<void> {
+  async #change(resolved: Resolved, selected: ReadonlyMap<string, string>): Promise<void> {
     const { vision, publisher, cameras, onChange } = this.#options;
     const models = new Map(
-      [...prepared.cameras].map(([name, { config, models }]) => {
+      [...resolved.cameras].map(([name, { config, models }]) => {
         const model = selected.get(name);
         return [
           name,
-          model === undefined ? models : cameraModels(prepared.models, name, { ...config, model }),
+          model === undefined ? models : cameraModels(resolved.models, name, { ...config, model }),
         ];
       }),
     );
-    await vision.swap(modelsInUse(prepared.models, models), () => {
+    await vision.swap(modelsInUse(resolved.models, models), () => {
       for (const [name, camera] of cameras) camera.setModels(models.get(name)!);
     });
-    this.#prepared = prepared;
+    this.#resolved = resolved;
     publisher.setCameras(
       [...models].map(([name, used]) => ({ name, labels: Object.keys(labelsOf(used)) })),
-      [...prepared.models.keys()],
+      [...resolved.models.keys()],
     );
-    for (const camera of cameras.values()) camera.sayLabels();
-    onChange(prepared, this.#configError);
+    for (const camera of cameras.values()) camera.publishLabels();
+    onChange(resolved, this.#configError);
   }
 
-  #sayModels(): void {
+  #publishModels(): void {
     const { publisher, choices } = this.#options;
-    for (const name of this.#prepared.cameras.keys()) {
+    for (const name of this.#resolved.cameras.keys()) {
       publisher.setSetting(name, 'model', choices.current(name, 'model'));
     }
   }

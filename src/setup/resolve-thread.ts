@@ -3,27 +3,27 @@ import { parentPort } from 'node:worker_threads';
 import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load-config.ts';
 import type { LabelTable } from '../decide/label-classes.ts';
 import { exactFolder, keepExact } from '../model/exact/exact-files.ts';
-import { serve } from '../runtime/rpc.ts';
-import { prepare } from './resolve.ts';
-import type { PreparedModel } from './resolved.ts';
+import { exposeRpc } from '../runtime/rpc.ts';
+import { resolveConfig } from './resolve.ts';
+import type { ResolvedModel } from './resolved.ts';
 
 /** A model as nothing but data. */
-export interface SentModel extends Omit<PreparedModel, 'compiled'> {
+export interface SentModel extends Omit<ResolvedModel, 'compiled'> {
   table: LabelTable;
 }
 
-export interface PrepareApi {
+export interface ResolveApi {
   load(options: LoadOptions): LoadedConfig;
-  prepare(loaded: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<[name: string, model: SentModel][]>;
+  resolve(loaded: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<[name: string, model: SentModel][]>;
   close(): void;
 }
 
 if (parentPort) {
   const port = parentPort;
-  serve<PrepareApi>(port, {
+  exposeRpc<ResolveApi>(port, {
     load: (options) => loadConfig(options),
-    prepare: async (loaded) => {
-      const { models } = await prepare(loaded);
+    resolve: async (loaded) => {
+      const { models } = await resolveConfig(loaded);
       const exactFiles = await keepExact([...models.values()], exactFolder(loaded.config.data_dir));
       return [...models].map(([name, { compiled, ...model }], index) => {
         const { classes, warnings } = compiled;

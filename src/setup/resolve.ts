@@ -6,16 +6,16 @@ import type { ModelConfig } from '../config/schema.ts';
 import { type Chosen, chooseModel } from '../model/builtin.ts';
 import { type LoadedModel, loadModel } from '../model/load-model.ts';
 import { resolveLabels } from './camera-labels.ts';
-import { cameraModels, type Prepared, type PreparedCamera } from './resolved.ts';
+import { cameraModels, type Resolved, type ResolvedCamera } from './resolved.ts';
 
 /**
  * Reads the models and works out the labels of every camera.
  * @throws LookoutError MODEL_*, LABEL_UNKNOWN or CONFIG_INVALID
  */
-export async function prepare({
+export async function resolveConfig({
   config,
   baseDir,
-}: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<Prepared> {
+}: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<Resolved> {
   const configs = { [DEFAULT_MODEL]: config.model, ...config.models };
   const loaded: Record<string, LoadedModel> = {};
   const notes: Record<string, Chosen['note']> = {};
@@ -35,7 +35,7 @@ export async function prepare({
       return [name, { ...model, ...resolved[name]!, config: settings, key, note: notes[name] ?? null }];
     }),
   );
-  const cameras = new Map<string, PreparedCamera>();
+  const cameras = new Map<string, ResolvedCamera>();
   for (const [name, camera] of Object.entries(config.cameras)) {
     cameras.set(name, { config: camera, models: cameraModels(models, name, camera) });
   }

@@ -10,7 +10,7 @@ import type { ResolvedLabels } from './camera-labels.ts';
 import { modelOf } from './camera-model.ts';
 
 /** A model that cameras may use. */
-export interface PreparedModel extends LoadedModel, ResolvedLabels {
+export interface ResolvedModel extends LoadedModel, ResolvedLabels {
   config: ModelConfig;
   /** Models with the same key have the same content and settings, so that one session serves them. */
   key: string;
@@ -20,16 +20,16 @@ export interface PreparedModel extends LoadedModel, ResolvedLabels {
   note: Chosen['note'];
 }
 
-export interface PreparedCamera {
+export interface ResolvedCamera {
   config: CameraConfig;
   /** The models that look at it, and the labels that make events, with every setting worked out. */
   models: CameraModels;
 }
 
-export interface Prepared {
+export interface Resolved {
   /** All that are configured, by name, the default one first. */
-  models: ReadonlyMap<string, PreparedModel>;
-  cameras: ReadonlyMap<string, PreparedCamera>;
+  models: ReadonlyMap<string, ResolvedModel>;
+  cameras: ReadonlyMap<string, ResolvedCamera>;
 }
 
 /**
@@ -37,7 +37,7 @@ export interface Prepared {
  * @throws LookoutError CONFIG_INVALID if there is no such model
  */
 export function cameraModels(
-  models: ReadonlyMap<string, PreparedModel>,
+  models: ReadonlyMap<string, ResolvedModel>,
   name: string,
   camera: CameraConfig,
 ): CameraModels {
@@ -60,7 +60,7 @@ export function cameraModels(
 
 /** What vision needs: each model that is used once, and what each looks at. */
 export function modelsInUse(
-  models: ReadonlyMap<string, PreparedModel>,
+  models: ReadonlyMap<string, ResolvedModel>,
   cameras: ReadonlyMap<string, CameraModels>,
 ): Models {
   const uses = [...cameras].map(([name, { camera, zones }]): [string, ModelUse] => {

@@ -1,6 +1,6 @@
 /** Rows of the database and the nouns they stand for. */
 import type { HealthSample } from '../board/health.ts';
-import type { Detection, Event, Reason, Stamp } from '../types.ts';
+import type { Detection, DetectionEvent, Reason, Stamp } from '../types.ts';
 import type { OutboxRow } from './store-types.ts';
 
 interface BoxColumns {
@@ -50,11 +50,11 @@ export interface OutboxColumns {
   live: number;
 }
 
-function boxColumns({ x, y, w, h }: Event['box']): BoxColumns {
+function boxColumns({ x, y, w, h }: DetectionEvent['box']): BoxColumns {
   return { box_x: x, box_y: y, box_w: w, box_h: h };
 }
 
-export function toEvent(row: EventRow): Event {
+export function toEvent(row: EventRow): DetectionEvent {
   return {
     id: row.id,
     camera: row.camera,
@@ -72,7 +72,7 @@ export function toEvent(row: EventRow): Event {
   };
 }
 
-export function fromEvent(event: Event): Omit<EventRow, 'seq' | 'changed'> {
+export function fromEvent(event: DetectionEvent): Omit<EventRow, 'seq' | 'changed'> {
   return {
     id: event.id,
     camera: event.camera,

@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import { codeOf, LookoutError, messageOf } from '../errors.ts';
-import type { Event } from '../types.ts';
+import type { DetectionEvent } from '../types.ts';
 import { readChoices } from './choice-rows.ts';
 import { BUSY_TIMEOUT_MS, isDamage } from './database.ts';
 import { type EventRow, toEvent } from './event-rows.ts';
@@ -80,7 +80,7 @@ export class Reader {
   *events(
     filter: EventFilter,
     { limit, upTo = Number.MAX_SAFE_INTEGER }: { limit?: number | undefined; upTo?: number } = {},
-  ): Generator<Event> {
+  ): Generator<DetectionEvent> {
     const { where, values } = conditions(filter);
     const wanted = { where: `${where} AND changed <= @upTo`, values: { ...values, upTo } };
     const [oldest] =
@@ -96,7 +96,7 @@ export class Reader {
   }
 
   /** Events that match and have changed after `mark`, in the order of their last change, and the new mark. */
-  changes(mark: number, filter: EventFilter): { events: Event[]; mark: number } {
+  changes(mark: number, filter: EventFilter): { events: DetectionEvent[]; mark: number } {
     const { where, values } = conditions(filter);
     const rows = this.#all<EventRow>(
       `SELECT * FROM events WHERE changed > @mark AND ${where} ORDER BY changed LIMIT ${PAGE}`,

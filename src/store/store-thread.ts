@@ -10,8 +10,8 @@ import type { Database } from 'better-sqlite3';
 import type { StoreConfig } from '../config/schema.ts';
 import { codeOf, messageOf } from '../errors.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { keepTidy } from '../runtime/garbage.ts';
-import { type Handlers, Handover, serve } from '../runtime/rpc.ts';
+import { scheduleGc } from '../runtime/garbage.ts';
+import { exposeRpc, type Handlers, Transferred } from '../runtime/rpc.ts';
 import type { KnownTime, TimeHistory } from '../runtime/time-judge.ts';
 import { readAnnounced, writeAnnounced } from './announced-topics.ts';
 import { backUp, backUpChoices, backupOf, restore } from './backup.ts';
@@ -114,7 +114,7 @@ class StoreThread implements Handlers<WorkerApi> {
   outbox = (afterId: number, limit: number): OutboxRow[] =>
     this.#guard(() => this.#connected().writer.outbox(afterId, limit));
 
-  snapshot = (request: EncodeRequest): Promise<Handover<SnapshotReply>> => {
+  snapshot = (request: EncodeRequest): Promise<Transferred<SnapshotReply>> => {
     const turn = this.#snapshotTurn.then(() => this.#saveSnapshot(request));
     this.#snapshotTurn = turn.catch(() => {});
     return turn;
@@ -215,7 +215,7 @@ class StoreThread implements Handlers<WorkerApi> {
     }
   };
 
-  async #saveSnapshot(request: EncodeRequest): Promise<Handover<SnapshotReply>> {
+  async #saveSnapshot(request: EncodeRequest): Promise<Transferred<SnapshotReply>> {
     const jpeg = await this.#snapshots.encode(request);
     let fault: Notice | null = null;
     try {
@@ -232,7 +232,7 @@ class StoreThread implements Handlers<WorkerApi> {
       fault = { code, notice: message, hint };
       if (isFull(error)) void this.#makeRoom();
     }
-    return new Handover({ jpeg, data: request.data, fault }, [jpeg.buffer, request.data]);
+    return new Transferred({ jpeg, data: request.data, fault }, [jpeg.buffer, request.data]);
   }
 
   /** The open database; opens it, and sets a damaged file aside. */
@@ -408,6 +408,6 @@ function bytesWrittenByThread(): number | null {
 }
 
 if (parentPort) {
-  serve<WorkerApi>(parentPort, new StoreThread(parentPort, workerData as WorkerOptions));
-  keepTidy();
+  exposeRpc<WorkerApi>(parentPort, new StoreThread(parentPort, workerData as WorkerOptions));
+  scheduleGc();
 }

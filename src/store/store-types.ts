@@ -3,7 +3,7 @@ import type { ErrorCode } from '../errors.ts';
 import type { Annotation } from '../pixels/annotate.ts';
 import type { Transform } from '../pixels/orientation.ts';
 import type { ClockSetting, KnownTime, TimeHistory } from '../runtime/time-judge.ts';
-import type { Detection, Event, EventChange, PictureFormat, Stamp } from '../types.ts';
+import type { Detection, DetectionEvent, EventChange, FrameFormat, Stamp } from '../types.ts';
 
 /** A message that must reach the broker at least once. */
 export interface OutboxMessage {
@@ -37,7 +37,7 @@ export interface SnapshotRequest extends Stamp {
   /** The event whose picture it is; null for one that was asked for. */
   event: string | null;
   capturedAt: number;
-  format: PictureFormat;
+  format: FrameFormat;
   /** The pixels; transferred to the store and back. */
   data: ArrayBuffer;
   transform: Transform;
@@ -94,7 +94,7 @@ export interface CommitResult {
 
 /** An event without an end, and when its label was last detected (its start, if no detection was logged). */
 export interface LeftOpen {
-  event: Event;
+  event: DetectionEvent;
   lastSeenAt: number;
 }
 
@@ -159,7 +159,7 @@ export interface StoreStats extends WorkerStats {
   /** Why the database cannot be written just now. */
   error: string | null;
   /** What is held back to spare the card; null: nothing. */
-  thrift: string | null;
+  throttled: string | null;
 }
 
 /** What retention removed in one run. */

@@ -8,8 +8,8 @@ import { readBytesWritten } from '../board/usage.ts';
 import type { StoreConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import { type Clock, sleep } from '../runtime/clock.ts';
-import { Caller } from '../runtime/rpc.ts';
-import { tell } from '../runtime/stage-times.ts';
+import { RpcClient } from '../runtime/rpc.ts';
+import { recordStage } from '../runtime/stage-times.ts';
 import { TimeJudge } from '../runtime/time-judge.ts';
 import { startWorker } from '../runtime/worker-thread.ts';
 import type { Detection, EventChange, Service } from '../types.ts';
@@ -31,7 +31,7 @@ import type {
   WorkerApi,
   WorkerStats,
 } from './store-types.ts';
-import { type Thrift, WriteBudget } from './write-budget.ts';
+import { type ThrottleLevel, WriteBudget } from './write-budget.ts';
 import { WriteQueue } from './write-queue.ts';
 
 const MAINTENANCE_MS = 3_600_000;
@@ -43,7 +43,7 @@ const BUSY_WAIT_MS = 60_000;
 const BUSY_PAUSE_MS = 500;
 
 /** Intervals for which detections are gathered, and what is said of it, by how thrifty the store is. */
-const THRIFT: Record<Thrift, { intervals: number; text: string | null }> = {
+const THROTTLE: Record<ThrottleLevel, { intervals: number; text: string | null }> = {
   0: { intervals: 1, text: null },
   1: { intervals: 2, text: 'detections are written less often' },
   2: { intervals: 5, text: 'detections are written much less often' },
@@ -70,7 +70,7 @@ export interface StoreOptions {
 /** The store thread and the calls to it. */
 interface Thread {
   worker: Worker;
-  caller: Caller<WorkerApi>;
+  caller: RpcClient<WorkerApi>;
   exited: Promise<void>;
 }
 
@@ -100,7 +100,7 @@ export class Store implements Service {
   readonly #judge: TimeJudge;
   readonly #budget: WriteBudget;
   #written: number | null = null;
-  #thrift: Thrift = 0;
+  #thrift: ThrottleLevel = 0;
   /** What has failed and was said, until it works again. */
   readonly #faults = new Set<string>();
   #stopping = false;
@@ -251,8 +251,8 @@ export class Store implements Service {
       this.#options.log.debug({ err: error }, 'database cannot be read');
     }
     const { waiting, lost, error } = this.#queue;
-    const { text } = THRIFT[this.#thrift];
-    return { ...this.#lastStats, waiting, lost, error, thrift: text };
+    const { text } = THROTTLE[this.#thrift];
+    return { ...this.#lastStats, waiting, lost, error, throttled: text };
   }
 
   async #stop(): Promise<void> {
@@ -274,7 +274,7 @@ export class Store implements Service {
     const { caller } = await this.#running();
     const began = performance.now();
     const result = await caller.call('commit', [{ ...batch, clocks: this.#judge.settings }]);
-    tell('store', performance.now() - began);
+    recordStage('store', performance.now() - began);
     const now = this.#options.clock.monotonic();
     if (result.overSize && now - this.#lastMaintenance > OVER_SIZE_PAUSE_MS) this.#maintain();
     return result;
@@ -288,8 +288,8 @@ export class Store implements Service {
     this.#thrift = this.#budget.spend(written - (this.#written ?? 0));
     this.#written = written;
     if (this.#thrift === before) return;
-    const { intervals, text } = THRIFT[this.#thrift];
-    this.#queue.stretch(intervals);
+    const { intervals, text } = THROTTLE[this.#thrift];
+    this.#queue.setIntervalFactor(intervals);
     const { log, config } = this.#options;
     const why = `of ${config.max_writes_per_day} MB that may be written in a day (store.max_writes_per_day)`;
     if (this.#thrift > before) log.warn({ code: 'STORE_BUDGET' }, `too much ${why}: ${text}`);
@@ -379,7 +379,7 @@ export class Store implements Service {
     const { file, snapshots, config, log } = this.#options;
     const workerData: WorkerOptions = { file, snapshots, config };
     const worker = startWorker(import.meta.url, './store-thread', { workerData, name: 'store' });
-    const caller = new Caller<WorkerApi>((message, transfer) => worker.postMessage(message, transfer));
+    const caller = new RpcClient<WorkerApi>((message, transfer) => worker.postMessage(message, transfer));
     worker.on('message', (message: unknown) => {
       if (caller.receive(message)) return;
       const said = message as Notice | News;

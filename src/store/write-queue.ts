@@ -83,7 +83,7 @@ export class WriteQueue {
   }
 
   /** Has detections gathered for so many intervals instead of one, as far as they find room. */
-  stretch(intervals: number): void {
+  setIntervalFactor(intervals: number): void {
     this.#stretch = intervals;
   }
 

@@ -2,7 +2,7 @@ import type { LoadedModel } from '../model/load-model.ts';
 import { PixelMemory } from '../pixels/kernels.ts';
 import { orientationOf, WHOLE } from '../pixels/orientation.ts';
 import { outputBytes, Resizer } from '../pixels/resize.ts';
-import type { PictureFormat } from '../types.ts';
+import type { FrameFormat } from '../types.ts';
 import { ModelSession, type SessionConfig } from './inference-session.ts';
 import { toProbabilities } from './probabilities.ts';
 
@@ -42,7 +42,7 @@ export class Classifier {
    * The `top` most probable labels of a whole picture, squashed to the model's size; the best first.
    */
   classify(
-    picture: { format: PictureFormat; data: Uint8Array },
+    picture: { format: FrameFormat; data: Uint8Array },
     top: number,
   ): { label: string; score: number }[] {
     const { format, data } = picture;

@@ -1,7 +1,7 @@
 import { boxTaps } from '../pixels/filter.ts';
 import { PIXEL_BLOCK, type PixelMemory } from '../pixels/kernels.ts';
 import { Layout, PlaneFilter } from '../pixels/plane.ts';
-import type { PictureFormat } from '../types.ts';
+import type { FrameFormat } from '../types.ts';
 
 /** Cells across a picture; as many down as make them square. */
 const COLUMNS = 160;
@@ -18,7 +18,7 @@ export class LumaGrid {
   readonly #channel: number;
   readonly #cells: number;
 
-  constructor(format: PictureFormat) {
+  constructor(format: FrameFormat) {
     const { width, height } = format;
     this.width = Math.min(COLUMNS, width);
     this.height = Math.min(height, Math.max(1, Math.round((this.width * height) / width)));

@@ -43,7 +43,7 @@ export interface SessionInfo {
   /** What multiplies whole numbers, where the CPU does. */
   kernel: Int8Kernel;
   /** Providers that were preferred but do not work here, and why. */
-  passedOver: { provider: Provider; reason: string }[];
+  skipped: { provider: Provider; reason: string }[];
 }
 
 /** A model that is ready to run. Loading and running block the calling thread. */
@@ -74,10 +74,10 @@ export class ModelSession {
     const threads = config.threads || Math.max(1, Math.floor(availableParallelism() / 2));
     const supported = builtProviders();
     const kernel = int8Kernel(config.exact);
-    const passedOver: SessionInfo['passedOver'] = [];
+    const skipped: SessionInfo['skipped'] = [];
     for (const [index, provider] of config.providers.entries()) {
       if (!supported.has(provider)) {
-        passedOver.push({ provider, reason: 'not part of this build of ONNX Runtime' });
+        skipped.push({ provider, reason: 'not part of this build of ONNX Runtime' });
         continue;
       }
       try {
@@ -91,7 +91,7 @@ export class ModelSession {
           intraOpNumThreads: threads,
           interOpNumThreads: 1,
         });
-        return new ModelSession(session, description, { provider, threads, kernel, passedOver });
+        return new ModelSession(session, description, { provider, threads, kernel, skipped });
       } catch (cause) {
         if (cause instanceof LookoutError) throw cause;
         if (provider === 'cpu') {
@@ -101,10 +101,10 @@ export class ModelSession {
             { cause },
           );
         }
-        passedOver.push({ provider, reason: reasonOf(cause) });
+        skipped.push({ provider, reason: reasonOf(cause) });
       }
     }
-    const reasons = passedOver.map(({ provider, reason }) => `${provider}: ${reason}`).join('; ');
+    const reasons = skipped.map(({ provider, reason }) => `${provider}: ${reason}`).join('; ');
     throw new LookoutError('MODEL_PROVIDER_MISSING', `model.providers: none works here (${reasons})`, {
       hint: 'Add cpu to model.providers, or install the libraries of the provider.',
     });

@@ -5,7 +5,7 @@
  */
 import { parentPort } from 'node:worker_threads';
 import { LookoutError, messageOf } from '../errors.ts';
-import { keepTidy } from '../runtime/garbage.ts';
+import { scheduleGc } from '../runtime/garbage.ts';
 import { ModelSession } from './inference-session.ts';
 import { Slots } from './input-slots.ts';
 import type { FromInference, InferenceWorkerData } from './thread-messages.ts';
@@ -55,7 +55,7 @@ function serve(
   });
   work();
   tell({ type: 'ready', info: session.info });
-  keepTidy();
+  scheduleGc();
 }
 
 function tell(message: FromInference): void {

@@ -8,7 +8,7 @@
 import type { MotionConfig } from '../config/schema.ts';
 import { LEVEL, type PixelMemory } from '../pixels/kernels.ts';
 import type { Orientation } from '../pixels/orientation.ts';
-import type { PictureFormat } from '../types.ts';
+import type { FrameFormat } from '../types.ts';
 import { Background, type Tolerance } from './background.ts';
 import { ClusterFinder } from './clusters.ts';
 import type { Motion } from './gate.ts';
@@ -36,7 +36,7 @@ const SAME_LIGHT: Lighting = { gain: 1, offset: 0 };
 
 /** The cells of pictures of one size. */
 interface Raster {
-  format: PictureFormat;
+  format: FrameFormat;
   grid: LumaGrid;
   finder: ClusterFinder;
   relighting: Relighting;
@@ -64,7 +64,7 @@ export class MotionDetector {
    * Compares the picture at the beginning of the memory with what was learnt from those before.
    * @param now milliseconds on the clock that never jumps
    */
-  look(memory: PixelMemory, format: PictureFormat, now: number): Motion {
+  look(memory: PixelMemory, format: FrameFormat, now: number): Motion {
     const { grid, finder, relighting } = this.#rasterFor(format);
     const cells = grid.read(memory);
     const elapsed = now - this.#lastAt;
@@ -117,7 +117,7 @@ export class MotionDetector {
   }
 
   /** The raster for this size of picture; with another size everything is learnt anew. */
-  #rasterFor(format: PictureFormat): Raster {
+  #rasterFor(format: FrameFormat): Raster {
     const old = this.#raster?.format;
     const { width, height, pixels } = format;
     if (!this.#raster || old?.width !== width || old.height !== height || old.pixels !== pixels) {

@@ -18,7 +18,7 @@ import { toProbabilities } from './probabilities.ts';
 import type { FrameMessage, FromVision, ModelUse, WatchedCamera } from './thread-messages.ts';
 
 /** One camera: how its pictures lie, what its background looks like, and what of it is to be seen. */
-class Watch {
+class CameraState {
   readonly orientation: Orientation;
   readonly motion: MotionDetector;
   readonly gatekeeper: Gatekeeper;
@@ -33,7 +33,7 @@ class Watch {
 }
 
 /** A model and the way to it. */
-export interface Lane {
+export interface InferenceLane {
   key: string;
   model: ModelDescription;
   slots: Slots;
@@ -44,17 +44,17 @@ export interface Lane {
 }
 
 /** A lane in use, or one whose last answers are awaited. */
-class OpenLane {
-  readonly lane: Lane;
+class ActiveLane {
+  readonly lane: InferenceLane;
   readonly resizer: Resizer;
   readonly free: number[];
   /** What the model works on, by slot. */
   readonly running: ({ job: Job; region: Region } | null)[] = [];
   /** Regions that it has not answered for yet. */
-  owed = 0;
+  pending = 0;
   retired = false;
 
-  constructor(lane: Lane, memory: PixelMemory) {
+  constructor(lane: InferenceLane, memory: PixelMemory) {
     this.lane = lane;
     this.resizer = new Resizer(memory, lane.model.input);
     this.free = lane.slots.inputs.map((_, slot) => slot);
@@ -64,16 +64,16 @@ class OpenLane {
 /** A frame whose analysis is not complete. */
 interface Job {
   frame: FrameMessage;
-  watch: Watch;
+  watch: CameraState;
   analysis: FromVision;
   /** What the models must look at; the first `started` of them are, or were, in slots. */
-  regions: { region: Region; to: OpenLane }[];
+  regions: { region: Region; to: ActiveLane }[];
   started: number;
 }
 
 export interface PipelineOptions {
   cameras: Record<string, WatchedCamera>;
-  lanes: readonly Lane[];
+  lanes: readonly InferenceLane[];
   uses: Record<string, ModelUse>;
   /** Takes the analyses, in the order of their frames. */
   report: (analysis: FromVision) => void;
@@ -82,10 +82,10 @@ export interface PipelineOptions {
 export class Pipeline {
   readonly #options: PipelineOptions;
   readonly #memory = new PixelMemory();
-  readonly #watches: Map<string, Watch>;
+  readonly #watches: Map<string, CameraState>;
   /** Models in use by their key, and those as well whose last answers are awaited by their lane. */
-  readonly #lanes = new Map<string, OpenLane>();
-  readonly #open = new Map<Lane, OpenLane>();
+  readonly #lanes = new Map<string, ActiveLane>();
+  readonly #open = new Map<InferenceLane, ActiveLane>();
   #uses: Record<string, ModelUse> = {};
   readonly #waiting: FrameMessage[] = [];
   /** The frame in the pixel memory, until all its regions are in slots. */
@@ -96,7 +96,7 @@ export class Pipeline {
   constructor(options: PipelineOptions) {
     this.#options = options;
     this.#watches = new Map(
-      Object.entries(options.cameras).map(([name, config]) => [name, new Watch(config)]),
+      Object.entries(options.cameras).map(([name, config]) => [name, new CameraState(config)]),
     );
     this.setModels(options.lanes, options.uses);
   }
@@ -123,9 +123,9 @@ export class Pipeline {
    * Adds models and says which one looks at what from the next frame on. A model that is used no more is closed when
    * it has answered for the frames before.
    */
-  setModels(added: readonly Lane[], uses: Record<string, ModelUse>): void {
+  setModels(added: readonly InferenceLane[], uses: Record<string, ModelUse>): void {
     for (const lane of added) {
-      const open = new OpenLane(lane, this.#memory);
+      const open = new ActiveLane(lane, this.#memory);
       this.#lanes.set(lane.key, open);
       this.#open.set(lane, open);
     }
@@ -142,7 +142,7 @@ export class Pipeline {
   }
 
   /** Takes a model's answer in one of its slots. */
-  answered(lane: Lane, slot: number): void {
+  answered(lane: InferenceLane, slot: number): void {
     const open = this.#open.get(lane)!;
     const { job, region } = open.running[slot]!;
     const { key, slots, model } = lane;
@@ -151,7 +151,7 @@ export class Pipeline {
     job.analysis.scores.push({ region, model: key, probabilities });
     job.analysis.times.inference += slots.times[slot]!;
     open.free.push(slot);
-    open.owed--;
+    open.pending--;
     this.#advance();
     this.#closeWhenDone(open);
   }
@@ -192,7 +192,7 @@ export class Pipeline {
     const times = { motion: performance.now() - began, resize: 0, inference: 0 };
     const analysis = { id, gate: verdict.gate, motion, scores: [], times, data };
     const regions = verdict.regions.map((region) => ({ region, to: this.#laneOf(camera, region) }));
-    for (const { to } of regions) to.owed++;
+    for (const { to } of regions) to.pending++;
     return { frame, watch, analysis, regions, started: 0 };
   }
 
@@ -208,13 +208,13 @@ export class Pipeline {
     to.lane.infer(slot);
   }
 
-  #closeWhenDone(open: OpenLane): void {
-    if (!open.retired || open.owed > 0) return;
+  #closeWhenDone(open: ActiveLane): void {
+    if (!open.retired || open.pending > 0) return;
     this.#open.delete(open.lane);
     open.lane.close();
   }
 
-  #laneOf(camera: string, { zone }: Region): OpenLane {
+  #laneOf(camera: string, { zone }: Region): ActiveLane {
     const use = this.#uses[camera]!;
     const key = (zone === null ? undefined : use.zones[zone]) ?? use.camera;
     return this.#lanes.get(key)!;

@@ -3,7 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { CameraConfig, ModelConfig } from '../config/schema.ts';
 import type { ErrorCode } from '../errors.ts';
 import type { ModelDescription } from '../model/description.ts';
-import type { Analysis, PictureFormat, Region } from '../types.ts';
+import type { Analysis, FrameFormat, Region } from '../types.ts';
 import type { SessionConfig, SessionInfo } from './inference-session.ts';
 
 /** What the vision worker needs to know about a camera. */
@@ -59,7 +59,7 @@ export interface FrameMessage {
   type: 'frame';
   id: number;
   camera: string;
-  format: PictureFormat;
+  format: FrameFormat;
   monotonic: number;
   data: ArrayBuffer;
 }

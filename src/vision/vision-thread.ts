@@ -1,9 +1,9 @@
 /** The vision thread: connects the pipeline to main and to the inference workers. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { keepTidy } from '../runtime/garbage.ts';
+import { scheduleGc } from '../runtime/garbage.ts';
 import type { Scores } from '../types.ts';
 import { Slots } from './input-slots.ts';
-import { type Lane, Pipeline } from './pipeline.ts';
+import { type InferenceLane, Pipeline } from './pipeline.ts';
 import { attend, Sessions } from './sessions.ts';
 import type { LaneData, ToVision, VisionWorkerData } from './thread-messages.ts';
 
@@ -20,7 +20,7 @@ const pipeline = new Pipeline({
   report: (analysis) => main.postMessage(analysis, [analysis.data, ...analysis.scores.map(bufferOf)]),
 });
 
-keepTidy();
+scheduleGc();
 main.on('message', (message: ToVision) => {
   attend(open, () => take(message));
   endWhenIdle();
@@ -45,7 +45,7 @@ function take(message: ToVision): void {
   }
 }
 
-function connect({ key, model, slots: memory, ports }: LaneData): Lane {
+function connect({ key, model, slots: memory, ports }: LaneData): InferenceLane {
   const slots = new Slots(model, ports.length, memory);
   const sessions = new Sessions({
     queue: slots.queue,
@@ -59,7 +59,7 @@ function connect({ key, model, slots: memory, ports }: LaneData): Lane {
     onEnd: end,
   });
   open.add(sessions);
-  const lane: Lane = {
+  const lane: InferenceLane = {
     ...{ key, model, slots },
     infer: (slot) => sessions.infer(slot),
     close: () => {

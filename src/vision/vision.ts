@@ -17,7 +17,7 @@
 import type { Logger } from 'pino';
 import type { CameraConfig } from '../config/schema.ts';
 import { LookoutError } from '../errors.ts';
-import { pictureBytes } from '../pixels/plane.ts';
+import { frameBytes } from '../pixels/plane.ts';
 import { type Clock, sleep } from '../runtime/clock.ts';
 import type { Analysis, Frame, Region, Service } from '../types.ts';
 import type { SessionInfo } from './inference-session.ts';
@@ -62,7 +62,7 @@ export class Vision implements Service {
   readonly #watched: Record<string, WatchedCamera>;
   readonly #open = new Map<string, Region[]>();
   /** Frames in the threads by their id; ids are used again, for a table that grows and shrinks makes garbage. */
-  readonly #underWay: (Frame | null)[] = [];
+  readonly #inFlight: (Frame | null)[] = [];
   /** Share of the frames to analyse, and by camera what it has coming: 1 is a frame. */
   #share = 1;
   readonly #credit = new Map<string, number>();
@@ -81,7 +81,7 @@ export class Vision implements Service {
 
   constructor(options: VisionOptions) {
     this.#options = options;
-    this.#scheduler = new Scheduler(Object.keys(options.cameras), underWay(options.models));
+    this.#scheduler = new Scheduler(Object.keys(options.cameras), framesInFlight(options.models));
     this.#watched = { ...options.cameras };
     this.#models = { models: options.models, uses: options.uses };
     this.#liveness = new Liveness(options.clock, (silentMs) => this.#onHang(silentMs));
@@ -100,7 +100,7 @@ export class Vision implements Service {
 
   /** @throws LookoutError MODEL_* when the model cannot run here */
   async start(): Promise<void> {
-    this.#sayPassedOver(await this.#begin());
+    this.#logSkippedProviders(await this.#begin());
   }
 
   /**
@@ -120,11 +120,11 @@ export class Vision implements Service {
       throw new LookoutError('INTERNAL', 'the vision threads ended while the model was loaded; try again');
     }
     ready();
-    this.#scheduler.setCredits(underWay(this.#models.models), underWay(next.models));
+    this.#scheduler.setCredits(framesInFlight(this.#models.models), framesInFlight(next.models));
     this.#models = next;
     this.#infos = new Map(next.models.map(({ key }) => [key, (added.get(key) ?? known.get(key))!]));
     threads.use(loaded, next.uses);
-    this.#sayPassedOver(added);
+    this.#logSkippedProviders(added);
   }
 
   /** Analyses the frames that are under way, drops those that wait; resolves when the threads have ended. */
@@ -144,7 +144,7 @@ export class Vision implements Service {
 
   /** Takes a frame in. Of each camera only the latest waits: the one it replaces is dropped. */
   offer(frame: Frame): void {
-    if (this.#stopping || !this.#takes(frame) || !this.#isSound(frame)) {
+    if (this.#stopping || !this.#isSampled(frame) || !this.#isValid(frame)) {
       this.#drop(frame);
       return;
     }
@@ -193,8 +193,8 @@ export class Vision implements Service {
     return this.#infos;
   }
 
-  #sayPassedOver(infos: ReadonlyMap<string, SessionInfo>): void {
-    for (const { provider, reason } of [...infos.values()].flatMap(({ passedOver }) => passedOver)) {
+  #logSkippedProviders(infos: ReadonlyMap<string, SessionInfo>): void {
+    for (const { provider, reason } of [...infos.values()].flatMap(({ skipped }) => skipped)) {
       this.#options.log.info({ provider, reason }, `model.providers: ${provider} is passed over: ${reason}`);
     }
   }
@@ -202,18 +202,18 @@ export class Vision implements Service {
   #send(): void {
     if (!this.#running) return;
     for (let frame = this.#scheduler.take(); frame; frame = this.#scheduler.take()) {
-      const unused = this.#underWay.indexOf(null);
-      const id = unused < 0 ? this.#underWay.length : unused;
+      const unused = this.#inFlight.indexOf(null);
+      const id = unused < 0 ? this.#inFlight.length : unused;
       const { camera, format, monotonic, data } = frame;
-      this.#underWay[id] = frame;
+      this.#inFlight[id] = frame;
       this.#liveness.sent();
       this.#threads!.post({ type: 'frame', id, camera, format, monotonic, data }, [data]);
     }
   }
 
   #onAnalysis({ id, gate, motion, scores, times, data }: FromVision): void {
-    const frame = this.#underWay[id]!;
-    this.#underWay[id] = null;
+    const frame = this.#inFlight[id]!;
+    this.#inFlight[id] = null;
     this.#scheduler.done();
     this.#liveness.answered(times.motion + times.resize + times.inference);
     this.#retryMs = FIRST_RETRY_MS;
@@ -248,7 +248,7 @@ export class Vision implements Service {
   #onEnded(error: unknown): void {
     this.#running = false;
     this.#liveness.stop();
-    for (const frame of this.#underWay.splice(0)) {
+    for (const frame of this.#inFlight.splice(0)) {
       if (!frame) continue;
       this.#scheduler.done();
       this.#drop(frame);
@@ -265,15 +265,15 @@ export class Vision implements Service {
   }
 
   /** Whether a frame is among the share that is analysed: spread evenly, for each camera by itself. */
-  #takes({ camera }: Frame): boolean {
+  #isSampled({ camera }: Frame): boolean {
     const credit = (this.#credit.get(camera) ?? 0) + this.#share;
     const takes = credit >= 1;
     this.#credit.set(camera, takes ? credit - 1 : credit);
     return takes;
   }
 
-  #isSound({ camera, format, data }: Frame): boolean {
-    const expected = pictureBytes(format);
+  #isValid({ camera, format, data }: Frame): boolean {
+    const expected = frameBytes(format);
     if (data.byteLength === expected) return true;
     const { clock, log } = this.#options;
     if (clock.monotonic() - this.#faultLoggedAt >= FAULT_LOG_MS) {
@@ -294,6 +294,6 @@ export class Vision implements Service {
  * Frames that are in the threads at once: one in each session, one ready, one on its way; and where there are several
  * sessions one more for each of the others, which may have its scores while those of an older frame are awaited.
  */
-function underWay(models: readonly VisionModel[]): number {
+function framesInFlight(models: readonly VisionModel[]): number {
   return 1 + 2 * Math.max(1, ...models.map(({ config }) => config.sessions));
 }

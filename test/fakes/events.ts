@@ -1,7 +1,10 @@
-import type { Event, EventChange } from '../../src/types.ts';
+import type { DetectionEvent, EventChange } from '../../src/types.ts';
 
 /** An event's step with every field filled in. */
-export function eventChange(changes: Partial<Event> = {}, type: EventChange['type'] = 'start'): EventChange {
+export function eventChange(
+  changes: Partial<DetectionEvent> = {},
+  type: EventChange['type'] = 'start',
+): EventChange {
   return {
     type,
     event: {

@@ -24,7 +24,7 @@ export class FakeSink implements FrameSink {
     this.#pool.release(buffer);
   }
 
-  picture(picture: RawFrame): void {
+  frame(picture: RawFrame): void {
     this.out.delete(picture.data);
     this.pictures.push(picture);
     this.#waiters = this.#waiters.filter(({ count, resolve }) => {

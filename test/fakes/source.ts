@@ -38,7 +38,7 @@ export class FakeRun {
 
   picture(): ArrayBuffer {
     const data = this.sink.acquire(6);
-    this.sink.picture({ format: { width: 2, height: 2, pixels: 'i420', colour: 'bt601' }, data });
+    this.sink.frame({ format: { width: 2, height: 2, pixels: 'i420', colour: 'bt601' }, data });
     return data;
   }
 }

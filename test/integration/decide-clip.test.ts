@@ -12,7 +12,7 @@ import { Decider } from '../../src/decide/decider.ts';
 import { loadModel } from '../../src/model/load-model.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { resolveLabels } from '../../src/setup/camera-labels.ts';
-import type { Event } from '../../src/types.ts';
+import type { DetectionEvent } from '../../src/types.ts';
 import { Vision } from '../../src/vision/vision.ts';
 import { Seeded } from '../support/random.ts';
 import { requires, requiresShared, shared } from '../support/requires.ts';
@@ -60,7 +60,7 @@ async function eventsOf({ width, height, fps, lost = 0, camera: changes, thresho
       newId: () => `event ${++count}`,
     });
     decider.setThreshold(threshold);
-    return { decider, ended: [] as Event[] };
+    return { decider, ended: [] as DetectionEvent[] };
   });
 
   const pool = new FramePool();
@@ -93,7 +93,7 @@ async function eventsOf({ width, height, fps, lost = 0, camera: changes, thresho
     {
       acquire: (bytes) => pool.acquire(bytes),
       release: (buffer) => pool.release(buffer),
-      picture: (picture) => {
+      frame: (picture) => {
         const time = (seq / fps) * 1000;
         if (random.next() < lost) pool.release(picture.data);
         else vision.offer({ ...picture, camera: 'road', seq, capturedAt: time, monotonic: time });

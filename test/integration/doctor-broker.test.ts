@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { stringify } from 'yaml';
 import { checkBroker } from '../../src/doctor/check-broker.ts';
-import { examine } from '../../src/doctor/run-checks.ts';
+import { runChecks } from '../../src/doctor/run-checks.ts';
 import { type Broker, type BrokerOptions, startBroker } from '../support/broker.ts';
 import { issue, makeCa } from '../support/certificates.ts';
 import { tempFolder } from '../support/daemon.ts';
@@ -35,7 +35,7 @@ async function findings(mqtt: Record<string, unknown>) {
   const file = join(folder, 'lookout.yaml');
   const cameras = { drive: { source: { kind: 'demo' } } };
   writeFileSync(file, stringify({ device: 'garden', cameras, mqtt }));
-  const { findings } = await examine({ file, env: {}, checks: [['broker', checkBroker]] });
+  const { findings } = await runChecks({ file, env: {}, checks: [['broker', checkBroker]] });
   return findings.slice(1);
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { crc32, deflateSync } from 'node:zlib';
 import sharp from 'sharp';
-import { decodePicture } from '../../src/pixels/decode-image.ts';
+import { decodeImageFile } from '../../src/pixels/decode-image.ts';
 import { Random } from '../../src/runtime/random.ts';
 import { lookout } from '../support/cli.ts';
 import { mutate } from '../support/mutate.ts';
@@ -42,7 +42,7 @@ test(`${MUTATIONS} damaged JPEG and PNG files are decoded to the right size or r
     writeFileSync(file, mutate(random.pick(files), random));
     const started = performance.now();
     try {
-      const { format, data } = await decodePicture(file, FIT, sink);
+      const { format, data } = await decodeImageFile(file, FIT, sink);
       assert.ok(format.width <= SIZE && format.height <= SIZE);
       assert.equal(data.byteLength, format.width * format.height * 3);
       decoded++;
@@ -105,7 +105,7 @@ for (const [name, make] of bombs) {
     assert.ok(statSync(file).size < 1_000_000);
     const before = process.memoryUsage().rss;
     const started = performance.now();
-    await assert.rejects(decodePicture(file, FIT, sink), /megapixels, which is too large/);
+    await assert.rejects(decodeImageFile(file, FIT, sink), /megapixels, which is too large/);
     assert.ok(performance.now() - started < 1000);
     assert.ok(process.memoryUsage().rss - before < 50e6);
     const { code, stderr } = await lookout(['classify', file]);

@@ -7,7 +7,7 @@ import { FileList, type FileNote } from '../../src/store/file-list.ts';
 import { Snapshots, type SnapshotsOptions } from '../../src/store/snapshot-files.ts';
 import { withMark } from '../../src/store/snapshot-mark.ts';
 import type { Batch, EventEntry, OutboxMessage } from '../../src/store/store-types.ts';
-import type { Detection, Event, EventChange } from '../../src/types.ts';
+import type { Detection, DetectionEvent, EventChange } from '../../src/types.ts';
 import { eventChange } from '../fakes/events.ts';
 import { tempFolder } from './folder.ts';
 
@@ -53,7 +53,10 @@ export function message(payload: string): OutboxMessage {
 }
 
 /** A step of an event with one message that names it. */
-export function entry(changes: Partial<Event> = {}, type: EventChange['type'] = 'start'): EventEntry {
+export function entry(
+  changes: Partial<DetectionEvent> = {},
+  type: EventChange['type'] = 'start',
+): EventEntry {
   const change = eventChange(changes, type);
   return { change, messages: [message(`${type} ${change.event.id}`)], recordedAt: change.event.startedAt };
 }

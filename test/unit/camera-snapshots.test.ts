@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Pictures } from '../../src/camera-snapshots.ts';
+import { CameraSnapshots } from '../../src/camera-snapshots.ts';
 import { FramePool } from '../../src/capture/frame-pool.ts';
 import { LATEST, snapshotPath } from '../../src/store/snapshot-path.ts';
 import type { SavedSnapshot, SnapshotRequest } from '../../src/store/store-types.ts';
-import type { Event, EventChange, Frame } from '../../src/types.ts';
+import type { DetectionEvent, EventChange, Frame } from '../../src/types.ts';
 import { eventChange } from '../fakes/events.ts';
 
 const PATH = snapshotPath(eventChange().event);
@@ -16,7 +16,7 @@ class Bench {
   readonly recorded: EventChange[] = [];
   readonly told: string[] = [];
   readonly work: Promise<unknown>[] = [];
-  readonly pictures = new Pictures({
+  readonly pictures = new CameraSnapshots({
     camera: 'drive',
     config: { rotate: 0, mirror: 'none' },
     pool: new FramePool(),
@@ -37,15 +37,15 @@ class Bench {
   });
 
   /** A step of an event, as the camera passes it on; returns the path that it names. */
-  step(type: EventChange['type'], changes: Partial<Event> = {}): string | null {
+  step(type: EventChange['type'], changes: Partial<DetectionEvent> = {}): string | null {
     const change = eventChange({ snapshot: null, ...changes }, type);
-    this.pictures.name(change);
+    this.pictures.attachSnapshot(change);
     if (type !== 'update') this.pictures.save(change);
     return change.event.snapshot;
   }
 
   remember(): void {
-    this.pictures.remember(eventChange().event, frame());
+    this.pictures.keepBest(eventChange().event, frame());
   }
 
   async settled(): Promise<void> {
@@ -62,7 +62,7 @@ test('when pictures come faster than they can be written, the events beyond have
   const bench = new Bench();
   for (let n = 0; n < 20; n++) {
     const id = `event-${n}`;
-    bench.pictures.remember(eventChange({ id }).event, frame());
+    bench.pictures.keepBest(eventChange({ id }).event, frame());
     const snapshot = bench.step('start', { id });
     assert.equal(snapshot === null, n >= 6, id);
   }
@@ -156,11 +156,11 @@ test('a disk that takes the picture of the end gives the event its path back', a
 
 test('the frame after a wish is saved and published, once; a wish can be forgotten', async () => {
   const bench = new Bench();
-  bench.pictures.want();
+  bench.pictures.requestSnapshot();
   bench.pictures.finish(frame());
   bench.pictures.finish(frame());
-  bench.pictures.want();
-  bench.pictures.forgetWish();
+  bench.pictures.requestSnapshot();
+  bench.pictures.cancelRequest();
   bench.pictures.finish(frame());
   assert.equal(bench.saves.length, 1);
   assert.match(bench.saves[0]!.request.path, new RegExp(`/${LATEST}\\.jpg$`));

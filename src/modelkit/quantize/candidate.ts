@@ -3,7 +3,7 @@ import { type Emitted, emitQuantized, type Target } from './emit.ts';
 import { type FloatGraph, writeFloatGraph } from './float-graph.ts';
 import { type PixelForm, takeReals } from './input-pixels.ts';
 import { planQuantization, type Step, scaledValues, weightedInputs } from './layer-plan.ts';
-import { gather, type ModelInput, type Statistics } from './observe.ts';
+import { type CalibrationInput, gather, type Statistics } from './observe.ts';
 import { chooseRange, type RangeMethod } from './ranges.ts';
 import { correctBiases } from './weights.ts';
 
@@ -14,7 +14,7 @@ export interface Candidate {
 }
 
 /** What is decided when a candidate is quantised. */
-export interface Manner {
+export interface Variant {
   ranges: RangeMethod;
   /** Outputs of the nodes that shall work on real numbers. */
   real: ReadonlySet<string>;
@@ -27,7 +27,7 @@ export interface Manner {
 export async function makeCandidate(
   graph: FloatGraph,
   equalised: boolean,
-  inputs: readonly ModelInput[],
+  inputs: readonly CalibrationInput[],
   onProgress: (share: number) => void,
 ): Promise<Candidate> {
   const steps = planQuantization(graph);
@@ -42,7 +42,7 @@ export async function makeCandidate(
 
 export function emitCandidate(
   { graph, statistics }: Candidate,
-  { ranges: method, real }: Manner,
+  { ranges: method, real }: Variant,
   target: Target,
 ): Emitted {
   const ranges = new Map([...statistics].map(([name, seen]) => [name, chooseRange(seen, method)]));

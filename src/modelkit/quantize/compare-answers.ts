@@ -3,7 +3,7 @@ import { forLabels } from '../../model/answers.ts';
 import type { ModelDescription } from '../../model/description.ts';
 import { DataType, type OnnxModel } from '../../model/onnx.ts';
 import type { Emitted } from './emit.ts';
-import { type ModelInput, observe } from './observe.ts';
+import { type CalibrationInput, observe } from './observe.ts';
 
 /** Power of the signal and of the difference. */
 interface Powers {
@@ -20,7 +20,7 @@ function decibels({ signal, noise }: Powers): number {
 export async function outputsOf(
   model: OnnxModel,
   { name, kind }: Pick<ModelDescription['output'], 'name' | 'kind'>,
-  inputs: readonly ModelInput[],
+  inputs: readonly CalibrationInput[],
 ): Promise<Float32Array[]> {
   const answers: Float32Array[] = [];
   await observe(model, [name], inputs, (_, values) => {
@@ -66,7 +66,7 @@ export function agreement(expected: readonly Float32Array[], found: readonly Flo
 export async function layerRatios(
   float: OnnxModel,
   { model, whole, rounded: values }: Emitted,
-  inputs: readonly ModelInput[],
+  inputs: readonly CalibrationInput[],
 ): Promise<{ name: string; decibels: number }[]> {
   const expected = new Map(values.map((name) => [name, [] as Float32Array[]]));
   await observe(float, values, inputs, (name, numbers) => {

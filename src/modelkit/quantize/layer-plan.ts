@@ -14,7 +14,7 @@ const INTEGER = new Set([
 ]);
 const WEIGHTED = new Set(['Conv', 'Gemm', 'MatMul']);
 /** Nodes that only move or choose numbers: the output has the input's scale. */
-const MOVING = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose', 'MaxPool', 'Slice']);
+const PASS_THROUGH = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose', 'MaxPool', 'Slice']);
 
 export type Step =
   | {
@@ -52,7 +52,7 @@ export function planQuantization(graph: FloatGraph, real: ReadonlySet<string> = 
       const scaled = activation?.outputs[0] ?? output;
       if (rounded) whole.add(scaled);
       steps.push({ kind: 'integer', node, output: scaled, activation, rounded });
-    } else if (MOVING.has(node.op) && whole.has(node.inputs[0]!)) {
+    } else if (PASS_THROUGH.has(node.op) && whole.has(node.inputs[0]!)) {
       whole.add(output);
       steps.push({ kind: 'moving', node });
     } else if (given) {

@@ -3,7 +3,7 @@ import { DataType, encodeModel, integer, type OnnxModel } from '../../model/onnx
 import { openSession, Tensor } from '../../model/onnxruntime.ts';
 
 /** What goes into a model once, in its own layout and type. */
-export type ModelInput = Uint8Array | Int8Array | Float32Array;
+export type CalibrationInput = Uint8Array | Int8Array | Float32Array;
 
 /** What was seen of one value. */
 export interface Statistics {
@@ -30,7 +30,7 @@ const COUNTED = 20_000;
 export async function observe(
   model: OnnxModel,
   names: readonly string[],
-  inputs: Iterable<ModelInput>,
+  inputs: Iterable<CalibrationInput>,
   watch: (name: string, values: Float32Array | Uint8Array | Int8Array, dims: readonly number[]) => void,
   type: number = DataType.float,
 ): Promise<void> {
@@ -61,7 +61,7 @@ export async function observe(
 export async function gather(
   model: OnnxModel,
   names: readonly string[],
-  inputs: readonly ModelInput[],
+  inputs: readonly CalibrationInput[],
   onProgress: (share: number) => void = () => {},
 ): Promise<Map<string, Statistics>> {
   const statistics = new Map<string, Statistics>();
@@ -122,7 +122,7 @@ function widen(
   }
 }
 
-function tensorOf(data: ModelInput, dims: number[]): Tensor {
+function tensorOf(data: CalibrationInput, dims: number[]): Tensor {
   if (data instanceof Uint8Array) return new Tensor('uint8', data, dims);
   return data instanceof Int8Array ? new Tensor('int8', data, dims) : new Tensor('float32', data, dims);
 }

@@ -9,13 +9,13 @@
  */
 import type { ModelDescription } from '../../model/description.ts';
 import type { OnnxModel } from '../../model/onnx.ts';
-import { type Candidate, emitCandidate, type Manner, makeCandidate, withRealInput } from './candidate.ts';
+import { type Candidate, emitCandidate, makeCandidate, type Variant, withRealInput } from './candidate.ts';
 import { agreement, answerRatio, layerRatios, outputsOf } from './compare-answers.ts';
 import { dequantized, isQuantized } from './dequantize.ts';
 import type { Emitted, Target } from './emit.ts';
 import { type FloatGraph, readFloatGraph, writeFloatGraph } from './float-graph.ts';
 import { type PixelForm, takeBytes } from './input-pixels.ts';
-import type { ModelInput, Statistics } from './observe.ts';
+import type { CalibrationInput, Statistics } from './observe.ts';
 import { RANGE_METHODS, type RangeMethod } from './ranges.ts';
 import { withoutRescaling } from './rescaling.ts';
 import { simplify } from './simplify.ts';
@@ -81,7 +81,7 @@ export async function quantizeModel(
   const float = writeFloatGraph(graph);
   const expected = await outputsOf(float, output, held);
   const found: Tried[] = [];
-  const attempt = async (candidate: Candidate, manner: Manner, real: Choice['real']): Promise<Tried> => {
+  const attempt = async (candidate: Candidate, manner: Variant, real: Choice['real']): Promise<Tried> => {
     const emitted = emitCandidate(candidate, manner, 'cpu');
     const decibels = answerRatio(expected, await outputsOf(emitted.model, output, held));
     const choice = { ranges: manner.ranges, equalised: candidate.equalised, real, decibels };
@@ -130,7 +130,7 @@ export async function quantizeModel(
 
 interface Tried {
   candidate: Candidate;
-  manner: Manner;
+  manner: Variant;
   emitted: Emitted;
   choice: Choice;
 }
@@ -175,7 +175,7 @@ function prepare(model: OnnxModel, input: ModelDescription['input']): { graph: F
 }
 
 /** A picture as the elements that a model takes: (pixel − mean) × scale in its layout. */
-function elements(picture: Uint8Array, { type, layout, channels, mean, scale }: PixelForm): ModelInput {
+function elements(picture: Uint8Array, { type, layout, channels, mean, scale }: PixelForm): CalibrationInput {
   const area = picture.length / channels;
   const limits = { float32: null, uint8: [0, 255], int8: [-128, 127] }[type] as [number, number] | null;
   const result =
@@ -194,6 +194,6 @@ function elements(picture: Uint8Array, { type, layout, channels, mean, scale }: 
 }
 
 /** The input of one form as that of another: bytes become reals where the form for TensorRT wants those. */
-function asFed(input: ModelInput, from: PixelForm, to: PixelForm): ModelInput {
+function asFed(input: CalibrationInput, from: PixelForm, to: PixelForm): CalibrationInput {
   return from === to ? input : elements(input as Uint8Array, to);
 }

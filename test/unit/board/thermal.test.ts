@@ -3,7 +3,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import { HeatController, HeatGovernor, type HeatState, usualLimit } from '../../../src/board/thermal.ts';
+import {
+  ThermalController,
+  ThermalGovernor,
+  type ThermalState,
+  usualLimit,
+} from '../../../src/board/thermal.ts';
 import { orinNano, pi4, plant } from '../../fakes/boards.ts';
 import { FakeClock } from '../../fakes/clock.ts';
 import { until } from '../../support/until.ts';
@@ -31,7 +36,7 @@ const calm = (temperature_c: number | null) => ({ temperature_c, throttled: fals
 /** Two hours of a board under its controller, looked at every 2 s. */
 function live(heat: number, limit: number): { temperatures: number[]; shares: number[] } {
   const board = new Board(heat);
-  const controller = new HeatController(limit);
+  const controller = new ThermalController(limit);
   const [temperatures, shares] = [[board.temperature], [1]];
   for (let second = 0; second < 7200; second += 2) {
     const share = controller.step(calm(Math.round(board.temperature * 10) / 10), 2);
@@ -59,7 +64,7 @@ test('a board that would get too hot comes to rest below its limit, without swin
 });
 
 test('a board that slows itself down is too hot whatever its thermometer says, but not for a weak power supply', () => {
-  const controller = new HeatController(75);
+  const controller = new ThermalController(75);
   const slowed = (reason: string) => ({ ...calm(60), throttled: true, throttle_reasons: [reason] });
   for (let step = 0; step < 30; step++) assert.equal(controller.step(slowed('under-voltage'), 2), 1);
   let share = 1;
@@ -70,9 +75,9 @@ test('a board that slows itself down is too hot whatever its thermometer says, b
 });
 
 test('without a thermometer nothing is left out, and however hot it is, something is analysed', () => {
-  const blind = new HeatController(75);
+  const blind = new ThermalController(75);
   assert.equal(blind.step({ temperature_c: null, throttled: null, throttle_reasons: [] }, 2), 1);
-  const burning = new HeatController(75);
+  const burning = new ThermalController(75);
   let share = 1;
   for (let step = 0; step < 1000; step++) share = burning.step(calm(110), 2);
   assert.equal(share, 0.1);
@@ -96,9 +101,15 @@ test('the governor tells of what matters, and says in the log when it begins and
   });
   const clock = new FakeClock();
   const lines: { level: number; msg: string }[] = [];
-  const told: HeatState[] = [];
+  const told: ThermalState[] = [];
   const log = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) });
-  const governor = new HeatGovernor({ limit: 70, clock, log, root, onChange: (state) => told.push(state) });
+  const governor = new ThermalGovernor({
+    limit: 70,
+    clock,
+    log,
+    root,
+    onChange: (state) => told.push(state),
+  });
   await governor.start();
   assert.deepEqual(told, [{ share: 1, limiting: false, temperature_c: 50, limit_c: 70 }]);
 

@@ -12,7 +12,7 @@ function collector() {
   const sink: FrameSink = {
     acquire: (bytes) => new ArrayBuffer(bytes),
     release: () => {},
-    picture: (picture) => pictures.push(picture),
+    frame: (picture) => pictures.push(picture),
     consumed: async () => {},
     fault: assert.fail,
   };

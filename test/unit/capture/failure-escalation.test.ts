@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Ladder } from '../../../src/capture/failure-escalation.ts';
+import { FailureEscalation } from '../../../src/capture/failure-escalation.ts';
 import { FakeLog } from '../../fakes/log.ts';
 
 function ladder(env: NodeJS.ProcessEnv = { NOTIFY_SOCKET: '/run/systemd/notify' }) {
   const log = new FakeLog();
   const hopeless: string[] = [];
-  const made = new Ladder({
+  const made = new FailureEscalation({
     log: log.logger,
     cameras: () => ['door', 'yard'],
-    onHopeless: (reason) => hopeless.push(reason),
+    onGiveUp: (reason) => hopeless.push(reason),
     env,
     survey: async () => ({
       found: [

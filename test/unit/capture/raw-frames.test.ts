@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RawFrames, type Strides, tightStrides } from '../../../src/capture/raw-frames.ts';
-import type { PictureFormat } from '../../../src/types.ts';
+import type { FrameFormat } from '../../../src/types.ts';
 import { FakeSink } from '../../fakes/sink.ts';
 
-const format: PictureFormat = { width: 6, height: 4, pixels: 'i420', colour: 'bt601' };
+const format: FrameFormat = { width: 6, height: 4, pixels: 'i420', colour: 'bt601' };
 
 /** A picture whose pixels count up from `first`, and the same as a program with padded rows would write it. */
 function sample(first: number, { luma, chroma }: Strides): { pixels: Buffer; stream: Buffer } {

@@ -15,7 +15,7 @@ function read(bytes: Buffer, piece = bytes.length) {
   const sink = new FakeSink();
   const frames = new Y4mFrames('bt601', sink);
   for (let at = 0; at < bytes.length; at += piece) {
-    for (const picture of frames.push(bytes.subarray(at, at + piece))) sink.picture(picture);
+    for (const picture of frames.push(bytes.subarray(at, at + piece))) sink.frame(picture);
   }
   return { sink, rest: frames.finish() };
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { layerLabel } from '../../../src/config/label-layers.ts';
 import type { LabelConfig, LabelOverride } from '../../../src/config/schema.ts';
-import type { Event, EventChange } from '../../../src/types.ts';
+import type { DetectionEvent, EventChange } from '../../../src/types.ts';
 import { analysis, type Look, makeDecider, T0 } from '../../fakes/analysis.ts';
 import { Seeded } from '../../support/random.ts';
 
@@ -56,7 +56,7 @@ function live(seed: number): { changes: EventChange[]; labels: Record<string, La
 }
 
 /** The open events are those that were started and not ended. */
-function checkOpen(changes: EventChange[], open: Event[], seed: number): void {
+function checkOpen(changes: EventChange[], open: DetectionEvent[], seed: number): void {
   const ids = new Set<string>();
   for (const { type, event } of changes) {
     if (type === 'start') ids.add(event.id);

@@ -13,7 +13,7 @@ import { checkDisk } from '../../../src/doctor/check-disk.ts';
 import { checkFiles } from '../../../src/doctor/check-files.ts';
 import { checkTime } from '../../../src/doctor/check-time.ts';
 import { report } from '../../../src/doctor/report.ts';
-import { examine } from '../../../src/doctor/run-checks.ts';
+import { runChecks } from '../../../src/doctor/run-checks.ts';
 import { openForWriting } from '../../../src/store/database.ts';
 import { lockForWriting } from '../../../src/store/lock.ts';
 import { tempFolder } from '../../support/daemon.ts';
@@ -31,7 +31,7 @@ async function look(check: Check, { config = {}, env = {}, root, folder = tempFo
   const file = join(folder, 'lookout.yaml');
   writeFileSync(file, stringify({ data_dir: '.', ...config }));
   const place = root === undefined ? {} : { root };
-  const { findings } = await examine({ file, env, checks: [['it', check]], ...place });
+  const { findings } = await runChecks({ file, env, checks: [['it', check]], ...place });
   return findings.slice(1);
 }
 
@@ -196,14 +196,14 @@ test('who sets the clock is asked of the programs that do', async () => {
 test('a configuration that is not sound is the first failure, and the board is still looked at', async () => {
   const file = join(tempFolder(), 'lookout.yaml');
   writeFileSync(file, 'mqtt: { url: 7 }\n');
-  const { findings, loaded } = await examine({ file, env: {} });
+  const { findings, loaded } = await runChecks({ file, env: {} });
   assert.equal(loaded, null);
   assert.match(findings[0]?.found ?? '', /mqtt\.url.*\(CONFIG_INVALID\)/s);
   assert.ok(findings.some(({ check }) => check === 'power'));
 });
 
 test('a check that throws is a failure of its own, and the others go on', async () => {
-  const { findings } = await examine({
+  const { findings } = await runChecks({
     env: {},
     checks: [
       ['first', () => Promise.reject(new Error('no such luck'))],

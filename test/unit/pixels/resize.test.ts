@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import sharp from 'sharp';
 import { PixelMemory } from '../../../src/pixels/kernels.ts';
 import { orientationOf, type Transform } from '../../../src/pixels/orientation.ts';
-import { pictureBytes } from '../../../src/pixels/plane.ts';
+import { frameBytes } from '../../../src/pixels/plane.ts';
 import { outputBytes, Resizer } from '../../../src/pixels/resize.ts';
-import type { Box, ModelInput, PictureFormat } from '../../../src/types.ts';
+import type { Box, FrameFormat, ModelInput } from '../../../src/types.ts';
 import { noisyPicture, patternPicture, referenceResize } from '../vision/pictures.ts';
 
 const WHOLE = { x: 0, y: 0, w: 1, h: 1 };
@@ -30,30 +30,30 @@ function output(width: number, height: number, change: Partial<ModelInput> = {})
   };
 }
 
-function i420(width: number, height: number, colour: PictureFormat['colour'] = 'bt601'): PictureFormat {
+function i420(width: number, height: number, colour: FrameFormat['colour'] = 'bt601'): FrameFormat {
   return { width, height, pixels: 'i420', colour };
 }
 
-function rgb24(width: number, height: number): PictureFormat {
+function rgb24(width: number, height: number): FrameFormat {
   return { width, height, pixels: 'rgb24', colour: 'jpeg' };
 }
 
 function resize(
-  format: PictureFormat,
+  format: FrameFormat,
   data: Uint8Array,
   out: ModelInput,
   box: Box = WHOLE,
   transform: Transform = UPRIGHT,
 ): Uint8Array<ArrayBuffer> {
   const memory = new PixelMemory();
-  memory.bytes(pictureBytes(format)).set(data);
+  memory.bytes(frameBytes(format)).set(data);
   const target = new Uint8Array(outputBytes(out));
   new Resizer(memory, out).resize(format, box, orientationOf(transform), target);
   return target;
 }
 
 /** Largest difference between our result and the reference, in levels. */
-function worst(format: PictureFormat, data: Uint8Array, size: number[], box = WHOLE, transform = UPRIGHT) {
+function worst(format: FrameFormat, data: Uint8Array, size: number[], box = WHOLE, transform = UPRIGHT) {
   const [width, height] = size as [number, number];
   const ours = resize(format, data, output(width, height), box, transform);
   const reference = referenceResize(format, data, width, height, box, transform);
@@ -145,7 +145,7 @@ test('layout, channel order, element type, mean and scale follow the model', () 
 
 /** Grey of the same picture: its luma by BT.601 weights, or its own luma plane. */
 function greyReference(
-  format: PictureFormat,
+  format: FrameFormat,
   data: Uint8Array,
   size: [number, number],
   box: Box,
@@ -190,7 +190,7 @@ test('luma fills 0 to 255 whatever range the camera uses', () => {
     const levels = resize(format, ramp, greyOutput(256, 8)).subarray(0, 256);
     for (const [level, found] of levels.entries())
       assert.ok(Math.abs(found - level) <= 1, `${colour} ${level}: ${found}`);
-    const black = new Uint8Array(pictureBytes(format));
+    const black = new Uint8Array(frameBytes(format));
     assert.equal(resize(format, black, greyOutput(8, 8))[9], 0);
     assert.equal(resize(format, black.fill(255), greyOutput(8, 8))[9], 255);
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Terms } from '../../../src/publish/broker-limits.ts';
+import { BrokerLimits } from '../../../src/publish/broker-limits.ts';
 import type { Message, Request } from '../../../src/publish/requests.ts';
 
 const DAY = 86_400_000;
@@ -12,18 +12,18 @@ function request(topic: string, bytes: number, { qos, retain }: { qos: 0 | 1; re
 }
 
 /** A message as the terms have it sent just now. */
-const sent = (terms: Terms, topic: string, bytes: number, wanted: Pick<Message, 'qos' | 'retain'>) => {
+const sent = (terms: BrokerLimits, topic: string, bytes: number, wanted: Pick<Message, 'qos' | 'retain'>) => {
   const message: Message = { topic, payload: 'x'.repeat(bytes), ...wanted };
   return { topic, bytes, message, ...terms.manner(message) };
 };
 const state = { qos: 1, retain: true } as const;
 const event = { qos: 1, retain: false } as const;
 
-const cut = (terms: Terms, open: Request[], now = 0, answered = 1) =>
+const cut = (terms: BrokerLimits, open: Request[], now = 0, answered = 1) =>
   terms.ended({ reason: null, up: true, open, answered }, 4, now);
 
 /** A broker of MQTT 3.1.1 that takes this and ends the connection at anything else. Returns after how many sessions. */
-function untilTaken(terms: Terms, takes: (request: Request) => boolean): number {
+function untilTaken(terms: BrokerLimits, takes: (request: Request) => boolean): number {
   for (let sessions = 1; sessions < 20; sessions++) {
     const first = sent(terms, STATUS, 40, state);
     if (takes(first)) {
@@ -42,14 +42,14 @@ test('a broker of MQTT 3.1.1 that ends the connection at a flag gets messages wi
     [(one: Request) => one.qos === 0, true, 0, 4],
     [(one: Request) => one.qos === 0 && !one.retain, false, 0, 5],
   ] as const) {
-    const terms = new Terms();
+    const terms = new BrokerLimits();
     assert.equal(untilTaken(terms, takes), sessions);
     assert.deepEqual([terms.retains, terms.qos], [retains, qos]);
   }
 });
 
 test('one that takes nothing at all is left with all flags, for its access rules may be corrected', () => {
-  const terms = new Terms();
+  const terms = new BrokerLimits();
   assert.equal(
     untilTaken(terms, () => false),
     Number.POSITIVE_INFINITY,
@@ -58,7 +58,7 @@ test('one that takes nothing at all is left with all flags, for its access rules
 });
 
 test('one connection that ends for another reason teaches nothing', () => {
-  const terms = new Terms();
+  const terms = new BrokerLimits();
   assert.deepEqual(cut(terms, [sent(terms, STATUS, 40, state)], 0, 0), { text: null, again: false });
   terms.taken(sent(terms, STATUS, 40, state));
   assert.deepEqual(cut(terms, []), { text: null, again: false });
@@ -70,7 +70,7 @@ test('one connection that ends for another reason teaches nothing', () => {
 });
 
 test('a size is too large when twice in a row nothing else can have ended the connection', () => {
-  const terms = new Terms();
+  const terms = new BrokerLimits();
   const small = sent(terms, STATUS, 400, state);
   terms.taken(small);
   const large = sent(terms, 'picture', 80_000, state);
@@ -86,7 +86,7 @@ test('a size is too large when twice in a row nothing else can have ended the co
 });
 
 test('an event is never given up where something as large was taken, and needs three cases where not', () => {
-  const terms = new Terms();
+  const terms = new BrokerLimits();
   terms.taken(sent(terms, STATUS, 400, state));
   const small = sent(terms, 'event', 300, event);
   for (let i = 0; i < 10; i++) assert.equal(cut(terms, [small]).again, false);
@@ -99,7 +99,7 @@ test('an event is never given up where something as large was taken, and needs t
 });
 
 test('a topic at which the connection ends again and again is given up, but for events', () => {
-  const terms = new Terms();
+  const terms = new BrokerLimits();
   terms.taken(sent(terms, STATUS, 400, state));
   const odd = sent(terms, 'odd', 20, state);
   cut(terms, [odd]);
@@ -112,7 +112,7 @@ test('a topic at which the connection ends again and again is given up, but for 
 });
 
 test('what was learnt is tried anew after a day', () => {
-  const terms = new Terms();
+  const terms = new BrokerLimits();
   terms.taken(sent(terms, STATUS, 400, state));
   const large = sent(terms, 'picture', 80_000, state);
   cut(terms, [large], 1000);
@@ -124,7 +124,7 @@ test('what was learnt is tried anew after a day', () => {
 });
 
 test('a broker of MQTT 5 is believed, and what it refuses by its code is left out at once', () => {
-  const terms = new Terms();
+  const terms = new BrokerLimits();
   terms.announced(5, { maximumQoS: 0, retainAvailable: false, maximumPacketSize: 999, receiveMaximum: 3 });
   assert.deepEqual([terms.qos, terms.retains, terms.largest, terms.window], [0, false, 999, 3]);
   terms.announced(5, {});
@@ -144,7 +144,7 @@ test('a broker of MQTT 5 is believed, and what it refuses by its code is left ou
 });
 
 test('a last will that ends the connection is given plainly at once, every other time while nothing is known', () => {
-  const terms = new Terms();
+  const terms = new BrokerLimits();
   const early = () => terms.ended({ reason: null, up: false, open: [], answered: 0 }, 4, 0);
   assert.deepEqual([1, 2, 3, 4].map(early), [
     { text: null, again: true },
@@ -171,7 +171,7 @@ test('a last will that ends the connection is given plainly at once, every other
 });
 
 test('a last will that was refused counts against the flags of the first message', () => {
-  const terms = new Terms();
+  const terms = new BrokerLimits();
   terms.ended({ reason: null, up: false, open: [], answered: 0 }, 4, 0);
   terms.announced(4);
   const lesson = cut(terms, [sent(terms, STATUS, 40, state)], 0, 0);
@@ -180,13 +180,13 @@ test('a last will that was refused counts against the flags of the first message
 });
 
 test('one of MQTT 5 has reasons: its last will stays as it is', () => {
-  const terms = new Terms();
+  const terms = new BrokerLimits();
   const lesson = terms.ended({ reason: null, up: false, open: [], answered: 0 }, 5, 0);
   assert.deepEqual([lesson, terms.will.retain], [{ text: null, again: false }, true]);
 });
 
 test('a last will that is refused though messages are retained stays plain', () => {
-  const terms = new Terms();
+  const terms = new BrokerLimits();
   const early = () => terms.ended({ reason: null, up: false, open: [], answered: 0 }, 4, 0);
   early();
   terms.announced(4);

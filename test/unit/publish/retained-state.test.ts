@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Message, TooLargeError } from '../../../src/publish/requests.ts';
-import { LiveState } from '../../../src/publish/retained-state.ts';
+import { RetainedState } from '../../../src/publish/retained-state.ts';
 import { FakeLog } from '../../fakes/log.ts';
 
 function setUp() {
   const sent: { topic: string; text: string; resolve: () => void; reject: (error: Error) => void }[] = [];
   const log = new FakeLog();
-  const live = new LiveState((message: Message) => {
+  const live = new RetainedState((message: Message) => {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     sent.push({ topic: message.topic, text: String(message.payload), resolve, reject });
     return promise;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { LookoutError } from '../../../src/errors.ts';
 import { createLogger, type LoggerOptions, logEvent } from '../../../src/runtime/logger.ts';
-import type { Event } from '../../../src/types.ts';
+import type { DetectionEvent } from '../../../src/types.ts';
 import { tempFolder } from '../../support/folder.ts';
 import { until } from '../../support/until.ts';
 
@@ -24,7 +24,7 @@ function collect(options: LoggerOptions = {}) {
   return { log, lines, json, text };
 }
 
-const event: Event = {
+const event: DetectionEvent = {
   id: '0198c0de-0000-7000-8000-000000000000',
   camera: 'driveway',
   zone: null,

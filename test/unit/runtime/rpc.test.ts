@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
 import { LookoutError } from '../../../src/errors.ts';
-import { Caller, type Handlers, Handover, serve } from '../../../src/runtime/rpc.ts';
+import { exposeRpc, type Handlers, RpcClient, Transferred } from '../../../src/runtime/rpc.ts';
 
 interface Calculator {
   add(a: number, b: number): number;
@@ -21,7 +21,7 @@ const handlers: Handlers<Calculator> = {
     }),
   fill: (buffer, value) => {
     new Uint8Array(buffer).fill(value);
-    return new Handover(buffer, [buffer]);
+    return new Transferred(buffer, [buffer]);
   },
   fail: (kind) => {
     if (kind === 'ours') throw new LookoutError('STORE_LOCKED', 'taken', { hint: 'wait' });
@@ -30,10 +30,10 @@ const handlers: Handlers<Calculator> = {
   },
 };
 
-function connect(t: TestContext): Caller<Calculator> {
+function connect(t: TestContext): RpcClient<Calculator> {
   const { port1, port2 } = new MessageChannel();
-  serve<Calculator>(port2, handlers);
-  const caller = new Caller<Calculator>((message, transfer) => port1.postMessage(message, transfer));
+  exposeRpc<Calculator>(port2, handlers);
+  const caller = new RpcClient<Calculator>((message, transfer) => port1.postMessage(message, transfer));
   port1.on('message', (message) => assert.ok(caller.receive(message)));
   t.after(() => port1.close());
   return caller;
@@ -82,7 +82,7 @@ test('when the other side has gone, waiting and later calls fail', async (t) => 
 });
 
 test('messages that are no replies are left to others', () => {
-  const caller = new Caller<Calculator>(() => {});
+  const caller = new RpcClient<Calculator>(() => {});
   assert.equal(caller.receive({ notice: 'hello' }), false);
   assert.equal(caller.receive({ id: 99, value: 1 }), false);
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { listen, type Stage, tell, tellAnalysis } from '../../../src/runtime/stage-times.ts';
+import { onStage, recordAnalysis, recordStage, type Stage } from '../../../src/runtime/stage-times.ts';
 import type { Analysis } from '../../../src/types.ts';
 
 const ANALYSIS: Analysis = {
@@ -17,12 +17,12 @@ const ANALYSIS: Analysis = {
 
 test('a listener hears of each stage until it stops listening', () => {
   const heard: [Stage, number][] = [];
-  tell('decide', 1);
-  const stop = listen((...sample) => heard.push(sample));
-  tell('store', 2);
-  tell('publish', 3);
+  recordStage('decide', 1);
+  const stop = onStage((...sample) => heard.push(sample));
+  recordStage('store', 2);
+  recordStage('publish', 3);
   stop();
-  tell('store', 4);
+  recordStage('store', 4);
   assert.deepEqual(heard, [
     ['store', 2],
     ['publish', 3],
@@ -31,12 +31,12 @@ test('a listener hears of each stage until it stops listening', () => {
 
 test('an analysis tells the stages that its frame went through, and no others', () => {
   const heard: Stage[] = [];
-  const stop = listen((stage) => heard.push(stage));
-  tellAnalysis(ANALYSIS);
+  const stop = onStage((stage) => heard.push(stage));
+  recordAnalysis(ANALYSIS);
   assert.deepEqual(heard.splice(0), ['motion', 'resize', 'inference']);
-  tellAnalysis({ ...ANALYSIS, gate: 'still', scores: [] });
+  recordAnalysis({ ...ANALYSIS, gate: 'still', scores: [] });
   assert.deepEqual(heard.splice(0), ['motion']);
-  tellAnalysis({ ...ANALYSIS, gate: 'off', scores: [] });
+  recordAnalysis({ ...ANALYSIS, gate: 'off', scores: [] });
   assert.deepEqual(heard, []);
   stop();
 });

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { openForWriting } from '../../../src/store/database.ts';
 import type { OutboxRow } from '../../../src/store/store-types.ts';
 import { Writer } from '../../../src/store/writer.ts';
-import type { Event, EventChange } from '../../../src/types.ts';
+import type { DetectionEvent, EventChange } from '../../../src/types.ts';
 import { eventChange } from '../../fakes/events.ts';
 import { healthSample } from '../../fakes/health.ts';
 import { Seeded } from '../../support/random.ts';
@@ -243,7 +243,7 @@ test('whatever happens, the database holds what a plain model of it holds', () =
     const maxOutbox = random.int(5, 40);
     let db = openForWriting(file);
     let writer = new Writer(db, { maxOutbox });
-    const events = new Map<string, Event>();
+    const events = new Map<string, DetectionEvent>();
     let outbox: Pick<OutboxRow, 'id' | 'payload'>[] = [];
     let lastId = 0;
     let dropped = 0;

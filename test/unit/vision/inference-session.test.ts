@@ -33,10 +33,10 @@ test('providers that are absent are passed over with the reason, and the next on
   });
   assert.equal(session.info.provider, 'cpu');
   assert.deepEqual(
-    session.info.passedOver.map(({ provider }) => provider),
+    session.info.skipped.map(({ provider }) => provider),
     ['tensorrt', 'cuda'],
   );
-  for (const { reason } of session.info.passedOver) assert.notEqual(reason, '');
+  for (const { reason } of session.info.skipped) assert.notEqual(reason, '');
   session.release();
   remove();
 });

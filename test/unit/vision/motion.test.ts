@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PixelMemory } from '../../../src/pixels/kernels.ts';
 import { orientationOf } from '../../../src/pixels/orientation.ts';
-import { pictureBytes } from '../../../src/pixels/plane.ts';
-import type { Box, PictureFormat } from '../../../src/types.ts';
+import { frameBytes } from '../../../src/pixels/plane.ts';
+import type { Box, FrameFormat } from '../../../src/types.ts';
 import { MotionDetector } from '../../../src/vision/motion.ts';
 import {
   SCENE_FORMAT as FORMAT,
@@ -167,8 +167,8 @@ test('what keeps moving in one place becomes noise; what stops becomes backgroun
 test('a camera that changes its resolution starts anew', () => {
   const memory = new PixelMemory();
   const detector = new MotionDetector(MOTION_DEFAULTS, orientationOf({ rotate: 0, mirror: 'none' }));
-  const show = (format: PictureFormat, level: number, now: number) => {
-    memory.bytes(pictureBytes(format)).fill(level, 0, pictureBytes(format));
+  const show = (format: FrameFormat, level: number, now: number) => {
+    memory.bytes(frameBytes(format)).fill(level, 0, frameBytes(format));
     return detector.look(memory, format, now);
   };
   for (let frame = 0; frame < 10; frame++) show(FORMAT, 50, frame * FRAME_MS);

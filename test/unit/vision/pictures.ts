@@ -1,27 +1,27 @@
 /** Pictures made of numbers, and a plain floating-point resize to hold the fast one against. */
 
 import type { Transform } from '../../../src/pixels/orientation.ts';
-import { pictureBytes } from '../../../src/pixels/plane.ts';
-import type { Box, PictureFormat } from '../../../src/types.ts';
+import { frameBytes } from '../../../src/pixels/plane.ts';
+import type { Box, FrameFormat } from '../../../src/types.ts';
 import { Seeded } from '../../support/random.ts';
 
 /** Every byte at random: the hardest picture for a filter. */
-export function noisyPicture(format: PictureFormat, seed: number): Uint8Array<ArrayBuffer> {
+export function noisyPicture(format: FrameFormat, seed: number): Uint8Array<ArrayBuffer> {
   const random = new Seeded(seed);
-  return new Uint8Array(pictureBytes(format)).map(() => random.int(0, 255));
+  return new Uint8Array(frameBytes(format)).map(() => random.int(0, 255));
 }
 
-function weights(colour: PictureFormat['colour']) {
+function weights(colour: FrameFormat['colour']) {
   return colour === 'bt709' ? { r: 0.2126, b: 0.0722 } : { r: 0.299, b: 0.114 };
 }
 
 /** A picture painted with a function of the pixel, in either format. */
 export function patternPicture(
-  format: PictureFormat,
+  format: FrameFormat,
   paint: (x: number, y: number) => readonly [number, number, number],
 ): Uint8Array<ArrayBuffer> {
   const { width, height, colour } = format;
-  const data = new Uint8ClampedArray(pictureBytes(format));
+  const data = new Uint8ClampedArray(frameBytes(format));
   const { r: kr, b: kb } = weights(colour);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
@@ -68,7 +68,7 @@ function filtered(
 
 /** Crop of the upright picture, resized to packed RGB, without any hurry. Values are not rounded. */
 export function referenceResize(
-  format: PictureFormat,
+  format: FrameFormat,
   data: Uint8Array,
   outWidth: number,
   outHeight: number,

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { configSchema } from '../../../src/config/schema.ts';
 import type { ModelDescription } from '../../../src/model/description.ts';
 import { Slots } from '../../../src/vision/input-slots.ts';
-import { type Lane, Pipeline } from '../../../src/vision/pipeline.ts';
+import { type InferenceLane, Pipeline } from '../../../src/vision/pipeline.ts';
 import type { FromVision } from '../../../src/vision/thread-messages.ts';
 
 const FORMAT = { width: 64, height: 48, pixels: 'rgb24', colour: 'jpeg' } as const;
@@ -31,7 +31,7 @@ class Bench {
   readonly asked: number[] = [];
   readonly pipeline: Pipeline;
   readonly #slots = new Slots(MODEL, 1);
-  readonly #lane: Lane = {
+  readonly #lane: InferenceLane = {
     ...{ key: 'fake', model: MODEL, slots: this.#slots },
     infer: (slot) => this.asked.push(slot),
     close: () => {},

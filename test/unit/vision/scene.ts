@@ -1,13 +1,13 @@
 import type { MotionConfig } from '../../../src/config/schema.ts';
 import { PixelMemory } from '../../../src/pixels/kernels.ts';
 import { orientationOf, type Transform } from '../../../src/pixels/orientation.ts';
-import { pictureBytes } from '../../../src/pixels/plane.ts';
-import type { PictureFormat } from '../../../src/types.ts';
+import { frameBytes } from '../../../src/pixels/plane.ts';
+import type { FrameFormat } from '../../../src/types.ts';
 import type { Motion } from '../../../src/vision/gate.ts';
 import { MotionDetector } from '../../../src/vision/motion.ts';
 import { Seeded } from '../../support/random.ts';
 
-export const SCENE_FORMAT: PictureFormat = { width: 320, height: 240, pixels: 'i420', colour: 'bt601' };
+export const SCENE_FORMAT: FrameFormat = { width: 320, height: 240, pixels: 'i420', colour: 'bt601' };
 export const MOTION_DEFAULTS: MotionConfig = {
   ...{ sensitivity: 5, min_area: 0.002, max_regions: 3, light_switch: 0.7, linger: 1 },
 };
@@ -40,7 +40,7 @@ export const isSomething = ({ lightSwitch, moving }: Motion): boolean => lightSw
 export class Scene {
   readonly #memory = new PixelMemory();
   readonly #detector: MotionDetector;
-  readonly #format: PictureFormat;
+  readonly #format: FrameFormat;
   readonly #noise: Float32Array;
   readonly #random = new Seeded(1);
   #now = 0;
@@ -70,7 +70,7 @@ export class Scene {
   frame(light: Light = {}): Motion {
     const { width, height, pixels } = this.#format;
     const step = pixels === 'rgb24' ? 3 : 1;
-    const bytes = new Uint8ClampedArray(this.#memory.bytes(pictureBytes(this.#format)).buffer);
+    const bytes = new Uint8ClampedArray(this.#memory.bytes(frameBytes(this.#format)).buffer);
     const wall = this.#wall(light);
     for (let y = 0; y < height; y++) {
       const noise = this.#noise.subarray(this.#random.int(0, NOISE_LENGTH - width));

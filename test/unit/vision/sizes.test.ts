@@ -6,10 +6,10 @@ import { annotate } from '../../../src/pixels/annotate.ts';
 import { encodeJpeg } from '../../../src/pixels/jpeg.ts';
 import { PixelMemory } from '../../../src/pixels/kernels.ts';
 import { orientationOf } from '../../../src/pixels/orientation.ts';
-import { pictureBytes } from '../../../src/pixels/plane.ts';
+import { frameBytes } from '../../../src/pixels/plane.ts';
 import { outputBytes, Resizer } from '../../../src/pixels/resize.ts';
 import { toRgb } from '../../../src/pixels/rgb.ts';
-import type { ModelInput, PictureFormat } from '../../../src/types.ts';
+import type { FrameFormat, ModelInput } from '../../../src/types.ts';
 import { MotionDetector } from '../../../src/vision/motion.ts';
 import { Seeded } from '../../support/random.ts';
 import { noisyPicture, referenceResize } from './pictures.ts';
@@ -28,7 +28,7 @@ function output(width: number, height: number): ModelInput {
 }
 
 /** The smallest, the longest and others at random, as far as they are possible in both formats. */
-function formats(): PictureFormat[] {
+function formats(): FrameFormat[] {
   const random = new Seeded(12);
   const sides = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 159, 160, 161];
   const sizes = [
@@ -43,7 +43,7 @@ function formats(): PictureFormat[] {
     ]),
     ...Array.from({ length: 40 }, () => [random.int(1, 300), random.int(1, 300)]),
   ] as [number, number][];
-  return sizes.flatMap(([width, height]): PictureFormat[] => [
+  return sizes.flatMap(([width, height]): FrameFormat[] => [
     { width, height, pixels: 'rgb24', colour: 'jpeg' },
     ...(width % 2 === 0 && height % 2 === 0
       ? [{ width, height, pixels: 'i420', colour: 'bt601' } as const]
@@ -51,7 +51,7 @@ function formats(): PictureFormat[] {
   ]);
 }
 
-const nameOf = ({ width, height, pixels }: PictureFormat) => `${width}×${height} ${pixels}`;
+const nameOf = ({ width, height, pixels }: FrameFormat) => `${width}×${height} ${pixels}`;
 
 test('frames of every shape are resized as the reference does it', () => {
   const memory = new PixelMemory();
@@ -60,7 +60,7 @@ test('frames of every shape are resized as the reference does it', () => {
     for (const transform of TRANSFORMS) {
       for (const box of [WHOLE, { x: 0.31, y: 0.17, w: 0.21, h: 0.4 }]) {
         const out = output(6, 5);
-        memory.bytes(pictureBytes(format)).set(data);
+        memory.bytes(frameBytes(format)).set(data);
         const target = new Uint8Array(outputBytes(out));
         new Resizer(memory, out).resize(format, box, orientationOf(transform), target);
         const reference = referenceResize(format, data, out.width, out.height, box, transform);
@@ -78,7 +78,7 @@ test('motion is looked for in frames of every shape, and what moves lies inside'
     for (const transform of TRANSFORMS) {
       const detector = new MotionDetector({ ...MOTION_DEFAULTS, min_area: 0.001 }, orientationOf(transform));
       for (let frame = 0; frame < 14; frame++) {
-        const bytes = memory.bytes(pictureBytes(format)).subarray(0, pictureBytes(format));
+        const bytes = memory.bytes(frameBytes(format)).subarray(0, frameBytes(format));
         bytes.fill(frame % 2 === 0 ? 100 : 102);
         // From the tenth frame on a part of it is bright.
         if (frame >= 10) bytes.subarray(Math.floor(bytes.length * 0.8)).fill(250);
