@@ -5,5 +5,5 @@ import { endOnSignals } from './runtime/signals.ts';
 
 endOnSignals();
 leaveDeletedFolder();
-if (process.argv[2] === 'run') (await import('./setup/config-resolver.ts')).warmUpPreparer();
+if (process.argv[2] === 'run') (await import('./setup/config-resolver.ts')).warmUpResolver();
 await import('./commands/program.ts');

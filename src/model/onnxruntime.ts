@@ -75,7 +75,7 @@ function choose(model: string | Uint8Array, { exactFile, ...settings }: SessionS
     return { source: exactFile, options: optionsOf(settings, false) };
   }
   // Each thread that has the ONNX reader is megabytes larger, and mostly there is such a file.
-  const { exactModel } = load<typeof import('./exact/make-exact.ts')>('exact');
+  const { exactModel } = load<typeof import('./exact/make-exact.ts')>('make-exact');
   const { separatedModel } = load<typeof import('./exact/separate.ts')>('separate');
   try {
     const bytes = typeof model === 'string' ? readFileSync(model) : model;

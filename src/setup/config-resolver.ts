@@ -17,11 +17,11 @@ import { cameraModels, type Resolved } from './resolved.ts';
 /** How long the thread waits for more to do: `prepare` follows `load` at once. */
 const LINGER_MS = 500;
 
-const THREAD = './prepare-worker';
+const THREAD = './resolve-thread';
 const NAMED = { name: 'resolve' };
 
 /** Has the thread load its modules while it is not known yet what to read. */
-export function warmUpPreparer(): void {
+export function warmUpResolver(): void {
   warmUp(import.meta.url, THREAD, NAMED);
 }
 

@@ -23,7 +23,7 @@ export interface ThreadsOptions {
   onAnalysis: (analysis: FromVision) => void;
 }
 
-const INFERENCE = './inference-worker';
+const INFERENCE = './inference-thread';
 const NAMED = { name: 'inference' };
 
 /** Has a thread load ONNX Runtime while it is not known yet which model runs there. */
