@@ -27,38 +27,62 @@ const NEAR = 0.1;
 /** That far from every tie, in steps, floats round alike on all processors. */
 const SAFE = 1e-3;
 
+/** More bytes than this are on the wrong side only where the scales are none that a network has. */
+const MOST = 16;
+
 /** What makes the formula round as in TensorFlow Lite, for all bytes or nearly all. */
 export function hardSwishLike(input: Step, output: Step): HardSwish {
-  const plain = { ...HARD_SWISH, step: output.scale };
-  const table = hardSwishTable(input, output);
-  const near = [...table.keys()].flatMap((byte) => {
-    const x = (byte - input.zeroPoint) * input.scale;
-    const [low, high] = limits(table[byte]!, output);
-    const value = at(plain, x);
-    return Math.min(Math.abs(value - low), Math.abs(value - high)) < NEAR ? [{ x, low, high }] : [];
-  });
-  const rights = (formula: HardSwish) =>
-    near.filter(({ x, low, high }) => {
-      const value = at(formula, x);
-      return value - low >= SAFE && high - value >= SAFE;
-    }).length;
-  let best = { formula: plain, rights: rights(plain) };
+  const near = bytesNearTies(input, output);
+  let best = { ...HARD_SWISH, step: output.scale };
+  let fewest = misses(near, best.slope, best.middle, best.step, MOST);
+  if (fewest === MOST) return best;
   for (const reach of REACHES) {
-    for (const slope of around(plain.slope, reach)) {
-      for (const middle of around(plain.middle, reach)) {
-        for (const step of around(plain.step, reach)) {
-          if (best.rights === near.length) return best.formula;
-          const formula = { slope, middle, step };
-          const found = rights(formula);
-          if (found > best.rights) best = { formula, rights: found };
+    const middles = around(HARD_SWISH.middle, reach);
+    const steps = around(output.scale, reach);
+    for (const slope of around(HARD_SWISH.slope, reach)) {
+      for (const middle of middles) {
+        for (const step of steps) {
+          if (fewest === 0) return best;
+          const found = misses(near, slope, middle, step, fewest);
+          if (found < fewest) [fewest, best] = [found, { slope, middle, step }];
         }
       }
     }
   }
-  return best.formula;
+  return best;
 }
 
-function at({ slope, middle, step }: HardSwish, x: number): number {
+/** An input and the limits within which it rounds as it should, in steps from the zero point. */
+interface Near {
+  x: number;
+  low: number;
+  high: number;
+}
+
+/** Those that are nearest come first. */
+function bytesNearTies(input: Step, output: Step): Near[] {
+  const table = hardSwishTable(input, output);
+  const found = [...table.keys()].flatMap((byte) => {
+    const x = (byte - input.zeroPoint) * input.scale;
+    const [low, high] = limits(table[byte]!, output);
+    const value = at(x, HARD_SWISH.slope, HARD_SWISH.middle, output.scale);
+    const room = Math.min(value - low, high - value);
+    return room < NEAR ? [{ x, low, high, room }] : [];
+  });
+  return found.sort((a, b) => a.room - b.room);
+}
+
+/** How many round otherwise, or too near a tie; `most` if it is as many or more. */
+function misses(near: readonly Near[], slope: number, middle: number, step: number, most: number): number {
+  let count = 0;
+  for (const { x, low, high } of near) {
+    const value = at(x, slope, middle, step);
+    if (!(value - low >= SAFE && high - value >= SAFE) && ++count === most) break;
+  }
+  return count;
+}
+
+function at(x: number, slope: number, middle: number, step: number): number {
   return (x * Math.min(Math.max(slope * x + middle, 0), 1)) / step;
 }
 
