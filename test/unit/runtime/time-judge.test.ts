@@ -121,7 +121,7 @@ test('a time before this program was made is never believed', async (t) => {
 test('a year that a flat battery made up is believed of a time server alone', async (t) => {
   const ahead = Date.UTC(2099, 0, 1);
   const { judge, clock, say } = await setup(t, { now: ahead, knownAt: null });
-  clock.advance(30 * DAY);
+  clock.advance(DAY);
   assert.equal(judge.known, false);
   say(heard(clock.now()));
   await until('a time server to be asked', () => {
