@@ -4,14 +4,16 @@
  * Each file runs in a process of its own, in random order, and so do the tests within it; the seed repeats an order.
  * Whatever a file starts ends with it.
  */
+import { spawn } from 'node:child_process';
 import { randomInt, randomUUID } from 'node:crypto';
 import { chmodSync, globSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { availableParallelism, constants, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type FileResult, killRunning, runFile } from './runner/file.ts';
 import { printFile, printSummary } from './runner/print.ts';
-import { processesOf } from './runner/processes.ts';
+import { MARK, processesOf } from './runner/processes.ts';
 import { Seeded } from './support/random.ts';
 
 /** Kind (a folder of `test/`) → milliseconds that one of its tests may take. The slow kinds start first. */
@@ -34,7 +36,14 @@ const { values, positionals } = parseArgs({
 
 const folder = mkdtempSync(join(tmpdir(), 'lookout-tests-'));
 chmodSync(folder, 0o755); // some tests become another user
-const run = randomUUID().slice(0, 8);
+// A run within a test belongs to that test.
+const run = `${process.env[MARK] ?? ''}${randomUUID().slice(0, 8)}.`;
+const guard = spawn(process.execPath, [join(import.meta.dirname, 'runner/guard.ts'), run, folder], {
+  detached: true,
+  stdio: ['pipe', 'ignore', 'inherit'],
+});
+guard.unref();
+(guard.stdin as Socket).unref();
 process.once('exit', () => {
   killRunning();
   rmSync(folder, { recursive: true, force: true });
@@ -62,7 +71,7 @@ async function runAll(files: string[], seed: number, jobs: number): Promise<File
   const work = async () => {
     for (const [index, file] of queue) {
       const limitMs = LIMITS[kindOf(file)];
-      const mark = `${run}.${index}.`;
+      const mark = `${run}${index}.`;
       const result = await runFile({ file, limitMs, seed, name: values.name, folder, mark });
       printFile(result);
       results.push(result);

@@ -1,15 +1,20 @@
 /** The runner of the tests itself. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type FileResult, runFile } from '../runner/file.ts';
+import { MARK, processesOf } from '../runner/processes.ts';
 import { tempFolder } from '../support/folder.ts';
-import { isRunning } from '../support/programs.ts';
+import { isRunning, until } from '../support/programs.ts';
 
 const SPAWN = `const child = spawn('sleep', ['600'], { detached: true, stdio: 'ignore' });
   writeFileSync(process.env.PID_FILE, String(child.pid));`;
+
+/** A mark within the one of this process, so that nothing outlives a runner that is killed. */
+const newMark = () => `${process.env[MARK] ?? ''}${randomUUID()}.`;
 
 /** Runs a test file with this content. @returns what came of it, and the process that it started */
 async function run(body: string): Promise<FileResult & { pid: number }> {
@@ -24,7 +29,7 @@ async function run(body: string): Promise<FileResult & { pid: number }> {
     import { test } from 'node:test';
     ${body}`,
   );
-  const result = await runFile({ file, limitMs: 1000, seed: 1, folder, mark: `${randomUUID()}.` });
+  const result = await runFile({ file, limitMs: 1000, seed: 1, folder, mark: newMark() });
   return { ...result, pid: existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0 };
 }
 
@@ -65,4 +70,24 @@ test('a file that never comes to an end is ended', async () => {
   const { faults, pid } = await run(`test('loops', () => { ${SPAWN} for (;;); });`);
   assert.deepEqual(faults, ['no test ended for 6 s']);
   assert.equal(await isRunning(pid), false);
+});
+
+test('everything ends when the runner is killed', async () => {
+  const mark = newMark();
+  const root = new URL('../..', import.meta.url).pathname;
+  const args = [
+    'test/run.ts',
+    'test/integration/runner.test.ts',
+    '--name',
+    'a file that never comes to an end',
+  ];
+  const runner = spawn(process.execPath, args, {
+    cwd: root,
+    env: { ...process.env, [MARK]: mark },
+    stdio: 'ignore',
+  });
+  const commands = () => processesOf(mark).map(({ command }) => command);
+  await until(() => commands().includes('sleep 600'), 'what the test starts');
+  runner.kill('SIGKILL');
+  await until(() => commands().length === 0, 'the end of all', 4000);
 });

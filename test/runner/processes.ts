@@ -10,25 +10,34 @@ interface Found {
   command: string;
 }
 
-/** Processes whose mark in the environment starts so, or that belong to the session; zombies do not count. */
+/**
+ * Processes whose mark in the environment starts so, and those that share a session with one of them or belong to
+ * `session`; zombies do not count.
+ */
 export function processesOf(mark: string, session?: number): Found[] {
-  const found: Found[] = [];
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
-    // After the last parenthesis: state, parent, process group, session.
-    const [state, , , itsSession] = read(pid, 'stat')
-      .replace(/^.*\) /s, '')
-      .split(' ');
-    if (!state || state === 'Z') continue;
-    const marked = read(pid, 'environ')
-      .split('\0')
-      .some((variable) => variable.startsWith(`${MARK}=${mark}`));
-    if (marked || Number(itsSession) === session) {
-      found.push({ pid, command: read(pid, 'cmdline').replaceAll('\0', ' ').trim() });
-    }
-  }
-  return found;
+  const all = readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => Number.isInteger(pid) && pid !== process.pid)
+    .map((pid) => ({ pid, session: sessionOf(pid), marked: isMarked(pid, mark) }));
+  const sessions = new Set(all.filter(({ marked }) => marked).map(({ session }) => session));
+  sessions.add(session ?? null).delete(null);
+  return all
+    .filter((one) => one.session !== null && (one.marked || sessions.has(one.session)))
+    .map(({ pid }) => ({ pid, command: read(pid, 'cmdline').replaceAll('\0', ' ').trim() }));
+}
+
+/** Session of a process; null if it has ended. */
+function sessionOf(pid: number): number | null {
+  // After the last parenthesis: state, parent, process group, session.
+  const [state, , , session] = read(pid, 'stat')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return !state || state === 'Z' ? null : Number(session);
+}
+
+function isMarked(pid: number, mark: string): boolean {
+  const variables = read(pid, 'environ').split('\0');
+  return variables.some((variable) => variable.startsWith(`${MARK}=${mark}`));
 }
 
 /**
@@ -48,7 +57,7 @@ export async function endProcesses(mark: string, session: number, patienceMs: nu
 }
 
 /** Kills all of them, also those that they start meanwhile. */
-export function killAll(mark: string, session: number): void {
+export function killAll(mark: string, session?: number): void {
   for (let round = 0; round < 5; round++) {
     const found = processesOf(mark, session);
     if (found.length === 0) return;
