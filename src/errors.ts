@@ -1,9 +1,9 @@
 /**
- * Every error that a user can meet, with its stable code, and what a process should do about it.
- * A test holds this table against docs/errors.md.
+ * Every error that a user can meet, with its stable code and the exit code that it leads to.
+ * A test compares this table with docs/errors.md.
  */
 
-/** Exit codes: sysexits.h `EX_CONFIG` (which systemd is told not to restart) and its kin. */
+/** Exit codes as in sysexits.h. The systemd unit prevents a restart after `EX_CONFIG` (78). */
 export const EXIT = {
   ok: 0,
   unhealthy: 1,
@@ -97,8 +97,8 @@ export const ERROR_CODES = {
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 /**
- * The one error class. The message names the setting or device, what was expected and what was found;
- * `hint` says what to do about it.
+ * The only error class. The message names the setting or device, what was expected and what was found; `hint` is a full
+ * sentence that says what to do.
  */
 export class LookoutError extends Error {
   override readonly name = 'LookoutError';
@@ -120,25 +120,25 @@ export class LookoutError extends Error {
   }
 }
 
-/** What a command has to say could not be written to `where`, because the disk is full for instance. */
+/** The output of a command could not be written to `where`, for example because the disk is full. */
 export function outputFailed(where: string, cause: unknown): LookoutError {
-  return new LookoutError('OUTPUT_FAILED', `${where} cannot be written: ${messageOf(cause)}`, {
+  return new LookoutError('OUTPUT_FAILED', `cannot write ${where}: ${messageOf(cause)}`, {
     cause,
-    hint: 'Make room or name another file. What was written until then is not complete.',
+    hint: 'Free disk space or choose another file. The output so far is incomplete.',
   });
 }
 
-/** What went wrong, as one line, whatever was thrown. */
+/** The message of any thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether the operating system refused something, such as to open a file that is not there. */
+/** Whether the operating system reported the error, for example because a file does not exist. */
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && 'syscall' in error;
 }
 
-/** The code that SQLite or the system gave an error, or `''`. */
+/** The error code of SQLite or of the system, or `''`. */
 export function codeOf(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' ? code : '';

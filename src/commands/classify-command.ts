@@ -41,7 +41,7 @@ async function classify(files: string[], options: Options): Promise<void> {
   const { loadConfig } = await import('../config/load-config.ts');
   const { chooseModel } = await import('../model/builtin.ts');
   const { loadModel } = await import('../model/load-model.ts');
-  const { modelFile } = await import('../config/model-file.ts');
+  const { modelFile } = await import('../config/names.ts');
   const { Classifier } = await import('../vision/classifier.ts');
 
   const { config, baseDir } = loadConfig({ file: configFile(options.config) });

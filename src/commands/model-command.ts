@@ -252,7 +252,7 @@ async function inspect(
   { json, config: named, ...files }: { config?: string; labels?: string; description?: string; json?: true },
 ): Promise<void> {
   const { loadConfig } = await import('../config/load-config.ts');
-  const { modelFile } = await import('../config/model-file.ts');
+  const { modelFile } = await import('../config/names.ts');
   const { chooseModel } = await import('../model/builtin.ts');
   const { inspectModel } = await import('../modelkit/inspect.ts');
   const { config } = loadConfig({ file: configFile(named) });

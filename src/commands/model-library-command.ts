@@ -66,7 +66,7 @@ async function place({
   config: named,
 }: ConfigOption): Promise<{ folder: string; used: ReadonlyMap<string, string[]>; config: Config }> {
   const { loadConfig } = await import('../config/load-config.ts');
-  const { modelsFolder } = await import('../config/model-file.ts');
+  const { modelsFolder } = await import('../config/names.ts');
   const { modelSettings } = await import('../setup/camera-model.ts');
   const { config } = loadConfig({ file: configFile(named) });
   return { folder: modelsFolder(config.data_dir), used: modelSettings(config), config };
@@ -217,7 +217,7 @@ async function verify(names: string[], options: ConfigOption): Promise<void> {
 
 async function remove(name: string, options: ConfigOption & { force?: true }): Promise<void> {
   const { removeModel } = await import('../modelkit/remove-model.ts');
-  const { isModelName, addedFileIn } = await import('../config/model-file.ts');
+  const { isModelName, addedFileIn } = await import('../config/names.ts');
   const { unknownModel } = await import('../modelkit/wanted.ts');
   const { removeMade } = await import('../model/builtin.ts');
   const { folder, used, config } = await place(options);

@@ -1,4 +1,4 @@
-/** Which addresses each setting takes, and whether they are written so that every program reads the same in them. */
+/** Which URLs each setting accepts, and whether they are written so that every program parses them in the same way. */
 import { AddressError, type AddressRules, isHost, parseAddress } from '../runtime/address.ts';
 import { proxyVariables } from '../runtime/proxy.ts';
 import type { Config } from './schema.ts';
@@ -13,19 +13,20 @@ const WEBSOCKET: AddressRules = { schemes: ['ws', 'wss'], login: 'no' };
 
 const PROXY: AddressRules = { schemes: ['http'], path: false };
 
-/** Addresses in the words of a GStreamer pipeline; others, such as file:// and srt://, have rules of their own. */
+/** URLs in the arguments of a GStreamer pipeline; other schemes, such as file:// and srt://, have rules of their own. */
 const IN_PIPELINE = /(?:rtsp[sthu]*|https?|rtmps?):\/\/[^\s"']*/gi;
 
-type Say = (path: PropertyKey[], message: string) => void;
+/** Reports what is wrong with the setting at a path. */
+export type Report = (path: PropertyKey[], message: string) => void;
 
-/** Says what is wrong with the addresses that stand in the configuration itself. */
-export function checkAddresses(say: Say, { cameras, mqtt }: Config): void {
+/** Checks the URLs and host names that the configuration itself contains. */
+export function checkAddresses(report: Report, { cameras, mqtt }: Config): void {
   const check = (path: PropertyKey[], address: string, rules: AddressRules) => {
     try {
       parseAddress(address, rules);
     } catch (error) {
       if (!(error instanceof AddressError)) throw error;
-      say(path, `${error.message}. ${error.hint}`);
+      report(path, `${error.message}. ${error.hint}`);
     }
   };
   for (const [name, { source }] of Object.entries(cameras)) {
@@ -44,14 +45,14 @@ export function checkAddresses(say: Say, { cameras, mqtt }: Config): void {
   }
   if (mqtt.url !== 'embedded') check(['mqtt', 'url'], mqtt.url, brokerRules(mqtt.url));
   if (!isHost(mqtt.embedded_host)) {
-    say(
+    report(
       ['mqtt', 'embedded_host'],
-      'expected an IP address without brackets and zone, or the name of a host, found something else',
+      'expected an IP address without brackets and zone, or a host name, found something else',
     );
   }
 }
 
-/** Says that proxies of the environment are ignored, where somebody could expect them to be used. */
+/** Warns that proxies of the environment are ignored, if the user could expect Lookout to use them. */
 export function ignoredProxies(env: NodeJS.ProcessEnv, { cameras, mqtt }: Config): string[] {
   const names = proxyVariables(env);
   const concerned =
@@ -62,7 +63,7 @@ export function ignoredProxies(env: NodeJS.ProcessEnv, { cameras, mqtt }: Config
   if (names.length === 0 || !concerned) return [];
   const are = names.length === 1 ? 'is' : 'are';
   return [
-    `environment: ${names.join(', ')} ${are} ignored: cameras and the broker are reached directly (an http camera has the setting \`proxy\`)`,
+    `environment: ${names.join(', ')} ${are} ignored: Lookout connects to cameras and the broker directly. For an http camera, use the setting \`proxy\``,
   ];
 }
 

@@ -4,21 +4,21 @@ import { readYaml } from './yaml.ts';
 
 const PREFIX = 'LOOKOUT__';
 
-/** Variables with a meaning of their own. */
+/** Variables that start with LOOKOUT_ and are not settings. */
 const OTHERS = ['LOOKOUT_CONFIG'];
 
-/** A variable that set something. */
+/** An environment variable that changed the settings. */
 export interface Override {
   variable: string;
-  /** Path of what it set: the setting, or the outermost group that was not there before. */
+  /** Path that it set: the setting, or the outermost group that did not exist before. */
   set: string[];
 }
 
 /**
- * Lays the settings of the environment over those of the file. A value is text where the schema wants text, so that
- * `007`, `true` or `#admin` stay what they are, and YAML elsewhere.
+ * Overrides settings with those of the environment. A value is read as text where the schema expects text, so that `007`,
+ * `true` or `#admin` keep their spelling, and as YAML elsewhere.
  * @param settings changed in place
- * @returns what was set, and one line for each value that is not valid YAML
+ * @returns the changes, and one line for each value that is not valid YAML
  */
 export function applyOverrides(
   settings: Record<string, unknown>,
@@ -39,7 +39,7 @@ export function applyOverrides(
   return { overrides, problems };
 }
 
-/** Puts a value at a path and returns the path of what was not a group of settings before. */
+/** Sets the value at a path; returns the path of the outermost group that this created, or else the path itself. */
 function put(settings: Record<string, unknown>, path: string[], value: unknown): string[] {
   let group = settings;
   let created: string[] | null = null;
@@ -58,7 +58,7 @@ function put(settings: Record<string, unknown>, path: string[], value: unknown):
   return created ?? path;
 }
 
-/** One line for each variable that was perhaps meant to be a setting and is none. Values are not repeated. */
+/** One line for each variable that was probably meant as a setting but has another form. The lines contain no values. */
 export function strayVariables(env: NodeJS.ProcessEnv): string[] {
   const names = Object.keys(env).filter((name) => /^lookout_/i.test(name) && !name.startsWith(PREFIX));
   if (names.length === 0) return [];
@@ -68,17 +68,19 @@ export function strayVariables(env: NodeJS.ProcessEnv): string[] {
     const meant = known.find((candidate) => pattern(candidate).test(plain(name))) ?? near(name, known);
     if (meant === null && !name.includes('__')) return [];
     const question = meant === null ? '' : ` (did you mean \`${meant}\`?)`;
-    return [`environment: ${name} is ignored: expected ${PREFIX} and a setting in lower case${question}`];
+    return [
+      `environment: ${name} is ignored: expected ${PREFIX} followed by a setting in lower case${question}`,
+    ];
   });
 }
 
-/** The candidate that is closest, if it is close enough to be meant. */
+/** The closest candidate, if it is close enough to be a typing error. */
 function near(name: string, candidates: readonly string[]): string | null {
   const plainNames = new Map(candidates.map((candidate) => [plain(candidate), candidate]));
   return plainNames.get(closest(plain(name), [...plainNames.keys()]) ?? '') ?? null;
 }
 
-/** Without what is easily got wrong: case and underscores. */
+/** Drops what is easily mistyped: case and underscores. */
 function plain(name: string): string {
   return name
     .toLowerCase()

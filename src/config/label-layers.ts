@@ -2,8 +2,8 @@ import { roundScore } from '../runtime/round.ts';
 import { defaultLabel, type LabelConfig, type LabelOverride } from './schema.ts';
 
 /**
- * One label's settings out of layers, weakest first, over the defaults. A layer that sets `on` alone moves `off`
- * along in proportion, and one that sets `window` alone moves `hits`, so that half a pair is never a contradiction.
+ * The settings of one label from layers, weakest first, on top of the defaults. A layer that sets only `on` scales `off`
+ * in proportion, and one that sets only `window` scales `hits`, so that setting one of a pair never contradicts the other.
  */
 export function layerLabel(...layers: (LabelOverride | undefined)[]): LabelConfig {
   let label = defaultLabel;

@@ -1,4 +1,4 @@
-/** Configuration: defaults ← file ← environment, checked as a whole, paths made absolute, then frozen. */
+/** Configuration: defaults ← file ← environment, checked together, with absolute paths, then frozen. */
 import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 import { dirname, isAbsolute, resolve } from 'node:path';
@@ -10,42 +10,42 @@ import { ignoredProxies } from './address-rules.ts';
 import { checkConsistency, checkNames } from './consistency.ts';
 import { applyOverrides, type Override, strayVariables } from './environment.ts';
 import { deepFreeze } from './freeze.ts';
-import { isModelName, modelFile } from './model-file.ts';
+import { isModelName, modelFile } from './names.ts';
 import { describeIssue, type Problem, removeFaults, show } from './problems.ts';
 import { type Config, configSchema } from './schema.ts';
-import { bringUpToDate, type Step } from './upgrade-config.ts';
+import { type Step, upgradeSettings } from './upgrade-config.ts';
 import { readYaml, type YamlText } from './yaml.ts';
 
 export interface LoadOptions {
-  /** YAML file; without one the defaults run. */
+  /** YAML file; without one, the defaults apply. */
   file?: string | undefined;
-  /** `LOOKOUT__mqtt__url=…` overrides `mqtt.url`; as text where text is meant, else as YAML. */
+  /** `LOOKOUT__mqtt__url=…` overrides `mqtt.url`. */
   env?: NodeJS.ProcessEnv;
   /** Where relative paths start without a file; by default, and as `''`, the current folder. */
   baseDir?: string;
-  /** From one version of the settings to the next; by default those of this program. */
+  /** Upgrades from one version of the settings to the next; by default those of this program. */
   steps?: readonly Step[];
 }
 
 export interface LoadedConfig {
   config: Config & { device: string };
   file: string | null;
-  /** Where relative paths started; `''`: in the current folder. */
+  /** Where relative paths start; `''`: in the current folder. */
   baseDir: string;
-  /** What is no mistake in a setting and still looks like one. */
+  /** What is valid but looks like a mistake. */
   warnings: string[];
 }
 
 /**
  * Reads and checks the configuration.
- * @throws LookoutError CONFIG_UNREADABLE, CONFIG_TOO_NEW, or CONFIG_INVALID with every problem at once
+ * @throws LookoutError CONFIG_UNREADABLE, CONFIG_TOO_NEW, or CONFIG_INVALID, which lists every problem
  */
 export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   const { file, env = process.env, steps } = options;
   const baseDir = file === undefined ? (options.baseDir ?? '') : dirname(resolve(file));
   const source = file === undefined ? null : readSource(resolve(file));
   const raw = source?.value ?? {};
-  const changes = source === null ? [] : bringUpToDate(raw, source.file, steps);
+  const changes = source === null ? [] : upgradeSettings(raw, source.file, steps);
   const environment = applyOverrides(raw, env);
 
   const { parsed, problems } = check(raw);
@@ -59,7 +59,7 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
       'CONFIG_INVALID',
       `${file ?? 'configuration'}: ${lines.length} ${lines.length === 1 ? 'problem' : 'problems'}\n${lines.join('\n')}`,
       {
-        hint: 'Every setting is explained in config/lookout.example.yaml; `lookout check-config` checks a file.',
+        hint: 'Correct these settings, then check the file with `lookout check-config`. config/lookout.example.yaml explains every setting.',
       },
     );
   }
@@ -70,7 +70,7 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   return { config: deepFreeze(config), file: source?.file ?? null, baseDir, warnings };
 }
 
-/** All problems of the raw settings: those of single settings, and those between the settings that are right. */
+/** All problems of the raw settings: those of single settings, and those between the settings that are valid. */
 function check(raw: unknown): { parsed: Config | null; problems: Problem[] } {
   const problems = checkNames(raw);
   const parsed = configSchema.safeParse(raw);
@@ -100,15 +100,18 @@ function readSource(file: string): SourceText {
   try {
     text = readTextSync(file);
   } catch (error) {
-    throw new LookoutError('CONFIG_UNREADABLE', `config file ${file} cannot be read: ${messageOf(error)}`, {
+    throw new LookoutError('CONFIG_UNREADABLE', `cannot read config file ${file}: ${messageOf(error)}`, {
       cause: error,
-      hint: 'Check the path and its permissions; config/lookout.example.yaml is a start.',
+      hint: 'Check the path and its permissions. To write a new file, start from config/lookout.example.yaml.',
     });
   }
   const { value, problems, lineOf } = readYaml(text);
   if (problems.length > 0) {
     const list = problems.map(({ line, message }) => `  line ${line}: ${redact(message)}`);
-    throw new LookoutError('CONFIG_INVALID', `${file} cannot be read as settings:\n${list.join('\n')}`);
+    throw new LookoutError(
+      'CONFIG_INVALID',
+      `${file} is not a valid configuration file:\n${list.join('\n')}`,
+    );
   }
   const settings = value ?? {};
   if (typeof settings !== 'object' || Array.isArray(settings)) {
@@ -120,7 +123,7 @@ function readSource(file: string): SourceText {
   return { file, value: settings as Record<string, unknown>, lineOf };
 }
 
-/** Where a problem comes from: a line of the file, or the variable of the environment that set it. */
+/** Where a problem comes from: a line of the file, or the environment variable that set the value. */
 function locate(
   problem: Problem,
   source: SourceText | null,
@@ -135,7 +138,7 @@ function format({ path, message }: Problem): string {
   return path.length > 0 ? `${path.join('.')}: ${message}` : message;
 }
 
-/** A host name as a device name: lower case, without its domain. One that has to be changed for that gets a hash. */
+/** A host name as a device name: lower case, without its domain. A name that has to be changed gets a hash, to stay unique. */
 function deviceName(host: string): string {
   const given = host.toLowerCase().replace(/\..*$/, '');
   const name = given
@@ -164,7 +167,7 @@ function resolvePaths(
         `${path}: expected the name of a credential, found ${show(name)}`,
       );
     }
-    // Outside of the service there are none; whoever needs one says so when it reads it.
+    // Credentials exist only inside the service; the part that reads this one reports that it is missing.
     if (!credentials) return path;
     return resolve(credentials, name);
   };

@@ -1,14 +1,14 @@
-/** Whether the corners of a zone go once around an area. */
+/** Checks that the corners of a zone form a simple polygon. */
 
 type Point = readonly [number, number];
 
-/** Shares of the frame below which a distance or an area is nothing. */
+/** Fractions of the frame below which a distance or an area counts as zero. */
 const TINY = 1e-9;
 const SMALLEST_AREA = 0.0001;
 
 /**
- * What is wrong with a polygon whose corners are fractions of the frame: edges that cross, touch or lie on each other, or
- * no area. A first corner that is repeated at the end is fine.
+ * Finds edges that cross, touch or overlap, and polygons without an area. Corners are fractions of the frame. The first
+ * corner may be repeated at the end.
  * @returns what was expected and found, or null for a simple polygon
  */
 export function polygonFlaw(corners: readonly Point[]): string | null {
@@ -18,7 +18,7 @@ export function polygonFlaw(corners: readonly Point[]): string | null {
   if (points.length < 3 || doubleArea(points) < 2 * SMALLEST_AREA) {
     const collinear = points.every((point) => side(points[0]!, points[1] ?? point, point) === 0);
     if (points.length < 3 || collinear)
-      return 'expected corners that enclose some of the frame, found a line or a point';
+      return 'expected corners that enclose part of the frame, found a line or a point';
   }
   for (const [i, first] of edges.entries()) {
     for (const [j, second] of edges.entries()) {
@@ -28,11 +28,11 @@ export function polygonFlaw(corners: readonly Point[]): string | null {
       if (at === null) continue;
       const names = [first, second].map(({ from, to }) => `${number(from)}–${number(to)}`);
       const how = meeting ? 'double back on each other' : 'meet';
-      return `expected corners in their order around the area, found edges ${names.join(' and ')} that ${how} at [${at.map(round).join(', ')}]`;
+      return `expected corners in order around the area, found edges ${names.join(' and ')} that ${how} at [${at.map(round).join(', ')}]`;
     }
   }
   return doubleArea(points) < 2 * SMALLEST_AREA
-    ? 'expected corners that enclose some of the frame, found almost no area'
+    ? 'expected corners that enclose part of the frame, found almost no area'
     : null;
 }
 
@@ -41,10 +41,10 @@ interface Edge {
   to: Point;
 }
 
-/** Where two edges meet other than in the corner that they share; null if they do not. */
+/** The point where two edges meet other than in the corner that they share, or null. */
 function contact(a: Edge, b: Edge, shared: Point | null): Point | null {
   const ends = [a.from, a.to, b.from, b.to].filter((point) => shared === null || !same(point, shared));
-  const touching = ends.find((point) => lies(point, a) && lies(point, b));
+  const touching = ends.find((point) => isOn(point, a) && isOn(point, b));
   if (touching || shared) return touching ?? null;
   const crosses =
     side(a.from, a.to, b.from) * side(a.from, a.to, b.to) < 0 &&
@@ -62,7 +62,7 @@ function side(a: Point, b: Point, [x, y]: Point): number {
   return Math.abs(cross) < TINY ? 0 : Math.sign(cross);
 }
 
-function lies(point: Point, { from, to }: Edge): boolean {
+function isOn(point: Point, { from, to }: Edge): boolean {
   return (
     side(from, to, point) === 0 &&
     (point[0] - from[0]) * (point[0] - to[0]) + (point[1] - from[1]) * (point[1] - to[1]) <= TINY

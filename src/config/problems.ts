@@ -1,4 +1,4 @@
-/** Turns schema issues into sentences: path, what was expected, what was found, and what was perhaps meant. */
+/** Turns schema issues into messages: what was expected, what was found, and the closest name that exists. */
 import { distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import { redact } from '../runtime/secrets.ts';
@@ -9,10 +9,10 @@ export interface Problem {
   message: string;
 }
 
-/** Settings whose values may hold a password: never repeated in a message. */
+/** Settings whose values may contain a password: messages never show them. */
 const SECRET = /url|user|pass|proxy/;
 
-/** Problems of one zod issue, most often one. */
+/** The problems of one zod issue, usually one. */
 export function describeIssue(issue: z.core.$ZodIssue, raw: unknown): Problem[] {
   const path = [...issue.path];
   const found = SECRET.test(String(path.at(-1))) ? 'something else' : show(valueAt(raw, path));
@@ -66,11 +66,11 @@ export function describeIssue(issue: z.core.$ZodIssue, raw: unknown): Problem[] 
     case 'not_multiple_of':
       return [{ path, message: `expected a multiple of ${issue.divisor}, found ${found}` }];
     default:
-      return [{ path, message: `expected ${stripLead(issue.message)}, found ${found}` }];
+      return [{ path, message: `expected ${stripPrefix(issue.message)}, found ${found}` }];
   }
 }
 
-/** Deletes the settings that the issues are about from `raw`, so that the rest can be looked at too. */
+/** Deletes the settings that the issues are about from `raw`, so that the rest can be checked too. */
 export function removeFaults(raw: unknown, issues: readonly z.core.$ZodIssue[]): void {
   for (const issue of issues) {
     const keys = issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [key]) : [[]];
@@ -78,7 +78,7 @@ export function removeFaults(raw: unknown, issues: readonly z.core.$ZodIssue[]):
   }
 }
 
-/** Deletes what is at a path or, where nothing is, what was to hold it. */
+/** Deletes the value at a path or, if there is none, the group that should contain it. */
 function remove(raw: unknown, path: PropertyKey[]): void {
   const last = path.at(-1);
   const parent = valueAt(raw, path.slice(0, -1));
@@ -89,13 +89,13 @@ function remove(raw: unknown, path: PropertyKey[]): void {
   else remove(raw, path.slice(0, -1));
 }
 
-/** ` (did you mean …?)` when one of the candidates is close, else nothing. */
+/** ` (did you mean …?)` if one of the candidates is close, else an empty text. */
 export function didYouMean(word: string, candidates: readonly string[]): string {
   const best = closest(word, candidates);
   return best === null ? '' : ` (did you mean \`${best}\`?)`;
 }
 
-/** The candidate that is closest to a word, if it is close enough to be meant. */
+/** The candidate that is closest to a word, if it is close enough to be a typing error. */
 export function closest(word: string, candidates: readonly string[]): string | null {
   let best: string | null = null;
   let bestDistance = Math.min(word.length, Math.max(2, Math.floor(word.length / 3)) + 1);
@@ -106,7 +106,7 @@ export function closest(word: string, candidates: readonly string[]): string | n
   return best;
 }
 
-/** A value as people would write it, shortened. */
+/** A value as text for a message: at most 60 characters, without secrets. */
 export function show(value: unknown): string {
   if (value === undefined) return 'nothing';
   const text = redact(JSON.stringify(value) ?? String(value));
@@ -134,14 +134,14 @@ function knownKeys(path: readonly PropertyKey[], raw: unknown): string[] {
   return Object.keys(schemaAt(path, raw)?.properties ?? {});
 }
 
-/** Whether the setting at a path is a text, whatever the text says. */
+/** Whether the setting at a path accepts text only. */
 export function takesText(path: readonly PropertyKey[], raw: unknown): boolean {
   const schema = schemaAt(path, raw);
   const texts = schema?.enum ?? (schema?.const === undefined ? [] : [schema.const]);
   return schema?.type === 'string' || (texts.length > 0 && texts.every((text) => typeof text === 'string'));
 }
 
-/** The part of the schema that describes a path. Of alternatives it is the one of the `kind` in `raw`, or the first that fits. */
+/** The part of the schema for a path. Among alternatives, the `kind` in `raw` decides, else the first that has the key. */
 function schemaAt(path: readonly PropertyKey[], raw: unknown): JsonSchema | undefined {
   let node: JsonSchema | undefined = jsonSchema();
   let value = raw;
@@ -163,7 +163,7 @@ function schemaAt(path: readonly PropertyKey[], raw: unknown): JsonSchema | unde
   return choose(node, value);
 }
 
-/** Paths of all single settings, `NAME` standing for names that people choose. */
+/** Paths of all single settings, with `NAME` in place of names that the user chooses. */
 export function settingPaths(node: JsonSchema = jsonSchema()): string[][] {
   const options = node.oneOf ?? node.anyOf;
   if (options?.some(({ properties }) => properties)) return options.flatMap((option) => settingPaths(option));
@@ -191,7 +191,7 @@ function valueAt(raw: unknown, path: readonly PropertyKey[]): unknown {
 const list = (options: readonly string[]) =>
   options.length > 1 ? `one of ${options.join(', ')}` : (options[0] ?? '');
 const unquote = (text: string) => text.replace(/^"|"$/g, '');
-const stripLead = (message: string) =>
+const stripPrefix = (message: string) =>
   message.replace(/^Invalid (string|input): (must match pattern|expected) ?/, '');
 
 const TYPES: Record<string, string> = {

@@ -1,6 +1,9 @@
-/** Where pictures come from: one group of settings for each kind of source. */
+/** Where frames come from: one group of settings for each kind of source. */
 import { z } from 'zod';
-import { path, seconds } from './values.ts';
+
+/** A file or folder: a relative path starts at the folder of the config file; `credential:NAME` is a systemd credential. */
+export const path = z.string().min(1);
+export const seconds = (min: number, max: number) => z.number().min(min).max(max);
 
 const size = {
   width: z
@@ -10,7 +13,7 @@ const size = {
     .max(4096)
     .multipleOf(2)
     .default(640)
-    .describe('Picture width in pixels, even.'),
+    .describe('Frame width in pixels, even.'),
   height: z
     .number()
     .int()
@@ -18,13 +21,13 @@ const size = {
     .max(4096)
     .multipleOf(2)
     .default(480)
-    .describe('Picture height in pixels, even.'),
+    .describe('Frame height in pixels, even.'),
 };
 const fps = z.number().min(0.01).max(120);
 const hwaccel = z
   .enum(['none', 'auto', 'drm', 'v4l2m2m', 'vaapi', 'cuda', 'nvv4l2'])
   .default('none')
-  .describe('Hardware video decoder that ffmpeg should use.');
+  .describe('Hardware video decoder for ffmpeg to use.');
 
 const libcamera = z.strictObject({
   kind: z.literal('libcamera'),
@@ -34,34 +37,34 @@ const libcamera = z.strictObject({
     .min(0)
     .max(7)
     .default(0)
-    .describe('Which camera, as numbered by `rpicam-hello --list-cameras`.'),
+    .describe('Camera number, as shown by `rpicam-hello --list-cameras`.'),
   mode: z
     .enum(['video', 'still'])
     .default('video')
     .describe(
-      '`video` streams without a pause; `still` starts the camera for each picture and turns it off in between.',
+      '`video` streams continuously; `still` starts the camera for each frame and turns it off in between.',
     ),
   ...size,
-  fps: fps.default(10).describe('Pictures per second in `video` mode.'),
-  interval: seconds(2, 86400).default(60).describe('Seconds between pictures in `still` mode.'),
+  fps: fps.default(10).describe('Frames per second in `video` mode.'),
+  interval: seconds(2, 86400).default(60).describe('Seconds between frames in `still` mode.'),
 });
 
-/** Any name that udev may make below /dev: no `..`, no control characters. */
+/** Any name that udev can create in /dev: no `..`, no control characters. */
 const DEVICE_PATH = /^\/dev(?:\/(?!\.{1,2}(?:\/|$))[^/\p{Cc}]+)+$/u;
 
 const v4l2 = z.strictObject({
   kind: z.literal('v4l2'),
   device: z
     .string()
-    .regex(DEVICE_PATH, 'a device such as /dev/video0')
+    .regex(DEVICE_PATH, 'the path of a device, for example /dev/video0')
     .default('/dev/video0')
     .describe('Video device; a name under /dev/v4l/by-id stays the same across restarts.'),
   format: z
     .enum(['auto', 'mjpeg', 'yuyv422', 'h264'])
     .default('auto')
-    .describe('What to ask the camera for.'),
+    .describe('Video format to request from the camera.'),
   ...size,
-  fps: fps.default(10).describe('Pictures per second.'),
+  fps: fps.default(10).describe('Frames per second.'),
   hwaccel,
 });
 
@@ -69,20 +72,22 @@ const urls = {
   url: z
     .string()
     .optional()
-    .describe('Address of the stream. Put one with a password into `url_file` instead.'),
-  url_file: path.optional().describe('File that holds the address, for addresses with a password in them.'),
+    .describe('URL of the stream. If it contains a password, use `url_file` instead.'),
+  url_file: path.optional().describe('File that contains the URL of the stream, for URLs with a password.'),
   verify: z
     .boolean()
     .default(true)
-    .describe('Whether the certificate of an encrypted address is checked. For rtsps:// nobody can: false.'),
+    .describe(
+      'Whether the certificate of an encrypted stream is verified. ffmpeg cannot verify it for rtsps://, so set `false` there.',
+    ),
   ...size,
-  fps: fps.default(5).describe('Pictures per second taken from the stream.'),
+  fps: fps.default(5).describe('Frames per second taken from the stream.'),
   hwaccel,
 };
 const rtsp = z.strictObject({
   kind: z.literal('rtsp'),
   ...urls,
-  transport: z.enum(['tcp', 'udp']).default('tcp').describe('How the stream travels.'),
+  transport: z.enum(['tcp', 'udp']).default('tcp').describe('Transport protocol of the stream.'),
 });
 const http = z.strictObject({
   kind: z.literal('http'),
@@ -91,11 +96,13 @@ const http = z.strictObject({
     .string()
     .optional()
     .describe(
-      'HTTP proxy through which the camera is reached, such as http://proxy.lan:3128; by default none, whatever `http_proxy` in the environment says.',
+      'HTTP proxy for this camera, for example http://proxy.lan:3128; by default none, even if the environment variable `http_proxy` is set.',
     ),
   ca_file: path
     .optional()
-    .describe('PEM file with the authority, or the certificate itself, to trust instead of the system’s.'),
+    .describe(
+      'PEM file with the certificate authority, or the certificate itself, to trust instead of those of the system.',
+    ),
 });
 
 const gstreamer = z.strictObject({
@@ -112,10 +119,10 @@ const gstreamer = z.strictObject({
     .min(1)
     .optional()
     .describe(
-      'Custom pipeline as gst-launch-1.0 arguments, ending in I420 frames of the given size on fdsink fd=1.',
+      'Custom pipeline as gst-launch-1.0 arguments. It must end in I420 frames of the configured size on fdsink fd=1.',
     ),
   ...size,
-  fps: fps.default(10).describe('Pictures per second.'),
+  fps: fps.default(10).describe('Frames per second.'),
 });
 
 const replay = z.strictObject({
@@ -125,24 +132,24 @@ const replay = z.strictObject({
     .enum(['real', 'consumed'])
     .default('real')
     .describe(
-      '`real` plays at `fps`; `consumed` gives the next picture when the last was analysed, dropping none.',
+      '`real` plays at `fps`; `consumed` delivers the next frame when the previous one has been analysed, so that none is dropped.',
     ),
-  loop: z.boolean().default(true).describe('Start again at the end.'),
+  loop: z.boolean().default(true).describe('Whether to restart at the end.'),
   ...size,
-  fps: fps.default(5).describe('Pictures per second: pacing, and for a video also the sampling.'),
+  fps: fps.default(5).describe('Frames per second: the pace, and for a video also the sampling rate.'),
 });
 
 const demo = z.strictObject({
   kind: z.literal('demo'),
   ...size,
-  fps: fps.default(5).describe('Pictures per second.'),
-  seed: z.number().int().min(0).default(1).describe('Which of the endless days in the driveway to play.'),
+  fps: fps.default(5).describe('Frames per second.'),
+  seed: z.number().int().min(0).default(1).describe('Random seed of the rendered scene.'),
 });
 
 const auto = z.strictObject({
   kind: z.literal('auto'),
   ...size,
-  fps: fps.default(10).describe('Pictures per second.'),
+  fps: fps.default(10).describe('Frames per second.'),
 });
 
 export const sourceSchema = z.discriminatedUnion('kind', [

@@ -1,4 +1,4 @@
-/** Reads YAML 1.2 as settings: what another program would read differently is refused, with its line. */
+/** Reads YAML 1.2 as settings. What another program could read differently is a problem, with its line. */
 import {
   type Document,
   isMap,
@@ -18,16 +18,16 @@ export interface YamlProblem {
 }
 
 export interface YamlText {
-  /** Undefined when there are problems; null for an empty text. */
+  /** Undefined if there are problems; null for an empty text. */
   value: unknown;
   problems: YamlProblem[];
-  /** The line of the setting at a path, or of the closest group around it that the text has. */
+  /** The line of the setting at a path, or of the closest enclosing group in the text. */
   lineOf: (path: readonly PropertyKey[]) => number | null;
 }
 
 /**
- * Reads one YAML document. Merge keys (`<<`) work, keys keep their spelling (`007` stays `007`), and tags of other
- * programs (`!secret`, `!include`) are problems, because ignoring them would take the word behind them as the value.
+ * Reads one YAML document. Merge keys (`<<`) work and keys keep their spelling (`007` stays `007`). Tags of other programs
+ * (`!secret`, `!include`) are problems, because the parser would otherwise use the word after them as the value.
  */
 export function readYaml(text: string): YamlText {
   const lines = new LineCounter();
@@ -42,7 +42,7 @@ export function readYaml(text: string): YamlText {
     line: lineAt(pos[0]),
     message:
       code === 'MULTIPLE_DOCS'
-        ? 'expected one YAML document, found a second one after `---`; put all settings into one'
+        ? 'expected one YAML document, found a second one after `---`. Put all settings into one document'
         : `not valid YAML: ${message}`,
   }));
   problems.push(...foreignTags(document, lineAt), ...keepKeys(document, lineAt));
@@ -51,7 +51,7 @@ export function readYaml(text: string): YamlText {
     try {
       const settings: unknown = document.toJS();
       if (containsItself(settings, []))
-        throw new Error('an alias (`*name`) lies inside of its own anchor (`&name`)');
+        throw new Error('an alias (`*name`) is inside its own anchor (`&name`)');
       value = settings;
     } catch (error) {
       problems.push({ line: 1, message: `not valid YAML: ${messageOf(error)}` });
@@ -67,7 +67,7 @@ export function readYaml(text: string): YamlText {
   return { value, problems: problems.sort((a, b) => a.line - b.line), lineOf };
 }
 
-/** Tags that YAML itself does not define. */
+/** Problems for tags that YAML itself does not define. */
 function foreignTags(document: Document.Parsed, lineAt: (offset: number) => number): YamlProblem[] {
   return document.warnings
     .filter(({ code }) => code === 'TAG_RESOLVE_FAILED')
@@ -75,12 +75,12 @@ function foreignTags(document: Document.Parsed, lineAt: (offset: number) => numb
       const tag = /\S+$/.exec(message)?.[0] ?? 'this tag';
       return {
         line: lineAt(pos[0]),
-        message: `Lookout does not know the YAML tag ${tag}. Write the value itself, or for a secret use a setting that ends in _file`,
+        message: `unsupported YAML tag ${tag}. Write the value itself, or for a secret use a setting that ends in _file`,
       };
     });
 }
 
-/** Gives keys that YAML would turn into numbers, booleans or null their spelling back. */
+/** Restores the spelling of keys that YAML turns into numbers, booleans or null. */
 function keepKeys(document: Document.Parsed, lineAt: (offset: number) => number): YamlProblem[] {
   const problems: YamlProblem[] = [];
   visit(document, {
@@ -98,7 +98,7 @@ function keepKeys(document: Document.Parsed, lineAt: (offset: number) => number)
 
 const spelling = ({ source, value }: Scalar) => source || String(value);
 
-/** Whether an alias made a group a part of itself. */
+/** Whether an alias makes a group a part of itself. */
 function containsItself(value: unknown, around: readonly unknown[]): boolean {
   if (typeof value !== 'object' || value === null) return false;
   if (around.includes(value)) return true;
@@ -106,7 +106,7 @@ function containsItself(value: unknown, around: readonly unknown[]): boolean {
   return Object.values(value).some((part) => containsItself(part, inner));
 }
 
-/** Where the key of a path starts in the text. */
+/** Offset of the key of a path in the text. */
 function keyOffset(root: unknown, path: readonly PropertyKey[]): number | null {
   let node = root;
   let offset: number | null = null;

@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
-import { modelsFolder } from '../config/model-file.ts';
+import { modelsFolder } from '../config/names.ts';
 import type { ModelConfig } from '../config/schema.ts';
 import { messageOf } from '../errors.ts';
 import { type Proof, removeEmptyFolder, removeFile } from '../runtime/own-files.ts';

@@ -7,7 +7,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { addedFileIn, isModelName } from '../config/model-file.ts';
+import { addedFileIn, isModelName } from '../config/names.ts';
 import { LookoutError, messageOf } from '../errors.ts';
 import { type LoadedModel, loadModel } from './load-model.ts';
 

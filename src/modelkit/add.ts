@@ -8,7 +8,7 @@
  */
 import { copyFile, mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { addedFileIn } from '../config/model-file.ts';
+import { addedFileIn } from '../config/names.ts';
 import { isSystemError, LookoutError, messageOf } from '../errors.ts';
 import type { DescriptionFile, ModelDescription } from '../model/description.ts';
 import { parseLabels } from '../model/label-file.ts';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { addedFileIn } from '../config/model-file.ts';
+import { addedFileIn } from '../config/names.ts';
 import { LookoutError } from '../errors.ts';
 import {
   addedModel,

@@ -1,7 +1,6 @@
 /** What `lookout model add` is asked for: a name from the catalogue or an address, and a checksum in any case. */
 import { resolve } from 'node:path';
-import { isModelName } from '../config/model-file.ts';
-import { NAME } from '../config/names.ts';
+import { isModelName, NAME } from '../config/names.ts';
 import { didYouMean } from '../config/problems.ts';
 import { LookoutError } from '../errors.ts';
 import { redact } from '../runtime/secrets.ts';

@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LoadedConfig } from '../config/load-config.ts';
-import { modelFile, modelsFolder } from '../config/model-file.ts';
+import { modelFile, modelsFolder } from '../config/names.ts';
 import type { ModelConfig } from '../config/schema.ts';
 import { chooseModel } from '../model/builtin.ts';
 import type { ModelDescription } from '../model/description.ts';

@@ -7,7 +7,7 @@ function warning(name: string): string | undefined {
   return strayVariables({ [name]: 'secret' })[0];
 }
 
-test('a variable that was meant to be a setting is named with the setting', () => {
+test('a variable that resembles a setting causes a warning that suggests the setting', () => {
   for (const [name, meant] of [
     ['LOOKOUT_mqtt__url', 'LOOKOUT__mqtt__url'],
     ['LOOKOUT_MQTT_URL', 'LOOKOUT__mqtt__url'],
@@ -22,18 +22,18 @@ test('a variable that was meant to be a setting is named with the setting', () =
   }
 });
 
-test('one with two underscores is named even if nothing like it exists', () => {
+test('a variable with two underscores causes a warning even if no setting resembles it', () => {
   assert.match(
     warning('LOOKOUT_foo__qux') ?? '',
-    /^environment: LOOKOUT_foo__qux is ignored: expected LOOKOUT__ /,
+    /^environment: LOOKOUT_foo__qux is ignored: expected LOOKOUT__ followed by /,
   );
 });
 
-test('a value is never repeated', () => {
+test('a warning never shows a value', () => {
   assert.doesNotMatch(warning('LOOKOUT_MQTT_PASSWORD_FILE') ?? '', /secret/);
 });
 
-test('settings, and variables that are nothing of ours, are left alone', () => {
+test('settings and unrelated variables cause no warning', () => {
   for (const name of [
     'LOOKOUT__mqtt__url',
     'LOOKOUT_CONFIG',

@@ -4,7 +4,7 @@ import { layerLabel } from '../../../src/config/label-layers.ts';
 import { defaultLabel } from '../../../src/config/schema.ts';
 import { Seeded } from '../../support/random.ts';
 
-test('no layers give the defaults', () => {
+test('without layers the defaults apply', () => {
   assert.deepEqual(layerLabel(), defaultLabel);
   assert.deepEqual(layerLabel(undefined, {}), defaultLabel);
 });
@@ -14,7 +14,7 @@ test('later layers win', () => {
   assert.deepEqual(label, { ...defaultLabel, on: 0.5, off: 0.3, hold: 9, max: 60 });
 });
 
-test('`on` alone moves `off` in proportion, `window` alone moves `hits`', () => {
+test('`on` without `off` scales `off` in proportion, `window` without `hits` scales `hits`', () => {
   const base = { on: 0.6, off: 0.4, window: 5, hits: 3 };
   assert.equal(layerLabel(base, { on: 0.3 }).off, 0.2);
   assert.equal(layerLabel(base, { on: 0.9 }).off, 0.6);
@@ -24,7 +24,7 @@ test('`on` alone moves `off` in proportion, `window` alone moves `hits`', () => 
   assert.equal(layerLabel({ on: 0, off: 0 }, { on: 0.5 }).off, 0);
 });
 
-test('layers that set half a pair never make a contradiction', () => {
+test('layers that set one of a pair never make a contradiction', () => {
   const random = new Seeded(1);
   for (let round = 0; round < 500; round++) {
     const layers = Array.from({ length: random.int(1, 4) }, () =>

@@ -33,7 +33,7 @@ function problemsOf(yaml: string, env: NodeJS.ProcessEnv = {}): string[] {
 }
 
 describe('loadConfig', () => {
-  it('runs a demo camera, the built-in model and the embedded broker without a file', () => {
+  it('uses a demo camera, the built-in model and the embedded broker without a file', () => {
     const { config, file } = loadConfig({ env: {} });
     assert.equal(file, null);
     assert.deepEqual(Object.keys(config.cameras), ['demo']);
@@ -43,7 +43,7 @@ describe('loadConfig', () => {
     assert.equal(config.store.file, join(process.cwd(), 'data', 'lookout.db'));
   });
 
-  it('names every problem of a file at once, each with its line, in order', () => {
+  it('lists every problem of a file with its line, in order', () => {
     const problems = problemsOf(`
 devise: x
 cameras:
@@ -72,13 +72,13 @@ labels:
       'line 11: cameras.back.source.width: expected a multiple of 2, found 641',
       'line 12: cameras.back.classify: expected one of frame, motion, zones, found "zone" (did you mean `zones`?)',
       'line 13: cameras.back.zones.a/b: expected a name of lower-case letters, digits, - and _, at most 40, starting with a letter or digit, found "a/b"',
-      'line 13: cameras.back.zones.a/b.polygon: expected corners that enclose some of the frame, found a line or a point',
+      'line 13: cameras.back.zones.a/b.polygon: expected corners that enclose part of the frame, found a line or a point',
       'line 15: labels.cat.off: expected at most `on` (0.3), found 0.5',
       'line 15: labels.cat.hits: expected at most `window` (5), found 7',
     ]);
   });
 
-  it('never repeats a value that may hold a password', () => {
+  it('never shows a value that may contain a password', () => {
     const problems = problemsOf(`
 mqtt: { url: "mqtt:/me:hunter2@broker", password: hunter2, username: [hunter2] }
 cameras:
@@ -88,7 +88,7 @@ cameras:
     assert.ok(!problems.join('\n').includes('hunter2'));
   });
 
-  it('says of each address what is wrong with it and how to write it, without a part of it', () => {
+  it('explains what is wrong with a URL and how to write it, without showing any part of it', () => {
     const camera = (source: string) => problemsOf(`cameras: { a: { source: { ${source} } } }`).join();
     const broker = (url: string) => problemsOf(JSON.stringify({ mqtt: { url } })).join();
     for (const [problem, expected] of [
@@ -121,29 +121,29 @@ cameras:
     }
   });
 
-  it('refuses a user or password inside the address of the broker', () => {
+  it('rejects a user name or password in the broker URL', () => {
     assert.match(
       problemsOf('mqtt: { url: "mqtt://me:secret@broker" }').join(),
       /mqtt.url: expected an address without/,
     );
   });
 
-  it('wants exactly one of url and url_file', () => {
+  it('requires exactly one of url and url_file', () => {
     const both = 'cameras: { a: { source: { kind: http, url: "http://x/", url_file: u } } }';
     assert.match(problemsOf(both).join(), /found both/);
     assert.match(problemsOf('cameras: { a: { source: { kind: http } } }').join(), /found none/);
   });
 
-  it('wants at least one camera', () => {
+  it('requires at least one camera', () => {
     assert.match(problemsOf('cameras: {}').join(), /cameras: expected at least one camera/);
   });
 
-  it('says where a file stops being YAML', () => {
+  it('reports the line where a file is not valid YAML', () => {
     assert.match(problemsOf('cameras: [1').join(), /line 1|line 2/);
     assert.throws(() => load('just text'), /expected settings as `key: value`, found string/);
   });
 
-  it('reads a file in UTF-16 or with a byte order mark, and names what is no text', () => {
+  it('reads a file in UTF-16 or with a byte order mark, and rejects one that is not text', () => {
     const path = file('');
     for (const content of [
       Buffer.from('\ufeffdevice: hut\r\n'),
@@ -157,7 +157,7 @@ cameras:
       writeFileSync(path, content);
       assert.throws(() => loadConfig({ file: path, env: {} }), {
         code: 'CONFIG_UNREADABLE',
-        message: /cannot be read: it (is not UTF-8|holds NUL)/,
+        message: /cannot read config file .*: it (is not UTF-8|holds NUL)/,
       });
     }
   });
@@ -165,11 +165,11 @@ cameras:
   it('names a file that cannot be read', () => {
     assert.throws(() => loadConfig({ file: join(folder, 'absent.yaml'), env: {} }), {
       code: 'CONFIG_UNREADABLE',
-      message: /absent\.yaml cannot be read: ENOENT/,
+      message: /cannot read config file .*absent\.yaml: ENOENT/,
     });
   });
 
-  it('takes an empty file as the defaults', () => {
+  it('uses the defaults for an empty file', () => {
     assert.deepEqual(Object.keys(load('').config.cameras), ['demo']);
   });
 
@@ -185,14 +185,14 @@ cameras:
     assert.equal(config.cameras.door?.source.kind, 'demo');
   });
 
-  it('checks what the environment says like the file', () => {
+  it('checks settings from the environment like those of the file', () => {
     assert.match(
       problemsOf('', { LOOKOUT__mqtt__vresion: '4' }).join(),
       /mqtt.vresion: unknown setting \(did you mean `version`\?\)/,
     );
   });
 
-  it('takes a variable as text where text is meant, whatever it looks like', () => {
+  it('reads a variable as text where the setting is text, whatever the value looks like', () => {
     for (const text of [
       '12345',
       'true',
@@ -221,7 +221,7 @@ cameras:
     assert.equal(door?.enabled, false);
   });
 
-  it('names the variable in problems that the environment makes', () => {
+  it('names the variable in problems that come from the environment', () => {
     const of = (variable: string, text: string) => problemsOf('mqtt: { version: 5 }', { [variable]: text });
     assert.deepEqual(of('LOOKOUT__mqtt__version', '3'), [
       'LOOKOUT__mqtt__version: mqtt.version: expected one of 4, 5, found 3',
@@ -258,7 +258,7 @@ cameras: { a: { source: { kind: replay, path: clips } } }
     });
   });
 
-  it('knows models by name and refuses names that no model has', () => {
+  it('accepts models by name and rejects names that no model has', () => {
     const { config } = load(`
 models: { birds: { file: birds.onnx, labels: birds.txt } }
 cameras:
@@ -286,7 +286,7 @@ cameras:
     assert.match(problems, /cameras\.garden\.zones\.gate\.model: expected one of the models .*birdz/);
   });
 
-  it('finds a credential where systemd puts it, and leaves it to its reader where there is none', () => {
+  it('resolves a credential to the folder of systemd, and keeps its name if there is none', () => {
     const yaml = 'mqtt: { password_file: "credential:mqtt-password" }';
     const { config } = load(yaml, { CREDENTIALS_DIRECTORY: '/run/credentials/lookout' });
     assert.equal(config.mqtt.password_file, '/run/credentials/lookout/mqtt-password');
@@ -297,7 +297,7 @@ cameras:
     );
   });
 
-  it('cannot be changed afterwards', () => {
+  it('freezes the configuration', () => {
     const { config } = load('');
     assert.throws(() => {
       config.mqtt.url = 'mqtt://elsewhere';
@@ -305,7 +305,7 @@ cameras:
   });
 });
 
-it('labels and groups are the same however their accents were typed', () => {
+it('labels and groups are compared independently of how their accents were typed', () => {
   const typed = 'Ka\u0308fer';
   const { config } = load(`
 labels: { ${typed}: { on: 0.7 } }
@@ -323,12 +323,15 @@ describe('proxies of the environment', () => {
   const warnings = (yaml: string, env: NodeJS.ProcessEnv) => load(yaml, env).warnings.join('\n');
   const env = { http_proxy: 'http://me:geheim@proxy:3128', HTTPS_PROXY: '', LANG: 'C' };
 
-  it('are said to be ignored, by name alone, where they could be expected to be used', () => {
+  it('cause a warning that shows their names only, where the user could expect them to be used', () => {
     for (const yaml of [
       'cameras: { a: { source: { kind: http, url: "http://cam/" } } }',
       'mqtt: { url: "wss://broker" }',
     ]) {
-      assert.match(warnings(yaml, env), /^environment: http_proxy is ignored: cameras and the broker/);
+      assert.match(
+        warnings(yaml, env),
+        /^environment: http_proxy is ignored: Lookout connects to cameras and the broker directly/,
+      );
       assert.doesNotMatch(warnings(yaml, env), /geheim|HTTPS/);
       assert.equal(warnings(yaml, {}), '');
     }
@@ -340,7 +343,7 @@ describe('proxies of the environment', () => {
     assert.equal(warnings(through, env), '');
   });
 
-  it('have a setting, which is checked like every address', () => {
+  it('have a setting, which is checked like every URL', () => {
     const problem = problemsOf(
       'cameras: { a: { source: { kind: http, url: "http://cam/", proxy: "http://me:2024/geheim@p" } } }',
     ).join();

@@ -75,7 +75,7 @@ describe('polygonFlaw', () => {
         [1, 0],
         [0, 1],
       ]),
-      'expected corners in their order around the area, found edges 1–2 and 3–4 that meet at [0.5, 0.5]',
+      'expected corners in order around the area, found edges 1–2 and 3–4 that meet at [0.5, 0.5]',
     );
     assert.match(
       polygonFlaw([
@@ -95,7 +95,7 @@ describe('polygonFlaw', () => {
     assert.match(polygonFlaw(star)!, /edges 1–2 and 3–4 that meet/);
   });
 
-  it('refuses a corner that lies on another edge', () => {
+  it('rejects a corner that lies on another edge', () => {
     assert.match(
       polygonFlaw([
         [0, 0],
@@ -108,7 +108,7 @@ describe('polygonFlaw', () => {
     );
   });
 
-  it('refuses edges that double back', () => {
+  it('rejects edges that double back', () => {
     assert.match(
       polygonFlaw([
         [0, 0],
@@ -133,7 +133,7 @@ describe('polygonFlaw', () => {
     assert.match(polygonFlaw(hole)!, /that (meet|double back)/);
   });
 
-  it('refuses what has no area', () => {
+  it('rejects a polygon without an area', () => {
     assert.match(
       polygonFlaw([
         [0, 0],

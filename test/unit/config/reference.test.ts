@@ -16,7 +16,7 @@ describe('the configuration reference', () => {
     assert.deepEqual(JSON.parse(committed('lookout.schema.json')), JSON.parse(JSON.stringify(jsonSchema())));
   });
 
-  it('gives an example that is valid as it stands and changes no default', () => {
+  it('gives an example that is valid and changes no default', () => {
     const example = configSchema.parse(parse(exampleConfig()));
     const { cameras, ...rest } = configSchema.parse({});
     const { cameras: exampleCameras, ...exampleRest } = example;

@@ -25,7 +25,7 @@ const step: Step = (settings) => {
   return ['`health_every` is now `health_interval`, in seconds'];
 };
 
-test('there is a configuration of every version to try', () => {
+test('there is a fixture for every version of the configuration', () => {
   assert.deepEqual(
     readdirSync(FIXTURES).filter((name) => name.startsWith('config-')),
     versions.map((version) => `config-${version}.yaml`),
@@ -33,7 +33,7 @@ test('there is a configuration of every version to try', () => {
 });
 
 for (const version of versions) {
-  test(`a configuration of version ${version} with every setting is understood`, () => {
+  test(`a configuration of version ${version} with every setting loads`, () => {
     const file = join(FIXTURES, `config-${version}.yaml`);
     const before = readFileSync(file, 'utf8');
     const { config, warnings } = loadConfig({ file, env: {} });
@@ -45,48 +45,48 @@ for (const version of versions) {
       const written = parse(before) as Record<string, object>;
       assert.partialDeepStrictEqual(config.labels, written.labels!);
     }
-    assert.equal(readFileSync(file, 'utf8'), before, 'it stays as it is');
+    assert.equal(readFileSync(file, 'utf8'), before, 'it stays unchanged');
   });
 }
 
-test('a file of an earlier version is taken as it was meant, and said what to change in it', () => {
+test('a file of an earlier version is upgraded in memory, with a warning that says what to change in it', () => {
   const file = write('health_every: 2\n');
   const { config, warnings } = loadConfig({ file, env: {}, steps: [step] });
   assert.equal(config.health_interval, 120);
   assert.deepEqual(warnings, [
-    `${file} is of version 1 of the settings: \`health_every\` is now \`health_interval\`, in seconds`,
+    `${file} has version 1 of the settings: \`health_every\` is now \`health_interval\`, in seconds`,
   ]);
   assert.equal(readFileSync(file, 'utf8'), 'health_every: 2\n');
 });
 
-test('the environment overrides settings by their names of today', () => {
+test('the environment overrides settings by their current names', () => {
   const file = write('version: 1\nhealth_every: 2\n');
   const env = { LOOKOUT__health_interval: '7' };
   assert.equal(loadConfig({ file, env, steps: [step] }).config.health_interval, 7);
 });
 
-test('no step is taken in a file that is up to date', () => {
-  const nothing: Step = () => assert.fail('the step was taken');
+test('no step is applied to a file of the current version', () => {
+  const nothing: Step = () => assert.fail('the step was applied');
   const file = write(`version: ${CONFIG_VERSION}\nhealth_interval: 5\n`);
   const steps = Array.from({ length: CONFIG_VERSION - 1 }, () => nothing);
   assert.equal(loadConfig({ file, env: {}, steps }).config.health_interval, 5);
 });
 
-test('a file of a later version is refused and left alone', () => {
+test('a file of a later version is rejected and stays unchanged', () => {
   const text = `version: ${CONFIG_VERSION + 1}\nhealth_weather: sunny\n`;
   const file = write(text);
   assert.throws(() => loadConfig({ file, env: {} }), {
     code: 'CONFIG_TOO_NEW',
     exitCode: 78,
     message: new RegExp(
-      `version ${CONFIG_VERSION + 1} of the settings; this program knows ${CONFIG_VERSION}`,
+      `version ${CONFIG_VERSION + 1} of the settings, and this program supports versions up to ${CONFIG_VERSION}`,
     ),
     hint: /Install the newer Lookout again/,
   });
   assert.equal(readFileSync(file, 'utf8'), text);
 });
 
-test('a version that is none is a mistake like any other', () => {
+test('a version that is not valid is a problem of the configuration', () => {
   for (const version of ['new', '0', '1.5', '[1]']) {
     const file = write(`version: ${version}\n`);
     assert.throws(() => loadConfig({ file, env: {} }), {

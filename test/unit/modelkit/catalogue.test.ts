@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { modelFile } from '../../../src/config/model-file.ts';
+import { modelFile } from '../../../src/config/names.ts';
 import type { LookoutError } from '../../../src/errors.ts';
 import { type Catalogue, loadCatalogue, parseCatalogue } from '../../../src/modelkit/catalogue.ts';
 import { wantedModel } from '../../../src/modelkit/wanted.ts';
