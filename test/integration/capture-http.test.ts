@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { createServer as createTcpServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { createSource } from '../../src/capture/create.ts';
 import { sourceSchema } from '../../src/config/sources.ts';
 import type { LookoutError } from '../../src/errors.ts';
@@ -147,26 +147,6 @@ for (const algorithm of [null, 'MD5', 'SHA-256'] as const) {
   });
 }
 
-test('a stream behind a login is played, and a wrong password is sent once a try', { skip }, async (t) => {
-  const picture = await jpeg();
-  const there: FakeHttpCamera = await startHttpCamera(
-    t,
-    guarded(
-      () => there,
-      ['joe', SECRET],
-      'MD5',
-      (_, response) => sendStream(response, picture, null),
-    ),
-  );
-  await capture(camera(there.port, '', { url: `http://joe:${SECRET}@127.0.0.1:${there.port}/` }), 3);
-  const before = there.refused;
-  const error = await refusal(
-    camera(there.port, '', { url: `http://joe:${SECRET}X@127.0.0.1:${there.port}/` }),
-  );
-  assert.equal(error.code, 'CAPTURE_REFUSED');
-  assert.equal(there.refused, before + 1);
-});
-
 test('a login that is wanted and not there is told as such', async (t) => {
   const there: FakeHttpCamera = await startHttpCamera(
     t,
@@ -182,32 +162,57 @@ test('a login that is wanted and not there is told as such', async (t) => {
   assert.match(error.hint ?? '', /url_file/);
 });
 
-for (const between of ['', '\r\n', '\0\0\0\0']) {
-  test(`JPEG pictures with ${JSON.stringify(between)} between them are a stream`, { skip }, async (t) => {
+describe('a stream', { skip }, () => {
+  test('a stream behind a login is played, and a wrong password is sent once a try', async (t) => {
     const picture = await jpeg();
-    const there = await startHttpCamera(t, (_, response) => sendStream(response, picture, between));
-    const { sink } = await capture(camera(there.port, '/live'), 10);
-    assert.deepEqual(sink.pictures[0]?.format, { width: 640, height: 360, pixels: 'i420', colour: 'bt601' });
-    assert.deepEqual(there.requests, ['/live']);
+    const there: FakeHttpCamera = await startHttpCamera(
+      t,
+      guarded(
+        () => there,
+        ['joe', SECRET],
+        'MD5',
+        (_, response) => sendStream(response, picture, null),
+      ),
+    );
+    await capture(camera(there.port, '', { url: `http://joe:${SECRET}@127.0.0.1:${there.port}/` }), 3);
+    const before = there.refused;
+    const error = await refusal(
+      camera(there.port, '', { url: `http://joe:${SECRET}X@127.0.0.1:${there.port}/` }),
+    );
+    assert.equal(error.code, 'CAPTURE_REFUSED');
+    assert.equal(there.refused, before + 1);
   });
-}
 
-test('a stream is looked at once, not at each start: some cameras serve one viewer only', {
-  skip,
-}, async (t) => {
-  const picture = await jpeg();
-  const there = await startHttpCamera(t, (_, response) => sendStream(response, picture, null));
-  const config = sourceSchema.parse(camera(there.port, '/live'));
-  for (let start = 1; start <= 3; start++) {
-    const source = await createSource(config, { clock: systemClock, log: new FakeLog().logger });
-    const sink = new FakeSink();
-    const abort = new AbortController();
-    const run = source.run(sink, abort.signal);
-    await Promise.race([sink.reaches(2), run]);
-    abort.abort();
-    await run;
-    assert.equal(there.requests.length, start + 1);
+  for (const between of ['', '\r\n', '\0\0\0\0']) {
+    test(`JPEG pictures with ${JSON.stringify(between)} between them are a stream`, async (t) => {
+      const picture = await jpeg();
+      const there = await startHttpCamera(t, (_, response) => sendStream(response, picture, between));
+      const { sink } = await capture(camera(there.port, '/live'), 10);
+      assert.deepEqual(sink.pictures[0]?.format, {
+        width: 640,
+        height: 360,
+        pixels: 'i420',
+        colour: 'bt601',
+      });
+      assert.deepEqual(there.requests, ['/live']);
+    });
   }
+
+  test('a stream is looked at once, not at each start: some cameras serve one viewer only', async (t) => {
+    const picture = await jpeg();
+    const there = await startHttpCamera(t, (_, response) => sendStream(response, picture, null));
+    const config = sourceSchema.parse(camera(there.port, '/live'));
+    for (let start = 1; start <= 3; start++) {
+      const source = await createSource(config, { clock: systemClock, log: new FakeLog().logger });
+      const sink = new FakeSink();
+      const abort = new AbortController();
+      const run = source.run(sink, abort.signal);
+      await Promise.race([sink.reaches(2), run]);
+      abort.abort();
+      await run;
+      assert.equal(there.requests.length, start + 1);
+    }
+  });
 });
 
 const NOT_PICTURES: [what: string, answer: Answer, code: string, message: RegExp][] = [

@@ -1,6 +1,6 @@
 /** Three passages of cars on a real road must be three events: real decoder, motion, model and decisions. */
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { createSource } from '../../src/capture/create.ts';
@@ -132,33 +132,35 @@ async function shows(showing: Showing, zone: string | null = null): Promise<void
 
 const margins = { thresholds: [0.25, 0.6] };
 
-test('three passages are three events, whatever the threshold from 0.25 to 0.6', { skip }, async () => {
-  await shows({ width: 768, height: 432, fps: 5, ...margins });
-});
+describe('cars on a real road', { skip }, () => {
+  test('three passages are three events, whatever the threshold from 0.25 to 0.6', async () => {
+    await shows({ width: 768, height: 432, fps: 5, ...margins });
+  });
 
-test('three passages squashed to 4:3 are three events', { skip }, async () => {
-  await shows({ width: 640, height: 480, fps: 8, ...margins });
-});
+  test('three passages squashed to 4:3 are three events', async () => {
+    await shows({ width: 640, height: 480, fps: 8, ...margins });
+  });
 
-test('three passages are three events though a third of the pictures get lost', { skip }, async () => {
-  await shows({ width: 640, height: 360, fps: 5, lost: 0.33, thresholds: [0.25, 0.5] });
-});
+  test('three passages are three events though a third of the pictures get lost', async () => {
+    await shows({ width: 640, height: 360, fps: 5, lost: 0.33, thresholds: [0.25, 0.5] });
+  });
 
-test('three passages through a zone are three events of that zone', { skip }, async () => {
-  const polygon: [number, number][] = [
-    [0, 0],
-    [0.6, 0],
-    [0.6, 1],
-    [0, 1],
-  ];
-  await shows(
-    {
-      width: 768,
-      height: 432,
-      fps: 5,
-      camera: { classify: 'zones', zones: { lane: { polygon, labels: ['vehicle'] } } },
-      thresholds: [0.25, 0.5],
-    },
-    'lane',
-  );
+  test('three passages through a zone are three events of that zone', async () => {
+    const polygon: [number, number][] = [
+      [0, 0],
+      [0.6, 0],
+      [0.6, 1],
+      [0, 1],
+    ];
+    await shows(
+      {
+        width: 768,
+        height: 432,
+        fps: 5,
+        camera: { classify: 'zones', zones: { lane: { polygon, labels: ['vehicle'] } } },
+        thresholds: [0.25, 0.5],
+      },
+      'lane',
+    );
+  });
 });

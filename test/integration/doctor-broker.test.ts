@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { stringify } from 'yaml';
 import { checkBroker } from '../../src/doctor/check-broker.ts';
 import { runChecks } from '../../src/doctor/run-checks.ts';
@@ -67,39 +67,41 @@ test('a daemon that runs is not thrown out, and no state changes', async (t) => 
   assert.equal(recorder.last('lookout/garden/drive/event'), '{"type":"test"}');
 });
 
-test('topics that the access rules forbid are named', { skip }, async (t) => {
-  const rules = join(tempFolder(), 'rules');
-  const allowed = ['topic readwrite lookout/garden/#', 'topic deny lookout/garden/drive/event'];
-  writeFileSync(rules, `${allowed.join('\n')}\n`);
-  const mosquitto = await mosquittoWith(t, [`acl_file ${rules}`]);
-  const found = await findings({ ...mosquitto.mqtt });
-  const [, refused] = found;
-  assert.equal(refused?.verdict, 'fail');
-  assert.match(refused?.found ?? '', /lookout\/garden\/drive\/event \(.*[Nn]ot authorized\)/);
-  assert.match(refused?.found ?? '', /homeassistant\/device\/lookout_garden\/config/);
-  assert.doesNotMatch(refused?.found ?? '', /drive\/status/);
-  assert.match(refused?.advice ?? '', /access rules/);
-});
+describe('a broker with access rules', { skip }, () => {
+  test('topics that the access rules forbid are named', async (t) => {
+    const rules = join(tempFolder(), 'rules');
+    const allowed = ['topic readwrite lookout/garden/#', 'topic deny lookout/garden/drive/event'];
+    writeFileSync(rules, `${allowed.join('\n')}\n`);
+    const mosquitto = await mosquittoWith(t, [`acl_file ${rules}`]);
+    const found = await findings({ ...mosquitto.mqtt });
+    const [, refused] = found;
+    assert.equal(refused?.verdict, 'fail');
+    assert.match(refused?.found ?? '', /lookout\/garden\/drive\/event \(.*[Nn]ot authorized\)/);
+    assert.match(refused?.found ?? '', /homeassistant\/device\/lookout_garden\/config/);
+    assert.doesNotMatch(refused?.found ?? '', /drive\/status/);
+    assert.match(refused?.advice ?? '', /access rules/);
+  });
 
-test('with MQTT 3.1.1, which cannot refuse, what does not come back is in doubt', { skip }, async (t) => {
-  const rules = join(tempFolder(), 'rules');
-  writeFileSync(rules, 'topic readwrite lookout/garden/#\ntopic write homeassistant/#\n');
-  const mosquitto = await mosquittoWith(t, [`acl_file ${rules}`]);
-  const [, doubtful] = await findings({ ...mosquitto.mqtt, version: 4 });
-  assert.equal(doubtful?.verdict, 'warn');
-  assert.match(doubtful?.found ?? '', /1 of 21 topics did not come back, such as homeassistant/);
-});
+  test('with MQTT 3.1.1, which cannot refuse, what does not come back is in doubt', async (t) => {
+    const rules = join(tempFolder(), 'rules');
+    writeFileSync(rules, 'topic readwrite lookout/garden/#\ntopic write homeassistant/#\n');
+    const mosquitto = await mosquittoWith(t, [`acl_file ${rules}`]);
+    const [, doubtful] = await findings({ ...mosquitto.mqtt, version: 4 });
+    assert.equal(doubtful?.verdict, 'warn');
+    assert.match(doubtful?.found ?? '', /1 of 21 topics did not come back, such as homeassistant/);
+  });
 
-test('commands that the rules keep away are noticed', { skip }, async (t) => {
-  const rules = join(tempFolder(), 'rules');
-  writeFileSync(rules, 'topic write lookout/#\ntopic write homeassistant/#\n');
-  const mosquitto = await mosquittoWith(t, [`acl_file ${rules}`]);
-  const found = await findings({ ...mosquitto.mqtt });
-  assert.equal(verdicts(found), 'ok ok warn', JSON.stringify(found));
-  assert.match(
-    found[2]!.found,
-    /a command sent to lookout\/garden\/doctor-test\/snapshot\/set did not arrive/,
-  );
+  test('commands that the rules keep away are noticed', async (t) => {
+    const rules = join(tempFolder(), 'rules');
+    writeFileSync(rules, 'topic write lookout/#\ntopic write homeassistant/#\n');
+    const mosquitto = await mosquittoWith(t, [`acl_file ${rules}`]);
+    const found = await findings({ ...mosquitto.mqtt });
+    assert.equal(verdicts(found), 'ok ok warn', JSON.stringify(found));
+    assert.match(
+      found[2]!.found,
+      /a command sent to lookout\/garden\/doctor-test\/snapshot\/set did not arrive/,
+    );
+  });
 });
 
 test('a wrong password, an unknown certificate and a silent port each get their own words', async (t) => {

@@ -1,7 +1,7 @@
 /** Brokers that can do less than others, by their settings. */
 import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import mqttPacket, { type Packet } from 'mqtt-packet';
 import sharp from 'sharp';
 import type { MqttConfig } from '../../src/config/schema.ts';
@@ -37,78 +37,74 @@ function picture(width: number): Promise<Buffer> {
 }
 
 for (const version of [4, 5] as const) {
-  test(`a picture over the limit of a broker of MQTT ${version} is made smaller, and nothing else suffers`, {
-    skip,
-  }, async (t) => {
-    const { recorder, start } = await limited(t, 'max_packet_size 60000');
-    const one = await start({ version });
-    await recorder.sees('lookout/garden/status', 'online');
-    const large = await picture(400);
-    assert.ok(large.length > 60_000, `${large.length} bytes`);
-    one.publisher.publishSnapshot('drive', large);
-    for (let i = 0; i < 5; i++) one.record(eventChange({ id: `e${i}` }));
-    await until('the picture', () => recorder.last(SNAPSHOT) !== undefined);
-    const [sent] = recorder.messages.filter(({ topic }) => topic === SNAPSHOT);
-    assert.ok(sent!.payload.length < 60_000);
-    assert.equal((await sharp(sent!.payload).metadata()).format, 'jpeg');
-    await until('the events', () => one.outbox.rows.length === 0);
-    const { connections } = one.publisher.stats;
-    assert.ok(connections <= (version === 4 ? 4 : 1), `${connections} connections`);
-    // The next picture needs no other connection.
-    one.publisher.publishSnapshot('drive', await picture(420));
-    await until('the next picture', () => recorder.texts(SNAPSHOT).length > 1);
-    assert.equal(one.publisher.stats.connections, connections);
-    assert.deepEqual(one.log.withCode('MQTT_DUPLICATE'), []);
-    assert.match(
-      one.log.text,
-      /snapshot is sent smaller: \d+ bytes, made \d+: the broker takes no more than \d+/,
-    );
-  });
+  describe(`a broker of MQTT ${version} with limits`, { skip }, () => {
+    test('a picture over its limit is made smaller, and nothing else suffers', async (t) => {
+      const { recorder, start } = await limited(t, 'max_packet_size 60000');
+      const one = await start({ version });
+      await recorder.sees('lookout/garden/status', 'online');
+      const large = await picture(400);
+      assert.ok(large.length > 60_000, `${large.length} bytes`);
+      one.publisher.publishSnapshot('drive', large);
+      for (let i = 0; i < 5; i++) one.record(eventChange({ id: `e${i}` }));
+      await until('the picture', () => recorder.last(SNAPSHOT) !== undefined);
+      const [sent] = recorder.messages.filter(({ topic }) => topic === SNAPSHOT);
+      assert.ok(sent!.payload.length < 60_000);
+      assert.equal((await sharp(sent!.payload).metadata()).format, 'jpeg');
+      await until('the events', () => one.outbox.rows.length === 0);
+      const { connections } = one.publisher.stats;
+      assert.ok(connections <= (version === 4 ? 4 : 1), `${connections} connections`);
+      // The next picture needs no other connection.
+      one.publisher.publishSnapshot('drive', await picture(420));
+      await until('the next picture', () => recorder.texts(SNAPSHOT).length > 1);
+      assert.equal(one.publisher.stats.connections, connections);
+      assert.deepEqual(one.log.withCode('MQTT_DUPLICATE'), []);
+      assert.match(
+        one.log.text,
+        /snapshot is sent smaller: \d+ bytes, made \d+: the broker takes no more than \d+/,
+      );
+    });
 
-  test(`a broker of MQTT ${version} without retained messages is used, and it is said once`, {
-    skip,
-  }, async (t) => {
-    const { recorder, start } = await limited(t, 'retain_available false');
-    const one = await start({ version });
-    await recorder.sees('lookout/garden/status', 'online');
-    one.publisher.setLabel('drive', 'vehicle', true);
-    one.record(eventChange());
-    await recorder.sees('lookout/garden/drive/vehicle', 'ON');
-    await until('the event', () => recorder.last(EVENTS) !== undefined);
-    assert.equal(
-      one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /keeps no retained/.test(msg)).length,
-      1,
-    );
-    // Home Assistant has heard nothing of what was said before it came.
-    const before = recorder.texts('lookout/garden/drive/vehicle').length;
-    await recorder.publish('homeassistant/status', 'online');
-    await until('the state again', () => recorder.texts('lookout/garden/drive/vehicle').length > before);
-    await one.publisher.stop();
-    assert.equal(one.announced.rows.size, 0, 'nothing lies there');
-    assertBlamesNothing(one);
-  });
+    test(`a broker of MQTT ${version} without retained messages is used, and it is said once`, async (t) => {
+      const { recorder, start } = await limited(t, 'retain_available false');
+      const one = await start({ version });
+      await recorder.sees('lookout/garden/status', 'online');
+      one.publisher.setLabel('drive', 'vehicle', true);
+      one.record(eventChange());
+      await recorder.sees('lookout/garden/drive/vehicle', 'ON');
+      await until('the event', () => recorder.last(EVENTS) !== undefined);
+      assert.equal(
+        one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /keeps no retained/.test(msg)).length,
+        1,
+      );
+      // Home Assistant has heard nothing of what was said before it came.
+      const before = recorder.texts('lookout/garden/drive/vehicle').length;
+      await recorder.publish('homeassistant/status', 'online');
+      await until('the state again', () => recorder.texts('lookout/garden/drive/vehicle').length > before);
+      await one.publisher.stop();
+      assert.equal(one.announced.rows.size, 0, 'nothing lies there');
+      assertBlamesNothing(one);
+    });
 
-  test(`a broker of MQTT ${version} with QoS 0 only is used, and it is said what that costs`, {
-    skip,
-  }, async (t) => {
-    const { recorder, start } = await limited(t, 'max_qos 0');
-    const one = await start({ version });
-    await recorder.sees('lookout/garden/status', 'online');
-    for (let i = 0; i < 50; i++) one.record(eventChange({ id: `e${i}` }));
-    await until('the events', () => one.outbox.rows.length === 0);
-    await until('all of them', () => recorder.texts(EVENTS).length === 50);
-    const ids = recorder.texts(EVENTS).map((text) => (JSON.parse(text) as { id: string }).id);
-    assert.deepEqual(
-      ids,
-      Array.from({ length: 50 }, (_, i) => `e${i}`),
-    );
-    assert.equal(
-      one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /QoS 0 only/.test(msg)).length >= 1,
-      true,
-    );
-    await recorder.publish('lookout/garden/drive/snapshot/set', 'PRESS');
-    await until('a command', () => one.commands.length === 1);
-    assertBlamesNothing(one);
+    test(`a broker of MQTT ${version} with QoS 0 only is used, and it is said what that costs`, async (t) => {
+      const { recorder, start } = await limited(t, 'max_qos 0');
+      const one = await start({ version });
+      await recorder.sees('lookout/garden/status', 'online');
+      for (let i = 0; i < 50; i++) one.record(eventChange({ id: `e${i}` }));
+      await until('the events', () => one.outbox.rows.length === 0);
+      await until('all of them', () => recorder.texts(EVENTS).length === 50);
+      const ids = recorder.texts(EVENTS).map((text) => (JSON.parse(text) as { id: string }).id);
+      assert.deepEqual(
+        ids,
+        Array.from({ length: 50 }, (_, i) => `e${i}`),
+      );
+      assert.equal(
+        one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /QoS 0 only/.test(msg)).length >= 1,
+        true,
+      );
+      await recorder.publish('lookout/garden/drive/snapshot/set', 'PRESS');
+      await until('a command', () => one.commands.length === 1);
+      assertBlamesNothing(one);
+    });
   });
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, type TestContext, test } from 'node:test';
+import { after, describe, type TestContext, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { MqttConfig } from '../../src/config/schema.ts';
@@ -173,53 +173,64 @@ for (const version of [4, 5] as const) {
   });
 }
 
-test('a device that may not write its topics says so and keeps its events', {
-  skip: needsMosquitto,
-}, async (t) => {
-  const rules = join(folder, 'acl');
-  writeFileSync(rules, 'topic read lookout/garden/+/+/set\n');
-  const mosquitto = await mosquittoOf(t, { lines: [`acl_file ${rules}`] });
-  const one = await TestPublisher.start(t, { ...mosquitto.mqtt, version: 5 });
-  one.record(eventChange());
-  await until('the refusal', () => one.log.withCode('MQTT_FORBIDDEN').length > 0);
-  assert.match(one.log.withCode('MQTT_FORBIDDEN')[0]!.hint!, /access rules/);
-  assert.equal(one.outbox.rows.length, 1);
-});
-
-test('with the access rules of docs/mqtt.md a device writes its own topics and hears its own commands', {
-  skip: needsMosquitto,
-}, async (t) => {
-  const page = readFileSync(new URL('../../docs/mqtt.md', import.meta.url), 'utf8');
-  const [, rules = ''] = /```\n(pattern readwrite .*?)```/s.exec(page) ?? [];
-  writeFileSync(join(folder, 'acl'), rules);
-  const users = { garden: 'g', shed: 's', homeassistant: 'h' };
-  const mosquitto = await mosquittoOf(t, { users, lines: [`acl_file ${join(folder, 'acl')}`] });
-  const login = { username: 'homeassistant', password: 'h' };
-  const recorder = await Recorder.connect(mosquitto.url, '#', login);
-  t.after(() => recorder.end());
-  const one = await TestPublisher.start(t, withPassword(mosquitto, 5, 'g'));
-  one.record(eventChange());
-  await until('the event', () => recorder.last(EVENTS) !== undefined);
-  await until(
-    'the announcement',
-    () => recorder.last('homeassistant/device/lookout_garden/config') !== undefined,
-  );
-  await recorder.publish('lookout/garden/drive/detect/set', 'OFF');
-  await recorder.sees('lookout/garden/drive/detect', 'OFF');
-
-  const neighbour = await Recorder.connect(mosquitto.url, 'lookout/garden/#', {
-    username: 'shed',
-    password: 's',
+describe('a broker with access rules', { skip: needsMosquitto }, () => {
+  test('a device that may not write its topics says so and keeps its events', async (t) => {
+    const rules = join(folder, 'acl');
+    writeFileSync(rules, 'topic read lookout/garden/+/+/set\n');
+    const mosquitto = await mosquittoOf(t, { lines: [`acl_file ${rules}`] });
+    const one = await TestPublisher.start(t, { ...mosquitto.mqtt, version: 5 });
+    one.record(eventChange());
+    await until('the refusal', () => one.log.withCode('MQTT_FORBIDDEN').length > 0);
+    assert.match(one.log.withCode('MQTT_FORBIDDEN')[0]!.hint!, /access rules/);
+    assert.equal(one.outbox.rows.length, 1);
   });
-  t.after(() => neighbour.end());
-  await neighbour.publish('lookout/garden/drive/detect/set', 'ON');
-  await recorder.publish('lookout/garden/drive/enabled/set', 'OFF');
-  await recorder.sees('lookout/garden/drive/enabled', 'OFF');
-  assert.deepEqual(
-    one.commands.map(([, setting]) => setting),
-    ['detect', 'enabled'],
-  );
-  assert.deepEqual(neighbour.messages, []);
+
+  test('with the access rules of docs/mqtt.md a device writes its own topics and hears its own commands', async (t) => {
+    const page = readFileSync(new URL('../../docs/mqtt.md', import.meta.url), 'utf8');
+    const [, rules = ''] = /```\n(pattern readwrite .*?)```/s.exec(page) ?? [];
+    writeFileSync(join(folder, 'acl'), rules);
+    const users = { garden: 'g', shed: 's', homeassistant: 'h' };
+    const mosquitto = await mosquittoOf(t, { users, lines: [`acl_file ${join(folder, 'acl')}`] });
+    const login = { username: 'homeassistant', password: 'h' };
+    const recorder = await Recorder.connect(mosquitto.url, '#', login);
+    t.after(() => recorder.end());
+    const one = await TestPublisher.start(t, withPassword(mosquitto, 5, 'g'));
+    one.record(eventChange());
+    await until('the event', () => recorder.last(EVENTS) !== undefined);
+    await until(
+      'the announcement',
+      () => recorder.last('homeassistant/device/lookout_garden/config') !== undefined,
+    );
+    await recorder.publish('lookout/garden/drive/detect/set', 'OFF');
+    await recorder.sees('lookout/garden/drive/detect', 'OFF');
+
+    const neighbour = await Recorder.connect(mosquitto.url, 'lookout/garden/#', {
+      username: 'shed',
+      password: 's',
+    });
+    t.after(() => neighbour.end());
+    await neighbour.publish('lookout/garden/drive/detect/set', 'ON');
+    await recorder.publish('lookout/garden/drive/enabled/set', 'OFF');
+    await recorder.sees('lookout/garden/drive/enabled', 'OFF');
+    assert.deepEqual(
+      one.commands.map(([, setting]) => setting),
+      ['detect', 'enabled'],
+    );
+    assert.deepEqual(neighbour.messages, []);
+  });
+
+  test('a broker that does not let the device read its own topics is no reason to complain', async (t) => {
+    const rules = join(folder, 'rules');
+    writeFileSync(
+      rules,
+      'topic write lookout/#\ntopic write homeassistant/#\ntopic read lookout/+/+/+/set\n',
+    );
+    const mosquitto = await mosquittoOf(t, { lines: [`acl_file ${rules}`] });
+    const one = await TestPublisher.start(t, { ...mosquitto.mqtt, discovery: '' });
+    one.record(eventChange());
+    await until('the event to be taken', () => one.publisher.stats.published === 1);
+    assert.deepEqual(one.log.withCode('MQTT_FORBIDDEN'), []);
+  });
 });
 
 test('the broker says offline for a publisher that is killed', async (t) => {
@@ -340,16 +351,4 @@ test('a description of another device on the topic for Home Assistant is not tak
   await until('the description', () => recorder.last(discovery)?.includes('drive.label.vehicle') === true);
   await one.publisher.stop();
   assert.doesNotMatch(recorder.last(discovery)!, /cellar/);
-});
-
-test('a broker that does not let the device read its own topics is no reason to complain', {
-  skip: needsMosquitto,
-}, async (t) => {
-  const rules = join(folder, 'rules');
-  writeFileSync(rules, 'topic write lookout/#\ntopic write homeassistant/#\ntopic read lookout/+/+/+/set\n');
-  const mosquitto = await mosquittoOf(t, { lines: [`acl_file ${rules}`] });
-  const one = await TestPublisher.start(t, { ...mosquitto.mqtt, discovery: '' });
-  one.record(eventChange());
-  await until('the event to be taken', () => one.publisher.stats.published === 1);
-  assert.deepEqual(one.log.withCode('MQTT_FORBIDDEN'), []);
 });

@@ -44,11 +44,16 @@ export function printSummary(results: FileResult[], { ms, seed, left, durations 
   const wrong = [...failures, ...faults, ...left.map((process) => `left running: ${process}`)];
   if (wrong.length > 0) console.log(`\nfailed:\n${wrong.map((line) => indent(line)).join('\n')}`);
 
+  const groups = all.filter(({ type, skipped }) => type === 'suite' && skipped !== undefined).length;
   const reasons = all.flatMap(({ skipped }) => (skipped === undefined ? [] : [skipped]));
   console.log(
     `\n${count(all) - reasons.length} tests in ${results.length} files, ${seconds(ms)}, seed ${seed}: ${wrong.length} failed`,
   );
-  console.log(reasons.length === 0 ? 'none skipped' : `${reasons.length} skipped: ${grouped(reasons)}`);
+  console.log(
+    reasons.length === 0
+      ? 'none skipped'
+      : `${reasons.length} skipped${groups > 0 ? ` (${groups} of them groups of tests)` : ''}: ${grouped(reasons)}`,
+  );
   return wrong.length > 0;
 }
 
