@@ -1,6 +1,6 @@
 import { type Clock, sleep } from '../runtime/clock.ts';
 
-/** Settles as `promise` does, but resolves as soon as `signal` aborts. */
+/** Settles like `promise`, but resolves as soon as `signal` aborts. */
 export async function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   let stop = () => {};
@@ -15,7 +15,7 @@ export async function orAborted(promise: Promise<void>, signal: AbortSignal): Pr
   }
 }
 
-/** Lets pictures through at a steady rate; one that is late by more than an interval starts the rhythm anew. */
+/** Paces frames at a steady rate. A frame that is late by more than one interval restarts the schedule. */
 export class Pacer {
   readonly #clock: Clock;
   readonly #interval: number;
@@ -26,7 +26,7 @@ export class Pacer {
     this.#interval = 1000 / fps;
   }
 
-  /** Resolves when the next picture is due, or when `signal` aborts. The first is due at once. */
+  /** Resolves when the next frame is due, or when `signal` aborts. The first frame is due immediately. */
   async next(signal: AbortSignal): Promise<void> {
     const now = this.#clock.monotonic();
     const due = this.#due ?? now;

@@ -1,21 +1,21 @@
 import type { Clock } from '../runtime/clock.ts';
 
-/** Only pauses of half an interval that are at least this long tell anything: shorter ones are the scheduler's. */
+/** Pauses of half an interval count only if they are at least this long: the scheduler causes shorter ones. */
 const SHORTEST_PAUSE_MS = 40;
-/** So many of the last pauses are looked at, and so many of them in the middle of a picture are too many. */
+/** Number of recent pauses that are inspected, and how many of them may lie in the middle of a frame. */
 const PAUSES = 12;
 const MISPLACED = 6;
-/** The rate is measured over this time; more than this multiple of what was asked for is too much. */
+/** The rate is measured over this time; more than this multiple of the requested rate is too much. */
 const RATE_WINDOW_MS = 3000;
 const RATE_EXCESS = 1.75;
-/** Slower than this a camera may be unable to go. */
+/** Below this rate a camera may be unable to run so slowly, so a higher rate proves nothing. */
 const SLOWEST_MEASURED_FPS = 5;
 
 /**
- * Notices when a stream of bare frames is out of step: the program lost some bytes, or gives pictures of another
- * size. The bytes cannot tell, but their rhythm can. A camera program writes a picture at once and then waits for
- * the next, so pauses must lie between pictures; and it cannot be faster than it was told to be, as it seems when
- * its pictures have become larger by a whole factor.
+ * Detects that a stream of raw frames is out of sync: the program lost bytes, or sends frames of another size. The
+ * bytes do not show it, but their timing does. A camera program writes one frame and then waits for the next, so pauses
+ * lie between frames. It also cannot exceed its configured rate, but appears to when its frames have become larger by
+ * an integer factor.
  */
 export class Rhythm {
   readonly #clock: Clock;
@@ -33,7 +33,7 @@ export class Rhythm {
     this.#pause = 500 / fps;
   }
 
-  /** To be called when bytes arrive, with how many bytes of an unfinished picture there already were. */
+  /** Call when bytes arrive. @param received bytes of the unfinished frame that had arrived before */
   bytes(received: number): void {
     const now = this.#clock.monotonic();
     if (this.#lastChunk === null) this.#windowStart = now;
@@ -51,12 +51,12 @@ export class Rhythm {
     }
   }
 
-  /** To be called for each complete picture. */
-  picture(): void {
+  /** Call for each complete frame. */
+  frame(): void {
     this.#windowFrames++;
   }
 
-  get outOfStep(): boolean {
+  get outOfSync(): boolean {
     return this.#tooFast || this.#misplaced.filter(Boolean).length >= MISPLACED;
   }
 }

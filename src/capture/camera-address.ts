@@ -1,4 +1,4 @@
-/** Addresses of streams, which may hold a password: read from file, never logged, never on a command line. */
+/** Camera URLs. They may contain a password: they are read from a file, and never logged or put on a command line. */
 import { CAMERA_ADDRESSES } from '../config/address-rules.ts';
 import type { SourceConfig } from '../config/sources.ts';
 import { isSystemError, LookoutError, messageOf } from '../errors.ts';
@@ -9,8 +9,8 @@ import { readText, singleLine } from '../runtime/text-file.ts';
 export type AddressConfig = Extract<SourceConfig, { kind: 'rtsp' | 'http' }>;
 
 /**
- * The address from `url` or `url_file`; white space and line ends around it are not part of it.
- * @throws LookoutError CAPTURE_FILE when the file cannot be read, CAPTURE_ADDRESS when it holds something else
+ * The camera URL from `url` or `url_file`, without surrounding white space and line ends.
+ * @throws LookoutError CAPTURE_FILE when the file cannot be read, CAPTURE_ADDRESS when it does not contain a valid URL
  */
 export async function readAddress({ kind, url, url_file }: AddressConfig): Promise<URL> {
   const where = url_file === undefined ? 'url' : `url_file ${url_file}`;
@@ -26,12 +26,12 @@ export async function readAddress({ kind, url, url_file }: AddressConfig): Promi
   }
 }
 
-/** What is said of an encrypted camera whose certificate is not to be checked. */
+/** The warning for an encrypted camera whose certificate is not verified. */
 export function uncheckedTls(address: URL): string {
-  return `${publicAddress(address)}: its certificate is not checked (verify: false)`;
+  return `${publicAddress(address)}: the certificate is not verified (verify: false)`;
 }
 
-/** Takes what is secret in texts with addresses, and any other user and password, out of a line of text. */
+/** Returns a function that removes the secrets in these URLs, and any other user and password, from a line of text. */
 export function redactor(...texts: string[]): (line: string) => string {
   const secrets = [...new Set(texts.flatMap(addressSecrets))].filter((secret) => secret.length > 2);
   const longestFirst = secrets.sort((a, b) => b.length - a.length);

@@ -1,6 +1,6 @@
 /**
- * Runs a camera program as a child process: no shell, its own process group, and nothing of it is left when
- * `runChild` settles, nor when the daemon dies by whatever cause.
+ * Runs a camera program as a child process: no shell, its own process group. Nothing of it is left when `runChild`
+ * settles, or when the daemon dies for any reason.
  */
 import { type ChildProcess, execFile, type StdioOptions, spawn } from 'node:child_process';
 import { basename } from 'node:path';
@@ -17,39 +17,39 @@ import { findProgram } from './programs.ts';
 
 /** Time from SIGTERM to SIGKILL, and from the end of the output to SIGTERM. */
 const GRACE_MS = 1200;
-/** ffmpeg leaves a read that gets nothing only at the second SIGTERM. */
+/** ffmpeg leaves a read that receives nothing only at the second SIGTERM. */
 const SECOND_TERM_MS = 500;
 /**
- * From SIGKILL to the end; a program that takes longer hangs in the kernel, on a device that does not answer (state D
- * of ps(1)), and no signal reaches it.
+ * Time from SIGKILL to the exit. A program that takes longer hangs in the kernel, on a device that does not answer
+ * (state D of ps(1)), and no signal reaches it.
  */
 const UNKILLABLE_MS = 400;
-/** Hanging programs beside which no other is started. */
+/** With this many hanging programs, no other program is started. */
 const MOST_HANGING = 3;
-/** How long the last words of an ended program are waited for. */
-const LAST_WORDS_MS = 500;
+/** How long to wait for the last stderr lines of an ended program. */
+const LAST_LINES_MS = 500;
 const KEPT_LINES = 20;
 const LONGEST_LINE = 500;
-/** A line is kept so far until it ends: an address in it must be whole to be taken out. */
+/** An unfinished line is kept up to this length: a URL can only be removed from it when it is complete. */
 const LONGEST_PART = 16_384;
 
 export interface ChildOptions {
   /** Path of the program. */
   file: string;
   args: readonly string[];
-  /** What the program gets on its standard input; without it there is none. */
+  /** What the program reads from its standard input; undefined: standard input is closed. */
   input?: string | AsyncIterable<Buffer>;
-  /** The file descriptor on which it gives its pictures. */
+  /** The file descriptor to which it writes its frames. */
   output?: 1 | 3;
   env: NodeJS.ProcessEnv;
   clock: Clock;
   log: Logger;
   signal: AbortSignal;
-  /** Lines of stderr that are no cause for concern: they are logged for debugging only. */
+  /** Harmless lines of stderr, logged at level `trace` only. */
   harmless?: RegExp;
-  /** Takes secrets out of a line of stderr. */
+  /** Removes secrets from a line of stderr. */
   redact?: (line: string) => string;
-  /** Sees each line of stderr; an error that it returns ends the program and is thrown by `runChild`. */
+  /** Receives each line of stderr. If it returns an error, the program is ended and `runChild` throws that error. */
   onLine?: (line: string) => LookoutError | undefined;
 }
 
@@ -63,10 +63,11 @@ export interface ChildEnd {
 }
 
 /**
- * Starts a program and has `read` read its output, of which each piece is valid until the next. When `read` is done or throws, or the signal aborts, the program
- * is ended: SIGTERM, once more after half a second, and SIGKILL after 1.2 s: the daemon is to stop within 2 s.
- * @throws whatever `read` throws; LookoutError CAPTURE_PROGRAM_FAILED when the program cannot be started,
- * CAPTURE_HANGING when it cannot be ended: it is left behind then
+ * Starts a program and passes its output to `read`; each piece is valid until the next. When `read` settles or the
+ * signal aborts, the program is ended: SIGTERM, SIGTERM again after half a second, SIGKILL after 1.2 s, because the
+ * daemon must stop within 2 s.
+ * @throws any error of `read`; LookoutError CAPTURE_PROGRAM_FAILED when the program cannot be started,
+ * CAPTURE_HANGING when it cannot be killed and is left behind
  */
 export async function runChild(
   options: ChildOptions,
@@ -77,7 +78,7 @@ export async function runChild(
   if (hanging.size >= MOST_HANGING) {
     throw new LookoutError(
       'CAPTURE_HANGING',
-      `${program}: not started, because ${hanging.size} programs hang in the kernel, on a device that does not answer`,
+      `${program} was not started: ${hanging.size} programs hang in the kernel, on a device that does not answer`,
       HANGING_HINT,
     );
   }
@@ -98,9 +99,9 @@ export async function runChild(
   } catch (error) {
     if (!ended.aborted) throw error;
   } finally {
-    // A signal of several that is listened to and never aborts is kept by Node.js for ever, and the output with it.
+    // Node.js never frees a signal of AbortSignal.any() that has a listener and never aborts, nor the output with it.
     ended.removeEventListener('abort', destroy);
-    if (await group.end()) await Promise.race([stderrClosed, sleep(options.clock, LAST_WORDS_MS)]);
+    if (await group.end()) await Promise.race([stderrClosed, sleep(options.clock, LAST_LINES_MS)]);
     output.destroy();
     for (const stream of child.stdio) stream?.destroy();
     stderr.close();
@@ -108,7 +109,7 @@ export async function runChild(
   if (group.hangs) {
     throw new LookoutError(
       'CAPTURE_HANGING',
-      `${program}: process ${child.pid} hangs in the kernel and cannot be ended; it is left behind`,
+      `${program}: process ${child.pid} hangs in the kernel and cannot be killed; leaving it behind`,
       HANGING_HINT,
     );
   }
@@ -116,7 +117,7 @@ export async function runChild(
   return { program, code: child.exitCode, signal: child.signalCode, lines: stderr.lines };
 }
 
-/** What an unexpected end of a program means: CAPTURE_DEVICE if its last lines say so, else CAPTURE_ENDED. */
+/** The error for an unexpected exit: CAPTURE_DEVICE if the last lines name a device fault, else CAPTURE_ENDED. */
 export function endError(
   { program, code, signal, lines }: ChildEnd,
   device?: { faults: RegExp; hint: string },
@@ -137,7 +138,7 @@ async function start({ file, args, input, output = 1, env }: ChildOptions) {
   try {
     const child = spawn(command[0]!, command.slice(1), { env, detached: true, stdio });
     await spawned(child, file);
-    // A program that ends before it has read its input must not end the daemon (EPIPE).
+    // EPIPE of a program that exits before it has read its input must not end the daemon.
     child.stdin?.on('error', () => {});
     if (typeof input === 'string') child.stdin?.end(input);
     else if (input && child.stdin) pipeline(input, child.stdin).catch(() => {});
@@ -154,15 +155,15 @@ function spawned(child: ChildProcess, file: string): Promise<void> {
   return new Promise((resolve, reject) => {
     child.once('spawn', resolve);
     child.once('error', (cause) => {
-      const message = `${file} cannot be started: ${messageOf(cause)}`;
+      const message = `cannot start ${file}: ${messageOf(cause)}`;
       reject(new LookoutError('CAPTURE_PROGRAM_FAILED', message, { cause }));
     });
   });
 }
 
 /**
- * Words in front of a command that make the kernel kill it when the daemon dies (PR_SET_PDEATHSIG of prctl(2)), by
- * setpriv of util-linux; none where that is missing. There a program that writes still ends by EPIPE.
+ * Command prefix (setpriv of util-linux) that makes the kernel kill the program when the daemon dies (PR_SET_PDEATHSIG
+ * of prctl(2)). Empty where setpriv is missing; there, a program that writes still ends with EPIPE.
  */
 function parentDeathGuard(): Promise<string[]> {
   guard ??= (async () => {
@@ -181,18 +182,18 @@ function parentDeathGuard(): Promise<string[]> {
 let guard: Promise<string[]> | null = null;
 
 const HANGING_HINT = {
-  hint: 'Its device or driver does not answer. Unplug and plug the camera; if that does not help, restart the board.',
+  hint: 'The device or its driver does not answer. Unplug the camera and plug it in again; if that does not help, restart the board.',
 };
 
-/** Programs that were killed and have not ended. */
+/** Ids of programs that were killed and have not exited. */
 const hanging = new Set<number>();
 
-/** How many programs hang in the kernel. */
+/** Number of programs that hang in the kernel. */
 export function hangingPrograms(): number {
   return hanging.size;
 }
 
-/** Process groups to be killed when the daemon exits without stopping its cameras. */
+/** Process groups to kill when the daemon exits without stopping its cameras. */
 const running = new Set<number>();
 process.once('exit', () => {
   for (const pid of running) kill(pid, 'SIGKILL');
@@ -222,14 +223,14 @@ class ProcessGroup {
     return Promise.race([this.#exited, sleep(this.#clock, ms)]);
   }
 
-  /** The program was killed and has not ended. */
+  /** Whether the program was killed and has not exited. */
   get hangs(): boolean {
     return hanging.has(this.#pid);
   }
 
   /**
-   * Ends the program if it still runs, and then whatever it has started.
-   * @returns whether it has ended
+   * Ends the program if it still runs, and then all processes that it started.
+   * @returns whether it has exited
    */
   async end(): Promise<boolean> {
     kill(this.#pid, 'SIGTERM');
@@ -257,14 +258,14 @@ class Stderr {
   readonly lines: string[] = [];
   readonly #options: ChildOptions;
   readonly #fail: (error: LookoutError) => void;
-  readonly #concerns: Limiter;
+  readonly #warnings: Limiter;
   readonly #decoder = new StringDecoder('utf8');
   #rest = '';
 
   constructor(program: string, options: ChildOptions, fail: (error: LookoutError) => void) {
     this.#options = options;
     this.#fail = fail;
-    this.#concerns = new Limiter(options.clock, (line, count) => {
+    this.#warnings = new Limiter(options.clock, (line, count) => {
       options.log.warn(count > 1 ? { lines: count } : {}, `${program}: ${line}`);
     });
   }
@@ -278,7 +279,7 @@ class Stderr {
   close(): void {
     this.#add(this.#rest);
     this.#rest = '';
-    this.#concerns.close();
+    this.#warnings.close();
   }
 
   #add(raw: string): void {
@@ -290,7 +291,7 @@ class Stderr {
     else {
       this.lines.push(line);
       if (this.lines.length > KEPT_LINES) this.lines.shift();
-      this.#concerns.add(line);
+      this.#warnings.add(line);
     }
     const error = onLine?.(line);
     if (error) this.#fail(error);

@@ -1,23 +1,23 @@
 /**
- * Addresses reach ffmpeg through its standard input, as a list of one entry for its concat demuxer: on the command
- * line every user of the machine could read the password with `ps`.
+ * Passes camera URLs to ffmpeg on its standard input, as a list with one entry for its concat demuxer. On the command
+ * line, every user of the machine could read the password with `ps`.
  * Format: https://ffmpeg.org/ffmpeg-formats.html#concat
  */
 import { publicAddress } from '../runtime/address.ts';
 import { redactor } from './camera-address.ts';
 import type { FfmpegInput } from './ffmpeg.ts';
 
-/** What a stream may open: no local files, so that no playlist from outside can name one. */
+/** Protocols that a stream may open: no local files, so that a remote playlist cannot name one. */
 const PROTOCOLS = 'pipe,tcp,udp,rtp,tls,http,https,httpproxy,crypto,data';
 
 /** Where ffmpeg reads the list. */
 const LIST = 'pipe:0';
 
 /**
- * The input for an address: where it is, and how to keep it out of the log.
- * @param inputOptions of the list as ffmpeg sees it
- * @param proxy on the way to it, if any; its password is kept out of the log, too
- * @param addressOptions of the address behind it; ffmpeg takes them from version 5 on
+ * The ffmpeg input for a camera URL, which is kept out of the log.
+ * @param inputOptions ffmpeg options of the list
+ * @param addressOptions ffmpeg options of the URL in the list; ffmpeg 5 and later accept them
+ * @param proxy URL of the HTTP proxy, if any; its password is kept out of the log, too
  */
 export function addressInput(
   address: URL,

@@ -2,8 +2,7 @@ import type { Logger } from 'pino';
 import type { SourceConfig } from '../config/sources.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { withoutProxies } from '../runtime/proxy.ts';
-import type { SourceContext } from './context.ts';
-import type { Source } from './source.ts';
+import type { Source, SourceContext } from './source.ts';
 
 export interface CreateOptions {
   clock: Clock;
@@ -13,9 +12,9 @@ export interface CreateOptions {
 }
 
 /**
- * The source that a camera's configuration asks for. Each kind is loaded when it is first needed, which saves the
- * memory of the others. Paths must be absolute, as `loadConfig` leaves them.
- * @throws LookoutError CAPTURE_* when it is clear beforehand that the source cannot work
+ * Creates the source of a camera. Each kind is loaded on first use, which saves the memory of the others. Paths must
+ * be absolute, as `loadConfig` returns them.
+ * @throws LookoutError CAPTURE_* when it is clear before the start that the source cannot work
  */
 export async function createSource(config: SourceConfig, options: CreateOptions): Promise<Source> {
   const { clock, log, env = process.env, root = '/' } = options;

@@ -4,7 +4,7 @@ import type { Clock } from '../runtime/clock.ts';
 import { recordStage } from '../runtime/stage-times.ts';
 import type { FrameSink, Source } from './source.ts';
 
-/** The built-in camera: a rendered driveway with people, cars and cats, needing nothing installed. */
+/** The built-in camera: a rendered driveway with people, cars and cats. Needs no other program. */
 export function demoSource(config: Extract<SourceConfig, { kind: 'demo' }>, clock: Clock): Source {
   const { width, height, fps, seed } = config;
   return {
@@ -13,7 +13,7 @@ export function demoSource(config: Extract<SourceConfig, { kind: 'demo' }>, cloc
   };
 }
 
-/** Renders a picture whenever one is due; pictures that are already late are left out. */
+/** Renders a frame whenever one is due; skips frames that are already late. */
 function play(
   scene: Scene,
   { width, height, fps }: { width: number; height: number; fps: number },
@@ -43,7 +43,7 @@ function play(
         signal.removeEventListener('abort', stop);
         return reject(error);
       }
-      // A timer may fire a fraction of a millisecond early: the time alone would have the same picture rendered again.
+      // A timer may fire a fraction of a millisecond early: by the time alone, the same frame would be rendered again.
       number = Math.max(number, Math.floor(time / period)) + 1;
       if (!signal.aborted) cancel = clock.after(number * period - (clock.monotonic() - start), tick);
     };

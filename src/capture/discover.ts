@@ -1,4 +1,4 @@
-/** Which cameras this machine has, and which of them `kind: auto` takes. */
+/** Finds the cameras of this machine, in the order in which `kind: auto` prefers them. */
 import { execFile } from 'node:child_process';
 import { access, constants, readdir, readFile, readlink, realpath } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -8,11 +8,11 @@ import { VIDEO_PROGRAMS } from './libcamera.ts';
 import { findProgram } from './programs.ts';
 
 export interface FoundCamera {
-  /** One line for people: what it is and how it is used. */
+  /** One line for the user: what it is and how it is used. */
   description: string;
-  /** Why it stands where it stands in the list. */
+  /** Why it has its place in the list. */
   reason: string;
-  /** The settings that use it; size and rate are left to the configuration. */
+  /** The settings that select it; size and rate come from the configuration. */
   source:
     | { kind: 'libcamera'; camera: number }
     | { kind: 'gstreamer'; sensor: number }
@@ -20,22 +20,22 @@ export interface FoundCamera {
 }
 
 export interface Survey {
-  /** In the order of preference: what sits on the camera connector first, then USB. */
+  /** In order of preference: cameras on the camera connector first, then USB. */
   found: FoundCamera[];
-  /** For each kind that was not found: where it was looked for and why there is none. */
+  /** For each kind that was not found: where the search looked and why it found none. */
   missing: string[];
 }
 
 export interface SurveyOptions {
   env?: NodeJS.ProcessEnv;
-  /** Where /sys, /proc, /etc, /run and /dev are. */
+  /** The folder that contains /sys, /proc, /etc, /run and /dev. */
   root?: string;
   signal?: AbortSignal;
 }
 
 const LISTING_TIMEOUT_MS = 10_000;
 
-/** Looks for the cameras of this machine. Never throws: what cannot be looked at is named in `missing`. */
+/** Finds the cameras of this machine. Never throws: what cannot be checked is named in `missing`. */
 export async function surveyCameras({
   env = process.env,
   root = '/',
@@ -61,7 +61,7 @@ async function findLibcamera(env: NodeJS.ProcessEnv, signal: AbortSignal | undef
       ...(signal ? { signal } : {}),
     });
     const cameras = parseCameraList(listing.stdout + listing.stderr);
-    if (cameras.length === 0) return `libcamera: ${basename(program)} --list-cameras shows none`;
+    if (cameras.length === 0) return `libcamera: ${basename(program)} --list-cameras lists no camera`;
     return cameras.map(({ camera, model }) => ({
       description: `libcamera camera ${camera}: ${model}, through ${basename(program)}`,
       reason: 'a camera on the camera connector comes before USB cameras',
@@ -75,7 +75,7 @@ async function findLibcamera(env: NodeJS.ProcessEnv, signal: AbortSignal | undef
 /**
  * Reads `rpicam-vid --list-cameras`, whose lines of interest look like
  * `0 : imx708 [4608x2592 10-bit RGGB] (/base/axi/pcie@120000/rp1/i2c@88000/imx708@1a)`. USB cameras, which some
- * versions list too, are left to v4l2.
+ * versions also list, are left to v4l2.
  */
 export function parseCameraList(text: string): { camera: number; model: string }[] {
   return [...text.matchAll(/^\s*(\d+) : (\S+) \[([^\]]*)\](?: \(([^)]*)\))?/gm)]
@@ -86,11 +86,11 @@ export function parseCameraList(text: string): { camera: number; model: string }
 async function findJetson(env: NodeJS.ProcessEnv, root: string): Promise<Finding> {
   const compatible = await readText(join(root, 'proc/device-tree/compatible'));
   const release = await readText(join(root, 'etc/nv_tegra_release'));
-  if (!compatible.includes('nvidia,tegra') && release === '') return 'Jetson: this is none';
+  if (!compatible.includes('nvidia,tegra') && release === '') return 'Jetson: this machine is not a Jetson';
   const sensors = (await videoDevices(root)).filter(({ name }) => name.startsWith('vi-output'));
   if (sensors.length === 0) return 'Jetson: no camera on the camera connector (no vi-output video device)';
   if ((await findProgram(['gst-launch-1.0'], env)) === null) {
-    return 'Jetson: there is a camera, but gst-launch-1.0 is not installed (sudo apt install gstreamer1.0-tools)';
+    return 'Jetson: a camera is connected, but gst-launch-1.0 is not installed (sudo apt install gstreamer1.0-tools)';
   }
   return sensors.map(({ name }, sensor) => ({
     description: `Jetson camera ${sensor}: ${name.replace(/^vi-output,?\s*/, '')}, through gst-launch-1.0`,
@@ -101,7 +101,7 @@ async function findJetson(env: NodeJS.ProcessEnv, root: string): Promise<Finding
 
 async function findUsb(root: string): Promise<Finding> {
   const devices = await videoDevices(root);
-  if (devices.length === 0) return 'USB: no /dev/video*';
+  if (devices.length === 0) return 'USB: no /dev/video* device';
   const found: FoundCamera[] = [];
   for (const video of devices) {
     if (!video.usb || !video.captures) continue;
@@ -116,7 +116,7 @@ async function findUsb(root: string): Promise<Finding> {
 }
 
 interface VideoDevice {
-  /** Such as `video0`. */
+  /** For example `video0`. */
   node: string;
   name: string;
   usb: boolean;
@@ -146,7 +146,7 @@ async function isUsb(device: string): Promise<boolean> {
 }
 
 /**
- * Whether a device gives pictures: udev has asked it (v4l_id). Without udev, the first device of a camera does; the
+ * Whether a device captures frames, according to udev (v4l_id). Without udev, the first device of a camera does; the
  * others carry its metadata.
  */
 async function captures(root: string, device: string): Promise<boolean> {
@@ -156,7 +156,7 @@ async function captures(root: string, device: string): Promise<boolean> {
   return (await readText(join(device, 'index'))).trim() === '0';
 }
 
-/** The name of a device that does not depend on the order of plugging in. */
+/** A device name that does not depend on the order in which cameras are plugged in. */
 async function stableName(root: string, node: string): Promise<string | null> {
   const folder = join(root, 'dev/v4l/by-id');
   for (const name of await listFolder(folder)) {
@@ -171,7 +171,7 @@ async function accessNote(root: string, node: string): Promise<string> {
     await access(join(root, 'dev', node), constants.R_OK | constants.W_OK);
     return '';
   } catch {
-    return ' (not usable by this user: add it to the group `video`)';
+    return ' (no access for this user: add the user to the group `video`)';
   }
 }
 

@@ -1,16 +1,15 @@
-/** ffmpeg as a child that takes in anything and gives I420 pictures, scaled and thinned out, as a YUV4MPEG2 stream. */
+/** ffmpeg as a child process: reads any input and writes scaled I420 frames at the configured rate as YUV4MPEG2. */
 import type { LookoutError } from '../errors.ts';
 import type { RawFrame } from '../types.ts';
 import { type ChildEnd, endError, runChild } from './child-process.ts';
-import type { SourceContext } from './context.ts';
 import { ffmpegFault, type NetworkCamera } from './network-fault.ts';
 import { requireProgram } from './programs.ts';
-import type { FrameSink, Source } from './source.ts';
+import type { FrameSink, Source, SourceContext } from './source.ts';
 import { Y4mFrames } from './y4m.ts';
 
 export type Hwaccel = 'none' | 'auto' | 'drm' | 'v4l2m2m' | 'vaapi' | 'cuda' | 'nvv4l2';
 
-/** How ffmpeg is told to use each hardware decoder. Those named by a codec decode H.264 only. */
+/** The ffmpeg options of each hardware decoder. Those that name a codec decode H.264 only. */
 const DECODERS: Record<Hwaccel, string[]> = {
   none: [],
   auto: ['-hwaccel', 'auto'],
@@ -22,29 +21,29 @@ const DECODERS: Record<Hwaccel, string[]> = {
 };
 
 /**
- * Options of an input whose pictures count from when they arrive: what is live has no times, or wrong ones. The time of
- * arrival is that of this machine's wall clock, which jumps when it is set: without the threshold (in seconds) ffmpeg
- * would throw such times away and guess a rate.
+ * Options of a live input, whose own timestamps are missing or wrong: frames are timed by their arrival. The arrival
+ * time comes from this machine's wall clock, which jumps when it is set: without the threshold (in seconds) ffmpeg would
+ * discard such times and guess a rate.
  */
 export const ARRIVAL = ['-use_wallclock_as_timestamps', '1', '-dts_error_threshold', '4000000000'];
 
 /**
- * Options of an input that comes as fast as it is read and plays at the pace of its own times. Times that jump by more
- * than the threshold (in seconds) count as absent: ffmpeg would wait for them.
+ * Options of a recorded input, which could be read at any speed and plays at the pace of its own timestamps. Timestamps
+ * that jump by more than the threshold (in seconds) are ignored: ffmpeg would wait for them.
  */
 export const OWN_PACE = ['-re', '-dts_error_threshold', '10'];
 
 export interface FfmpegInput {
   /** Options of the input, ending in `-i` and its name. */
   args: readonly string[];
-  /** What ffmpeg reads on its standard input. */
+  /** What ffmpeg reads from its standard input. */
   stdin?: string | AsyncIterable<Buffer>;
   redact?: (line: string) => string;
-  /** Variables of the environment that it gets besides. */
+  /** Additional environment variables. */
   env?: NodeJS.ProcessEnv;
   /** The network camera behind the input. */
   camera?: NetworkCamera;
-  /** Lines that tell of a fault of the device, and what to do then. */
+  /** Lines of stderr that mean a device fault, and its hint. */
   device?: { faults: RegExp; hint: string };
 }
 
@@ -67,12 +66,12 @@ export function ffmpegArguments(input: FfmpegInput, output: FfmpegOutput): strin
 }
 
 /**
- * In this order, so that the costly steps see few pixels:
- * - `select` keeps the first picture of each 1/fps seconds and never doubles one; where times jump back by more than a
- *   second, because a clock was set, it starts again from there. `setpts` then numbers the pictures, so that ffmpeg,
- *   which makes the output's rate constant, finds nothing to add or drop;
- * - the first `scale` fits the picture into the size, proportions kept, averaging what it shrinks;
- * - the second turns the colours into BT.601 limited range, which is what the frames are said to be.
+ * The order keeps the costly steps on few pixels:
+ * - `select` keeps the first frame of each 1/fps seconds and never duplicates one. Where timestamps jump back by more
+ *   than a second, because a clock was set, it restarts from there. `setpts` then numbers the frames, so that ffmpeg,
+ *   which makes the output rate constant, has nothing to add or drop.
+ * - the first `scale` fits the frame into the size, keeps its proportions and averages pixels when it shrinks.
+ * - the second converts the colours to BT.601 limited range, the colour space that the frames declare.
  */
 function filters({ width, height, fps }: FfmpegOutput): string {
   const slot = (time: string) => `floor(${time}*${fps}+0.5)`;
@@ -88,7 +87,7 @@ function filters({ width, height, fps }: FfmpegOutput): string {
 
 /**
  * Runs ffmpeg until its input ends or `signal` aborts.
- * @param deliver takes each picture; ffmpeg waits for what it returns
+ * @param deliver receives each frame; ffmpeg waits for the promise that it returns
  */
 export async function runFfmpeg(
   input: FfmpegInput,
@@ -96,7 +95,7 @@ export async function runFfmpeg(
   { clock, log, env }: SourceContext,
   sink: FrameSink,
   signal: AbortSignal,
-  deliver: (picture: RawFrame) => void | Promise<void>,
+  deliver: (frame: RawFrame) => void | Promise<void>,
 ): Promise<ChildEnd> {
   const file = await requireProgram(['ffmpeg'], env);
   const { stdin, redact } = input;
@@ -115,17 +114,17 @@ export async function runFfmpeg(
   const end = await runChild(options, async (stream) => {
     try {
       for await (const chunk of stream) {
-        for (const picture of frames.push(chunk)) await deliver(picture);
+        for (const frame of frames.push(chunk)) await deliver(frame);
       }
     } finally {
       cutShort = frames.finish();
     }
   });
-  if (cutShort > 0 && !signal.aborted) sink.fault('ffmpeg: the last picture was cut short');
+  if (cutShort > 0 && !signal.aborted) sink.fault('ffmpeg: the last frame was truncated');
   return end;
 }
 
-/** A source that ffmpeg takes in and that is not meant to end. */
+/** A source that ffmpeg reads and that is not expected to end. */
 export class FfmpegSource implements Source {
   readonly description: string;
   readonly #input: FfmpegInput;
@@ -141,14 +140,14 @@ export class FfmpegSource implements Source {
 
   /** @throws LookoutError CAPTURE_* when the stream ends */
   async run(sink: FrameSink, signal: AbortSignal): Promise<void> {
-    const end = await runFfmpeg(this.#input, this.#output, this.#context, sink, signal, (picture) =>
-      sink.frame(picture),
+    const end = await runFfmpeg(this.#input, this.#output, this.#context, sink, signal, (frame) =>
+      sink.frame(frame),
     );
     if (!signal.aborted) throw ffmpegError(this.#input, end);
   }
 }
 
-/** Why ffmpeg came to its end: by what the camera answered, by a fault of the device, or by itself. */
+/** The error for an unexpected end of ffmpeg: the camera's answer, a device fault, or the exit itself. */
 export function ffmpegError({ camera, device }: FfmpegInput, end: ChildEnd): LookoutError {
   return (camera && ffmpegFault(camera, end.lines)) ?? endError(end, device);
 }

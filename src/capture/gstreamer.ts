@@ -1,19 +1,18 @@
-/** GStreamer pipelines: the camera connector of a Jetson, or anything else that ends in raw frames. */
+/** GStreamer pipelines: the camera connector of a Jetson, or any other pipeline that ends in raw frames. */
 import type { SourceConfig } from '../config/sources.ts';
 import type { FrameFormat } from '../types.ts';
 import { redactor } from './camera-address.ts';
 import { endError } from './child-process.ts';
-import type { SourceContext } from './context.ts';
 import { requireProgram } from './programs.ts';
 import type { Strides } from './raw-frames.ts';
 import { runRawProgram } from './raw-stream.ts';
-import type { FrameSink, Source } from './source.ts';
+import type { FrameSink, Source, SourceContext } from './source.ts';
 
 export type GstreamerConfig = Extract<SourceConfig, { kind: 'gstreamer' }>;
 
 const DEVICE = {
   faults: /no cameras available|no such device|cannot identify device|resource busy|failed to create camera/i,
-  hint: 'Check the ribbon cable and the sensor number, and restart nvargus-daemon if another program broke it.',
+  hint: 'Check the ribbon cable and the sensor number. If another program used the camera, restart nvargus-daemon.',
 };
 
 export class GstreamerSource implements Source {
@@ -52,8 +51,8 @@ export class GstreamerSource implements Source {
 }
 
 /**
- * The camera connector of a Jetson, scaled and converted by its hardware. The frames leave on descriptor 3 because
- * nvarguscamerasrc prints to stdout.
+ * The pipeline for the camera connector of a Jetson, scaled and converted by its hardware. It writes frames to
+ * descriptor 3 because nvarguscamerasrc prints to stdout.
  */
 export function jetsonPipeline({ sensor, width, height, fps }: GstreamerConfig): string[] {
   const size = `width=${width},height=${height}`;
@@ -69,7 +68,7 @@ export function jetsonPipeline({ sensor, width, height, fps }: GstreamerConfig):
   return elements.flatMap((words, i) => (i === 0 ? words : ['!', ...words]));
 }
 
-/** A rate as GStreamer writes it: 10/1, 25/2. */
+/** A frame rate as a GStreamer fraction: 10/1, 25/2. */
 function fraction(fps: number): string {
   for (let divisor = 1; divisor <= 100; divisor++) {
     if (Number.isInteger(fps * divisor)) return `${fps * divisor}/${divisor}`;

@@ -1,4 +1,4 @@
-/** GET requests to one camera: kept alive, logged in, redirected, and with what is wrong in words. */
+/** GET requests to one camera, with keep-alive, login, redirects and readable errors. */
 import { Agent, type IncomingMessage, type OutgoingHttpHeaders, request as requestHttp } from 'node:http';
 import { request as requestTls, Agent as TlsAgent } from 'node:https';
 import { getCACertificates, rootCertificates } from 'node:tls';
@@ -11,41 +11,42 @@ import { answerError, badCertificate, type NetworkCamera, unreachable } from './
 
 export interface HttpClientOptions {
   address: URL;
-  /** The camera in messages. */
+  /** How messages name the camera. */
   camera: NetworkCamera;
-  /** Whether the certificate of an `https://` address is checked, and with which authority instead of the known ones. */
+  /** Whether to verify the certificate of an `https://` URL; `ca_file` replaces the known certificate authorities. */
   verify: boolean;
   ca_file?: string | undefined;
-  /** Address of an HTTP proxy; without one the camera is reached directly, whatever the environment says. */
+  /** URL of an HTTP proxy; undefined: connect directly, whatever proxy the environment names. */
   proxy?: string | undefined;
   clock: Clock;
 }
 
-/** The head of an answer, or the next piece of its body, must come within this time. */
-export const ANSWER_MS = 8000;
+/** Time limit for the head of a response, and for each next piece of its body. */
+export const RESPONSE_MS = 8000;
 const REDIRECTS = 5;
 const REDIRECT = new Set([301, 302, 303, 307, 308]);
-/** A connection that was kept and that the camera closed just then. */
+/** Errors of a kept-alive connection that the camera closes while a request is sent. */
 const STALE = /^(ECONNRESET|EPIPE)$/;
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS/;
 
-/** The camera answers in a way that is no HTTP to Node.js; ffmpeg may be more lenient. */
-export class UnreadableAnswer extends Error {}
+/** Node.js cannot parse the response as HTTP; ffmpeg may be more lenient. */
+export class UnparsableResponse extends Error {}
 
 export class HttpClient {
   readonly #options: HttpClientOptions;
   readonly #agents: { http: Agent; https: TlsAgent };
   #challenge: Challenge | null = null;
-  /** Requests that have answered the challenge. */
+  /** Number of requests that answered the challenge. */
   #count = 0;
 
   private constructor(options: HttpClientOptions, ca: string | string[] | undefined) {
     const { proxy, verify } = options;
     const kept = {
-      ...{ keepAlive: true, maxSockets: 1 },
+      keepAlive: true,
+      maxSockets: 1,
       ...(proxy === undefined ? {} : { proxyEnv: { http_proxy: proxy, https_proxy: proxy } }),
     };
-    // Cameras live for long: what they speak is not to be chosen here, only whether their certificate is checked.
+    // Cameras stay in use for many years: accept every TLS version and cipher that they speak.
     const tls = { minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0', allowPartialTrustChain: true } as const;
     this.#options = options;
     this.#agents = {
@@ -59,16 +60,16 @@ export class HttpClient {
     return new HttpClient(options, await authorities(options));
   }
 
-  /** Ends all connections. */
+  /** Closes all connections. */
   close(): void {
     this.#agents.http.destroy();
     this.#agents.https.destroy();
   }
 
   /**
-   * @returns an answer with status 200, its body still to be read
+   * @returns a response with status 200, its body still unread
    * @throws LookoutError CAPTURE_REFUSED, CAPTURE_NOT_OFFERED, CAPTURE_BUSY, CAPTURE_UNREACHABLE, CAPTURE_DEVICE (its
-   * certificate), CAPTURE_ENDED; UnreadableAnswer
+   * certificate), CAPTURE_ENDED; UnparsableResponse
    */
   async get(signal: AbortSignal): Promise<IncomingMessage> {
     const { camera, address } = this.#options;
@@ -84,15 +85,19 @@ export class HttpClient {
       }
       url = target;
     }
-    throw new LookoutError('CAPTURE_NOT_OFFERED', `${camera.where}: the camera redirects in a circle`, {
-      hint: 'Check the path of its address.',
-    });
+    throw new LookoutError(
+      'CAPTURE_NOT_OFFERED',
+      `${camera.where}: the camera redirects more than ${REDIRECTS} times`,
+      {
+        hint: 'Check the path of the camera URL.',
+      },
+    );
   }
 
-  /** One request, and another with the login if the camera asks for it. */
+  /** Sends a request, and repeats it with the login if the camera asks for it. */
   async #request(url: URL, signal: AbortSignal): Promise<IncomingMessage> {
     const { address } = this.#options;
-    // To other hosts that the camera names its password does not go, nor unencrypted where it came encrypted.
+    // The password never goes to another host that the camera redirects to, nor unencrypted if the URL is encrypted.
     const own =
       url.hostname === address.hostname && (url.protocol === address.protocol || url.protocol === 'https:');
     const login = own ? loginOf(address) : null;
@@ -109,7 +114,7 @@ export class HttpClient {
     const response = await send();
     if (response.statusCode !== 401 || login === null) return response;
     const challenge = chooseChallenge(response.headersDistinct['www-authenticate'] ?? []);
-    // A digest may have been refused for its age alone; a password that was refused is not sent twice.
+    // A digest may be refused only because its nonce is too old; a password that was refused is not sent twice.
     const again = challenge !== null && (before === null || challenge.scheme === 'digest');
     this.#challenge = challenge;
     this.#count = 0;
@@ -132,15 +137,17 @@ export class HttpClient {
     const tls = url.protocol === 'https:';
     return new Promise((resolve, reject) => {
       const request = (tls ? requestTls : requestHttp)({
-        ...{ protocol: url.protocol, host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: url.port },
+        protocol: url.protocol,
+        host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
+        port: url.port,
         path: `${url.pathname}${url.search}`,
         agent: tls ? this.#agents.https : this.#agents.http,
         headers: { 'user-agent': `lookout/${VERSION}`, accept: '*/*', ...headers },
         insecureHTTPParser: true,
         signal,
       });
-      const cancel = clock.after(ANSWER_MS, () => {
-        request.destroy(new TooSlow(`no answer for ${ANSWER_MS / 1000} s`));
+      const cancel = clock.after(RESPONSE_MS, () => {
+        request.destroy(new TooSlow(`no response within ${RESPONSE_MS / 1000} s`));
       });
       request.on('response', (response) => {
         cancel();
@@ -150,9 +157,9 @@ export class HttpClient {
         cancel();
         const { code = '' } = error;
         if (request.reusedSocket && STALE.test(code)) reject(new StaleConnection());
-        else if (code.startsWith('HPE_')) reject(new UnreadableAnswer(error.message));
+        else if (code.startsWith('HPE_')) reject(new UnparsableResponse(error.message));
         else if (CERTIFICATE.test(code)) reject(badCertificate(camera, messageOf(error)));
-        else reject(unreachable(camera, networkWords(error)));
+        else reject(unreachable(camera, describeError(error)));
       });
       request.end();
     });
@@ -178,17 +185,17 @@ async function authorities({
   }
 }
 
-const WORDS: Record<string, string> = {
+const DESCRIPTIONS: Record<string, string> = {
   ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'it closes the connection before it answers',
+  ECONNRESET: 'the camera closes the connection before it responds',
   EHOSTUNREACH: 'no route to host',
-  ENETUNREACH: 'no network',
-  ENOTFOUND: 'the host name is unknown',
-  EAI_AGAIN: 'the host name cannot be looked up now',
+  ENETUNREACH: 'network unreachable',
+  ENOTFOUND: 'unknown host name',
+  EAI_AGAIN: 'the host name cannot be resolved at the moment',
   ETIMEDOUT: 'connection timed out',
 };
 
-function networkWords(error: NodeJS.ErrnoException): string {
+function describeError(error: NodeJS.ErrnoException): string {
   const first = error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException) : error;
-  return WORDS[first.code ?? ''] ?? first.message;
+  return DESCRIPTIONS[first.code ?? ''] ?? first.message;
 }

@@ -1,26 +1,25 @@
-/** Raspberry Pi cameras through rpicam-vid (bookworm and later) or libcamera-vid (bullseye), without a pause. */
+/** Raspberry Pi cameras as continuous video, through rpicam-vid (bookworm and later) or libcamera-vid (bullseye). */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SourceConfig } from '../config/sources.ts';
 import { LookoutError } from '../errors.ts';
 import type { FrameFormat } from '../types.ts';
 import { endError } from './child-process.ts';
-import type { SourceContext } from './context.ts';
 import { requireProgram } from './programs.ts';
 import type { Strides } from './raw-frames.ts';
 import { runRawProgram } from './raw-stream.ts';
-import type { FrameSink, Source } from './source.ts';
+import type { FrameSink, Source, SourceContext } from './source.ts';
 
 export type LibcameraConfig = Extract<SourceConfig, { kind: 'libcamera' }>;
 
 export const VIDEO_PROGRAMS = ['rpicam-vid', 'libcamera-vid'] as const;
 export const DEVICE_FAULTS = {
   faults: /no cameras available|failed to acquire camera|selected camera is not available|in use by another/i,
-  hint: 'Check the ribbon cable and `rpicam-hello --list-cameras`, and that no other program uses the camera.',
+  hint: 'Check the ribbon cable, run `rpicam-hello --list-cameras`, and make sure that no other program uses the camera.',
 };
 
-/** What libcamera says about how it set itself up. */
-const CHATTER = /\b(DEBUG|INFO)\b/;
+/** Log lines of libcamera about its own setup. */
+const SETUP_LINES = /\b(DEBUG|INFO)\b/;
 const CONFIGURED = /configuring streams: \(0\) (\d+)x(\d+)-/;
 
 export class LibcameraSource implements Source {
@@ -49,7 +48,7 @@ export class LibcameraSource implements Source {
         format,
         strides: rowStrides(width, await hasPisp(root)),
         fps,
-        harmless: CHATTER,
+        harmless: SETUP_LINES,
         onLine: (line) => wrongSize(line, format),
       },
       this.#context,
@@ -60,7 +59,7 @@ export class LibcameraSource implements Source {
   }
 }
 
-/** Arguments for raw YUV 4:2:0 frames on stdout, each written as soon as it is there. */
+/** Arguments for raw YUV 4:2:0 frames on stdout, each flushed immediately. */
 export function videoArguments({ camera, width, height, fps }: LibcameraConfig): string[] {
   const settings = { camera, width, height, framerate: fps, timeout: 0, codec: 'yuv420', output: '-' };
   const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
@@ -68,10 +67,10 @@ export function videoArguments({ camera, width, height, fps }: LibcameraConfig):
 }
 
 /**
- * How far apart the rows of a YUV 4:2:0 frame are. The stream does not tell, but each of the two image processors
- * has its rule: on the Pi 4 and earlier the Y rows start at multiples of 64 bytes (the U and V rows, half as long,
- * at 32); the PiSP of the Pi 5 wants 64 for U and V, and therefore 128 for Y. A width that is a multiple of 128,
- * such as 640, 1280 or 1920, is never padded.
+ * The row strides of a YUV 4:2:0 frame. The stream does not contain them, but each of the two image processors has its
+ * rule: on the Pi 4 and earlier, Y rows start at multiples of 64 bytes (U and V rows, half as long, at 32); the PiSP of
+ * the Pi 5 requires 64 for U and V, and therefore 128 for Y. A width that is a multiple of 128, such as 640, 1280 or
+ * 1920, is never padded.
  * Sources: bcm2835-isp in the Raspberry Pi kernel; `computeOptimalStride` of libcamera's pipeline rpi/pisp.
  */
 export function rowStrides(width: number, pisp: boolean): Strides {
@@ -94,7 +93,7 @@ function wrongSize(line: string, { width, height }: FrameFormat): LookoutError |
   if (foundWidth === undefined || (Number(foundWidth) === width && Number(foundHeight) === height)) return;
   return new LookoutError(
     'CAPTURE_FRAME_SIZE',
-    `libcamera: expected pictures of ${width}×${height}, the camera gives ${foundWidth}×${foundHeight}`,
+    `libcamera: expected frames of ${width}×${height}, the camera sends ${foundWidth}×${foundHeight}`,
     { hint: `Set \`width: ${foundWidth}\` and \`height: ${foundHeight}\`, or a smaller size.` },
   );
 }

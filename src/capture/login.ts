@@ -1,27 +1,27 @@
 /** Logging in to a camera over HTTP: Basic (RFC 7617) and Digest (RFC 7616). */
 import { createHash, randomBytes } from 'node:crypto';
 
-/** User and password as bytes: cameras do not agree on an encoding, and `%FC` in an address is one byte. */
+/** User and password as bytes: cameras do not agree on an encoding, and `%FC` in a URL is one byte. */
 export interface Login {
   user: Buffer;
   password: Buffer;
 }
 
-/** What a camera asks for. */
+/** The login method that a camera asks for. */
 export type Challenge =
   | { scheme: 'basic' }
   | { scheme: 'digest'; hash: string; session: boolean; fields: Readonly<Record<string, string>> };
 
-/** Names of digests, as cameras write them, and as Node.js does. */
+/** Digest names: those of cameras to those of Node.js, strongest first. */
 const HASHES: Record<string, string> = { 'sha-256': 'sha256', 'sha-512-256': 'sha512-256', md5: 'md5' };
 
-/** User and password of an address; null when it has none. */
+/** User and password of a URL; null when it has none. */
 export function loginOf({ username, password }: URL): Login | null {
   return username === '' && password === '' ? null : { user: bytesOf(username), password: bytesOf(password) };
 }
 
 /**
- * The strongest challenge among the headers `WWW-Authenticate` that can be met; null if there is none.
+ * The strongest supported challenge among the `WWW-Authenticate` headers; null if there is none.
  * @param headers one or more, each with one or more challenges
  */
 export function chooseChallenge(headers: readonly string[]): Challenge | null {
@@ -31,7 +31,7 @@ export function chooseChallenge(headers: readonly string[]): Challenge | null {
   return challenges.sort((a, b) => strength(a) - strength(b))[0] ?? null;
 }
 
-/** The value of the header `Authorization`. `count`: how many requests answered this challenge, with this one. */
+/** The value of the `Authorization` header. `count`: requests that answered this challenge, including this one. */
 export function authorization(
   challenge: Challenge,
   { user, password }: Login,

@@ -1,19 +1,19 @@
-/** What went wrong between here and a network camera, by what it answers. HTTP and RTSP share their numbers. */
+/** Errors for the answers of a network camera. HTTP and RTSP share their status codes. */
 import { type ErrorCode, LookoutError } from '../errors.ts';
 
-/** A camera as its faults are told. */
+/** A camera as errors describe it. */
 export interface NetworkCamera {
-  /** Its address for people. */
+  /** Its URL without secrets. */
   where: string;
-  /** Whether its address has a user or password. */
+  /** Whether its URL has a user or password. */
   login: boolean;
 }
 
 const LOGIN_HINT =
-  'Correct user and password in its address; special characters are written as %XX. Lookout tries three times, then ' +
-  'every ten minutes, because many cameras lock an account after a few failures; a restart of Lookout tries at once.';
+  'Correct the user and password in the camera URL; write special characters as %XX. Lookout retries three times, then ' +
+  'every ten minutes, because many cameras lock an account after a few failures. Restart Lookout to retry immediately.';
 const NO_LOGIN_HINT =
-  'The camera wants a user and a password: write them into its address, in a file that `url_file` names.';
+  'The camera requires a user and password: write them into its URL, in a file that `url_file` names.';
 
 interface Meaning {
   code: ErrorCode;
@@ -24,33 +24,39 @@ const BUSY = 'CAPTURE_BUSY';
 const MEANINGS: Record<number, Meaning> = {
   404: {
     code: 'CAPTURE_NOT_OFFERED',
-    hint: 'Check the path of its address: the manual of the camera, or its page of settings, names it.',
+    hint: 'Check the path of the camera URL: the manual or the settings page of the camera gives it.',
   },
-  429: { code: BUSY, hint: 'The camera is asked too often: lower `fps`, or end other programs that ask it.' },
+  429: {
+    code: BUSY,
+    hint: 'The camera gets too many requests: lower `fps`, or stop other programs that use it.',
+  },
   453: {
     code: BUSY,
-    hint: 'Its bandwidth is used up: end other viewers, or use its second, smaller stream.',
+    hint: 'The bandwidth of the camera is used up: close other viewers, or use its second, smaller stream.',
   },
   461: {
     code: 'CAPTURE_NOT_OFFERED',
-    hint: 'It does not send over this transport: set `transport` of the camera to the other one (tcp or udp).',
+    hint: 'The camera does not support this transport: set `transport` to the other one (tcp or udp).',
   },
   503: {
     code: BUSY,
-    hint: 'It is starting, or has as many viewers as it can serve: end others, or use its second, smaller stream.',
+    hint: 'The camera is starting or has too many viewers: close others, or use its second, smaller stream.',
   },
 };
 MEANINGS[410] = MEANINGS[404]!;
-const OWN_FAULT: Meaning = { code: BUSY, hint: 'This is a fault of the camera: restart it if it lasts.' };
+const OWN_FAULT: Meaning = {
+  code: BUSY,
+  hint: 'This is a fault of the camera: restart the camera if the fault persists.',
+};
 const OTHER: Meaning = {
   code: 'CAPTURE_ENDED',
-  hint: 'Check the address; a browser or ffplay on a desktop shows what the camera answers.',
+  hint: 'Check the camera URL: open it in a browser or in ffplay to see what the camera serves.',
 };
 
-/** @param answer the number with its words, such as `404 Not Found` */
+/** @param answer the status with its text, such as `404 Not Found` */
 export function answerError({ where, login }: NetworkCamera, status: number, answer: string): LookoutError {
   if (status === 401 || status === 403) {
-    const what = login ? 'the camera refuses user and password' : 'the camera refuses access without a login';
+    const what = login ? 'the camera rejects the user or password' : 'the camera requires a login';
     return new LookoutError('CAPTURE_REFUSED', `${where}: ${what} (${answer})`, {
       hint: login ? LOGIN_HINT : NO_LOGIN_HINT,
     });
@@ -60,27 +66,27 @@ export function answerError({ where, login }: NetworkCamera, status: number, ans
 }
 
 export function unreachable({ where }: NetworkCamera, why: string): LookoutError {
-  return new LookoutError('CAPTURE_UNREACHABLE', `${where}: the camera cannot be reached: ${why}`, {
-    hint: 'Check host and port of its address, that it is switched on, and the network between it and this machine.',
+  return new LookoutError('CAPTURE_UNREACHABLE', `${where}: cannot reach the camera: ${why}`, {
+    hint: 'Check the host and port of the camera URL, the network, and that the camera is switched on.',
   });
 }
 
 export function badCertificate({ where }: NetworkCamera, why: string): LookoutError {
-  return new LookoutError('CAPTURE_DEVICE', `${where}: its certificate is not accepted: ${why}`, {
-    hint: 'Name the camera’s own certificate or its authority with `ca_file`, or do without with `verify: false`.',
+  return new LookoutError('CAPTURE_DEVICE', `${where}: certificate rejected: ${why}`, {
+    hint: 'Set `ca_file` to the certificate of the camera or of its authority, or turn verification off with `verify: false`.',
   });
 }
 
 const UNREACHABLE =
   /connection refused|timed out|no route to host|unreachable|name or service not known|name resolution|resolve hostname|no address associated/i;
 
-/** What the last words of ffmpeg say about the camera; undefined when it is something else. */
+/** The camera fault that the last lines of ffmpeg show; undefined when they show none. */
 export function ffmpegFault(camera: NetworkCamera, lines: readonly string[]): LookoutError | undefined {
   for (const line of lines) {
     const [, answer] = /(?:method \w+ failed|HTTP error|Server returned):? (\d{3}\b[^(]*)/.exec(line) ?? [];
     if (answer !== undefined) return answerError(camera, Number.parseInt(answer, 10), answer.trim());
     if (/5XX Server Error/.test(line)) return answerError(camera, 500, '5XX Server Error');
-    // What ffmpeg makes of `461 Unsupported transport`, once no transport is left.
+    // How ffmpeg reports `461 Unsupported transport` when no transport is left.
     if (/Protocol not supported/.test(line)) return answerError(camera, 461, '461 Unsupported transport');
   }
   const certificate = lines.findLast((line) => /certificate/i.test(line));

@@ -1,7 +1,7 @@
 /**
- * The way from a camera program to the daemon: one end of a Unix socket goes to the program as its output, the other
- * is read into a single buffer. A child's ordinary stdout would allocate for every read; at ten pictures of 640×480 a
- * second the garbage of that grew to 45 MB (measured) before it was collected.
+ * Connects a camera program to the daemon: the program writes to one end of a Unix socket, and the other end is read
+ * into a single buffer. A child's ordinary stdout allocates for every read; at ten frames of 640×480 per second its
+ * garbage grew to 45 MB (measured) before it was collected.
  */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
@@ -13,9 +13,9 @@ import { makeFolder, removeFolder } from '../runtime/own-files.ts';
 const BUFFER_BYTES = 256 * 1024;
 
 export interface Output {
-  /** The program's end: to be given to `spawn`, and then destroyed here. */
+  /** The program's end: pass it to `spawn`, then destroy it. */
   writer: Socket;
-  /** What the program writes, until it closes its end. */
+  /** The output of the program, until it closes its end. */
   reader: OutputReader;
 }
 
@@ -36,7 +36,7 @@ export async function openOutput(): Promise<Output> {
   }
 }
 
-/** Reads a socket piece by piece. Each piece is valid until the next one is asked for; meanwhile the writer waits. */
+/** Reads a socket piece by piece. Each piece is valid until the next is requested; meanwhile the writer waits. */
 export class OutputReader implements AsyncIterable<Buffer> {
   readonly #socket: Socket;
   #piece: Buffer | null = null;
@@ -78,7 +78,7 @@ export class OutputReader implements AsyncIterable<Buffer> {
     }
   }
 
-  /** Ends the reading; the program gets EPIPE for what it writes from now on. */
+  /** Stops reading; from now on, writes of the program fail with EPIPE. */
   destroy(): void {
     this.#piece = null;
     this.#socket.destroy();

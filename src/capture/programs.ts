@@ -1,11 +1,11 @@
-/** Finding the programs that cameras need, and the package that brings each. */
+/** Finds the programs that cameras need, and names the package that installs each. */
 import { execFile } from 'node:child_process';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { LookoutError } from '../errors.ts';
 
-/** What installs a program on Debian, Raspberry Pi OS and JetPack. */
+/** The command that installs a program on Debian, Raspberry Pi OS and JetPack. */
 const PACKAGES: Record<string, string> = {
   ffmpeg: 'sudo apt install ffmpeg',
   'gst-launch-1.0': 'sudo apt install gstreamer1.0-tools',
@@ -41,16 +41,16 @@ export async function requireProgram(
   const hint = PACKAGES[names[0]];
   throw new LookoutError(
     'CAPTURE_PROGRAM_MISSING',
-    `expected ${names.join(' or ')} on the PATH, found ${names.length === 1 ? 'no such program' : 'neither'}`,
+    `${names.join(' or ')} not found on the PATH`,
     hint === undefined ? {} : { hint },
   );
 }
 
-/** The first version of ffmpeg whose concat demuxer knows the directive `option`. */
+/** The first version of ffmpeg whose concat demuxer supports the directive `option`. */
 export const TAKES_OPTIONS = 5;
 
 /**
- * The major version of the ffmpeg that is there; a build that has no number is taken for a new one.
+ * The major version of the installed ffmpeg; a build without a version number counts as a new one.
  * @throws LookoutError CAPTURE_PROGRAM_MISSING
  */
 export async function ffmpegVersion(env: NodeJS.ProcessEnv): Promise<number> {

@@ -8,7 +8,7 @@ export interface Strides {
   chroma: number;
 }
 
-/** A run of equal rows in the stream and where its pixels go in the tightly packed picture. */
+/** A run of equal rows in the stream, and where its pixels go in the tightly packed frame. */
 interface Plane {
   start: number;
   end: number;
@@ -23,15 +23,15 @@ export function tightStrides({ width }: FrameFormat): Strides {
 }
 
 /**
- * Cuts a stream of raw I420 pictures into pooled buffers, leaving out what pads the rows. One copy per byte, and
- * nothing is allocated per picture but a view.
+ * Splits a stream of raw I420 frames into pooled buffers and removes the row padding. Copies each byte once and
+ * allocates only a view per frame.
  */
 export class RawFrames {
   readonly #sink: Pick<FrameSink, 'acquire' | 'release'>;
   readonly #planes: Plane[];
   readonly #streamBytes: number;
-  readonly #pictureBytes: number;
-  #picture: Uint8Array<ArrayBuffer> | null = null;
+  readonly #frameBytes: number;
+  #frame: Uint8Array<ArrayBuffer> | null = null;
   #began = 0;
   #position = 0;
   #plane = 0;
@@ -39,27 +39,27 @@ export class RawFrames {
   constructor(format: FrameFormat, strides: Strides, sink: Pick<FrameSink, 'acquire' | 'release'>) {
     const { width, height } = format;
     this.#sink = sink;
-    this.#pictureBytes = (width * height * 3) / 2;
+    this.#frameBytes = (width * height * 3) / 2;
     const tight = strides.luma === width && strides.chroma === width / 2;
-    this.#planes = tight ? [rows(null, 1, this.#pictureBytes, this.#pictureBytes)] : planes(format, strides);
+    this.#planes = tight ? [rows(null, 1, this.#frameBytes, this.#frameBytes)] : planes(format, strides);
     this.#streamBytes = this.#planes.at(-1)?.end ?? 0;
   }
 
-  /** Bytes of the unfinished picture that have come so far. */
+  /** Bytes of the unfinished frame that have arrived. */
   get received(): number {
     return this.#position;
   }
 
-  /** Bytes that the unfinished picture still lacks. */
+  /** Bytes that are missing from the unfinished frame. */
   get missing(): number {
     return this.#streamBytes - this.#position;
   }
 
-  /** Takes the next piece of the stream and yields each picture that it completes. */
+  /** Consumes the next piece of the stream and yields each frame that it completes. */
   *push(chunk: Buffer): Generator<ArrayBuffer> {
     let at = 0;
     while (at < chunk.length) {
-      this.#picture ??= this.#begin();
+      this.#frame ??= this.#begin();
       const plane = this.#planes[this.#plane]!;
       const inPlane = this.#position - plane.start;
       const inRow = inPlane % plane.stride;
@@ -67,13 +67,13 @@ export class RawFrames {
       const count = Math.min((padding ? plane.stride : plane.rowBytes) - inRow, chunk.length - at);
       if (!padding) {
         const row = (inPlane - inRow) / plane.stride;
-        chunk.copy(this.#picture, plane.target + row * plane.rowBytes + inRow, at, at + count);
+        chunk.copy(this.#frame, plane.target + row * plane.rowBytes + inRow, at, at + count);
       }
       at += count;
       this.#position += count;
       if (this.#position === plane.end) this.#plane++;
       if (this.#position === this.#streamBytes) {
-        const { buffer } = this.#picture;
+        const { buffer } = this.#frame;
         this.#reset();
         recordStage('capture', performance.now() - this.#began);
         yield buffer;
@@ -81,21 +81,21 @@ export class RawFrames {
     }
   }
 
-  /** Gives an unfinished picture up; tells how many bytes of it had come. */
+  /** Discards an unfinished frame. @returns how many of its bytes had arrived */
   finish(): number {
     const { received } = this;
-    if (this.#picture) this.#sink.release(this.#picture.buffer);
+    if (this.#frame) this.#sink.release(this.#frame.buffer);
     this.#reset();
     return received;
   }
 
   #begin(): Uint8Array<ArrayBuffer> {
     this.#began = performance.now();
-    return new Uint8Array(this.#sink.acquire(this.#pictureBytes));
+    return new Uint8Array(this.#sink.acquire(this.#frameBytes));
   }
 
   #reset(): void {
-    this.#picture = null;
+    this.#frame = null;
     this.#position = 0;
     this.#plane = 0;
   }

@@ -2,18 +2,17 @@ import { LookoutError } from '../errors.ts';
 import type { FrameFormat } from '../types.ts';
 import { Rhythm } from './byte-rhythm.ts';
 import { type ChildEnd, runChild } from './child-process.ts';
-import type { SourceContext } from './context.ts';
 import { RawFrames, type Strides } from './raw-frames.ts';
-import type { FrameSink } from './source.ts';
+import type { FrameSink, SourceContext } from './source.ts';
 
 export interface RawProgram {
   file: string;
   args: readonly string[];
-  /** The file descriptor on which it gives its pictures. */
+  /** The file descriptor to which it writes its frames. */
   output: 1 | 3;
   format: FrameFormat;
   strides: Strides;
-  /** Pictures per second that it was told to give. */
+  /** The frame rate that the program was started with. */
   fps: number;
   harmless?: RegExp;
   redact?: (line: string) => string;
@@ -21,8 +20,8 @@ export interface RawProgram {
 }
 
 /**
- * Runs a program that gives bare I420 frames, until it ends or `signal` aborts.
- * @throws LookoutError CAPTURE_FRAME_SIZE when the stream is out of step with the frames that were asked for
+ * Runs a program that writes raw I420 frames, until it ends or `signal` aborts.
+ * @throws LookoutError CAPTURE_FRAME_SIZE when the stream is out of sync with the requested frame size
  */
 export async function runRawProgram(
   program: RawProgram,
@@ -39,23 +38,25 @@ export async function runRawProgram(
       for await (const chunk of output) {
         rhythm.bytes(frames.received);
         for (const data of frames.push(chunk)) {
-          rhythm.picture();
+          rhythm.frame();
           sink.frame({ format, data });
         }
-        if (rhythm.outOfStep) throw outOfStep(program);
+        if (rhythm.outOfSync) throw outOfSync(program);
       }
     } finally {
       cutShort = frames.finish();
     }
   });
-  if (cutShort > 0 && !signal.aborted) sink.fault(`${end.program}: the last picture was cut short`);
+  if (cutShort > 0 && !signal.aborted) sink.fault(`${end.program}: the last frame was truncated`);
   return end;
 }
 
-function outOfStep({ file, format: { width, height } }: RawProgram): LookoutError {
+function outOfSync({ file, format: { width, height } }: RawProgram): LookoutError {
   return new LookoutError(
     'CAPTURE_FRAME_SIZE',
-    `${file}: expected frames of ${width}×${height}, found the stream out of step with them`,
-    { hint: 'The program changed the size of its pictures or lost some bytes.' },
+    `${file}: the stream is out of sync with frames of ${width}×${height}`,
+    {
+      hint: 'The program changed its frame size or lost bytes. Check that `width` and `height` match what it writes.',
+    },
   );
 }

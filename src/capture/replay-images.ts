@@ -4,46 +4,46 @@ import { printable } from '../runtime/printable.ts';
 import type { RawFrame } from '../types.ts';
 import type { FrameSink } from './source.ts';
 
-/** Image files that are decoded at the same time, or wait for those before them. */
+/** Limit of image files that are being decoded or wait for those before them. */
 const DECODED_AHEAD = 3;
-/** As much of what was skipped is named. */
+/** Limits of the summary of skipped files. */
 const REASONS_NAMED = 8;
 const FILES_NAMED = 4;
 
-/** Plays image files one after another, and says once which of them it skips. */
+/** Plays image files one after another, and reports once which of them it skips. */
 export class ImagePlayer {
   readonly #path: string;
   readonly #fit: { width: number; height: number };
-  #said = '';
+  #reported = '';
 
-  /** @param config where the files are, and the size that each is scaled into */
+  /** @param config path of the files, and the size into which each is scaled */
   constructor({ path, width, height }: { path: string; width: number; height: number }) {
     this.#path = path;
     this.#fit = { width, height };
   }
 
   /**
-   * Plays each file once, decoding the next ones while one is used.
-   * @returns how many could be decoded
-   * @throws LookoutError CAPTURE_FILE when there are none
+   * Plays each file once, and decodes the next ones meanwhile.
+   * @returns number of decoded files
+   * @throws LookoutError CAPTURE_FILE when none can be decoded
    */
   async play(
     files: readonly Path[],
     sink: FrameSink,
     signal: AbortSignal,
-    deliver: (picture: RawFrame) => Promise<void>,
+    deliver: (frame: RawFrame) => Promise<void>,
   ): Promise<number> {
     const { decodeImageFile } = await import('../pixels/decode-image.ts');
-    const decode = async (file: Path): Promise<{ picture: RawFrame } | { file: Path; reason: string }> => {
+    const decode = async (file: Path): Promise<{ frame: RawFrame } | { file: Path; reason: string }> => {
       try {
-        return { picture: await decodeImageFile(file, this.#fit, sink) };
+        return { frame: await decodeImageFile(file, this.#fit, sink) };
       } catch (error) {
         return { file, reason: messageOf(error) };
       }
     };
     const decoding = files.slice(0, DECODED_AHEAD).map(decode);
     const skipped = new Skipped();
-    let pictures = 0;
+    let frames = 0;
     for (let next = decoding.length; decoding.length > 0 && !signal.aborted; next++) {
       const decoded = await decoding.shift()!;
       if (next < files.length) decoding.push(decode(files[next]!));
@@ -51,24 +51,24 @@ export class ImagePlayer {
         skipped.add(decoded.file, decoded.reason);
         continue;
       }
-      pictures++;
-      await deliver(decoded.picture);
+      frames++;
+      await deliver(decoded.frame);
     }
     for (const unused of await Promise.all(decoding)) {
-      if ('picture' in unused) sink.release(unused.picture.data);
+      if ('frame' in unused) sink.release(unused.frame.data);
     }
     const summary = skipped.describe(files.length);
-    if (pictures === 0 && !signal.aborted) {
-      const message = `replay path ${printable(this.#path)} has no image that can be decoded: ${summary}`;
+    if (frames === 0 && !signal.aborted) {
+      const message = `replay path ${printable(this.#path)}: cannot decode any image file: ${summary}`;
       throw new LookoutError('CAPTURE_FILE', message);
     }
-    if (summary !== this.#said && summary !== '') sink.fault(summary);
-    this.#said = summary;
-    return pictures;
+    if (summary !== this.#reported && summary !== '') sink.fault(summary);
+    this.#reported = summary;
+    return frames;
   }
 }
 
-/** Files that give no frame, by their reasons. */
+/** Skipped files by reason. */
 class Skipped {
   readonly #reasons = new Map<string, { names: string[]; count: number }>();
   #count = 0;
@@ -80,7 +80,7 @@ class Skipped {
     if (++same.count <= FILES_NAMED) same.names.push(printable(nameOf(file)));
   }
 
-  /** One line; empty when there are none. */
+  /** One line; empty when none can be decoded. */
   describe(total: number): string {
     if (this.#count === 0) return '';
     const reasons = [...this.#reasons].map(([reason, { names, count }]) => {

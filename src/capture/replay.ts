@@ -8,26 +8,25 @@ import { ImageError } from '../pixels/image-format.ts';
 import { printable } from '../runtime/printable.ts';
 import type { RawFrame } from '../types.ts';
 import { Pacer } from './abortable.ts';
-import type { SourceContext } from './context.ts';
 import { runFfmpeg } from './ffmpeg.ts';
 import { requireProgram } from './programs.ts';
 import { ImagePlayer } from './replay-images.ts';
-import type { FrameSink, Source } from './source.ts';
+import type { FrameSink, Source, SourceContext } from './source.ts';
 import { Y4mFrames } from './y4m.ts';
 
 export type ReplayConfig = Extract<SourceConfig, { kind: 'replay' }>;
 
-/** What is read of an uncompressed video at once. */
+/** Bytes per read of an uncompressed video. */
 const READ_BYTES = 2 ** 20;
 
-/** Hands a picture over when its time has come. */
-type Deliver = (picture: RawFrame) => Promise<void>;
+/** Delivers a frame when it is due. */
+type Deliver = (frame: RawFrame) => Promise<void>;
 
-/** Plays everything once; tells how many pictures there were. */
+/** Plays everything once. @returns the number of frames */
 type Pass = (sink: FrameSink, signal: AbortSignal, deliver: Deliver) => Promise<number>;
 
 /**
- * A folder, an image or a video, as `path` turns out to be.
+ * Replays a folder of image files, a single image file or a video.
  * @throws LookoutError CAPTURE_FILE when there is nothing to play, CAPTURE_PROGRAM_MISSING for a video without ffmpeg
  */
 export async function replaySource(config: ReplayConfig, context: SourceContext): Promise<Source> {
@@ -37,17 +36,17 @@ export async function replaySource(config: ReplayConfig, context: SourceContext)
 async function choosePass(config: ReplayConfig, context: SourceContext): Promise<Pass> {
   const { path } = config;
   const found = await stat(path).catch((error: unknown) => {
-    throw nothing(path, `cannot be read: ${messageOf(error)}`, error);
+    throw unplayable(path, `cannot be read: ${messageOf(error)}`, error);
   });
   const player = new ImagePlayer(config);
   if (found.isDirectory()) {
     await requireImage(path, await filesOf(path));
     return async (...pass) => player.play(await filesOf(path), ...pass);
   }
-  // Looking into a named pipe would take away what is to be played.
+  // Probing a named pipe would consume what is to be played.
   if (found.isFile() && (await isImage(path))) return (...pass) => player.play([path], ...pass);
   if (/\.y4m$/i.test(path)) {
-    // One for all passes: each would leave a dead megabyte until main collects its garbage.
+    // One buffer for all passes: otherwise each pass leaves a megabyte until the next garbage collection.
     const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
     return (...pass) => playY4m(config, buffer, ...pass);
   }
@@ -55,13 +54,13 @@ async function choosePass(config: ReplayConfig, context: SourceContext): Promise
   return (...pass) => playVideo(config, context, ...pass);
 }
 
-function nothing(path: string, why: string, cause?: unknown): LookoutError {
+function unplayable(path: string, why: string, cause?: unknown): LookoutError {
   return new LookoutError('CAPTURE_FILE', printable(`replay path ${path} ${why}`), { cause });
 }
 
 async function filesOf(folder: string): Promise<Path[]> {
   return listFolder(folder).catch((error: unknown) => {
-    throw nothing(folder, `cannot be read: ${messageOf(error)}`, error);
+    throw unplayable(folder, `cannot be read: ${messageOf(error)}`, error);
   });
 }
 
@@ -73,10 +72,10 @@ async function requireImage(folder: string, files: readonly Path[]): Promise<voi
       await readFormat(file);
       return;
     } catch (error) {
-      last = `: of its ${files.length} files the last is ${printable(nameOf(file))}: ${messageOf(error)}`;
+      last = `; the last of its ${files.length} files is ${printable(nameOf(file))}: ${messageOf(error)}`;
     }
   }
-  throw nothing(folder, last === '' ? 'is an empty folder' : `is a folder without images${last}`);
+  throw unplayable(folder, last === '' ? 'is an empty folder' : `is a folder without images${last}`);
 }
 
 /**
@@ -89,7 +88,7 @@ async function isImage(path: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (error instanceof ImageError && error.foreign) return false;
-    throw nothing(path, `cannot be played: ${messageOf(error)}`, error);
+    throw unplayable(path, `cannot be played: ${messageOf(error)}`, error);
   }
 }
 
@@ -109,18 +108,19 @@ class ReplaySource implements Source {
   async run(sink: FrameSink, signal: AbortSignal): Promise<void> {
     const { pace, fps, loop, path } = this.#config;
     const pacer = new Pacer(this.#context.clock, fps);
-    const deliver: Deliver = async (picture) => {
+    const deliver: Deliver = async (frame) => {
       if (pace === 'real') await pacer.next(signal);
-      sink.frame(picture);
+      sink.frame(frame);
       if (pace === 'consumed') await sink.consumed();
     };
     do {
-      const pictures = await this.#pass(sink, signal, deliver);
-      if (pictures === 0 && !signal.aborted) throw nothing(path, 'has no frame that can be decoded');
+      const count = await this.#pass(sink, signal, deliver);
+      if (count === 0 && !signal.aborted) throw unplayable(path, 'contains no frame that can be decoded');
     } while (loop && !signal.aborted);
     if (!signal.aborted) await sink.consumed();
   }
 }
+
 async function playVideo(
   config: ReplayConfig,
   context: SourceContext,
@@ -129,21 +129,19 @@ async function playVideo(
   deliver: Deliver,
 ): Promise<number> {
   const { path } = config;
-  let pictures = 0;
+  let count = 0;
   const input = { args: ['-i', `file:${resolve(path)}`] };
-  const end = await runFfmpeg(input, { ...config, hwaccel: 'none' }, context, sink, signal, (picture) => {
-    pictures++;
-    return deliver(picture);
+  const end = await runFfmpeg(input, { ...config, hwaccel: 'none' }, context, sink, signal, (frame) => {
+    count++;
+    return deliver(frame);
   });
   if (end.code !== 0 && !signal.aborted) {
-    sink.fault(
-      `${nameForPeople(path)} cannot be decoded to its end: ${end.lines.at(-1) ?? end.signal ?? end.code}`,
-    );
+    sink.fault(`${shownName(path)}: cannot decode to the end: ${end.lines.at(-1) ?? end.signal ?? end.code}`);
   }
-  return pictures;
+  return count;
 }
 
-/** Plays an uncompressed video without ffmpeg, every picture and in its own size. */
+/** Plays an uncompressed video without ffmpeg: every frame, in its original size. */
 async function playY4m(
   { path }: ReplayConfig,
   buffer: Buffer,
@@ -153,29 +151,29 @@ async function playY4m(
 ): Promise<number> {
   const frames = new Y4mFrames('bt601', sink);
   const file = await open(path).catch((error: unknown) => {
-    throw nothing(path, `cannot be read: ${messageOf(error)}`, error);
+    throw unplayable(path, `cannot be read: ${messageOf(error)}`, error);
   });
-  let pictures = 0;
+  let count = 0;
   try {
     while (!signal.aborted) {
       const { bytesRead } = await file.read(buffer);
       if (bytesRead === 0) break;
-      for (const picture of frames.push(buffer.subarray(0, bytesRead))) {
-        pictures++;
-        await deliver(picture);
+      for (const frame of frames.push(buffer.subarray(0, bytesRead))) {
+        count++;
+        await deliver(frame);
       }
     }
   } catch (error) {
     if (!(error instanceof LookoutError)) throw error;
-    if (pictures === 0) throw nothing(path, `cannot be played: ${error.message}`, error);
-    sink.fault(`${nameForPeople(path)} cannot be decoded to its end: ${error.message}`);
+    if (count === 0) throw unplayable(path, `cannot be played: ${error.message}`, error);
+    sink.fault(`${shownName(path)}: cannot decode to the end: ${error.message}`);
   } finally {
     await file.close();
     if (frames.finish() > 0 && !signal.aborted) {
-      sink.fault(`${nameForPeople(path)}: the last picture was cut short`);
+      sink.fault(`${shownName(path)}: the last frame was truncated`);
     }
   }
-  return pictures;
+  return count;
 }
 
-const nameForPeople = (path: string) => printable(basename(path));
+const shownName = (path: string) => printable(basename(path));

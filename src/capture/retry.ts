@@ -1,23 +1,23 @@
-/** How soon a camera that failed is started again, which depends on what failed: the one place where that is said. */
+/** Backoff after a camera failure, by error code. */
 import { type ErrorCode, LookoutError } from '../errors.ts';
 
 export interface Retry {
-  /** The pause after the first failure in ms, jitter aside; it doubles with each further failure in a row … */
+  /** The pause after the first failure in ms, without jitter; it doubles with each further failure in a row … */
   firstMs: number;
-  /** … up to this. */
+  /** … up to this limit in ms. */
   longestMs: number;
-  /** After so many failures with this code in a row each pause is the longest. */
+  /** After this many failures in a row with the same code, every pause is `longestMs`. */
   tries: number;
-  /** Somebody has to put it right first: it is said once, and a camera that plays only once has come to its end. */
+  /** Only the user can fix it: it is logged once, and a replay that plays only once ends. */
   permanent: boolean;
 }
 
 const USUAL: Retry = { firstMs: 1000, longestMs: 60_000, tries: Number.POSITIVE_INFINITY, permanent: false };
 const PERMANENT: Retry = { ...USUAL, firstMs: 60_000, permanent: true };
-/** Many cameras lock an account after some five failures in half an hour. */
+/** Many cameras lock an account after about five failures in half an hour. */
 const REFUSED: Retry = { firstMs: 1000, longestMs: 600_000, tries: 3, permanent: true };
 
-/** Codes that are not retried in the usual way. */
+/** Codes with a backoff of their own. */
 const RETRIES: Partial<Record<ErrorCode, Retry>> = {
   CAPTURE_ADDRESS: PERMANENT,
   CAPTURE_FILE: PERMANENT,
@@ -31,8 +31,8 @@ export function retryOf(error: unknown): Retry {
 }
 
 /**
- * @param failures in a row, with this one
- * @param same those among the last of them that have the same code, with this one
+ * @param failures in a row, including this one
+ * @param same the latest of them with the same code, including this one
  * @param random 0…1, for the jitter
  */
 export function pauseMs(
@@ -44,7 +44,7 @@ export function pauseMs(
   return Math.min(growing, longestMs, USUAL.longestMs);
 }
 
-/** Whether another try cannot be expected to do better before somebody has put something right. */
+/** Whether a retry cannot succeed before the user has fixed the cause. */
 export function isPermanent(error: unknown): error is LookoutError {
   return retryOf(error).permanent;
 }

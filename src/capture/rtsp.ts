@@ -3,16 +3,15 @@ import { LookoutError } from '../errors.ts';
 import { publicAddress } from '../runtime/address.ts';
 import { readAddress, uncheckedTls } from './camera-address.ts';
 import { addressInput } from './concat.ts';
-import type { SourceContext } from './context.ts';
 import { ARRIVAL, FfmpegSource } from './ffmpeg.ts';
 import { ffmpegVersion, TAKES_OPTIONS } from './programs.ts';
-import type { Source } from './source.ts';
+import type { Source, SourceContext } from './source.ts';
 
 export type RtspConfig = Extract<SourceConfig, { kind: 'rtsp' }>;
 
 /**
- * Nobody needs the two seconds in which ffmpeg would find out the rate (measured; both it and the list would be watched
- * so long).
+ * Without `fpsprobesize`, ffmpeg spends two seconds on measuring the frame rate (measured; the list and the stream each
+ * need the option).
  */
 const INPUT_OPTIONS = [...ARRIVAL, '-fpsprobesize', '0'];
 const OPTIONS = { fpsprobesize: '0', allowed_media_types: 'video' };
@@ -25,11 +24,11 @@ export async function rtspSource(config: RtspConfig, context: SourceContext): Pr
   const address = await readAddress(config);
   if (address.protocol === 'rtsps:') {
     if (config.verify) {
-      // Its RTSP demuxer does not hand `tls_verify` on to the connection (tried with 5.1).
+      // Its RTSP demuxer does not pass `tls_verify` to the connection (tried with 5.1).
       throw new LookoutError(
         'CAPTURE_ADDRESS',
-        `${publicAddress(address)}: ffmpeg does not check the certificates of rtsps:// cameras`,
-        { hint: '`verify: false` uses it encrypted, but from whoever answers.' },
+        `${publicAddress(address)}: ffmpeg cannot verify the certificates of rtsps:// cameras`,
+        { hint: 'Set `verify: false`: it encrypts, but does not verify who answers.' },
       );
     }
     context.log.warn(uncheckedTls(address));
@@ -40,13 +39,15 @@ export async function rtspSource(config: RtspConfig, context: SourceContext): Pr
   return new FfmpegSource(where, { ...input, camera }, config, context);
 }
 
-/** An older ffmpeg cannot be told: it tries UDP first, and TCP when the camera refuses that. */
+/** Older versions of ffmpeg take no transport option here: they try UDP first, and TCP when the camera refuses UDP. */
 async function addressOptions(
   { transport }: RtspConfig,
   { env, log }: SourceContext,
 ): Promise<Record<string, string>> {
   const version = await ffmpegVersion(env);
   if (version >= TAKES_OPTIONS) return { ...OPTIONS, rtsp_transport: transport };
-  log.debug(`ffmpeg ${version} chooses the RTSP transport itself: only version 5 and later can be told`);
+  log.debug(
+    `ffmpeg ${version} ignores \`transport\` and selects the RTSP transport itself; version 5 and later use it`,
+  );
   return {};
 }

@@ -1,14 +1,13 @@
 import type { SourceConfig } from '../config/sources.ts';
-import type { SourceContext } from './context.ts';
 import { createSource } from './create.ts';
 import { VIDEO_PROGRAMS } from './libcamera.ts';
 import { requireProgram } from './programs.ts';
+import type { SourceContext } from './source.ts';
 import { STILL_PROGRAMS } from './still-camera.ts';
 
 /**
- * Looks for the programs of a camera, and for what a replay plays: without them it cannot work. Devices may come and
- * go, and are left alone.
- * @returns what is there, in words; empty for a camera that needs nothing
+ * Checks that the programs of a camera, or the files of a replay, exist. Does not check devices, which may come and go.
+ * @returns a description of what was found; empty for a camera that needs nothing
  * @throws LookoutError CAPTURE_PROGRAM_MISSING, which names the package to install, or CAPTURE_FILE
  */
 export async function requireNeeds(source: SourceConfig, context: SourceContext): Promise<string> {

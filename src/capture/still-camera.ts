@@ -1,10 +1,10 @@
 /**
- * Raspberry Pi cameras for slow intervals: the camera is started for each picture and off in between.
+ * Raspberry Pi cameras for long intervals: the camera is started for each still and off in between.
  *
- * The package node-libcamera takes the picture. It puts a command line together for a shell, so only numbers and
- * fixed words get into it; it calls `libcamera-still`, a name that newer systems do not have; and it can neither be
- * stopped nor be told where to look. So it is shown a private folder, first on the PATH for the moment of the call,
- * with a `libcamera-still` that notes its process id and becomes whichever program the system has.
+ * The package node-libcamera takes the still. It builds a command line for a shell, so it only gets numbers and fixed
+ * words. It calls `libcamera-still`, a name that newer systems do not have, and it can neither be stopped nor
+ * configured with another program. Therefore a private folder is first on the PATH during the call, with a
+ * `libcamera-still` script that stores its process id and executes the program that the system has.
  */
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -15,14 +15,13 @@ import { LookoutError, messageOf } from '../errors.ts';
 import { decodeImageFile } from '../pixels/decode-image.ts';
 import { makeFolder, removeFolder } from '../runtime/own-files.ts';
 import { Pacer } from './abortable.ts';
-import type { SourceContext } from './context.ts';
 import { DEVICE_FAULTS, type LibcameraConfig } from './libcamera.ts';
 import { requireProgram } from './programs.ts';
-import type { FrameSink, Source } from './source.ts';
+import type { FrameSink, Source, SourceContext } from './source.ts';
 
 export const STILL_PROGRAMS = ['rpicam-still', 'libcamera-still'] as const;
 
-/** How long the camera may look at the scene to set exposure and white balance. */
+/** Time for the camera to set exposure and white balance. */
 const WARM_UP_MS = 1500;
 const SHOT_TIMEOUT_MS = 30_000;
 const GRACE_MS = 2000;
@@ -44,7 +43,7 @@ export class StillSource implements Source {
     const program = await requireProgram(STILL_PROGRAMS, this.#context.env);
     const folder = await makeFolder(join(tmpdir(), 'lookout-still-'));
     try {
-      await writeFile(join(folder, 'libcamera-still'), standIn(program, folder), { mode: 0o700 });
+      await writeFile(join(folder, 'libcamera-still'), wrapperScript(program, folder), { mode: 0o700 });
       const pacer = new Pacer(this.#context.clock, 1 / interval);
       for (;;) {
         await pacer.next(signal);
@@ -68,11 +67,11 @@ export class StillSource implements Source {
     try {
       sink.frame(await decodeImageFile(file, { width, height }, sink));
     } catch (error) {
-      sink.fault(`libcamera: the still cannot be decoded: ${messageOf(error)}`);
+      sink.fault(`libcamera: cannot decode the still: ${messageOf(error)}`);
     }
   }
 
-  /** Takes a picture into the folder `shot` and tells its file. When it settles, the program has ended. */
+  /** Takes a still into the folder `shot` and returns its file. When it settles, the program has ended. */
   async #shoot(folder: string, shot: string, signal: AbortSignal): Promise<string> {
     const { clock } = this.#context;
     const file = join(shot, 'still.jpg');
@@ -101,15 +100,19 @@ export class StillSource implements Source {
   }
 }
 
-/** Options of libcamera-still: numbers, fixed words, and a file name that no shell reads otherwise. */
+/** Options of libcamera-still: numbers, fixed words, and a file name without characters special to a shell. */
 export function stillOptions({ camera, width, height }: LibcameraConfig, file: string) {
   for (const number of [camera, width, height]) {
     if (!Number.isInteger(number)) throw new TypeError(`expected an integer, found ${String(number)}`);
   }
   if (!/^[\w./-]+$/.test(file)) {
-    throw new LookoutError('CAPTURE_FILE', `expected a temporary folder of plain letters, found ${file}`, {
-      hint: 'Set TMPDIR to a path without spaces and special characters.',
-    });
+    throw new LookoutError(
+      'CAPTURE_FILE',
+      `the temporary folder has special characters in its path: ${file}`,
+      {
+        hint: 'Set TMPDIR to a path without spaces and special characters.',
+      },
+    );
   }
   return {
     camera,
@@ -123,7 +126,7 @@ export function stillOptions({ camera, width, height }: LibcameraConfig, file: s
   };
 }
 
-function standIn(program: string, folder: string): string {
+function wrapperScript(program: string, folder: string): string {
   const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
   return `#!/bin/sh\necho $$ > ${quote(join(folder, 'pid'))}\nexec ${quote(program)} "$@"\n`;
 }
@@ -140,7 +143,7 @@ function withPath<T>(folder: string, call: () => T): T {
   }
 }
 
-/** Signals the program of the running shot, if there is one: the process must be the one that was given the folder. */
+/** Signals the program of the running shot, if any. Its command line must contain the folder: ids are reused. */
 function signalShot(folder: string, name: NodeJS.Signals): void {
   try {
     const pid = Number(readFileSync(join(folder, 'pid'), 'utf8'));
@@ -149,11 +152,11 @@ function signalShot(folder: string, name: NodeJS.Signals): void {
 }
 
 function shotError(error: unknown, late: boolean): LookoutError {
-  const words = messageOf(error).trim().split('\n');
-  const fault = words.findLast((line) => DEVICE_FAULTS.faults.test(line));
+  const lines = messageOf(error).trim().split('\n');
+  const fault = lines.findLast((line) => DEVICE_FAULTS.faults.test(line));
   if (fault) return new LookoutError('CAPTURE_DEVICE', `libcamera: ${fault}`, { hint: DEVICE_FAULTS.hint });
   const what = late
-    ? `took longer than ${SHOT_TIMEOUT_MS / 1000} s for a picture and was ended`
-    : `ended without a picture: ${words.at(-1)}`;
+    ? `took longer than ${SHOT_TIMEOUT_MS / 1000} s for a still and was stopped`
+    : `ended without a still: ${lines.at(-1)}`;
   return new LookoutError('CAPTURE_ENDED', `${STILL_PROGRAMS.join(' or ')} ${what}`);
 }

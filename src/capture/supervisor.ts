@@ -1,9 +1,9 @@
 /**
- * Keeps one camera going: starts its source, notices when it fails or falls silent, and starts it again.
+ * Keeps one camera running: starts its source, detects failures and silence, and restarts it.
  *
- *   stopped ──start──▶ starting ──first picture──▶ online
- *                         ▲                          │ throws: offline
- *                         └──────── backoff ◀────────┘ silent: stalled, and still so after a while
+ *   stopped ──start──▶ starting ──first frame──▶ online
+ *                         ▲                        │ throws: offline
+ *                         └──────── backoff ◀──────┘ silent: stalled
  */
 import type { Logger } from 'pino';
 import { LookoutError } from '../errors.ts';
@@ -15,54 +15,54 @@ import type { FramePool } from './frame-pool.ts';
 import { pauseMs, type Retry, retryOf } from './retry.ts';
 import type { FrameSink, Source } from './source.ts';
 
-/** Silence for so many intervals between pictures, and so many milliseconds, is a stall. */
+/** Silence for this many frame intervals plus this many milliseconds shows as stalled. */
 const STALL_INTERVALS = 2;
 const STALL_MS = 1500;
-const LOOK_MS = 250;
-/** After so long a run of pictures the next failure counts as the first. */
+const CHECK_MS = 250;
+/** After frames for this long, the next failure counts as the first. */
 const RECOVERED_MS = 60_000;
 
 export interface SupervisorOptions {
   /** Name of the camera. */
   name: string;
-  /** Called for every start, so that a source may be made anew from what has changed. */
+  /** Called for every start, so that a source can take up what has changed. */
   source: () => Source | Promise<Source>;
   pool: FramePool;
   clock: Clock;
   log: Logger;
   /** 0…1, for the jitter of the backoff. */
   random: () => number;
-  /** Milliseconds between two pictures, as far as the settings tell. */
+  /** Milliseconds between two frames according to the settings. */
   intervalMs: number;
-  /** Milliseconds without a picture after which the source is restarted. */
+  /** Milliseconds without a frame after which the source is restarted. */
   stallMs: number;
-  /** Gets every picture; its buffer changes hands. */
+  /** Receives every frame; its buffer changes hands. */
   onFrame: (frame: Frame) => void;
   /** Resolves when the camera's last frame was analysed. */
   consumed: () => Promise<void>;
-  /** Called when the status changes, with why in a few words. The log has the details. */
+  /** Called when the status changes, with a short reason. The log has the details. */
   onStatus: (status: CameraStatus, reason: string) => void;
   /**
-   * Called after each failed run with how many there were in a row and why the last one failed, and with 0 when a
-   * picture comes after one.
+   * Called after each failed run with the number of failures in a row and the last error, and with 0 when frames
+   * arrive again.
    */
   onFailures: (failures: number, error: unknown) => void;
-  /** Called when the source has come to its natural end. */
+  /** Called when the source has ended without an error. */
   onEnd: () => void;
 }
 
 export interface CaptureCounters {
-  /** Pictures handed over. */
+  /** Frames delivered. */
   frames: number;
   /** Faults that a source survived. */
   faults: number;
-  /** Starts after the first. */
+  /** Starts after the first start. */
   restarts: number;
   /** Restarts because of silence. */
   stalls: number;
 }
 
-/** How one run of a source came to its end. */
+/** How one run of a source ended. */
 type Outcome =
   | { kind: 'ended' }
   | { kind: 'aborted' }
@@ -73,15 +73,15 @@ export class CameraSupervisor implements Service {
   readonly #options: SupervisorOptions;
   #status: CameraStatus = 'offline';
   #seq = 0;
-  /** Runs in a row that gave no picture, or not for long. */
+  /** Runs in a row that delivered no frames, or not for long. */
   #failures = 0;
-  /** Runs in a row that gave no picture at all. */
-  #fruitless = 0;
-  /** The code of the last failure, and how many in a row had it. */
+  /** Runs in a row that delivered no frame at all. */
+  #runsWithoutFrame = 0;
+  /** The code of the last failure, and how many failures in a row had it. */
   #code = '';
   #same = 0;
-  /** The failure that was said last, if somebody has to put it right. */
-  #said = '';
+  /** The permanent failure that was logged last. */
+  #logged = '';
   #started = false;
   #enabled = true;
   #abort: AbortController | null = null;
@@ -107,7 +107,7 @@ export class CameraSupervisor implements Service {
     if (this.#enabled) this.#setStatus('offline', 'stopped');
   }
 
-  /** Turns the camera off or on; off, it uses nothing. Resolves when it is off or starting. */
+  /** Turns the camera off or on; a camera that is off uses no resources. Resolves when it is off or starting. */
   async setEnabled(on: boolean): Promise<void> {
     if (on === this.#enabled) return;
     this.#enabled = on;
@@ -146,15 +146,15 @@ export class CameraSupervisor implements Service {
       }
       if (outcome.goodMs >= RECOVERED_MS) this.#failures = 0;
       this.#failures++;
-      this.#same = this.#fruitless > 0 && codeOf(outcome.error) === this.#code ? this.#same + 1 : 1;
+      this.#same = this.#runsWithoutFrame > 0 && codeOf(outcome.error) === this.#code ? this.#same + 1 : 1;
       this.#code = codeOf(outcome.error);
       const retry = retryOf(outcome.error);
       const count = { failures: this.#failures, same: this.#same, random: random() };
       const backoff = pauseMs(retry, count);
-      this.#sayFailure(outcome.error, retry, backoff);
-      onFailures(++this.#fruitless, outcome.error);
-      if (outcome.kind === 'stalled') this.#setStatus('stalled', 'it gives no pictures');
-      else this.#setStatus('offline', 'its source failed');
+      this.#logFailure(outcome.error, retry, backoff);
+      onFailures(++this.#runsWithoutFrame, outcome.error);
+      if (outcome.kind === 'stalled') this.#setStatus('stalled', 'no frames received');
+      else this.#setStatus('offline', 'source failed');
       await sleep(clock, backoff, signal);
       if (!signal.aborted) this.counters.restarts++;
     }
@@ -164,14 +164,14 @@ export class CameraSupervisor implements Service {
   async #attempt(outer: AbortSignal): Promise<Outcome> {
     const { clock, stallMs, intervalMs, name } = this.#options;
     const stalled = new AbortController();
-    // Ends what still listens: Node.js keeps a signal of several for ever that is listened to and never aborts.
+    // Aborts at the end of the run: Node.js never frees a signal of AbortSignal.any() that has a listener and never aborts.
     const over = new AbortController();
     const signal = AbortSignal.any([outer, stalled.signal, over.signal]);
-    const sink = new Sink(this.#options, this.counters, signal, (picture) => this.#take(picture));
-    const cancel = clock.every(Math.max(1, Math.min(LOOK_MS, stallMs / 4)), () => {
-      const usual = Math.max(intervalMs, sink.usualGapMs);
-      if (this.#status === 'online' && sink.silentMs >= STALL_INTERVALS * usual + STALL_MS) {
-        this.#setStatus('stalled', 'it gives no pictures');
+    const sink = new Sink(this.#options, this.counters, signal, (frame) => this.#take(frame));
+    const cancel = clock.every(Math.max(1, Math.min(CHECK_MS, stallMs / 4)), () => {
+      const gap = Math.max(intervalMs, sink.averageGapMs);
+      if (this.#status === 'online' && sink.silentMs >= STALL_INTERVALS * gap + STALL_MS) {
+        this.#setStatus('stalled', 'no frames received');
       }
       if (sink.silentMs < stallMs || signal.aborted) return;
       this.counters.stalls++;
@@ -197,10 +197,7 @@ export class CameraSupervisor implements Service {
     if (error instanceof LookoutError && error.code === 'CAPTURE_HANGING') {
       return { kind: 'stalled', error, goodMs: sink.goodMs };
     }
-    const silence = new LookoutError(
-      'CAPTURE_STALLED',
-      `camera ${name}: expected a picture at least every ${stallMs / 1000} s, found none`,
-    );
+    const silence = new LookoutError('CAPTURE_STALLED', `camera ${name}: no frames for ${stallMs / 1000} s`);
     return { kind: 'stalled', error: silence, goodMs: sink.goodMs };
   }
 
@@ -208,9 +205,9 @@ export class CameraSupervisor implements Service {
     const { name, clock, onFrame } = this.#options;
     this.counters.frames++;
     this.#setStatus('online', '');
-    if (this.#fruitless > 0) {
-      this.#fruitless = 0;
-      this.#said = '';
+    if (this.#runsWithoutFrame > 0) {
+      this.#runsWithoutFrame = 0;
+      this.#logged = '';
       this.#options.onFailures(0, null);
     }
     onFrame({
@@ -229,22 +226,22 @@ export class CameraSupervisor implements Service {
     this.#options.onStatus(status, reason);
   }
 
-  /** A failure that lasts until somebody puts it right is a warning once, and for debugging only from then on. */
-  #sayFailure(error: unknown, { permanent, longestMs }: Retry, backoffMs: number): void {
-    const { log } = this.#options;
-    const soon = `trying again in ${(backoffMs / 1000).toFixed(1)} s`;
+  /** A permanent failure is logged as a warning once, and at level `debug` from then on. */
+  #logFailure(error: unknown, { permanent, longestMs }: Retry, backoffMs: number): void {
+    const { log, name } = this.#options;
+    const soon = `restarting the source in ${(backoffMs / 1000).toFixed(1)} s`;
     const every = longestMs > 60_000 ? `${longestMs / 60_000} min` : `${longestMs / 1000} s`;
     const next = !permanent
       ? soon
       : backoffMs * 2 > longestMs
-        ? `trying again every ${every}`
+        ? `retrying every ${every}`
         : `${soon}, later every ${every}`;
     if (error instanceof LookoutError) {
       const { code, hint, message } = error;
-      const level = permanent && message === this.#said ? 'debug' : 'warn';
-      this.#said = permanent ? message : '';
+      const level = permanent && message === this.#logged ? 'debug' : 'warn';
+      this.#logged = permanent ? message : '';
       log[level](hint === undefined ? { code } : { code, hint }, `${message}; ${next}`);
-    } else log.error({ err: error }, `the camera's source failed; ${next}`);
+    } else log.error({ err: error }, `camera ${name}: source failed; ${next}`);
   }
 }
 
@@ -252,26 +249,26 @@ function codeOf(error: unknown): string {
   return error instanceof LookoutError ? error.code : '';
 }
 
-/** What the latest gap between pictures counts for in the usual one. */
-const GAP_SHARE = 0.1;
+/** Weight of the latest gap in the moving average of gaps between frames. */
+const GAP_WEIGHT = 0.1;
 
-/** Where one run of a source puts its pictures. What comes after the run was aborted goes back to the pool. */
+/** Receives the frames of one run of a source. Frames that arrive after the abort go back to the pool. */
 class Sink implements FrameSink {
   readonly #options: SupervisorOptions;
   readonly #counters: CaptureCounters;
   readonly #signal: AbortSignal;
-  readonly #take: (picture: RawFrame) => void;
+  readonly #take: (frame: RawFrame) => void;
   readonly #faults: Limiter;
   #first: number | null = null;
   #last: number;
-  #usualGapMs = 0;
+  #averageGapMs = 0;
   #waiting = 0;
 
   constructor(
     options: SupervisorOptions,
     counters: CaptureCounters,
     signal: AbortSignal,
-    take: (picture: RawFrame) => void,
+    take: (frame: RawFrame) => void,
   ) {
     const { clock, log } = options;
     this.#options = options;
@@ -284,17 +281,17 @@ class Sink implements FrameSink {
     });
   }
 
-  /** Milliseconds since the last picture, or since the start; 0 while the source waits for the analysis. */
+  /** Milliseconds since the last frame, or since the start; 0 while the source waits for the analysis. */
   get silentMs(): number {
     return this.#waiting > 0 ? 0 : this.#options.clock.monotonic() - this.#last;
   }
 
-  /** Milliseconds between two pictures, of late. */
-  get usualGapMs(): number {
-    return this.#usualGapMs;
+  /** Milliseconds between two recent frames, as a moving average. */
+  get averageGapMs(): number {
+    return this.#averageGapMs;
   }
 
-  /** Milliseconds from the first picture to the last. */
+  /** Milliseconds from the first frame to the last. */
   get goodMs(): number {
     return this.#first === null ? 0 : this.#last - this.#first;
   }
@@ -307,16 +304,16 @@ class Sink implements FrameSink {
     this.#options.pool.release(buffer);
   }
 
-  frame(picture: RawFrame): void {
+  frame(frame: RawFrame): void {
     if (this.#signal.aborted) {
-      this.release(picture.data);
+      this.release(frame.data);
       return;
     }
     const now = this.#options.clock.monotonic();
-    if (this.#first !== null) this.#usualGapMs += (now - this.#last - this.#usualGapMs) * GAP_SHARE;
+    if (this.#first !== null) this.#averageGapMs += (now - this.#last - this.#averageGapMs) * GAP_WEIGHT;
     this.#last = now;
     this.#first ??= now;
-    this.#take(picture);
+    this.#take(frame);
   }
 
   async consumed(): Promise<void> {

@@ -32,7 +32,7 @@ test('a run that can only play what is not there ends with exit code 78, and say
   }
 });
 
-test('a daemon goes on where a replay would play again, or another camera gives pictures', async (t) => {
+test('a daemon continues where a replay would play again, or another camera delivers frames', async (t) => {
   for (const cameras of [
     { yard: replay('gone', true) },
     { yard: replay('gone', false), demo: { source: { kind: 'demo' } } },
@@ -70,7 +70,7 @@ test('check-config refuses what cannot be played, and warns of programs with the
     ['jetson', 'gst-launch-1.0', 'gstreamer1.0-tools'],
     ['clip', 'ffmpeg', 'ffmpeg'],
   ]) {
-    const line = `^warning: camera ${camera}: expected ${program} on the PATH, .*: sudo apt install ${advice}`;
+    const line = `^warning: camera ${camera}: ${program} not found on the PATH.*: sudo apt install ${advice}`;
     assert.match(warned.stderr, new RegExp(line, 'm'));
   }
   const refused = await check({ yard: replay('gone', false), door: replay('empty', true) });

@@ -229,7 +229,7 @@ export const faults = [
             assert.equal(exit.code, 70);
             const said = lab.daemon.log.map(({ msg }) => msg);
             assert.ok(
-              said.some((msg) => msg.startsWith('looked for cameras that are there')),
+              said.some((msg) => msg.startsWith('cameras found on this machine')),
               said.join('\n'),
             );
             assert.ok(said.some((msg) => msg.includes('only a new process can help')));

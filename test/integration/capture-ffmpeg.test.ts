@@ -364,13 +364,13 @@ describe('a stream over RTSP', { skip }, () => {
     t.after(() => camera.close());
     await assert.rejects(capture({ kind: 'rtsp', url: `rtsp://user:wrong@127.0.0.1:${camera.port}/cam` }), {
       code: 'CAPTURE_REFUSED',
-      message: `rtsp://127.0.0.1:${camera.port}/…: the camera refuses user and password (401 Unauthorized)`,
+      message: `rtsp://127.0.0.1:${camera.port}/…: the camera rejects the user or password (401 Unauthorized)`,
       hint: /every ten minutes/,
     });
     assert.equal(camera.refused, 1);
     await assert.rejects(capture({ kind: 'rtsp', url: `rtsp://127.0.0.1:${camera.port}/cam` }), {
       code: 'CAPTURE_REFUSED',
-      message: /refuses access without a login \(401 Unauthorized\)$/,
+      message: /requires a login \(401 Unauthorized\)$/,
     });
   });
 
@@ -378,7 +378,7 @@ describe('a stream over RTSP', { skip }, () => {
     ['DESCRIBE', '404 Not Found', 'CAPTURE_NOT_OFFERED', /the path/],
     ['DESCRIBE', '403 Forbidden', 'CAPTURE_REFUSED', /user and password/],
     ['DESCRIBE', '503 Service Unavailable', 'CAPTURE_BUSY', /viewers/],
-    ['DESCRIBE', '500 Internal Server Error', 'CAPTURE_BUSY', /restart it/],
+    ['DESCRIBE', '500 Internal Server Error', 'CAPTURE_BUSY', /restart the camera/],
     ['SETUP', '453 Not Enough Bandwidth', 'CAPTURE_BUSY', /second, smaller stream/],
     ['SETUP', '461 Unsupported Transport', 'CAPTURE_NOT_OFFERED', /`transport`/],
   ] as const) {
@@ -399,7 +399,7 @@ describe('a stream over RTSP', { skip }, () => {
   test('a camera that is not there is told as such', async () => {
     await assert.rejects(capture({ kind: 'rtsp', url: 'rtsp://127.0.0.1:1/cam' }), {
       code: 'CAPTURE_UNREACHABLE',
-      message: /^rtsp:\/\/127\.0\.0\.1:1\/…: the camera cannot be reached: Connection refused$/,
+      message: /^rtsp:\/\/127\.0\.0\.1:1\/…: cannot reach the camera: Connection refused$/,
     });
   });
 });

@@ -141,7 +141,7 @@ for (const algorithm of [null, 'MD5', 'SHA-256'] as const) {
     const wrong = { url: `http://joe:${SECRET}X@127.0.0.1:${there.port}/snap?a=1` };
     const error = await refusal(camera(there.port, '', wrong));
     assert.equal(error.code, 'CAPTURE_REFUSED');
-    assert.match(error.message, /refuses user and password \(401 Unauthorized\)$/);
+    assert.match(error.message, /rejects the user or password \(401 Unauthorized\)$/);
     assert.match(error.hint ?? '', /every ten minutes/);
     assert.equal(there.refused, 1);
   });
@@ -223,7 +223,7 @@ const NOT_PICTURES: [what: string, answer: Answer, code: string, message: RegExp
         .writeHead(200, { 'content-type': 'text/html' })
         .end(`<!DOCTYPE html><title>${SECRET}</title>`),
     'CAPTURE_NOT_OFFERED',
-    /expected pictures or video, found a web page, such as a form to log in$/,
+    /expected images or video, found a web page, for example a login form$/,
   ],
   [
     'a redirect to such a page',
@@ -239,13 +239,13 @@ const NOT_PICTURES: [what: string, answer: Answer, code: string, message: RegExp
     (_, response) =>
       void response.writeHead(200, { 'content-type': 'application/json' }).end(`{"error":"${SECRET}"}`),
     'CAPTURE_NOT_OFFERED',
-    /found data in JSON$/,
+    /found JSON data$/,
   ],
   [
     'nothing',
     (_, response) => void response.writeHead(200).end(),
     'CAPTURE_NOT_OFFERED',
-    /found an empty answer$/,
+    /found an empty response$/,
   ],
   [
     'a wrong path',
@@ -257,7 +257,7 @@ const NOT_PICTURES: [what: string, answer: Answer, code: string, message: RegExp
     'access that is forbidden',
     (_, response) => void response.writeHead(403).end(),
     'CAPTURE_REFUSED',
-    /refuses access without a login \(403 Forbidden\)$/,
+    /requires a login \(403 Forbidden\)$/,
   ],
   [
     'a fault of the camera',
@@ -270,9 +270,9 @@ const NOT_PICTURES: [what: string, answer: Answer, code: string, message: RegExp
     'a circle',
     (_, response) => void response.writeHead(301, { location: '/' }).end(),
     'CAPTURE_NOT_OFFERED',
-    /circle/,
+    /redirects more than 5 times$/,
   ],
-  ['no answer', () => {}, 'CAPTURE_UNREACHABLE', /cannot be reached: no answer for 8 s$/],
+  ['no answer', () => {}, 'CAPTURE_UNREACHABLE', /cannot reach the camera: no response within 8 s$/],
   [
     'half a picture',
     (_, response) => {
@@ -280,7 +280,7 @@ const NOT_PICTURES: [what: string, answer: Answer, code: string, message: RegExp
       response.write(Buffer.from([0xff, 0xd8, 0xff, 0xe0]));
     },
     'CAPTURE_UNREACHABLE',
-    /its answer stops for 8 s$/,
+    /the response pauses for more than 8 s$/,
   ],
 ];
 
@@ -300,7 +300,7 @@ test('a camera that is not there is told as such', async (t) => {
   assert.deepEqual([error.code, there.requests.length], ['CAPTURE_UNREACHABLE', 0]);
   assert.match(error.message, /connection refused/);
   const unknown = await refusal({ kind: 'http', url: 'http://no-such-host.invalid/' });
-  assert.match(unknown.message, /the host name (is unknown|cannot be looked up now)/);
+  assert.match(unknown.message, /unknown host name|the host name cannot be resolved at the moment/);
 });
 
 /** A proxy that counts its visitors and lets none through. */

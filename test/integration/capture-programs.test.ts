@@ -95,7 +95,7 @@ test('libcamera video: a missing program is named with its package', async () =>
   });
   await assert.rejects(source.run(new FakeSink(), new AbortController().signal), {
     code: 'CAPTURE_PROGRAM_MISSING',
-    message: /expected rpicam-vid or libcamera-vid on the PATH, found neither/,
+    message: /rpicam-vid or libcamera-vid not found on the PATH/,
     hint: /apt install rpicam-apps/,
   });
 });
@@ -115,20 +115,20 @@ test('libcamera video: a camera that another program uses is a fault of the devi
   });
 });
 
-test('libcamera video: a last picture that is cut short is counted and its buffer given back', async () => {
+test('libcamera video: a truncated last frame is counted and its buffer released', async () => {
   const context = fakeContext('frames=2,tail');
   const source = await createSource(sourceSchema.parse(libcamera), context);
   const sink = new FakeSink();
   await assert.rejects(source.run(sink, new AbortController().signal), { code: 'CAPTURE_ENDED' });
   assert.equal(sink.pictures.length, 2);
-  assert.deepEqual(sink.faults, ['rpicam-vid: the last picture was cut short']);
+  assert.deepEqual(sink.faults, ['rpicam-vid: the last frame was truncated']);
   assert.equal(sink.out.size, 0);
 });
 
 test('libcamera video: a camera that was set to another size is refused with the right one', async () => {
   await assert.rejects(capture(libcamera, 'configured=128x96', 1000), {
     code: 'CAPTURE_FRAME_SIZE',
-    message: /expected pictures of 160×120, the camera gives 128×96/,
+    message: /expected frames of 160×120, the camera sends 128×96/,
     hint: /width: 128/,
   });
 });
@@ -139,10 +139,10 @@ for (const [what, behaviour] of [
   ['half of a picture got lost', 'cut=2'],
   ['the pictures became smaller', 'resize=2:96x80'],
 ] as const) {
-  test(`libcamera video: the stream is found out of step when ${what}`, async () => {
+  test(`libcamera video: the stream is reported as out of sync when ${what}`, async () => {
     await assert.rejects(capture(slow, behaviour, 100), {
       code: 'CAPTURE_FRAME_SIZE',
-      message: /out of step/,
+      message: /out of sync/,
     });
   });
 }
@@ -193,7 +193,7 @@ test('after stop nothing of a camera program is left, though it ignores SIGTERM 
   for (const pid of pids) await until(async () => !(await isRunning(pid)), `${pid} ends`, 1000);
 });
 
-test('gstreamer: the Jetson pipeline gives pictures though its source prints to stdout', async () => {
+test('gstreamer: the Jetson pipeline delivers frames although its source prints to stdout', async () => {
   const { sink } = await capture(gstreamer, '', 2);
   const [picture] = sink.pictures;
   assert.deepEqual(picture?.format, { width: 164, height: 120, pixels: 'i420', colour: 'bt601' });
@@ -202,7 +202,7 @@ test('gstreamer: the Jetson pipeline gives pictures though its source prints to 
   assert.deepEqual(plane(picture!, 'v')[59], Buffer.alloc(82, 200));
 });
 
-test('gstreamer: a pipeline of one’s own gives pictures on stdout', async () => {
+test('gstreamer: a custom pipeline delivers frames on stdout', async () => {
   const caps = 'video/x-raw,format=I420,width=164,height=120,framerate=50/1';
   const pipeline = ['videotestsrc', '!', caps, '!', 'fdsink', 'fd=1'];
   const { sink } = await capture({ ...gstreamer, pipeline }, '', 2);
@@ -252,7 +252,7 @@ test('libcamera still: a damaged JPEG is counted and the next picture taken', as
     await sink.reaches(1);
     abort.abort();
     await run;
-    assert.match(sink.faults[0] ?? '', /cannot be decoded/);
+    assert.match(sink.faults[0] ?? '', /cannot decode/);
   });
 });
 

@@ -65,7 +65,7 @@ describe('a camera behind TLS', { skip: requires('ffmpeg') }, () => {
   test('is refused when nobody vouches for its certificate', async () => {
     await assert.rejects(watch({}), {
       code: 'CAPTURE_DEVICE',
-      message: /^https:\/\/127\.0\.0\.1:\d+\/…: its certificate is not accepted: /,
+      message: /^https:\/\/127\.0\.0\.1:\d+\/…: certificate rejected: /,
       hint: /ca_file.*verify: false/,
     });
   });
@@ -79,13 +79,13 @@ describe('a camera behind TLS', { skip: requires('ffmpeg') }, () => {
     await assert.rejects(watch({ ca_file: ca.cert }, 'localhost'), { code: 'CAPTURE_DEVICE' });
   });
 
-  test('is taken from whoever answers with verify: false, and that is said', async () => {
+  test('is not verified with verify: false, with a warning', async () => {
     const log = await watch({ verify: false });
-    assert.match(log.text, /https:\/\/127\.0\.0\.1:\d+\/…: its certificate is not checked/);
+    assert.match(log.text, /https:\/\/127\.0\.0\.1:\d+\/…: the certificate is not verified/);
     assert.ok(!log.text.includes('geheim'));
   });
 
-  test('over RTSP is refused unless it was said that nobody checks its certificate', async () => {
+  test('over RTSP is rejected unless verification is turned off', async () => {
     const rtsp = (settings: object) =>
       createSource(
         sourceSchema.parse({ kind: 'rtsp', url: 'rtsps://joe:geheim@cam.lan/live', ...settings }),
@@ -96,7 +96,7 @@ describe('a camera behind TLS', { skip: requires('ffmpeg') }, () => {
       );
     await assert.rejects(rtsp({}), {
       code: 'CAPTURE_ADDRESS',
-      message: /^rtsps:\/\/cam\.lan\/…: ffmpeg does not check/,
+      message: /^rtsps:\/\/cam\.lan\/…: ffmpeg cannot verify/,
       hint: /verify: false/,
     });
     await rtsp({ verify: false });

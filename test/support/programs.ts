@@ -2,7 +2,7 @@ import { readFile, rm, symlink } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { SourceContext } from '../../src/capture/context.ts';
+import type { SourceContext } from '../../src/capture/source.ts';
 import { systemClock } from '../../src/runtime/clock.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { tempFolder } from './folder.ts';

@@ -28,10 +28,10 @@ function play({
     for (; left > 0; left -= 250) {
       rhythm.bytes(received);
       received += Math.min(left, 250);
-      for (; received >= 1000; received -= 1000) rhythm.picture();
+      for (; received >= 1000; received -= 1000) rhythm.frame();
       clock.advance(gap);
     }
-    if (rhythm.outOfStep) return i + 1;
+    if (rhythm.outOfSync) return i + 1;
     clock.advance(interval - gap * Math.ceil(burst / 250));
   }
   return null;
@@ -65,8 +65,8 @@ test('single hiccups in the middle of a picture are forgiven', () => {
     rhythm.bytes(0);
     clock.advance(i % 4 === 0 ? 60 : 2);
     rhythm.bytes(500);
-    rhythm.picture();
-    assert.equal(rhythm.outOfStep, false);
+    rhythm.frame();
+    assert.equal(rhythm.outOfSync, false);
     clock.advance(90);
   }
 });

@@ -21,7 +21,7 @@ test('an address comes from the setting or from a file, whose line end does not 
   assert.equal((await readAddress(rtsp({ url_file: file }))).password, 'secret');
 });
 
-test('a file that cannot be read is named', async () => {
+test('an unreadable file is named', async () => {
   await assert.rejects(readAddress(rtsp({ url_file: '/nowhere/address' })), {
     code: 'CAPTURE_FILE',
     message: /url_file \/nowhere\/address cannot be read: ENOENT/,

@@ -48,12 +48,12 @@ test('a machine without cameras says where it looked', async (t) => {
   assert.deepEqual(found, []);
   assert.deepEqual(missing, [
     'libcamera: neither rpicam-vid nor libcamera-vid is installed',
-    'Jetson: this is none',
+    'Jetson: this machine is not a Jetson',
     'USB: none of the 1 devices /dev/video* is a USB camera',
   ]);
 });
 
-test('a USB camera is found once, by the device that gives pictures', async (t) => {
+test('a USB camera is found once, by the device that captures frames', async (t) => {
   const root = await machine(t, { ...C920, ...codec });
   const { found } = await surveyCameras({ env: nothing, root });
   assert.deepEqual(
@@ -121,7 +121,7 @@ test('a Raspberry Pi camera comes before a USB camera, which libcamera may list 
     ],
   );
   assert.match(found[0]?.description ?? '', /imx708_wide \(4608x2592 10-bit RGGB\), through rpicam-vid/);
-  assert.deepEqual(missing, ['Jetson: this is none']);
+  assert.deepEqual(missing, ['Jetson: this machine is not a Jetson']);
 });
 
 test('lists of older and newer programs are understood', () => {
@@ -153,7 +153,7 @@ const auto = sourceSchema.parse({ kind: 'auto', width: 320, height: 240, fps: 3 
   typeof AutoSource
 >[0];
 
-test('auto takes the first camera and says why', async (t) => {
+test('auto selects the first camera and logs why', async (t) => {
   const context = { ...fakeContext(), root: await machine(t, C920) };
   let opened: FoundCamera | undefined;
   const source = new AutoSource(auto, context, async (camera) => {
@@ -164,7 +164,7 @@ test('auto takes the first camera and says why', async (t) => {
   assert.deepEqual(opened?.source, { kind: 'libcamera', camera: 0 });
   assert.match(
     context.fakeLog.lines.at(-1)?.msg ?? '',
-    /auto takes libcamera camera 0: .*320×240, 3 fps \(the first of 2: a camera on the camera connector comes before/,
+    /auto selects libcamera camera 0: .*320×240, 3 fps \(the first of 2: a camera on the camera connector comes before/,
   );
 });
 
@@ -174,6 +174,6 @@ test('auto without any camera fails by name and says where it looked', async (t)
   await assert.rejects(source.run(new FakeSink(), new AbortController().signal), {
     code: 'CAPTURE_NO_CAMERA',
     message:
-      /neither rpicam-vid nor libcamera-vid is installed\. Jetson: this is none\. USB: no \/dev\/video\*\.$/,
+      /neither rpicam-vid nor libcamera-vid is installed\. Jetson: this machine is not a Jetson\. USB: no \/dev\/video\* device\.$/,
   });
 });

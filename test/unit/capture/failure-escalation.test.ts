@@ -32,10 +32,10 @@ test('after every third failure in a row it is said which cameras there are', as
     await new Promise((resolve) => setImmediate(resolve));
   }
   const said = log.lines.map(({ msg }) => msg);
-  assert.deepEqual(said, Array(2).fill('looked for cameras that are there: USB camera /dev/video2'));
+  assert.deepEqual(said, Array(2).fill('cameras found on this machine: USB camera /dev/video2'));
 });
 
-test('only when no camera gives pictures, again and again, a new process is asked for', () => {
+test('a new process is requested only when every camera keeps failing', () => {
   const { made, hopeless } = ladder();
   for (let failures = 1; failures <= 50; failures++) made.report('door', failures);
   assert.deepEqual(hopeless, []);

@@ -46,7 +46,7 @@ for (const [what, strides] of layouts) {
   }
 }
 
-test('a picture that is cut short is given up and its size told', () => {
+test('a truncated frame is discarded and its size reported', () => {
   const sink = new FakeSink();
   const frames = new RawFrames(format, tightStrides(format), sink);
   assert.deepEqual([...frames.push(Buffer.alloc(20))], []);

@@ -87,7 +87,7 @@ test('frames that a camera has saved look the same as after the way of other pic
   assert.ok(saved && other && saved.every((value, i) => Math.abs(value - other[i]!) <= 8));
 });
 
-test('what cannot be decoded is skipped, and said once with its reason', async (t) => {
+test('files that cannot be decoded are skipped and reported once with the reason', async (t) => {
   const folder = await folderOf(t, ['1.png', '2.png', '3.png']);
   const whole = await sharp({ create: { width: 300, height: 300, channels: 3, background: '#123456' } })
     .jpeg()
@@ -156,7 +156,7 @@ test('a folder without images is an error before anything runs', async (t) => {
   await assert.rejects(replay(folder), {
     code: 'CAPTURE_FILE',
     message:
-      /is a folder without images: of its 1 files the last is 1\.jpg: expected an image file .*, found text$/,
+      /is a folder without images; the last of its 1 files is 1\.jpg: expected an image file .*, found text$/,
   });
 });
 
@@ -168,7 +168,7 @@ for (const loop of [true, false]) {
     const source = await replay(folder, { loop });
     await assert.rejects(source.run(new FakeSink(), signal), {
       code: 'CAPTURE_FILE',
-      message: /has no image that can be decoded: skipped 1 of 1 files: 1\.png: the PNG data is damaged/,
+      message: /cannot decode any image file: skipped 1 of 1 files: 1\.png: the PNG data is damaged/,
     });
   });
 }
@@ -189,7 +189,7 @@ test('an image file is played as in a folder, without ffmpeg', async (t) => {
   }
 });
 
-test('an image file that cannot be decoded is refused before anything runs', async (t) => {
+test('an image file that cannot be decoded is rejected before anything runs', async (t) => {
   const file = join(await temporaryFolder(t), 'IMG_0001.HEIC');
   await writeFile(file, Buffer.from('000000246674797068656963000000006d6966316865696300', 'hex'));
   await assert.rejects(replay(file), {
@@ -234,7 +234,7 @@ test('an uncompressed video that is none is an error, one with a fault inside is
   const sink = new FakeSink();
   await (await replay(file)).run(sink, signal);
   assert.equal(sink.pictures.length, 2);
-  assert.match(sink.faults.join(), /^a\.y4m cannot be decoded to its end: .*expected the start of a picture/);
+  assert.match(sink.faults.join(), /^a\.y4m: cannot decode to the end: .*expected the start of a frame/);
 });
 
 test('a video needs ffmpeg, and its absence is named', async (t) => {

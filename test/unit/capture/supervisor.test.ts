@@ -75,13 +75,15 @@ test('a failing source is tried again after 1, 2, 4 … seconds, at most 60', as
   assert.equal(supervisor.counters.restarts, 9);
   assert.deepEqual(statuses, [], 'it was offline all the time');
   assert.equal(log.withCode('CAPTURE_ENDED').length, 9);
-  assert.match(log.withCode('CAPTURE_ENDED')[1]?.msg ?? '', /exit code 1.*trying again in 2\.0 s/);
+  assert.match(log.withCode('CAPTURE_ENDED')[1]?.msg ?? '', /exit code 1.*restarting the source in 2\.0 s/);
   await supervisor.stop();
 });
 
 test('a login that was refused is tried three times, then every ten minutes, and is said once', async () => {
   const { clock, source, supervisor, log } = await supervised();
-  const refused = new LookoutError('CAPTURE_REFUSED', 'the camera refuses user and password', { hint: 'x' });
+  const refused = new LookoutError('CAPTURE_REFUSED', 'the camera rejects the user or password', {
+    hint: 'x',
+  });
   const waits: number[] = [];
   for (let run = 1; run <= 5; run++) {
     source.now.fail(refused);
@@ -96,13 +98,13 @@ test('a login that was refused is tried three times, then every ten minutes, and
     lines.map(({ level }) => level >= 40),
     [true, false, false, false, false],
   );
-  assert.match(lines[0]?.msg ?? '', /trying again in 1\.0 s, later every 10 min$/);
+  assert.match(lines[0]?.msg ?? '', /restarting the source in 1\.0 s, later every 10 min$/);
   await supervisor.stop();
 });
 
 test('other failures before do not use up the tries of a login', async () => {
   const { clock, source, supervisor } = await supervised();
-  const refused = new LookoutError('CAPTURE_REFUSED', 'the camera refuses user and password');
+  const refused = new LookoutError('CAPTURE_REFUSED', 'the camera rejects the user or password');
   const fail = async (error: LookoutError) => {
     const runs = source.runs.length;
     source.now.fail(error);
@@ -156,7 +158,7 @@ test('what somebody has to put right is said once and tried again every minute',
     await clock.advanceAsync(1000);
     assert.equal(source.runs.length, run + 1);
   }
-  assert.deepEqual(warnings(), ['expected ffmpeg; trying again every 60 s']);
+  assert.deepEqual(warnings(), ['expected ffmpeg; retrying every 60 s']);
   assert.deepEqual(seen, [
     [1, missing],
     [2, missing],

@@ -33,7 +33,7 @@ for (const piece of [1, 5, 13, 1000]) {
   });
 }
 
-test('a picture that is cut short is given up and its size told', () => {
+test('a truncated frame is discarded and its size reported', () => {
   const { sink, rest } = read(stream.subarray(0, stream.length - 5));
   assert.equal(sink.pictures.length, 1);
   assert.equal(rest, 7);
@@ -48,7 +48,7 @@ for (const [what, text, message] of [
   ['of another sampling', 'YUV4MPEG2 W4 H2 C422\n', /expected 8-bit 4:2:0 pixels, found 422/],
   ['of 10 bits', 'YUV4MPEG2 W4 H2 C420p10\n', /found 420p10/],
   ['without an end of its first line', 'Y'.repeat(2000), /more than 1024 bytes/],
-  ['out of step', `${header}xxxxxxx\n`, /expected the start of a picture, found "xxxxxxx"/],
+  ['out of sync', `${header}xxxxxxx\n`, /expected the start of a frame, found "xxxxxxx"/],
 ] as const) {
   test(`a stream ${what} is refused by name`, () => {
     assert.throws(() => read(Buffer.from(text)), { code: 'CAPTURE_STREAM', message });

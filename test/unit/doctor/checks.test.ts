@@ -82,7 +82,7 @@ test('a camera whose program is missing is named with the package that brings it
   assert.equal(missing?.verdict, 'fail');
   assert.match(
     missing?.found ?? '',
-    /expected rpicam-vid or libcamera-vid on the PATH.*CAPTURE_PROGRAM_MISSING/,
+    /rpicam-vid or libcamera-vid not found on the PATH.*CAPTURE_PROGRAM_MISSING/,
   );
   assert.match(missing?.advice ?? '', /apt install/);
   assert.equal(off?.verdict, 'ok');
