@@ -1,6 +1,6 @@
 /**
- * What `model.file: builtin` stands for: the package's own model, in the form that fits the provider, or, where the
- * network of one of its heads has been added, that network with the head.
+ * Resolves `model.file: builtin`: the package's own model in the form that fits the provider or, if the network of
+ * one of the heads has been added, that network with the head.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -21,16 +21,16 @@ import { decodeModel, encodeModel, metadata, type OnnxModel, setMetadata } from 
 
 /** The heads that come with the package. */
 export const HEADS = resolve(import.meta.dirname, '../../models/heads');
-/** Where a network with a head says under which name it was made. */
+/** Metadata entry with the name under which a network with a head was written. */
 const MADE_KEY = 'lookout_made';
 const TENSORRT_MODEL = BUILTIN_MODEL.replace(/\.onnx$/, '.tensorrt.onnx');
 
-/** The file to load, and what people should know about the choice. */
+/** The file to load, and what the user should know about the choice. */
 export interface Chosen {
   /** As in `model.file`. */
   file: string;
   note: { text: string; problem: boolean } | null;
-  /** The added model that the head is put on; null where there is none. */
+  /** The added model that carries the head; null if there is none. */
   network: string | null;
 }
 
@@ -42,8 +42,8 @@ export interface ChoiceOptions {
 }
 
 /**
- * Replaces `builtin` by a file; any other model stays. A network with a head is made once and kept in
- * `<data_dir>/models/builtin`; when it cannot be made, the package's own model is taken, and the note says why.
+ * Replaces `builtin` with a file and returns any other model unchanged. A network with a head is built once and kept in
+ * `<data_dir>/models/builtin`. If that fails, the package's own model is used, and the note says why.
  */
 export async function chooseModel(
   { file, providers }: Pick<ModelConfig, 'file' | 'providers'>,
@@ -51,7 +51,7 @@ export async function chooseModel(
 ): Promise<Chosen> {
   const plain = (chosen: string): Chosen => ({ file: chosen, note: null, network: null });
   if (file !== 'builtin') return plain(file);
-  // The network with a head has the CPU's form only.
+  // A network with a head exists for the CPU only.
   if (tensorrt && providers[0] === 'tensorrt' && existsSync(TENSORRT_MODEL)) {
     return plain(TENSORRT_MODEL);
   }
@@ -60,15 +60,15 @@ export async function chooseModel(
     if (!found) return plain(BUILTIN_MODEL);
     const { name } = found.network;
     const made = await makeOnce(found, madeFolder(dataDir));
-    const text = `builtin is the package's head on ${name}, which was added`;
+    const text = `builtin runs the added model ${name} with the package's own head`;
     return { file: made, note: { text, problem: false }, network: name };
   } catch (error) {
-    const text = `builtin is the package's own model: its head cannot be used: ${messageOf(error)}`;
+    const text = `builtin runs the package's own model: cannot put its head on an added model: ${messageOf(error)}`;
     return { file: BUILTIN_MODEL, note: { text, problem: true }, network: null };
   }
 }
 
-/** Where networks with heads are kept. */
+/** The folder of networks with heads. */
 export function madeFolder(dataDir: string): string {
   return join(modelsFolder(dataDir), 'builtin');
 }
@@ -79,21 +79,21 @@ interface Found {
   network: AddedModel;
 }
 
-/** The first head whose network has been added, under whatever name. */
+/** The first head whose network has been added, under any name. */
 async function findHead(heads: string, folder: string): Promise<Found | null> {
   const added = await addedModels(folder);
   if (added.length === 0) return null;
   for (const name of (await readdir(heads).catch(() => [])).filter((file) => file.endsWith('.onnx')).sort()) {
     const bytes = await readFile(join(heads, name));
     const head = decodeModel(bytes);
-    const wanted = backboneOf(head).sha256;
-    const network = added.find(({ origin }) => origin.published.sha256 === wanted);
+    const { sha256: backbone } = backboneOf(head);
+    const network = added.find(({ origin }) => origin.published.sha256 === backbone);
     if (network) return { head, sha256: createHash('sha256').update(bytes).digest('hex'), network };
   }
   return null;
 }
 
-/** The file's name tells what it was made of and by which version, so that an old one is never used. */
+/** The file name depends on the content and on this version, so that an outdated file is never used. */
 async function makeOnce({ head, sha256, network }: Found, folder: string): Promise<string> {
   const identity = JSON.stringify([sha256, network.origin.file.sha256, VERSION]);
   const name = `${createHash('sha256').update(identity).digest('hex').slice(0, 16)}.onnx`;
@@ -111,14 +111,14 @@ async function makeOnce({ head, sha256, network }: Found, folder: string): Promi
   return file;
 }
 
-/** Deletes what was made of a network that is being removed. */
+/** Deletes the networks with heads, because the network that they were built from is being removed. */
 export async function removeMade(dataDir: string): Promise<void> {
   const folder = madeFolder(dataDir);
   for (const name of await readdir(folder).catch(() => [])) removeFile(join(folder, name), isMade);
   removeEmptyFolder(folder, modelsFolder(dataDir));
 }
 
-/** The proof for such a file: it says inside that it was made under the name that it has. */
+/** Proves that Lookout wrote the file: its metadata holds its own name. */
 const isMade: Proof = ({ path, stats, head }) => {
   try {
     return metadata(decodeModel(head(stats.size)), MADE_KEY) === basename(path);
@@ -127,7 +127,7 @@ const isMade: Proof = ({ path, stats, head }) => {
   }
 };
 
-/** Whether ONNX Runtime has TensorRT here: it looks for that provider's library beside itself only. */
+/** Whether ONNX Runtime has TensorRT here: it looks for that provider's library in its own folder only. */
 function hasTensorRt(): boolean {
   const root = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
   const folder = join(root, 'bin/napi-v6', process.platform, process.arch);

@@ -1,31 +1,31 @@
-/** Joins what a model's graph says, what its written description says and where labels were found. */
+/** Merges a model's graph, its written description and its label files into one description. */
 import { LookoutError } from '../errors.ts';
-import { answersFit } from './answers.ts';
+import { outputFitsLabels } from './answers.ts';
 import { checkNetwork } from './classifier-check.ts';
 import { type DescriptionFile, descriptionFile, type ModelDescription } from './description.ts';
-import { type InputRange, pixelsOf } from './input-range.ts';
+import { type InputRange, normalisationOf } from './input-range.ts';
 import type { OnnxGraph } from './onnx.ts';
 import { type InputSignature, inputSignature, networkOf, outputSignature } from './signature.ts';
 
-/** A description and where it was found, for messages. */
+/** A description, and its source for error messages. */
 export interface WrittenDescription {
   source: string;
   content: DescriptionFile;
 }
 
-/** What is used where a description says nothing. */
+/** Values for what a description leaves out. */
 export interface Fallbacks {
-  /** From `model.labels`: replaces every other. */
+  /** From `model.labels`: overrides all others. */
   configured?: string[] | undefined;
-  /** The labels files beside the model; the only one of the right length is used when there is nothing else. */
+  /** The label files next to the model. If there are no other labels and exactly one file has the right length, it is used. */
   beside: string[][];
-  /** What the real numbers of a float model stand for: they mean nothing by themselves. */
+  /** Input range of a float model: the graph does not state it. */
   range?: InputRange | undefined;
 }
 
 /**
- * The complete description of a model.
- * @param name what to call it if its description does not
+ * Returns the complete description of a model.
+ * @param name used if the description has none
  * @param file named in errors
  * @throws LookoutError MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED, MODEL_LABELS_MISMATCH,
  *   MODEL_DESCRIPTION_INVALID, MODEL_DESCRIPTION_MISSING
@@ -44,7 +44,7 @@ export function describeModel(
   const output = outputSignature(graph, content.output.name, file);
   const { configured, beside } = fallbacks;
   const labels = chooseLabels(content.labels ?? configured, beside, output.classes, file);
-  if (output.classes !== null && !answersFit(output.classes, labels.found.length)) {
+  if (output.classes !== null && !outputFitsLabels(output.classes, labels.found.length)) {
     throw wrongCount(labels.found, output.classes, file);
   }
 
@@ -74,25 +74,28 @@ function chooseLabels(
   file: string,
 ): { found: string[]; warning: string | null } {
   if (given) return { found: given, warning: null };
-  const fitting = beside.filter((labels) => classes !== null && answersFit(classes, labels.length));
+  const fitting = beside.filter((labels) => classes !== null && outputFitsLabels(classes, labels.length));
   if (fitting.length === 1) return { found: fitting[0]!, warning: null };
   if (classes === null) {
     throw new LookoutError(
       'MODEL_LABELS_MISMATCH',
-      `${file} neither has labels nor says how many classes it has`,
+      `${file} has no labels and does not state its number of classes`,
+      {
+        hint: 'List its labels in a file, one per line, and name the file in `model.labels` or with --labels.',
+      },
     );
   }
   return {
     found: Array.from({ length: classes }, (_, index) => `class ${index}`),
-    warning: `There are no labels for this model${fitting.length > 1 ? ' (several files would fit)' : ''}: its classes are only numbered.`,
+    warning: `This model has no labels${fitting.length > 1 ? ' (several label files fit)' : ''}: its classes are numbered.`,
   };
 }
 
 function wrongCount(labels: string[], classes: number, file: string): LookoutError {
-  const answers = classes === 1 ? 'one number, for one label or two' : `${classes} classes`;
+  const output = classes === 1 ? 'one number, for one or two labels' : `${classes} classes`;
   return new LookoutError(
     'MODEL_LABELS_MISMATCH',
-    `${file} answers with ${answers}, but there are ${labels.length} labels`,
+    `${file} returns ${output}, but there are ${labels.length} labels`,
   );
 }
 
@@ -114,7 +117,7 @@ function describeInput(
   const height = signature.height ?? input.height;
   const forEach = (value: number) => new Array<number>(channels).fill(value);
   const bytes = type === 'float32' ? null : { mean: forEach(type === 'int8' ? 128 : 0), scale: forEach(1) };
-  const usual = bytes ?? (range && pixelsOf(range, channels));
+  const usual = bytes ?? (range && normalisationOf(range, channels));
   const mean = input.mean ?? usual?.mean;
   const scale = input.scale ?? usual?.scale;
   if (!width || !height || !mean || !scale) {
@@ -123,45 +126,45 @@ function describeInput(
       .map(([key]) => `input.${key}`);
     throw new LookoutError(
       'MODEL_DESCRIPTION_MISSING',
-      `${file} takes ${type} and does not say how a picture becomes its input: ` +
+      `${file} takes ${type} and does not state how pixels become its input: ` +
         `expected ${missing.join(', ')} in ${source ?? 'a description'}`,
       {
-        hint: `Input of -1…1 is "mean": [${forEach(127.5).join(', ')}], "scale": [${forEach(0.0078431).join(', ')}]. \`lookout model quantize\` takes \`--input-range -1..1\` as well.`,
+        hint: `For an input of -1…1 write "mean": [${forEach(127.5).join(', ')}], "scale": [${forEach(0.0078431).join(', ')}]. \`lookout model quantize\` also accepts \`--input-range -1..1\`.`,
       },
     );
   }
   if (mean.length !== channels || scale.length !== channels) {
     throw new LookoutError(
       'MODEL_DESCRIPTION_INVALID',
-      `${source}: expected ${channels === 1 ? 'one number' : '3 numbers'} in input.mean and in input.scale, as the ` +
+      `${source}: expected ${channels === 1 ? 'one number' : '3 numbers'} in input.mean and in input.scale, because the ` +
         `model has ${channels === 1 ? 'one channel (grey)' : '3 channels'}, found ${mean.length} and ${scale.length}`,
     );
   }
   return { name, width, height, layout, type, channels, order: input.order, mean, scale };
 }
 
-/** Every name that a description uses must be a label, or for events a label or group. */
+/** Checks that every name in a description is a label, or for events a label or a group. */
 function checkNames({ labels, groups, background, events }: ModelDescription, source: string): void {
   const known = new Set(labels);
   const problems = [
     ...background
       .filter((label) => !known.has(label))
-      .map((label) => `background: no label is called "${label}"`),
+      .map((label) => `background: "${label}" is not a label`),
     ...Object.entries(groups).flatMap(([group, members]) =>
       members
         .filter((label) => !known.has(label))
-        .map((label) => `groups.${group}: no label is called "${label}"`),
+        .map((label) => `groups.${group}: "${label}" is not a label`),
     ),
     ...Object.keys(events)
       .filter((label) => !known.has(label) && !Object.hasOwn(groups, label))
-      .map((label) => `events: no label or group is called "${label}"`),
+      .map((label) => `events: "${label}" is not a label or group`),
   ];
   if (problems.length > 0) {
     throw new LookoutError('MODEL_DESCRIPTION_INVALID', `${source}: ${problems.join('; ')}`);
   }
 }
 
-/** The same description under the user's own label names. */
+/** Replaces the label names with the user's own. */
 function relabel(description: ModelDescription, labels: string[]): ModelDescription {
   const renamed = new Map(description.labels.map((label, index) => [label, labels[index]!]));
   const rename = (label: string) => renamed.get(label) ?? label;

@@ -2,22 +2,22 @@ import { z } from 'zod';
 import { labelOverride } from '../config/schema.ts';
 import type { ModelInput } from '../types.ts';
 
-/** What a model wants to be fed and what its answers mean. */
+/** A model's inputs, outputs and labels, and what they mean. */
 export interface ModelDescription {
   name: string;
   input: ModelInput & { name: string };
   output: { name: string; kind: 'probabilities' | 'logits' };
-  /** A second output with the pooled features, for comparing pictures; most models have none. */
+  /** A second output with the pooled features, for comparing images; most models have none. */
   embedding?: { name: string; size: number } | null;
-  /** One per class, in the order of the output. */
+  /** One for each class, in the order of the output. */
   labels: string[];
-  /** Labels that stand for "nothing to see"; never proposed as events. */
+  /** Labels that mean "nothing to see"; they never make events. */
   background: string[];
-  /** Group → labels, proposed by the model; the configuration's groups come on top. */
+  /** Group → labels, as proposed by the model; the configuration's groups are added. */
   groups: Record<string, string[]>;
-  /** Labels and groups that make events unless the configuration names its own. */
+  /** Labels and groups that make events unless the configuration names others. */
   events: Record<string, z.infer<typeof labelOverride>>;
-  /** Something that people must know before they trust it; said at every start. */
+  /** What users must know before they rely on the model; logged at every start. */
   warning: string | null;
   licence: string | null;
   /** The file that the model was made from. */
@@ -31,8 +31,8 @@ const side = z.number().int().min(8).max(4096);
 const labelName = z.string().min(1).normalize();
 
 /**
- * A description as it is written down, inside a model (metadata entry `lookout`) or in a .json file. What the
- * model's graph already says (names, size, layout, type, channels) may be left out; where both say it they must agree.
+ * A description in a model (metadata entry `lookout`) or in a .json file. What the model's graph states (names, size,
+ * layout, type, channels) may be left out; if both state it, they must agree.
  */
 export const descriptionFile = z.strictObject({
   name: z.string().min(1).optional(),

@@ -1,9 +1,9 @@
 /**
- * A head: this project's own last layer for somebody else's network. It takes that network's pooled features, so that
- * features learnt from millions of pictures serve the classes of the built-in model.
+ * A head: this project's own last layer for another publisher's network. Its input is that network's pooled features,
+ * so that features learnt from millions of images serve the classes of the built-in model.
  *
- *   picture ─▶ network ─▶ pooled features ─▶ Q ─▶ its own classifier        (before)
- *                                            └──▶ DQ ─▶ head ─▶ probabilities (after)
+ *   image ─▶ network ─▶ pooled features ─▶ Q ─▶ its own classifier        (before)
+ *                                          └──▶ DQ ─▶ head ─▶ probabilities (after)
  */
 import { z } from 'zod';
 import { messageOf } from '../errors.ts';
@@ -11,20 +11,20 @@ import { metadata, type OnnxModel, type OnnxNode, type OnnxTensor } from './onnx
 import { makeNode, makeTensor } from './onnx-graph.ts';
 import { tensorData, tensorShape } from './tensor.ts';
 
-/** Key of the metadata entry in which a head names the network that it was made for. */
+/** Key of the metadata entry that names a head's network. */
 export const BACKBONE_KEY = 'lookout_backbone';
 
 const backbone = z.strictObject({
-  /** In the catalogue. */
+  /** Name in the catalogue. */
   name: z.string(),
-  /** Of the published file. */
+  /** sha256 of the published file. */
   sha256: z.string(),
 });
 
-/** @throws Error if the model is no head */
+/** @throws Error if the model is not a head */
 export function backboneOf(head: OnnxModel): z.infer<typeof backbone> {
   const text = metadata(head, BACKBONE_KEY);
-  if (text === undefined) throw new Error(`there is no metadata entry ${BACKBONE_KEY}`);
+  if (text === undefined) throw new Error(`the metadata entry ${BACKBONE_KEY} is missing`);
   try {
     return backbone.parse(JSON.parse(text));
   } catch (cause) {
@@ -33,12 +33,12 @@ export function backboneOf(head: OnnxModel): z.infer<typeof backbone> {
 }
 
 /**
- * The network with the head in place of its own classifier, without any description. The pooled features stay
- * quantised as they were; the head computes in floats, which is a ten-thousandth of the whole.
+ * Replaces the network's own classifier with the head; the result has no description. The pooled features stay
+ * quantised. The head computes in floats, which is a ten-thousandth of the work.
  * @param network quantised (QDQ), with a global average pool before its classifier. It may have more features than
- *   the head takes: an import puts copies of some behind the last one (see modelkit/tflite/copy-operators.ts), which the head ignores
+ *   the head takes: an import may append copies of some (see modelkit/tflite/copy-operators.ts), which the head ignores
  * @param head a 1×1 convolution of C×F×1×1 weights and C biases
- * @throws Error when one of them is not like that
+ * @throws Error if the network or the head does not have this form
  */
 export function withHead(network: OnnxModel, head: OnnxModel): OnnxModel {
   const { node: nodes, initializer: constants } = network.graph;
@@ -74,7 +74,7 @@ export function withHead(network: OnnxModel, head: OnnxModel): OnnxModel {
   };
 }
 
-/** How many features are pooled: the channels of the last convolution before the pool. */
+/** The number of pooled features: the channels of the last convolution before the pool. */
 function pooledFeatures({ graph }: OnnxModel, pool: OnnxNode): number {
   const makers = new Map(graph.node.map((node) => [node.output[0]!, node]));
   const constants = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
@@ -86,17 +86,18 @@ function pooledFeatures({ graph }: OnnxModel, pool: OnnxNode): number {
   return features;
 }
 
-/** Weights and biases of a head, its weights filled up with zeros to the features that there are. */
+/** Weights and biases of a head, with the weights zero-padded to the network's features. */
 function readHead(head: OnnxModel, features: number) {
   const [node] = head.graph.node;
   const find = (name: string | undefined): OnnxTensor => {
     const tensor = head.graph.initializer.find((constant) => constant.name === name);
-    if (!tensor) throw new Error('the head is no single convolution');
+    if (!tensor) throw new Error('the head is not a single convolution');
     return tensor;
   };
   const weights = find(node?.input[1]);
   const [classes = 0, taken = 0, ...kernel] = tensorShape(weights);
-  if (node?.opType !== 'Conv' || kernel.join() !== '1,1') throw new Error('the head is no 1×1 convolution');
+  if (node?.opType !== 'Conv' || kernel.join() !== '1,1')
+    throw new Error('the head is not a 1×1 convolution');
   if (taken > features) throw new Error(`the head takes ${taken} features, the network has ${features}`);
   const given = tensorData(weights) as Float32Array;
   const filled = new Float32Array(classes * features);
@@ -110,7 +111,7 @@ function readHead(head: OnnxModel, features: number) {
   };
 }
 
-/** A node and all that it is made from, in their order. */
+/** A node and everything that it depends on, in graph order. */
 function neededFor(last: OnnxNode, nodes: readonly OnnxNode[]): OnnxNode[] {
   const needed = new Set(last.output);
   const kept: OnnxNode[] = [];

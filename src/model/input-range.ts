@@ -1,4 +1,4 @@
-/** The usual ways in which levels of 0…255 become a model's real numbers, by their least and greatest number. */
+/** The common input ranges of float models: what the levels 0…255 become. */
 import type { ModelDescription } from './description.ts';
 
 export const INPUT_RANGES = ['-1..1', '0..1', '0..255'] as const;
@@ -11,7 +11,7 @@ const LEVELS: Record<InputRange, { mean: number; scale: number }> = {
 };
 
 /** Mean and scale of each channel. */
-export function pixelsOf(
+export function normalisationOf(
   range: InputRange,
   channels: number,
 ): Pick<ModelDescription['input'], 'mean' | 'scale'> {

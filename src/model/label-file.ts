@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { LookoutError, messageOf } from '../errors.ts';
 import { decodeText, readText } from '../runtime/text-file.ts';
 
-/** Reads the text of a labels file: one label a line, in Unicode's composed form; a leading class number ("0  tench") on every line is dropped. */
+/** Parses a labels file: one label a line, in Unicode's composed form. Class numbers that start every line ("0  tench") are dropped. */
 export function parseLabels(text: string): string[] {
   const lines = text
     .replace(/^\uFEFF/, '')
@@ -17,8 +17,8 @@ export function parseLabels(text: string): string[] {
 }
 
 /**
- * The text of a labels file or description that somebody has brought.
- * @throws LookoutError MODEL_DESCRIPTION_INVALID when it is no text
+ * Decodes the user's labels file or description.
+ * @throws LookoutError MODEL_DESCRIPTION_INVALID if it is not text
  */
 export function textOf(bytes: Uint8Array, file: string): string {
   try {

@@ -1,6 +1,6 @@
 /**
- * The models that were added: one folder each below `<data_dir>/models`, holding `NAME.onnx`, perhaps its
- * description (`NAME.json`), and `origin.json`, which says where it came from.
+ * The added models: one folder each below `<data_dir>/models` with `NAME.onnx`, possibly its description
+ * (`NAME.json`), and its origin (`origin.json`).
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -14,14 +14,14 @@ import { type LoadedModel, loadModel } from './load-model.ts';
 const fingerprint = z.strictObject({ bytes: z.number(), sha256: z.string() });
 
 const origin = z.strictObject({
-  /** Name in the catalogue; null for a model that was added by its address. */
+  /** Name in the catalogue; null for a model that was added by its URL. */
   catalogue: z.string().nullable(),
   url: z.string(),
   /** The published file. */
   published: fingerprint,
-  /** The file that was made from it and runs here. */
+  /** The file that was made from it and that Lookout runs. */
   file: fingerprint,
-  /** The description beside it; null or missing where there is none. */
+  /** The description next to it; null or missing if there is none. */
   description: fingerprint.nullable().optional(),
   licence: z.string().nullable(),
   /** ISO 8601. */
@@ -56,13 +56,13 @@ export async function addedModel(folder: string, name: string): Promise<AddedMod
   } catch (cause) {
     throw new LookoutError('MODEL_CORRUPT', `${join(home, ORIGIN_FILE)} is damaged: ${messageOf(cause)}`, {
       cause,
-      hint: `\`lookout model remove ${name} --force\` and add it again.`,
+      hint: `Run \`lookout model remove ${name} --force\`, and add the model again.`,
     });
   }
 }
 
 /**
- * Reads the whole file again and checks that it is still what was added, and sound.
+ * Reads the complete file again and checks that it is valid and still the file that was added.
  * @throws LookoutError MODEL_*
  */
 export async function verifyModel({ name, file, origin }: AddedModel): Promise<LoadedModel> {
@@ -72,24 +72,24 @@ export async function verifyModel({ name, file, origin }: AddedModel): Promise<L
       'MODEL_CHECKSUM',
       `${file}: expected sha256 ${origin.file.sha256}, found ${loaded.sha256}`,
       {
-        hint: `The file was changed since it was added. \`lookout model remove ${name} --force\` and add it again.`,
+        hint: `The file has changed since it was added. Run \`lookout model remove ${name} --force\`, and add the model again.`,
       },
     );
   }
   return loaded;
 }
 
-/** Where the download of a model waits until it is complete. */
+/** The file of an unfinished download. */
 export function partialFile(folder: string, name: string): string {
   return join(folder, `${name}.part`);
 }
 
-/** How the name of the folder starts in which a model is made ready; only a killed `add` leaves one behind. */
+/** Name prefix of the folder in which a model is prepared; only an `add` that was killed leaves one behind. */
 export function stagePrefix(name: string): string {
   return `.${name}.adding-`;
 }
 
-/** Where `add` puts the description of a model that carries none. */
+/** Where `add` writes the description of a model without its own. */
 export function descriptionBeside(file: string): string {
   return file.replace(/\.onnx$/, '.json');
 }

@@ -1,6 +1,5 @@
 /**
- * From the configuration's `model` to a file that is known to be sound and a complete description of it,
- * without starting ONNX Runtime.
+ * Loads the configured `model`: checks the file and completes its description, without starting ONNX Runtime.
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -15,7 +14,7 @@ import { labelsBeside, parseLabels, textOf } from './label-file.ts';
 import { decodeModel, metadata, type OnnxModel } from './onnx.ts';
 import { tensorProblem } from './tensor.ts';
 
-/** Key of the metadata entry in which a model carries its own description. */
+/** Key of the metadata entry with a model's own description. */
 export const DESCRIPTION_KEY = 'lookout';
 
 /** What `model.file: builtin` stands for. */
@@ -24,7 +23,7 @@ export const BUILTIN_MODEL = resolve(import.meta.dirname, '../../models/lookout.
 export interface LoadedModel {
   /** Absolute path. */
   file: string;
-  /** Of the file's bytes, in hex. */
+  /** Of the file, in hex. */
   sha256: string;
   description: ModelDescription;
 }
@@ -32,12 +31,12 @@ export interface LoadedModel {
 /**
  * Reads and checks the configured model.
  *
- * Its description is looked for in `model.description`, inside the model (metadata entry `lookout`) and beside
- * it (`NAME.json`); the first found counts. What it leaves out is taken from the graph. Labels come from
- * `model.labels`, the description, or the only `*label*.txt` beside the model with the right number of lines;
+ * Its description comes from `model.description`, from the model (metadata entry `lookout`) or from the file next to
+ * it (`NAME.json`), whichever is found first. The graph provides what the description leaves out. Labels come from
+ * `model.labels`, the description, or the only `*label*.txt` next to the model with the right number of lines;
  * without any, classes are numbered.
- * @param baseDir where relative paths start
- * @param range of a float model's input, where no description says it
+ * @param baseDir base of relative paths
+ * @param range of a float model's input, if no description states it
  * @throws LookoutError MODEL_*
  */
 export async function loadModel(
@@ -66,15 +65,15 @@ async function read(file: string, setting: string): Promise<Buffer> {
   try {
     return await readFile(file);
   } catch (cause) {
-    // biome-ignore lint/style/noRestrictedImports: loaded only to say what a refused file is
+    // biome-ignore lint/style/noRestrictedImports: loaded only to explain a refused file
     const { foreignFolder } = await import('../modelkit/file-kind.ts');
     const folder = setting === 'model.file' && foreignFolder(cause, file, 'an ONNX model');
     if (folder) throw folder;
-    throw new LookoutError('MODEL_MISSING', `${setting}: ${file} cannot be read: ${messageOf(cause)}`, {
+    throw new LookoutError('MODEL_MISSING', `${setting}: cannot read ${file}: ${messageOf(cause)}`, {
       cause,
       hint:
         setting === 'model.file'
-          ? '`lookout model list` shows the models that were added here and those that could be.'
+          ? 'Run `lookout model list` to see the models that are added here and those that are available.'
           : undefined,
     });
   }
@@ -82,7 +81,7 @@ async function read(file: string, setting: string): Promise<Buffer> {
 
 async function parseModel(bytes: Buffer, file: string): Promise<OnnxModel> {
   try {
-    if (bytes.length === 0) throw new Error('it is empty');
+    if (bytes.length === 0) throw new Error('the file is empty');
     const model = decodeModel(bytes);
     for (const tensor of model.graph.initializer) {
       const problem = tensorProblem(tensor);
@@ -90,11 +89,14 @@ async function parseModel(bytes: Buffer, file: string): Promise<OnnxModel> {
     }
     return model;
   } catch (cause) {
-    // biome-ignore lint/style/noRestrictedImports: loaded only to say what a refused file is
+    // biome-ignore lint/style/noRestrictedImports: loaded only to explain a refused file
     const { notOnnx } = await import('../modelkit/not-onnx.ts');
     const known = notOnnx(bytes, file);
     if (known) throw known;
-    throw new LookoutError('MODEL_CORRUPT', `${file} is no sound ONNX model: ${messageOf(cause)}`, { cause });
+    throw new LookoutError('MODEL_CORRUPT', `${file} is not a valid ONNX model: ${messageOf(cause)}`, {
+      cause,
+      hint: 'It may be incomplete: download or copy it again.',
+    });
   }
 }
 
@@ -117,7 +119,7 @@ function parseDescription(text: string, source: string): WrittenDescription {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw refuse(`no JSON: ${messageOf(error)}`);
+    throw refuse(`not valid JSON: ${messageOf(error)}`);
   }
   const result = descriptionFile.safeParse(json);
   if (!result.success) throw refuse(z.prettifyError(result.error));

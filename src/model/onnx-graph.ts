@@ -11,16 +11,16 @@ import {
   type OnnxValue,
 } from './onnx.ts';
 
-/** Opset of what is built here: the first in which QuantizeLinear and DequantizeLinear know channels. */
+/** Opset of the built graphs: the first in which QuantizeLinear and DequantizeLinear support channels. */
 export const OPSET = 13;
 const IR_VERSION = 8;
 
 export type TensorData = Float32Array | Int8Array | Uint8Array | Int32Array | BigInt64Array;
 
-/** Whole numbers and lists of them, a string, or `{ float }`. */
+/** An integer, a list of integers, a string, or `{ float }`. */
 export type AttributeValue = number | readonly number[] | string | { float: number };
 
-/** How real numbers stand for whole ones: real = (whole − zeroPoint) × scale. */
+/** float = (int − zeroPoint) × scale. */
 export interface Quantization {
   scale: number;
   zeroPoint: number;
@@ -73,21 +73,21 @@ export class GraphBuilder {
     return output;
   }
 
-  /** Whole numbers from reals. @returns the output's name */
+  /** Floats to integers. @returns the output's name */
   quantize(input: string, quantization: Quantization, name = `${input}_q`): string {
     return this.node('QuantizeLinear', [input, ...this.#parameters(name, quantization)], {}, name);
   }
 
-  /** Reals from whole numbers. @returns the output's name */
+  /** Integers to floats. @returns the output's name */
   dequantize(input: string, quantization: Quantization, name = `${input}_f`): string {
     return this.node('DequantizeLinear', [input, ...this.#parameters(name, quantization)], {}, name);
   }
 
   /**
-   * A constant of whole numbers as reals.
+   * A constant of integers, dequantized to floats.
    * @param scales one for each channel along `axis`, or a single one for all
    * @param zeroPoint the same for all channels
-   * @returns the name of the reals
+   * @returns the name of the floats
    */
   dequantizedConstant(
     name: string,
@@ -98,16 +98,16 @@ export class GraphBuilder {
   ): string {
     const perChannel = scales.length > 1;
     const shape = perChannel ? [scales.length] : [];
-    const Whole = data.constructor as new (length: number) => typeof data;
+    const IntArray = data.constructor as new (length: number) => typeof data;
     const inputs = [
       this.constant(name, data, dims),
       this.constant(`${name}_scale`, scales, shape),
-      this.constant(`${name}_zero`, new Whole(scales.length).fill(zeroPoint), shape),
+      this.constant(`${name}_zero`, new IntArray(scales.length).fill(zeroPoint), shape),
     ];
     return this.node('DequantizeLinear', inputs, perChannel ? { axis } : {}, `${name}_f`);
   }
 
-  /** Keeps a name for something that is added to the model elsewhere. @returns the name */
+  /** Reserves a name for something that is added to the model elsewhere. @returns the name */
   reserve(name: string): string {
     this.#names.add(name);
     return name;
@@ -139,10 +139,10 @@ export class GraphBuilder {
   }
 
   #parameters(name: string, { scale, zeroPoint, type }: Quantization): [string, string] {
-    const Whole = type === 'uint8' ? Uint8Array : Int8Array;
+    const IntArray = type === 'uint8' ? Uint8Array : Int8Array;
     return [
       this.constant(`${name}_scale`, Float32Array.of(scale)),
-      this.constant(`${name}_zero`, Whole.of(zeroPoint)),
+      this.constant(`${name}_zero`, IntArray.of(zeroPoint)),
     ];
   }
 

@@ -2,15 +2,15 @@
  * ONNX files as plain objects: reads and writes the protocol buffers of the ONNX specification
  * (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, IR version 10) through protobufjs.
  *
- * The schema below names the messages that Lookout looks into. Whatever else a file holds (training
- * information, functions, sparse tensors) is kept as it was and written back.
+ * The schema below covers the messages that Lookout reads. Everything else in a file (training information,
+ * functions, sparse tensors) is kept and written back unchanged.
  */
 import protobuf from 'protobufjs/light.js';
 
-/** A 64-bit integer as protobufjs hands it over; `integer` makes a number of it. */
+/** A 64-bit integer as protobufjs returns it; `integer` converts it to a number. */
 export type Int64 = number | { toNumber(): number };
 
-/** TensorProto.DataType, as far as Lookout meets it. */
+/** TensorProto.DataType, as far as Lookout needs it. */
 export const DataType = {
   float: 1,
   uint8: 2,
@@ -38,7 +38,7 @@ export interface OnnxTensor {
   doubleData: number[];
   /** 1: the elements are in another file. */
   dataLocation: number;
-  /** Where they are there: `location`, `offset` and `length`. */
+  /** Their place in that file: `location`, `offset` and `length`. */
   externalData?: { key: string; value: string }[];
 }
 
@@ -164,13 +164,13 @@ const modelType = protobuf.Root.fromJSON({
 
 /**
  * Reads an ONNX file.
- * @throws Error when the bytes are no ONNX model: broken protocol buffers, or no graph inside
+ * @throws Error if the bytes are not an ONNX model: damaged protocol buffers, or no graph
  */
 export function decodeModel(bytes: Uint8Array): OnnxModel {
   const reader = protobuf.Reader.create(bytes);
   reader.discardUnknown = false;
   const model = modelType.decode(reader) as unknown as OnnxModel;
-  if (!model.graph?.node?.length) throw new Error('there is no graph in it');
+  if (!model.graph?.node?.length) throw new Error('it contains no graph');
   return model;
 }
 

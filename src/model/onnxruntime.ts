@@ -1,6 +1,6 @@
 /**
- * The only door to ONNX Runtime: whatever runs a model opens its session here, so that all of them multiply whole numbers
- * with the same kernel. (Biome refuses all other imports of the package.)
+ * The only access to ONNX Runtime: every session is opened here, so that all of them use the same int8 kernel. (Biome
+ * refuses all other imports of the package.)
  */
 import '../runtime/no-telemetry.ts';
 import { existsSync, readFileSync } from 'node:fs';
@@ -13,10 +13,10 @@ import { type Exact, int8Kernel } from './int8-kernel.ts';
 export { type InferenceSession, Tensor, type TypedTensor } from 'onnxruntime-node';
 export type { Binding };
 
-// Providers that are configured but absent are our own message, not ONNX Runtime's on standard error.
+// Lookout logs its own message about unavailable providers; ONNX Runtime would write to standard error.
 env.logLevel = 'fatal';
 
-/** Its version. */
+/** Version of ONNX Runtime. */
 export const onnxruntime = env.versions.node ?? env.versions.common;
 
 export interface SessionSettings extends Omit<InferenceSession.SessionOptions, 'extra'> {
@@ -24,11 +24,11 @@ export interface SessionSettings extends Omit<InferenceSession.SessionOptions, '
   exact: Exact;
   /** The same model, made exact beforehand (model/exact/exact-files.ts). */
   exactFile?: string | null;
-  /** Waiting threads spin, as ONNX Runtime's do by default. */
+  /** Whether waiting threads spin; true by default, as in ONNX Runtime. */
   spinning?: boolean;
 }
 
-/** Opens a model from a file or from its bytes. @throws Error when ONNX Runtime refuses it */
+/** Opens a model from a file or from its bytes. @throws Error if ONNX Runtime refuses it */
 export async function openSession(
   model: string | Uint8Array,
   settings: SessionSettings,
@@ -40,9 +40,9 @@ export async function openSession(
 }
 
 /**
- * Opens a model file, and blocks the calling thread meanwhile. So does running it: the package's own class wraps the same
- * calls into promises and turns of the event loop, a hundredth of the time of a MobileNetV2.
- * @throws Error when ONNX Runtime refuses it
+ * Opens a model file. Opening and running it block the calling thread. The package's public class wraps the same calls
+ * into promises and event loop turns, which costs one hundredth of the time of a MobileNetV2.
+ * @throws Error if ONNX Runtime refuses it
  */
 export function loadSession(file: string, settings: SessionSettings): Binding.InferenceSession {
   initOrt();
@@ -53,7 +53,7 @@ export function loadSession(file: string, settings: SessionSettings): Binding.In
   return session;
 }
 
-/** Names of the execution providers that this build of ONNX Runtime has; whether they work is another matter. */
+/** Names of the execution providers in this build of ONNX Runtime. They may still fail to start. */
 export function builtProviders(): Set<string> {
   return new Set(binding.listSupportedBackends().map(({ name }) => name));
 }
@@ -64,8 +64,8 @@ interface Choice {
 }
 
 /**
- * Where the CPU has no exact kernel that is fast, it gets a model that needs none. What cannot be made so, and what runs on
- * other providers, is left to ONNX Runtime, which then makes all weights uint8.
+ * If the CPU has no fast exact kernel, it gets a converted model that does not need one. For models that cannot be converted,
+ * and on other providers, ONNX Runtime is asked to turn all weights into uint8.
  */
 function choose(model: string | Uint8Array, { exactFile, ...settings }: SessionSettings): Choice {
   const { exact, executionProviders: [first] = ['cpu'] } = settings;
@@ -74,7 +74,7 @@ function choose(model: string | Uint8Array, { exactFile, ...settings }: SessionS
   if (own && exactFile && existsSync(exactFile)) {
     return { source: exactFile, options: optionsOf(settings, false) };
   }
-  // Each thread that has the ONNX reader is megabytes larger, and mostly there is such a file.
+  // The ONNX reader costs each thread megabytes, and the exact file usually exists: load the reader only here.
   const { exactModel } = load<typeof import('./exact/make-exact.ts')>('make-exact');
   const { separatedModel } = load<typeof import('./exact/separate.ts')>('separate');
   try {
@@ -83,7 +83,7 @@ function choose(model: string | Uint8Array, { exactFile, ...settings }: SessionS
     if (made) return { source: made, options: optionsOf(settings, false) };
     return { source: separatedModel(bytes) ?? model, options: optionsOf(settings, true) };
   } catch {
-    // ONNX Runtime says what is wrong with it.
+    // ONNX Runtime reports what is wrong with the model.
     return { source: model, options: optionsOf(settings, true) };
   }
 }
@@ -92,12 +92,12 @@ function load<Module>(name: string): Module {
   return createRequire(import.meta.url)(`./exact/${name}${extname(import.meta.filename)}`) as Module;
 }
 
-/** @param slow ONNX Runtime is asked for its exact kernel */
+/** @param slow request ONNX Runtime's own exact kernel */
 function optionsOf(
   { exact: _, spinning = true, ...options }: SessionSettings,
   slow: boolean,
 ): InferenceSession.SessionOptions {
-  // Entries of onnxruntime_session_options_config_keys.h, `session.x64quantprecision` and so on; values are texts.
+  // Entries of onnxruntime_session_options_config_keys.h, such as `session.x64quantprecision`; values are strings.
   const session = {
     intra_op: { allow_spinning: spinning ? '1' : '0' },
     ...(slow && { x64quantprecision: '1' }),

@@ -1,9 +1,9 @@
-/** What a graph itself says about its input and its outputs. */
+/** Reads a model's input and outputs from its graph. */
 import { LookoutError } from '../errors.ts';
 import type { Network, Port } from './classifier-check.ts';
 import { DataType, integer, type OnnxGraph, type OnnxValue } from './onnx.ts';
 
-/** One picture going in. `width` and `height` are null where the graph leaves them open. */
+/** The image input. `width` and `height` are null where the graph leaves them open. */
 export interface InputSignature {
   name: string;
   type: 'uint8' | 'int8' | 'float32';
@@ -13,7 +13,7 @@ export interface InputSignature {
   height: number | null;
 }
 
-/** One float vector coming out. `classes` is null where the graph leaves it open. */
+/** The output, one float vector. `classes` is null where the graph leaves it open. */
 export interface OutputSignature {
   name: string;
   classes: number | null;
@@ -30,12 +30,12 @@ const TYPE_NAMES = Object.fromEntries(
   Object.entries(DataType).map(([name, number]) => [number, name === 'float' ? 'float32' : name]),
 ) as Record<number, string>;
 
-/** @param output the only one that counts; by default all */
+/** @param output limits the result to this output; by default all */
 export function networkOf(graph: OnnxGraph, output: string | undefined): Network {
   const constants = new Set(graph.initializer.map(({ name }) => name));
   const port = (value: OnnxValue): Port => ({
     name: value.name,
-    type: TYPE_NAMES[value.type?.tensorType?.elemType ?? 0] ?? 'another type',
+    type: TYPE_NAMES[value.type?.tensorType?.elemType ?? 0] ?? 'unsupported type',
     shape: shapeOf(value) ?? null,
   });
   return {
@@ -48,7 +48,7 @@ export function networkOf(graph: OnnxGraph, output: string | undefined): Network
 /**
  * Reads the shape, layout and type of the only input.
  * @param file named in errors
- * @throws LookoutError MODEL_INPUT_UNSUPPORTED unless it is one picture, in colour or grey, batch 1, of bytes or floats
+ * @throws LookoutError MODEL_INPUT_UNSUPPORTED unless it is one image, in colour or grey, batch 1, of bytes or floats
  */
 export function inputSignature(graph: OnnxGraph, file: string): InputSignature {
   const refuse = (message: string) => new LookoutError('MODEL_INPUT_UNSUPPORTED', `${file}: ${message}`);
@@ -67,7 +67,7 @@ export function inputSignature(graph: OnnxGraph, file: string): InputSignature {
   }
   const [batch, a, b, c] = shape as [number | null, number | null, number | null, number | null];
   if (batch !== null && batch !== 1) {
-    throw refuse(`expected ${input.name} to take one picture at a time, found ${shapeText(shape)}`);
+    throw refuse(`expected ${input.name} to take one image at a time (batch 1), found ${shapeText(shape)}`);
   }
   for (const channels of [3, 1] as const) {
     const known = { name: input.name, type, channels };
@@ -90,8 +90,8 @@ export function outputSignature(graph: OnnxGraph, name: string | undefined, file
   const candidates = name === undefined ? graph.output : graph.output.filter((o) => o.name === name);
   const [output] = candidates;
   if (!output || candidates.length > 1) {
-    const wanted = name === undefined ? 'one output' : `an output called ${name}`;
-    throw refuse(`expected ${wanted}, found ${names(graph.output)}`);
+    const expected = name === undefined ? 'one output' : `an output called ${name}`;
+    throw refuse(`expected ${expected}, found ${names(graph.output)}`);
   }
   if (output.type?.tensorType?.elemType !== DataType.float) {
     throw refuse(`expected ${output.name} to be float32`);
@@ -118,7 +118,7 @@ const PASS_THROUGH = new Set([
   'Cast',
 ]);
 
-/** Whether the values come from a softmax or a sigmoid, seen through steps that do not change what they mean. */
+/** Whether the values come from a softmax or a sigmoid, possibly through steps that do not change their meaning. */
 function endsInProbabilities(graph: OnnxGraph, output: string): boolean {
   const producers = new Map(graph.node.flatMap((node) => node.output.map((name) => [name, node] as const)));
   let node = producers.get(output);
@@ -136,7 +136,7 @@ function shapeOf(value: OnnxValue): (number | null)[] | undefined {
 }
 
 function shapeText(shape: (number | null)[] | undefined): string {
-  return shape ? shape.map((size) => size ?? '?').join('×') || 'a single number' : 'no shape at all';
+  return shape ? shape.map((size) => size ?? '?').join('×') || 'a single number' : 'no shape';
 }
 
 function names(values: OnnxValue[]): string {

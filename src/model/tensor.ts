@@ -1,9 +1,9 @@
-/** The numbers inside ONNX tensors. */
+/** Reads and checks the elements of ONNX tensors. */
 
 import { DataType, integer, type OnnxTensor } from './onnx.ts';
 import type { TensorData } from './onnx-graph.ts';
 
-/** Bytes of one element, for the types whose elements may be raw. */
+/** Bytes of one element, for types whose elements may be raw. */
 const ELEMENT_BYTES: Record<number, number> = {
   [DataType.float]: 4,
   [DataType.uint8]: 1,
@@ -15,12 +15,12 @@ const ELEMENT_BYTES: Record<number, number> = {
   [DataType.double]: 8,
 };
 
-/** Dimensions as plain numbers; empty for a single number. */
+/** Dimensions as numbers; empty for a scalar. */
 export function tensorShape(tensor: OnnxTensor): number[] {
   return tensor.dims.map(integer);
 }
 
-/** Says what is wrong with a tensor whose raw bytes do not fill its shape, or null. */
+/** Describes the problem if a tensor's raw bytes do not fit its shape; else null. */
 export function tensorProblem(tensor: OnnxTensor): string | null {
   const bytes = ELEMENT_BYTES[tensor.dataType];
   if (!bytes || tensor.rawData.length === 0) return null;
@@ -31,12 +31,12 @@ export function tensorProblem(tensor: OnnxTensor): string | null {
 }
 
 /**
- * The elements of a float, int8, uint8, int32 or int64 tensor, wherever the file keeps them.
+ * The elements of a float, int8, uint8, int32 or int64 tensor, raw or in a typed list.
  * @throws Error for other types and for elements in another file
  */
 export function tensorData(tensor: OnnxTensor): TensorData {
   const { rawData, name } = tensor;
-  if (tensor.dataLocation === 1) throw new Error(`tensor ${name} is kept in another file`);
+  if (tensor.dataLocation === 1) throw new Error(`the data of tensor ${name} is in another file`);
   const raw = rawData.length > 0 ? new Uint8Array(rawData).buffer : null;
   switch (tensor.dataType) {
     case DataType.float:

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { ModelConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
-import { answersFit, forLabels } from '../model/answers.ts';
+import { outputFitsLabels, scoresForLabels } from '../model/answers.ts';
 import type { ModelDescription } from '../model/description.ts';
 import { inputShape } from '../model/input-shape.ts';
 import { type Int8Kernel, int8Kernel } from '../model/int8-kernel.ts';
@@ -128,7 +128,7 @@ export class ModelSession {
     const options: InferenceSession.RunOptions = {};
     return () => {
       const { data } = this.#session.run(feeds, fetches, options)[answer.name] as TypedTensor<'float32'>;
-      forLabels(data, answer.kind, output);
+      scoresForLabels(data, answer.kind, output);
       free(data.buffer as ArrayBuffer);
     };
   }
@@ -168,7 +168,7 @@ function checkSignature(
   const answer = outputMetadata.find(({ name }) => name === output.name);
   const sizes = answer?.isTensor ? answer.shape.map((size) => (size === OPEN ? 1 : size)) : [];
   const count = sizes.reduce((product, size) => product * size, 1);
-  if (!answer?.isTensor || nameOf(answer.type) !== 'float32' || !answersFit(count, labels.length)) {
+  if (!answer?.isTensor || nameOf(answer.type) !== 'float32' || !outputFitsLabels(count, labels.length)) {
     throw new LookoutError(
       'MODEL_OUTPUT_UNSUPPORTED',
       `model: expected the output ${output.name} float32 with one number for each of ${labels.length} labels, ` +

@@ -33,7 +33,7 @@ function phase(fps: number, cpuPercent: number): Phase {
 export function round(fps: number): Measurement {
   const asked = { samples: 1, latencies: Array.from({ length: 400 }, () => 900 / fps), tail: [900 / fps] };
   return {
-    kernel: { name: 'standard', reason: 'exact here, as this processor is arm64' },
+    kernel: { name: 'standard', reason: 'exact here, because this processor is arm64' },
     ...{ provider: 'cpu', threads: 1, paced: phase(5, 12), pipeline: phase(fps, 99) },
     inference: {
       ...{ fps: [1.1 * fps, 1.11 * fps], cpuMs: 900 / fps },

@@ -31,7 +31,7 @@ const CASES: [file: string, commands: string[], error: RegExp, hint: RegExp][] =
   [
     'st_ssd_mobilenet_v1_025_192_int8.tflite',
     ['import'],
-    /^MODEL_OUTPUT_UNSUPPORTED: .* is an object detector: it answers with 3 outputs/,
+    /^MODEL_OUTPUT_UNSUPPORTED: .* is an object detector: it returns 3 outputs/,
     /image classifiers/,
   ],
   [

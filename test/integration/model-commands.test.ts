@@ -36,7 +36,7 @@ test('lookout model import says what it made', () => {
   assert.match(stdout, /^written +.*made\.onnx, \d+ bytes$/m);
   assert.match(stdout, /^input +image: uint8 1×33×33×3 RGB$/m);
   assert.match(stdout, /^cpu +\d+ nodes after fusing: 3 QLinearConv/m);
-  assert.match(stdout, /^warning +There are no labels/m);
+  assert.match(stdout, /^warning +This model has no labels/m);
   assert.match(lookout(['inspect', out]).stdout, /^source +net\.tflite, sha256 [0-9a-f]{64}$/m);
 });
 

@@ -143,7 +143,7 @@ test('wrong options are refused with what was expected', async () => {
     [['--quick', '--full'], /expected --quick or --full/],
     [['--sources', 'nowhere'], /--sources nowhere: expected one of raw, jpeg, demo$/m],
     [['--sizes', '641x480'], /expected sizes such as 640x480/],
-    [['--models', 'nowhere'], /^MODEL_MISSING: --models nowhere: .*cannot be read/m],
+    [['--models', 'nowhere'], /^MODEL_MISSING: --models nowhere: .*cannot read/m],
     [['--models', 'v2-9-224-int8'], /width of 0\.1…2/],
     [['--quick', '--out', 'missing/x'], /^PROFILE_UNWRITABLE: --out missing\/x: /m],
     [['--fps', '200'], /expected a rate, 0\.1…120/],

@@ -1,22 +1,37 @@
-/** Values whose channels can be put in another order together, without changing any result. */
+/** Finds the values whose channels can be reordered together without changing a result. */
 import type { OnnxGraph, OnnxNode, OnnxTensor } from '../onnx.ts';
 import { tensorData, tensorShape } from '../tensor.ts';
 import { isDepthwise, type Layer, type Wiring } from './clipping-layers.ts';
 
-/** Operators that leave every channel where it is. */
+/** Operators that keep every channel in its place. */
 const CARRIERS = new Set([
-  ...['QuantizeLinear', 'DequantizeLinear', 'Identity'],
-  ...['Relu', 'Clip', 'LeakyRelu', 'Sigmoid', 'HardSigmoid', 'HardSwish', 'Tanh', 'Elu'],
-  ...['MaxPool', 'AveragePool', 'GlobalAveragePool', 'GlobalMaxPool'],
-  ...['Add', 'Sub', 'Mul', 'Div'],
+  'QuantizeLinear',
+  'DequantizeLinear',
+  'Identity',
+  'Relu',
+  'Clip',
+  'LeakyRelu',
+  'Sigmoid',
+  'HardSigmoid',
+  'HardSwish',
+  'Tanh',
+  'Elu',
+  'MaxPool',
+  'AveragePool',
+  'GlobalAveragePool',
+  'GlobalMaxPool',
+  'Add',
+  'Sub',
+  'Mul',
+  'Div',
 ]);
 
-/** Values with the same channels, which only convolutions and carriers make and use. */
+/** Values with the same channels, produced and used only by convolutions and carriers. */
 export interface Group {
   channels: number;
-  /** Convolutions whose outputs are these channels; depthwise ones see them too. */
+  /** Convolutions whose outputs are these channels; depthwise ones also have them as input. */
   makers: Layer[];
-  /** Convolutions that add over these channels. */
+  /** Convolutions that sum over these channels. */
   users: Layer[];
 }
 
@@ -40,7 +55,7 @@ export function findGroups(graph: OnnxGraph, layers: readonly Layer[], wiring: W
     const enter = (value: string, role: 'makers' | 'users', channels: number) => {
       const set = sets.of(value);
       const group = groups.get(set) ?? { channels, makers: [], users: [] };
-      // A single channel may be spread over many.
+      // A single channel may be broadcast to many.
       if (group.channels !== channels) sets.close(set);
       group[role].push(layer);
       groups.set(set, group);
@@ -52,8 +67,8 @@ export function findGroups(graph: OnnxGraph, layers: readonly Layer[], wiring: W
 }
 
 /**
- * A convolution in whole numbers, with weights and constants for itself, that sees all channels or each by itself. (Sums of
- * floats depend on their order.)
+ * Whether a convolution computes in integers (float sums depend on their order), shares its weights and constants with no
+ * other layer, and is either depthwise or sums over all channels.
  */
 function isMovable(layer: Layer, wiring: Wiring): boolean {
   const { node, dequantize, weights, groups } = layer;
@@ -66,8 +81,8 @@ function isMovable(layer: Layer, wiring: Wiring): boolean {
 }
 
 /**
- * Whether ONNX Runtime makes one operator of a convolution and the quantisation behind it: nothing lies between them, or
- * what cuts off only what the quantisation cuts off anyway (core/optimizer/qdq_transformer).
+ * Whether ONNX Runtime fuses a convolution with the quantisation after it: between them is nothing, or an activation that
+ * clips only values that the quantisation clips anyway (core/optimizer/qdq_transformer).
  */
 function isQuantized({ output: [output] }: OnnxNode, wiring: Wiring): boolean {
   const users = wiring.usersOf(output!);
@@ -85,21 +100,21 @@ function isQuantized({ output: [output] }: OnnxNode, wiring: Wiring): boolean {
   return low <= -zero * scale && high >= (255 - zero) * scale;
 }
 
-/** How far the scale of a bias may be from what it should be, as a share. */
-const CLOSE = 1e-4;
+/** Relative tolerance of a bias scale. */
+const SCALE_TOLERANCE = 1e-4;
 
-/** Whether a bias counts in steps of the products: ONNX Runtime leaves a layer with any other to floats. */
+/** Whether the bias has the scale of the products. ONNX Runtime computes layers with any other bias scale in floats. */
 function hasFittingBias({ node, dequantize }: Layer, wiring: Wiring): boolean {
   if (!node.input[2]) return true;
   const bias = wiring.makerOf(node.input[2]);
   const input = numberOf(wiring.makerOf(node.input[0])?.input[1], wiring);
   const [steps, scales] = [bias?.input[1], dequantize.input[1]].map((name) => wiring.constant(name));
   if (bias?.opType !== 'DequantizeLinear' || input === undefined || !steps || !scales) return false;
-  const wanted = [...(tensorData(scales) as Float32Array)].map((scale) => scale * input);
+  const expected = [...(tensorData(scales) as Float32Array)].map((scale) => scale * input);
   const found = tensorData(steps) as Float32Array;
   return (
-    found.length === wanted.length &&
-    wanted.every((step, index) => Math.abs(found[index]! - step) <= CLOSE * Math.abs(step))
+    found.length === expected.length &&
+    expected.every((step, index) => Math.abs(found[index]! - step) <= SCALE_TOLERANCE * Math.abs(step))
   );
 }
 
@@ -108,7 +123,7 @@ function numberOf(name: string | undefined, wiring: Wiring): number | undefined 
   return tensor && sizeOf(tensor) === 1 ? Number(tensorData(tensor)[0]) : undefined;
 }
 
-/** The constants with one number for each output of a convolution: bias, scales and zero points. */
+/** The constants that have one number for each output of a convolution: bias, scales and zero points. */
 export function perOutput({ node, dequantize, outputs }: Layer, wiring: Wiring): OnnxTensor[] {
   const bias = wiring.makerOf(node.input[2]);
   return [...dequantize.input.slice(1), ...(bias ? bias.input : node.input.slice(2))].flatMap((name) => {
@@ -117,7 +132,7 @@ export function perOutput({ node, dequantize, outputs }: Layer, wiring: Wiring):
   });
 }
 
-/** Constants beside the values must be the same for all channels. */
+/** A carrier's constants must be the same for all channels. */
 function isCarrier(node: OnnxNode, wiring: Wiring): boolean {
   return (
     CARRIERS.has(node.opType) &&
@@ -132,7 +147,7 @@ function sizeOf(tensor: OnnxTensor): number {
   return tensorShape(tensor).reduce((product, size) => product * size, 1);
 }
 
-/** Sets of values that grow together; what is closed stays so. */
+/** Disjoint sets of values (union-find). A union with a closed set is closed. */
 class Sets {
   readonly #parents = new Map<string, string>();
   readonly #closed = new Set<string>();

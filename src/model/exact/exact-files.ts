@@ -1,4 +1,4 @@
-/** Models that were made exact are kept, so that a start need not make them again. */
+/** Keeps models that were made exact, so that a restart does not have to make them again. */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,8 +9,8 @@ import { int8Kernel } from '../int8-kernel.ts';
 import type { LoadedModel } from '../load-model.ts';
 import { exactModel } from './make-exact.ts';
 
-/** Counts the ways in which models are made exact: what was made in another way is made again. */
-const WAY = 1;
+/** Version of the conversion: files of another version are made again. */
+const CONVERSION_VERSION = 1;
 
 type Model = Pick<LoadedModel, 'file' | 'sha256'> & { config: Pick<ModelConfig, 'exact'> };
 
@@ -18,14 +18,14 @@ export function exactFolder(dataDir: string): string {
   return join(dataDir, 'exact');
 }
 
-/** What a file's name says of its content shows that Lookout wrote it, and that it is whole. */
+/** The digest in the file name proves that Lookout wrote the file and that it is complete. */
 const NAME = /-(?<digest>[0-9a-f]{16})\.onnx$/;
 const isKept: Proof = ({ path, stats, head }) =>
   NAME.exec(path)?.groups?.digest === digestOf(head(stats.size));
 
 /**
- * Makes the files that do not exist yet, and deletes those that were made of other models.
- * @returns for each model its exact file; null where it needs none, cannot have one, or there is no place for it
+ * Makes the missing files and deletes those of other models.
+ * @returns the exact file of each model; null if it needs none, cannot have one, or the file cannot be written
  */
 export async function keepExact(models: readonly Model[], folder: string): Promise<(string | null)[]> {
   const files: (string | null)[] = [];
@@ -39,7 +39,7 @@ export async function keepExact(models: readonly Model[], folder: string): Promi
 
 async function keepOne({ file, sha256, config }: Model, folder: string): Promise<string | null> {
   if (int8Kernel(config.exact).name !== 'exact') return null;
-  const identity = digestOf(`${WAY} ${sha256}`);
+  const identity = digestOf(`${CONVERSION_VERSION} ${sha256}`);
   const named = (await listFolder(folder)).filter((name) => name.startsWith(`${identity}-`));
   const kept = named.map((name) => join(folder, name)).find((path) => isProven(path, isKept));
   if (kept) return kept;

@@ -1,14 +1,13 @@
 /**
- * Exact sums on x86 processors without VNNI, at the least price.
+ * Makes sums exact on x86 processors without VNNI at the lowest cost.
  *
- * The kernels that ONNX Runtime has for uint8 × int8 there add each two neighbouring products in 16 bits, which clips
- * them when the two weights come to more than 128; its kernel for uint8 × uint8 is exact but takes half as long again.
- * Which sums can be clipped is known from the weights, and two things are done about it, neither of which changes a
- * result by a bit:
+ * There, ONNX Runtime's kernels for uint8 × int8 add each pair of neighbouring products in 16 bits, which clips the sum
+ * if the two weights add up to more than 128. Its kernel for uint8 × uint8 is exact but takes half as long again. The
+ * weights show which sums can be clipped. Two changes avoid that, and neither changes a result by a bit:
  *
- *  1. channels are put in another order, in all layers that share them, so that no two neighbours are too large
- *     together. Where few find no neighbour they get a filler, a channel that nobody looks at.
- *  2. layers for which there is no such order get uint8 weights, w + 128 with the zero point moved along.
+ *  1. Channels are reordered, in all layers that share them, so that no two neighbouring weights are too large together.
+ *     A few channels without a suitable neighbour get a filler: a channel that no layer reads.
+ *  2. Layers for which no such order exists get uint8 weights: w + 128, with the zero point shifted, too.
  */
 
 import { DataType, decodeModel, encodeModel, type OnnxGraph, type OnnxModel } from '../onnx.ts';
@@ -19,23 +18,23 @@ import { canClip, findLayers, type Layer, Wiring } from './clipping-layers.ts';
 import { pairChannels } from './pairing.ts';
 import { reorder } from './reorder.ts';
 
-/** Fillers that cost less than the slower kernel: in small layers, and as a share of the channels. */
-const MOST_FILLERS = 16;
-const MOST_SHARE = 1 / 8;
-/** Numbers of channels with such a divisor have faster kernels. */
+/** Up to this many fillers, or this share of the channels, cost less than the slower kernel. */
+const MAX_FILLERS = 16;
+const MAX_FILLER_SHARE = 1 / 8;
+/** Kernels are faster if the number of channels is a multiple of one of these. */
 const BLOCKS = [16, 8, 4, 2, 1];
 
 /**
- * A model with the same results whose sums are not clipped on any processor.
- * @returns null when there is something in it that is not understood here: then only ONNX Runtime itself can do it
- * @throws Error when the bytes are no ONNX model
+ * Returns a model with the same results whose sums are not clipped on any processor.
+ * @returns null if the model contains a construct that is not supported here: then only ONNX Runtime's own switch helps
+ * @throws Error if the bytes are not an ONNX model
  */
 export function exactModel(bytes: Uint8Array): Uint8Array | null {
   const model = decodeModel(bytes);
   return makeExact(model) ? encodeModel(model) : null;
 }
 
-/** Changes the model; false and unchanged when there is something in it that is not understood here. */
+/** Changes the model in place. @returns false, with the model unchanged, if it contains an unsupported construct */
 export function makeExact({ graph }: OnnxModel): boolean {
   const wiring = new Wiring(graph);
   const layers = findLayers(graph, wiring);
@@ -44,18 +43,18 @@ export function makeExact({ graph }: OnnxModel): boolean {
     const order = orderOf(group);
     if (!order) continue;
     reorder(group, order, wiring);
-    // They may speak of fewer channels.
+    // They may state the old number of channels.
     if (order.length > group.channels) graph.valueInfo = [];
   }
   for (const layer of layers) if (canClip(layer)) makeUnsigned(layer, wiring, graph);
   return true;
 }
 
-/** null: it is good as it is, or there is no better one. */
+/** @returns null if the present order is good, or no better one exists */
 function orderOf({ channels, users }: Group): number[] | null {
-  // In a window of pixels, the last of an odd number of channels is the neighbour of the next pixel's first.
+  // If the number of channels is odd, the last channel of a pixel is the neighbour of the next pixel's first one.
   if (!users.some(canClip) || (channels % 2 === 1 && users.some(({ area }) => area > 1))) return null;
-  const most = Math.max(MOST_FILLERS, channels * MOST_SHARE);
+  const most = Math.max(MAX_FILLERS, channels * MAX_FILLER_SHARE);
   const order = pairChannels(channels, users, most);
   if (!order || order.length === channels) return order;
   const block = BLOCKS.find((size) => channels % size === 0)!;
@@ -63,11 +62,11 @@ function orderOf({ channels, users }: Group): number[] | null {
   return order;
 }
 
-function makeUnsigned({ weights, whole }: Layer, wiring: Wiring, graph: OnnxGraph): void {
+function makeUnsigned({ weights, ints }: Layer, wiring: Wiring, graph: OnnxGraph): void {
   // Two layers may share their weights.
   if (weights.dataType === DataType.uint8) return;
   weights.dataType = DataType.uint8;
-  weights.rawData = unsigned(whole);
+  weights.rawData = unsigned(ints);
   weights.int32Data = [];
   graph.valueInfo = graph.valueInfo.filter(({ name }) => name !== weights.name);
   for (const [index, { input }] of wiring.usersOf(weights.name).entries()) {
@@ -80,8 +79,8 @@ function makeUnsigned({ weights, whole }: Layer, wiring: Wiring, graph: OnnxGrap
 }
 
 /** The same numbers + 128. */
-function unsigned(whole: Int8Array): Uint8Array {
-  const bytes = new Uint8Array(whole.length);
-  for (let i = 0; i < whole.length; i++) bytes[i] = whole[i]! + 128;
+function unsigned(ints: Int8Array): Uint8Array {
+  const bytes = new Uint8Array(ints.length);
+  for (let i = 0; i < ints.length; i++) bytes[i] = ints[i]! + 128;
   return bytes;
 }

@@ -1,20 +1,20 @@
-/** Puts channels in an order in which no two neighbours have weights whose products are clipped. */
-import { type Layer, MOST } from './clipping-layers.ts';
+/** Orders channels so that no two neighbours have weights whose products are clipped. */
+import { type Layer, MAX_PAIR_SUM } from './clipping-layers.ts';
 
-/** Stands for a channel that no layer looks at. */
+/** Stands for a channel that no layer reads. */
 export const FILLER = -1;
 
-/** Of two weights that are too large together, one at least is larger than this. */
-const LARGE = MOST / 2;
+/** If two weights are too large together, at least one of them is larger than this. */
+const LARGE = MAX_PAIR_SUM / 2;
 
 /**
- * Channels in pairs: every second one is the neighbour of the one before. What finds no neighbour gets a filler.
- * @param layers all that add over the channels
- * @param most fillers that are worth it; more of them give null
+ * Returns the channels as a list of pairs. A channel without a suitable neighbour gets a filler.
+ * @param layers all layers that sum over the channels
+ * @param most maximum number of fillers; if more are needed, the result is null
  */
 export function pairChannels(channels: number, layers: readonly Layer[], most: number): number[] | null {
   const columns = Array.from({ length: channels }, (_, channel) => columnOf(channel, layers));
-  // Those with many large weights are hard to find a neighbour for, and best beside one with few.
+  // Channels with many large weights are hard to pair, and fit best next to one with few.
   const sorted = [...columns.keys()].sort((a, b) => columns[b]!.large.length - columns[a]!.large.length);
   const hard = sorted.slice(0, channels >> 1);
   const easy = sorted.slice(channels >> 1).reverse();
@@ -31,9 +31,9 @@ export function pairChannels(channels: number, layers: readonly Layer[], most: n
 }
 
 /**
- * A largest set of pairs of one from each list (Kuhn's algorithm).
- * @param least pairs; fewer of them give null
- * @returns for each of the first list its partner, or null
+ * A maximum matching of two lists (Kuhn's algorithm).
+ * @param least minimum number of pairs; if fewer exist, the result is null
+ * @returns for each item of the first list its partner, or null
  */
 function match(
   first: readonly number[],
@@ -41,7 +41,7 @@ function match(
   fit: (a: number, b: number) => boolean,
   least: number,
 ): (number | null)[] | null {
-  /** For each of the second list the index of its partner, or -1. */
+  /** For each item of the second list the index of its partner, or -1. */
   const takers = new Int32Array(second.length).fill(-1);
   const known = new Map<number, readonly number[]>();
   const choicesOf = (a: number) => {
@@ -74,7 +74,7 @@ function match(
   return partners;
 }
 
-/** All weights that multiply a channel, and where the large ones are. */
+/** All weights that multiply a channel, and the indices of the large ones. */
 interface Column {
   weights: Int8Array;
   large: readonly number[];
@@ -84,11 +84,11 @@ function columnOf(channel: number, layers: readonly Layer[]): Column {
   const weights = new Int8Array(layers.reduce((sum, { outputs, area }) => sum + outputs * area, 0));
   const large: number[] = [];
   let index = 0;
-  for (const { whole, outputs, channels, area } of layers) {
+  for (const { ints, outputs, channels, area } of layers) {
     for (let output = 0; output < outputs; output++) {
       const from = (output * channels + channel) * area;
       for (let pixel = 0; pixel < area; pixel++) {
-        const weight = whole[from + pixel]!;
+        const weight = ints[from + pixel]!;
         if (Math.abs(weight) > LARGE) large.push(index);
         weights[index++] = weight;
       }
@@ -99,7 +99,7 @@ function columnOf(channel: number, layers: readonly Layer[]): Column {
 
 function fitBeside({ weights, large }: Column, other: Column): boolean {
   for (const index of large) {
-    if (Math.abs(weights[index]! + other.weights[index]!) > MOST) return false;
+    if (Math.abs(weights[index]! + other.weights[index]!) > MAX_PAIR_SUM) return false;
   }
   return true;
 }

@@ -1,4 +1,4 @@
-/** Puts the channels of a group in another order, in all layers that make or use them. */
+/** Reorders the channels of a group in all layers that make or use them. */
 
 import type { OnnxTensor } from '../onnx.ts';
 import type { TensorData } from '../onnx-graph.ts';
@@ -7,7 +7,7 @@ import { type Group, perOutput } from './channel-groups.ts';
 import { isDepthwise, type Layer, type Wiring } from './clipping-layers.ts';
 import { FILLER } from './pairing.ts';
 
-/** @param order for each new place the channel that goes there, or FILLER */
+/** @param order for each new place its channel, or FILLER */
 export function reorder({ makers, users }: Group, order: readonly number[], wiring: Wiring): void {
   for (const layer of makers) reorderOutputs(layer, order, wiring);
   for (const layer of users) reorderInputs(layer, order);
@@ -20,18 +20,18 @@ function reorderOutputs(layer: Layer, order: readonly number[], wiring: Wiring):
     layer.node.attribute.find(({ name }) => name === 'group')!.i = order.length;
   }
   layer.outputs = order.length;
-  setWeights(layer, reordered(layer.whole, order, layer.channels * layer.area), 0);
+  setWeights(layer, reordered(layer.ints, order, layer.channels * layer.area), 0);
 }
 
 function reorderInputs(layer: Layer, order: readonly number[]): void {
-  const { whole, zero, outputs, channels, area } = layer;
+  const { ints, zero, outputs, channels, area } = layer;
   const moved = new Int8Array(outputs * order.length * area).fill(zero);
   for (let output = 0; output < outputs; output++) {
     for (const [place, channel] of order.entries()) {
       if (channel === FILLER) continue;
       const from = (output * channels + channel) * area;
       const to = (output * order.length + place) * area;
-      for (let pixel = 0; pixel < area; pixel++) moved[to + pixel] = whole[from + pixel]!;
+      for (let pixel = 0; pixel < area; pixel++) moved[to + pixel] = ints[from + pixel]!;
     }
   }
   layer.channels = order.length;
@@ -39,7 +39,7 @@ function reorderInputs(layer: Layer, order: readonly number[]): void {
   setWeights(layer, moved, 1);
 }
 
-/** Pieces of so many numbers in another order; fillers are like the first, which is as good as any. */
+/** Reorders blocks of `size` numbers. A filler gets a copy of the first block: its values do not matter. */
 function reordered<Data extends TensorData>(data: Data, order: readonly number[], size: number): Data {
   const Numbers = data.constructor as new (length: number) => Data;
   const moved = new Numbers(order.length * size);
@@ -50,9 +50,9 @@ function reordered<Data extends TensorData>(data: Data, order: readonly number[]
   return moved;
 }
 
-function setWeights(layer: Layer, whole: Int8Array, axis: 0 | 1): void {
-  layer.whole = whole;
-  setData(layer.weights, whole, axis, axis === 0 ? layer.outputs : layer.channels);
+function setWeights(layer: Layer, ints: Int8Array, axis: 0 | 1): void {
+  layer.ints = ints;
+  setData(layer.weights, ints, axis, axis === 0 ? layer.outputs : layer.channels);
 }
 
 function setData(tensor: OnnxTensor, data: TensorData, axis: number, size = data.length): void {

@@ -1,12 +1,12 @@
-/** Weights that only one layer uses. */
+/** Copies shared weights, so that each layer has its own. */
 import { DataType, decodeModel, encodeModel, type OnnxGraph, type OnnxNode } from '../onnx.ts';
 import { Wiring } from './clipping-layers.ts';
 
 /**
  * ONNX Runtime's switch for its exact kernel (`session.x64quantprecision`) replaces int8 weights and their zero points, once
  * for each layer that uses them, so it cannot load a model whose layers share them.
- * @returns the same model with weights and zero points of its own for each layer; null where no layers share any
- * @throws Error when the bytes are no ONNX model
+ * @returns the same model with separate weights and zero points for each layer; null if no layers share any
+ * @throws Error if the bytes are not an ONNX model
  */
 export function separatedModel(bytes: Uint8Array): Uint8Array | null {
   const model = decodeModel(bytes);
@@ -20,17 +20,17 @@ function isOfWeights(node: OnnxNode, wiring: Wiring): boolean {
   return node.opType === 'DequantizeLinear' && weights?.dataType === DataType.int8;
 }
 
-/** Gives each layer a DequantizeLinear of its own for its weights. */
+/** Gives the weights of each layer their own DequantizeLinear. */
 function separateNodes(graph: OnnxGraph): boolean {
   const wiring = new Wiring(graph);
   const copies = graph.node
     .filter((node) => isOfWeights(node, wiring))
     .flatMap((node) => {
-      const [real] = node.output as [string];
-      return wiring.usersOf(real).flatMap((layer, index): OnnxNode[] => {
+      const [floats] = node.output as [string];
+      return wiring.usersOf(floats).flatMap((layer, index): OnnxNode[] => {
         if (index === 0) return [];
-        const own = `${real}_own_${index}`;
-        layer.input = layer.input.map((name) => (name === real ? own : name));
+        const own = `${floats}_own_${index}`;
+        layer.input = layer.input.map((name) => (name === floats ? own : name));
         return [{ ...node, name: own, input: [...node.input], output: [own] }];
       });
     });
@@ -38,7 +38,7 @@ function separateNodes(graph: OnnxGraph): boolean {
   return copies.length > 0;
 }
 
-/** Gives each DequantizeLinear of weights numbers of its own. */
+/** Gives each DequantizeLinear of weights its own constants. */
 function separateConstants(graph: OnnxGraph): boolean {
   const wiring = new Wiring(graph);
   let changed = false;

@@ -1,5 +1,5 @@
 /** How close a quantised model comes to its float form. */
-import { forLabels } from '../../model/answers.ts';
+import { scoresForLabels } from '../../model/answers.ts';
 import type { ModelDescription } from '../../model/description.ts';
 import { DataType, type OnnxModel } from '../../model/onnx.ts';
 import type { Emitted } from './emit.ts';
@@ -25,7 +25,7 @@ export async function outputsOf(
   const answers: Float32Array[] = [];
   await observe(model, [name], inputs, (_, values) => {
     const answer = new Float32Array(Math.max(2, values.length));
-    forLabels(Float32Array.from(values), kind, answer);
+    scoresForLabels(Float32Array.from(values), kind, answer);
     answers.push(answer);
   });
   return answers;

@@ -16,7 +16,7 @@ const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 const builtin = { file: 'builtin', providers: ['cpu' as const] };
 
 for (const file of [BUILTIN_MODEL, BUILTIN_MODEL.replace('.onnx', '.tensorrt.onnx')]) {
-  test(`${basename(file)} multiplies whole numbers only, which all processors do alike`, () => {
+  test(`${basename(file)} multiplies only integers, with the same results on all processors`, () => {
     const { node: nodes } = decodeModel(readFileSync(file)).graph;
     const makers = new Map(nodes.map((node) => [node.output[0], node.opType]));
     const layers = nodes.filter(({ opType }) => /^(Conv|Gemm|MatMul)$/.test(opType));
@@ -64,7 +64,7 @@ describe('builtin', () => {
     return { dataDir, heads, putHead, home };
   }
 
-  test('is the model of the package, where no network was added or none that a head was made for', async () => {
+  test('is the model of the package if no network with a head was added', async () => {
     const { heads } = site();
     const plain = { file: BUILTIN_MODEL, note: null, network: null };
     assert.deepEqual(await chooseModel(builtin, { dataDir: folder(), heads }), plain);
@@ -74,11 +74,11 @@ describe('builtin', () => {
     assert.deepEqual(await chooseModel(builtin, none), plain);
   });
 
-  test('is the head on the network that was added, with the labels and events of the head', async () => {
+  test('is the added network with the head, and its labels and events', async () => {
     const options = site();
     const { file, note, network: name } = await chooseModel(builtin, options);
     assert.deepEqual(note, {
-      text: "builtin is the package's head on mine, which was added",
+      text: "builtin runs the added model mine with the package's own head",
       problem: false,
     });
     assert.equal(name, 'mine');
@@ -89,7 +89,7 @@ describe('builtin', () => {
     assert.deepEqual([description.input.width, description.input.type], [32, 'uint8']);
   });
 
-  test('is made once, and anew when the head changes', async () => {
+  test('is built once, and again when the head changes', async () => {
     const options = site();
     const first = await chooseModel(builtin, options);
     const bytes = readFileSync(first.file);
@@ -118,7 +118,7 @@ describe('builtin', () => {
     assert.deepEqual(names(), [basename(own)]);
   });
 
-  test('is the model of the package, and says why, when the network or the head is damaged', async () => {
+  test('is the model of the package, with the reason, if the network or the head is damaged', async () => {
     const changed = site();
     writeFileSync(join(changed.home, 'mine.onnx'), network.subarray(0, 1000));
     const damaged = site();
@@ -129,11 +129,14 @@ describe('builtin', () => {
       const { file, note } = await chooseModel(builtin, options);
       assert.equal(file, BUILTIN_MODEL);
       assert.equal(note?.problem, true);
-      assert.match(note.text, /^builtin is the package's own model: its head cannot be used: ./);
+      assert.match(
+        note.text,
+        /^builtin runs the package's own model: cannot put its head on an added model: ./,
+      );
     }
   });
 
-  test('leaves every other model as it is', async () => {
+  test('leaves every other model unchanged', async () => {
     const { dataDir, heads } = site();
     const named = { file: '/etc/birds.onnx', providers: builtin.providers };
     assert.equal((await chooseModel(named, { dataDir, heads })).file, '/etc/birds.onnx');

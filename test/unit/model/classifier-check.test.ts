@@ -45,14 +45,14 @@ function refused(given: Given, code: string, message: RegExp): void {
   );
 }
 
-test('a network that takes one picture and answers with one vector is a classifier', () => {
+test('a network that takes one image and returns one vector is a classifier', () => {
   check({});
   check({ input: [1, 3, 224, 224], outputs: [[1, 1000]] });
   check({ input: [1, 96, 96, 1], type: 'int8', outputs: [[1, 1, 1, 2]] });
   check({ input: [null, null, null, 3], outputs: [[null, 1001]] });
   check({ outputs: [[1, 7, 1, 1]] });
   check({ outputs: [[1, 1]] });
-  // Two heads may be told apart by the description.
+  // The description may choose one of two heads.
   check({
     outputs: [
       [1, 5],
@@ -76,9 +76,9 @@ describe('a network is refused that takes', () => {
     ['a spectrogram', { input: [1, 49, 40, 1], type: 'int8' }, /takes sound \(input, 1×49×40×1\)/],
     ['a spectrogram, turned', { input: [1, 1, 64, 96] }, /takes sound/],
     ['text', { input: [1, 256], type: 'int32' }, /takes text \(1×256 int32\)/],
-    ['video', { input: [1, 16, 172, 172, 3] }, /several pictures at once.*video/],
-    ['several pictures', { input: [8, 224, 224, 3] }, /takes 8 pictures at once/],
-    ['what it remembers', { operators: ['UNIDIRECTIONAL_SEQUENCE_LSTM'] }, /keeps a state.*LSTM/],
+    ['video', { input: [1, 16, 172, 172, 3] }, /several images at once.*video/],
+    ['several images', { input: [8, 224, 224, 3] }, /takes 8 images at once/],
+    ['its own state', { operators: ['UNIDIRECTIONAL_SEQUENCE_LSTM'] }, /keeps state.*LSTM/],
   ];
   for (const [name, given, message] of cases) {
     test(name, () => refused(given, 'MODEL_INPUT_UNSUPPORTED', message));
@@ -93,17 +93,17 @@ describe('a network is refused that takes', () => {
   });
 });
 
-describe('a network is refused that answers', () => {
+describe('a network is refused that returns', () => {
   const detector = /is an object detector/;
-  const poses = /finds the poses of people/;
+  const poses = /is a pose network/;
   const cases: [string, Given, RegExp][] = [
     [
-      'with boxes behind its own selection',
+      'boxes with built-in selection',
       { outputs: [[], [], [], []], operators: ['CUSTOM TFLite_Detection_PostProcess'] },
       detector,
     ],
     [
-      'with raw boxes and scores (SSD)',
+      'raw boxes and scores (SSD)',
       {
         outputs: [
           [1, 1917, 4],
@@ -113,7 +113,7 @@ describe('a network is refused that answers', () => {
       detector,
     ],
     [
-      'with boxes, scores and anchors',
+      'boxes, scores and anchors',
       {
         outputs: [
           [1, 3830, 2],
@@ -123,11 +123,11 @@ describe('a network is refused that answers', () => {
       },
       detector,
     ],
-    ['with candidates (YOLOv5)', { input: [1, 640, 640, 3], outputs: [[1, 25200, 85]] }, detector],
-    ['with candidates (YOLOv8)', { input: [1, 3, 640, 640], outputs: [[1, 84, 8400]] }, detector],
-    ['with candidates (YOLOX)', { input: [1, 3, 416, 416], outputs: [[1, 3549, 85]] }, detector],
+    ['candidates (YOLOv5)', { input: [1, 640, 640, 3], outputs: [[1, 25200, 85]] }, detector],
+    ['candidates (YOLOv8)', { input: [1, 3, 640, 640], outputs: [[1, 84, 8400]] }, detector],
+    ['candidates (YOLOX)', { input: [1, 3, 416, 416], outputs: [[1, 3549, 85]] }, detector],
     [
-      'with candidates and outlines',
+      'candidates and outlines',
       {
         input: [1, 640, 640, 3],
         outputs: [
@@ -138,7 +138,7 @@ describe('a network is refused that answers', () => {
       detector,
     ],
     [
-      'with grids of several scales',
+      'grids of several scales',
       {
         input: [1, 416, 416, 3],
         outputs: [
@@ -148,12 +148,12 @@ describe('a network is refused that answers', () => {
       },
       detector,
     ],
-    ['with one grid', { input: [1, 3, 352, 352], outputs: [[1, 85, 22, 22]] }, detector],
-    ['with points (FOMO)', { input: [1, 96, 96, 1], outputs: [[1, 12, 12, 2]] }, /detector for points/],
-    ['with keypoints (MoveNet)', { input: [1, 192, 192, 3], outputs: [[1, 1, 17, 3]] }, poses],
-    ['with keypoints of several people', { input: [1, 256, 256, 3], outputs: [[1, 6, 56]] }, poses],
+    ['one grid', { input: [1, 3, 352, 352], outputs: [[1, 85, 22, 22]] }, detector],
+    ['points (FOMO)', { input: [1, 96, 96, 1], outputs: [[1, 12, 12, 2]] }, /detector for points/],
+    ['keypoints (MoveNet)', { input: [1, 192, 192, 3], outputs: [[1, 1, 17, 3]] }, poses],
+    ['keypoints of several people', { input: [1, 256, 256, 3], outputs: [[1, 6, 56]] }, poses],
     [
-      'with heat maps and offsets (PoseNet)',
+      'heat maps and offsets (PoseNet)',
       {
         input: [1, 353, 481, 3],
         outputs: [
@@ -163,20 +163,20 @@ describe('a network is refused that answers', () => {
       },
       poses,
     ],
-    ['with heat maps', { input: [1, 256, 192, 3], outputs: [[1, 64, 48, 17]] }, poses],
+    ['heat maps', { input: [1, 256, 192, 3], outputs: [[1, 64, 48, 17]] }, poses],
     [
-      'with a map of classes',
+      'a map of classes',
       { input: [1, 257, 257, 3], outputs: [[1, 257, 257, 21]] },
-      /as for segmentation/,
+      /as segmentation networks do/,
     ],
-    ['with a mask', { input: [1, 3, 256, 256], outputs: [[1, 1, 256, 256]] }, /as for segmentation/],
-    ['with another picture', { input: [1, 224, 224, 3], outputs: [[1, 224, 224, 3]] }, /paints a map/],
+    ['a mask', { input: [1, 3, 256, 256], outputs: [[1, 1, 256, 256]] }, /as segmentation networks do/],
+    ['another image', { input: [1, 224, 224, 3], outputs: [[1, 224, 224, 3]] }, /returns a map/],
   ];
   for (const [name, given, message] of cases) {
     test(name, () => refused(given, 'MODEL_OUTPUT_UNSUPPORTED', message));
   }
 
-  test('with the number of a class alone', () => {
+  test('only the number of a class', () => {
     const network = {
       inputs: [port([1, 96, 96, 3], 'i')],
       outputs: [port([1], 'o', 'int64')],

@@ -39,7 +39,7 @@ function answers(features: Float32Array, weights: Float32Array, bias: Float32Arr
   return powers.map((power) => power / total);
 }
 
-test('a head answers from the pooled features as the network itself gives them out', async () => {
+test('a head computes its scores from the pooled features that the network outputs', async () => {
   const original = await network(1);
   const picture = noise(2);
   const { embedding } = await runModel(original, picture);
@@ -57,7 +57,7 @@ test('a head answers from the pooled features as the network itself gives them o
   assert.ok(!names.some((name) => name.startsWith('classifier')), 'the old classifier is still there');
 });
 
-test('features behind the last one that a head knows do not matter to it', async () => {
+test('a head ignores additional features', async () => {
   const original = await network(1);
   const picture = noise(3);
   const { embedding } = await runModel(original, picture);
@@ -69,18 +69,21 @@ test('features behind the last one that a head knows do not matter to it', async
   }
 });
 
-test('a head that knows more features than the network has is refused, and so is what is no head', async () => {
+test('a head with more features than the network is refused, and so is any other model', async () => {
   const original = await network(1);
   const { model: large } = headModel({ sha256, features: 4096, labels: LABELS });
   assert.throws(() => withHead(original, large), /takes 4096 features, the network has 1280/);
-  assert.throws(() => withHead(original, original), /no single convolution|no 1×1 convolution/);
+  assert.throws(() => withHead(original, original), /not a single convolution|not a 1×1 convolution/);
   assert.throws(() => withHead(large, large), /no quantised pooled features/);
 });
 
-test('a head names the network that it was made for', () => {
+test('a head names its network', () => {
   const { model } = headModel({ sha256, features: 8, labels: LABELS });
   assert.deepEqual(backboneOf(model), { name: 'mobilenet_v2_imagenet', sha256 });
-  assert.throws(() => backboneOf({ ...model, metadataProps: [] }), /no metadata entry lookout_backbone/);
+  assert.throws(
+    () => backboneOf({ ...model, metadataProps: [] }),
+    /the metadata entry lookout_backbone is missing/,
+  );
   const damaged = [{ key: 'lookout_backbone', value: '{' }];
   assert.throws(() => backboneOf({ ...model, metadataProps: damaged }), /damaged/);
 });

@@ -8,7 +8,7 @@ import { plant } from '../../fakes/boards.ts';
 const AVX2 = 'fpu sse4_2 fma avx avx2';
 const AVX512 = `${AVX2} avx512f avx512dq avx512bw avx512vl`;
 
-/** The kernel that runs on a processor of which the kernel's file says `flags`; null: no such file. */
+/** The int8 kernel for a processor with these `flags` in /proc/cpuinfo; null: the file is missing. */
 function kernelOf(
   flags: string | null,
   exact: Exact = 'auto',
@@ -27,7 +27,7 @@ test('an x86 processor with AVX2 and without VNNI gets the exact kernel', () => 
 });
 
 test('with VNNI nothing changes', () => {
-  const standard = 'standard int8 kernel: exact here, as this processor has VNNI';
+  const standard = 'standard int8 kernel: exact here, because this processor has VNNI';
   assert.equal(kernelOf(`${AVX2} avx_vnni`), standard);
   assert.equal(kernelOf(`${AVX512} avx512_vnni`), standard);
   assert.equal(kernelOf(`${AVX512} avx_vnni avx512_vnni amx_tile amx_int8`), standard);
@@ -48,12 +48,12 @@ test('processors before AVX2 and other architectures keep the standard kernel', 
   assert.match(kernelOf(null, 'always', 'arm64'), /^standard/);
 });
 
-test('where the kernel does not tell, the exact kernel is the safe one', () => {
-  assert.equal(kernelOf(null), 'exact int8 kernel: what this processor can do is not known');
+test('without /proc/cpuinfo the exact kernel is the safe choice', () => {
+  assert.equal(kernelOf(null), 'exact int8 kernel: the features of this processor are unknown');
 });
 
-test('model.exact decides otherwise', () => {
-  assert.match(kernelOf(AVX2, 'never'), /^saturating int8 kernel: exact is never, and .* lacks VNNI$/);
+test('model.exact overrides the choice', () => {
+  assert.match(kernelOf(AVX2, 'never'), /^saturating int8 kernel: model\.exact is never, and .* lacks VNNI$/);
   assert.match(kernelOf(AVX2, 'always'), /^exact/);
-  assert.equal(kernelOf(`${AVX512} avx512_vnni`, 'always'), 'exact int8 kernel: exact is always');
+  assert.equal(kernelOf(`${AVX512} avx512_vnni`, 'always'), 'exact int8 kernel: model.exact is always');
 });

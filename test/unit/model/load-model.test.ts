@@ -32,7 +32,7 @@ async function refused(code: ErrorCode, message: RegExp, config: Parameters<type
   });
 }
 
-test('a TensorFlow Lite file is named as one, with the command that converts it', async () => {
+test('a TensorFlow Lite file is refused with the command that converts it', async () => {
   await put('m.onnx', Buffer.from('\x1c\0\0\0TFL3 and so on', 'latin1'));
   await assert.rejects(load(), {
     code: 'MODEL_FORMAT_UNSUPPORTED',
@@ -40,8 +40,8 @@ test('a TensorFlow Lite file is named as one, with the command that converts it'
   });
 });
 
-describe('a sound model', () => {
-  test('without any description speaks through its graph and the labels beside it', async () => {
+describe('a valid model', () => {
+  test('without a description is described by its graph and the labels next to it', async () => {
     await put('m.onnx', tinyModel());
     await put('labels.txt', 'background\ncat\ndog\n');
     await put('other_labels.txt', 'one\ntwo\n');
@@ -71,7 +71,7 @@ describe('a sound model', () => {
     });
   });
 
-  test('is known by its last layer to give logits', async () => {
+  test('is known by its last layer to return logits', async () => {
     await put('m.onnx', tinyModel({ last: 'Gemm', input: ['batch', 3, 4, 6] }));
     const { description } = await load();
     assert.equal(description.output.kind, 'logits');
@@ -79,21 +79,21 @@ describe('a sound model', () => {
     assert.equal(description.input.width, 6);
   });
 
-  test('without labels numbers its classes and says so', async () => {
+  test('without labels numbers its classes and warns', async () => {
     await put('m.onnx', tinyModel());
     const { description } = await load();
     assert.deepEqual(description.labels, ['class 0', 'class 1', 'class 2']);
-    assert.match(description.warning ?? '', /only numbered/);
+    assert.match(description.warning ?? '', /classes are numbered/);
   });
 
   test('does not choose between two labels files that both fit', async () => {
     await put('m.onnx', tinyModel());
     await put('a_labels.txt', 'a\nb\nc\n');
     await put('b_labels.txt', 'd\ne\nf\n');
-    assert.match((await load()).description.warning ?? '', /several files would fit/);
+    assert.match((await load()).description.warning ?? '', /several label files fit/);
   });
 
-  test('is described by what it carries before what lies beside it', async () => {
+  test('prefers its own description to the file next to it', async () => {
     const inside = JSON.stringify({ name: 'inside', labels: ['a', 'b', 'c'], warning: 'careful' });
     await put('m.onnx', tinyModel({ metadata: { lookout: inside } }));
     await put('m.json', JSON.stringify({ name: 'beside' }));
@@ -103,7 +103,7 @@ describe('a sound model', () => {
     assert.equal((await load({ description: 'mine.json' })).description.name, 'mine');
   });
 
-  test('with a float input is described by the file beside it', async () => {
+  test('with a float input is described by the file next to it', async () => {
     await put('m.onnx', tinyModel({ inputType: DataType.float, input: [1, 'h', 'w', 3] }));
     const input = { width: 32, height: 16, order: 'bgr', mean: [1, 2, 3], scale: [0.1, 0.2, 0.3] };
     await put('m.json', JSON.stringify({ input, output: { kind: 'logits' }, labels: ['a', 'b', 'c'] }));
@@ -139,7 +139,7 @@ describe('a sound model', () => {
     await put('labels.txt', '0 nobody\n1 face\n');
     assert.deepEqual((await load()).description.labels, ['nobody', 'face']);
     await put('three.txt', 'a\nb\nc\n');
-    await refused('MODEL_LABELS_MISMATCH', /one number, for one label or two, but there are 3 labels/, {
+    await refused('MODEL_LABELS_MISMATCH', /one number, for one or two labels, but there are 3 labels/, {
       labels: 'three.txt',
     });
   });
@@ -179,24 +179,24 @@ describe('a sound model', () => {
 
 describe('a bad model is refused by name:', () => {
   test('missing, or a folder', async () => {
-    await refused('MODEL_MISSING', /model\.file: .*m\.onnx cannot be read: ENOENT/);
+    await refused('MODEL_MISSING', /model\.file: cannot read .*m\.onnx: ENOENT/);
     await assert.rejects(loadModel({ file: '.' }, folder), { code: 'MODEL_FORMAT_UNSUPPORTED' });
   });
 
   test('empty', async () => {
     await put('m.onnx', '');
-    await refused('MODEL_CORRUPT', /it is empty/);
+    await refused('MODEL_CORRUPT', /the file is empty/);
   });
 
-  test('cut short', async () => {
+  test('truncated', async () => {
     await put('m.onnx', (await readFile(BUILTIN_MODEL)).subarray(0, 2_000_000));
-    await refused('MODEL_CORRUPT', /no sound ONNX model/);
+    await refused('MODEL_CORRUPT', /not a valid ONNX model/);
   });
 
   test('random bytes', async () => {
     for (let i = 0; i < 20; i++) {
       await put('m.onnx', randomBytes(1000 + i));
-      await refused('MODEL_CORRUPT', /no sound ONNX model/);
+      await refused('MODEL_CORRUPT', /not a valid ONNX model/);
     }
   });
 
@@ -208,9 +208,9 @@ describe('a bad model is refused by name:', () => {
   test('an input of the wrong rank, type, batch or number of channels', async () => {
     const wrong: [Parameters<typeof tinyModel>[0], RegExp][] = [
       [{ input: [1, 150528] }, /takes 1×150528 numbers/],
-      [{ input: [1, 8, 4, 6, 3] }, /several pictures at once \(1×8×4×6×3\)/],
+      [{ input: [1, 8, 4, 6, 3] }, /several images at once \(1×8×4×6×3\)/],
       [{ inputType: DataType.int64 }, /uint8, int8 or float32/],
-      [{ input: [8, 4, 6, 3] }, /takes 8 pictures at once \(8×4×6×3\)/],
+      [{ input: [8, 4, 6, 3] }, /takes 8 images at once \(8×4×6×3\)/],
       [{ input: [1, 28, 28, 4] }, /3 channels \(colours\) or 1 \(grey\).*found 1×28×28×4/],
     ];
     for (const [options, message] of wrong) {
@@ -219,7 +219,7 @@ describe('a bad model is refused by name:', () => {
     }
   });
 
-  test('an output that is no vector of floats', async () => {
+  test('an output that is not a vector of floats', async () => {
     await put('m.onnx', tinyModel({ outputType: DataType.uint8 }));
     await refused('MODEL_OUTPUT_UNSUPPORTED', /expected scores to be float32/);
     await put('m.onnx', tinyModel({ outputs: { boxes: [1, 100, 4] } }));
@@ -231,7 +231,7 @@ describe('a bad model is refused by name:', () => {
     await refused('MODEL_DESCRIPTION_MISSING', /input\.mean, input\.scale/);
   });
 
-  test('a size that nobody gives', async () => {
+  test('an unknown size', async () => {
     await put('m.onnx', tinyModel({ input: [1, 'h', 'w', 3] }));
     await refused('MODEL_DESCRIPTION_MISSING', /input\.width, input\.height/);
   });
@@ -242,12 +242,12 @@ describe('a bad description is refused by name:', () => {
 
   test('missing', () => refused('MODEL_MISSING', /model\.description/, { description: 'none.json' }));
 
-  test('no JSON', async () => {
+  test('not JSON', async () => {
     await put('m.json', '{ labels: }');
-    await refused('MODEL_DESCRIPTION_INVALID', /m\.json: no JSON/);
+    await refused('MODEL_DESCRIPTION_INVALID', /m\.json: not valid JSON/);
   });
 
-  test('unknown and wrong fields, all at once', async () => {
+  test('unknown and wrong fields, all in one message', async () => {
     await put('m.json', JSON.stringify({ lables: [], input: { width: 'wide' } }));
     await refused('MODEL_DESCRIPTION_INVALID', /input\.width[\s\S]*lables|lables[\s\S]*input\.width/);
   });
@@ -260,7 +260,7 @@ describe('a bad description is refused by name:', () => {
     );
   });
 
-  test('names that are no labels', async () => {
+  test('names that are not labels', async () => {
     const content = { labels: ['a', 'b', 'c'], background: ['x'], groups: { g: ['y'] }, events: { z: {} } };
     await put('m.json', JSON.stringify(content));
     await refused('MODEL_DESCRIPTION_INVALID', /"x".*groups\.g.*"y".*events.*"z"/);

@@ -32,7 +32,7 @@ test('metadata is added and replaced', () => {
   assert.equal(again.metadataProps.length, 2);
 });
 
-test('bytes that are no model are refused', () => {
+test('bytes that are not a model are refused', () => {
   assert.throws(() => decodeModel(Buffer.from('no model at all')));
   assert.throws(() => decodeModel(new Uint8Array(0)), /no graph/);
   const bytes = tinyModel();

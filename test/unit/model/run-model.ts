@@ -1,7 +1,7 @@
 import { encodeModel, integer, type OnnxModel } from '../../../src/model/onnx.ts';
 import { openSession, Tensor } from '../../../src/model/onnxruntime.ts';
 
-/** Runs a model once and gives its outputs by name. */
+/** Runs a model once and returns its outputs by name. */
 export async function runModel(
   model: OnnxModel,
   data: Uint8Array | Float32Array,

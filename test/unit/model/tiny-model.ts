@@ -12,7 +12,7 @@ const value = (name: string, elemType: number, shape: Shape): OnnxValue => ({
   },
 });
 
-/** A model in form only: right signature, one node per output that could not run. */
+/** A model with the right signature that cannot run: one node per output. */
 export function tinyModel({
   input = [1, 4, 6, 3] as Shape,
   inputType = DataType.uint8 as number,

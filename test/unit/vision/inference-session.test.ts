@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { forLabels } from '../../../src/model/answers.ts';
+import { scoresForLabels } from '../../../src/model/answers.ts';
 import { ModelSession, type SessionConfig } from '../../../src/vision/inference-session.ts';
 import { toProbabilities } from '../../../src/vision/probabilities.ts';
 import { colourModel, singleModel } from './colour-model.ts';
@@ -112,7 +112,7 @@ test('a single logit counts against 0, for one label and for two', () => {
   const share = 1 / (1 + Math.exp(-2));
   assert.ok(Math.abs(toProbabilities(logit, 'logits')[0]! - share) < 1e-6);
   const pair = new Float32Array(2);
-  forLabels(logit, 'logits', pair);
+  scoresForLabels(logit, 'logits', pair);
   const [against, second] = toProbabilities(pair, 'logits');
   assert.ok(Math.abs(second! - share) < 1e-6 && Math.abs(against! - (1 - share)) < 1e-6);
 });

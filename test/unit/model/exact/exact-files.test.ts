@@ -33,7 +33,7 @@ test('an exact form is made once, kept, and deleted with its model', { skip }, a
   assert.deepEqual(readdirSync(folder).sort(), [basename(second!), 'mine.onnx'].sort());
 });
 
-test('one that is damaged is made again', { skip }, async () => {
+test('a damaged exact form is made again', { skip }, async () => {
   const folder = join(tempFolder(), 'exact');
   const model = saved(1);
   const [file] = await keepExact([model], folder);
@@ -42,7 +42,7 @@ test('one that is damaged is made again', { skip }, async () => {
   assert.deepEqual(readFileSync(file!), Buffer.from(exactModel(randomNet(1))!));
 });
 
-test('without a place for it, and where none is needed, there is no exact form', async () => {
+test('there is no exact form if it cannot be written or is not needed', async () => {
   const model = saved(1);
   assert.deepEqual(await keepExact([model], '/dev/null/exact'), [null]);
   const folder = tempFolder();

@@ -10,7 +10,7 @@ function layer(rows: readonly (readonly number[])[]): Layer {
   const channels = rows[0]!.length;
   return {
     ...({} as Pick<Layer, 'node' | 'dequantize' | 'weights'>),
-    whole: Int8Array.from(rows.flat()),
+    ints: Int8Array.from(rows.flat()),
     zero: 0,
     outputs: rows.length,
     channels,
@@ -25,24 +25,24 @@ test('sums can be clipped when two neighbours exceed 128 together, and only then
   assert.equal(canClip(layer([[65, 64, 0, 0]])), true);
   assert.equal(canClip(layer([[0, 0, -65, -64]])), true);
   assert.equal(canClip(layer([[-128, 0, 127, -127]])), false);
-  // The second and the third are no neighbours, nor has the last of an odd number one.
+  // The second and the third are not neighbours, and the last of an odd number has none.
   assert.equal(canClip(layer([[0, 127, 127, 0, 127]])), false);
 });
 
-test('neighbours in a window are the channels of one pixel, and an odd number of them reaches into the next', () => {
+test('neighbours in a window are channels of one pixel; with an odd number, the last one pairs with the next pixel', () => {
   const window = { area: 2, step: { output: 4, channel: 2, pixel: 1 } };
   // Channel 0 is large in the first pixel, channel 1 in the second.
   const apart = { ...layer([[127, 0, 0, 127]]), channels: 2, ...window };
   assert.equal(canClip(apart), false);
-  assert.equal(canClip({ ...apart, whole: Int8Array.of(127, 0, 127, 0) }), true);
+  assert.equal(canClip({ ...apart, ints: Int8Array.of(127, 0, 127, 0) }), true);
   const odd = { ...layer([[0, 0, 0, 127, 127, 0]]), channels: 3, area: 2 };
   assert.equal(canClip({ ...odd, step: { output: 6, channel: 2, pixel: 1 } }), false);
   assert.equal(canClip({ ...odd, step: { output: 6, channel: 1, pixel: 3 } }), false);
   const across = Int8Array.of(0, 0, 127, 127, 0, 0);
-  assert.equal(canClip({ ...odd, whole: across, step: { output: 6, channel: 1, pixel: 3 } }), true);
+  assert.equal(canClip({ ...odd, ints: across, step: { output: 6, channel: 1, pixel: 3 } }), true);
 });
 
-test('channels are put beside others with which they fit, whatever the order they came in', () => {
+test('channels are paired with others that fit, in any initial order', () => {
   const random = new Seeded(3);
   for (let round = 0; round < 40; round++) {
     const channels = random.int(2, 60);
@@ -52,25 +52,25 @@ test('channels are put beside others with which they fit, whatever the order the
       ),
     );
     const order = pairChannels(channels, [layer(rows)], channels)!;
-    const wanted = [...Array(channels).keys()];
+    const expected = [...Array(channels).keys()];
     assert.deepEqual(
       order.filter((channel) => channel !== FILLER).sort((a, b) => a - b),
-      wanted,
+      expected,
     );
     const reordered = rows.map((row) => order.map((channel) => (channel === FILLER ? 0 : row[channel]!)));
     assert.equal(canClip(layer(reordered)), false);
   }
 });
 
-test('a channel that fits beside none gets a filler, and too many of those are none', () => {
+test('a channel without a suitable neighbour gets a filler; too many fillers give null', () => {
   const rows = [[100, 100, 100, 5]];
   const order = pairChannels(4, [layer(rows)], 4)!;
   assert.equal(order.filter((channel) => channel === FILLER).length, 2);
   assert.equal(pairChannels(4, [layer([[100, 100, 100, 100]])], 3), null);
 });
 
-test('pairs are found that need those before to make room', () => {
-  // 0 fits beside 2 and 3, and 1 beside 2 alone.
+test('earlier pairs are changed if a later channel needs it', () => {
+  // 0 fits 2 and 3, 1 fits only 2.
   const rows = [
     [70, 70, 0, 0],
     [0, 70, 0, 70],

@@ -12,12 +12,12 @@ const PRECISE = { x64quantprecision: '1' };
 const skip = process.arch !== 'x64' && 'only x86 processors have two kernels';
 const picture = Uint8Array.from({ length: INPUT_BYTES }, (_, index) => (index * 7919) & 255);
 
-test('weights that layers share become one copy for each, and those of one layer stay', () => {
+test('shared weights become one copy for each layer; others stay', () => {
   assert.equal(separatedModel(randomNet(SEED, { shared: false })), null);
   assert.equal(separatedModel(separatedModel(randomNet(SEED))!), null);
 });
 
-test('ONNX Runtime loads a model with shared weights for its exact kernel once they are apart', {
+test('ONNX Runtime loads a model with shared weights for its exact kernel after they are separated', {
   skip,
 }, () => {
   const shared = randomNet(SEED);
@@ -26,9 +26,9 @@ test('ONNX Runtime loads a model with shared weights for its exact kernel once t
   assert.deepEqual(runModels([separatedModel(shared)!], picture, PRECISE, {}), wanted);
 });
 
-test('a session opens such a model where the channels cannot be put in order', { skip }, async () => {
+test('a session opens such a model if the channels cannot be reordered', { skip }, async () => {
   const model = decodeModel(randomNet(SEED));
-  // An operator of another domain is not understood, so that ONNX Runtime gets the model nearly as it is.
+  // With an operator of another domain the model cannot be made exact, so ONNX Runtime gets it nearly unchanged.
   const scores = model.graph.node.find(({ output }) => output.includes('scores'))!;
   const [before] = scores.input as [string];
   scores.input = ['gelu'];

@@ -125,7 +125,7 @@ describe('a TensorFlow Lite file is refused', () => {
     );
     refused(
       'MODEL_INPUT_UNSUPPORTED',
-      /takes 4 pictures at once \(4×9×9×3\)/,
+      /takes 4 images at once \(4×9×9×3\)/,
       (m) => (named(m, 'input').shape = [4, 9, 9, 3]),
     );
     refused('MODEL_INPUT_UNSUPPORTED', /takes 2 inputs at once/, (m) => (m.inputs = [...m.inputs, 1]));
@@ -140,7 +140,7 @@ describe('a TensorFlow Lite file is refused', () => {
     );
     refused(
       'MODEL_OUTPUT_UNSUPPORTED',
-      /it answers with CONV_2D_0 1×5×5×4/,
+      /it returns CONV_2D_0 1×5×5×4/,
       (m) => (m.outputs = m.operators[0]!.outputs),
     );
   });
