@@ -1,6 +1,6 @@
 /**
- * Measures models on a split of the picture set through the product's own path (`lookout classify`) and prints the
- * pieces of the model card in Markdown. The first model is described in full, the others are rows beside it.
+ * Measures models on a split of the data set with `lookout classify`, the product's own path, and prints the parts of the
+ * model card in Markdown. The first model is described in full; each of the others is one row of the first table.
  *
  *   scripts/node scripts/train/evaluate.ts --data ../shared/data/starter --out models models/lookout.onnx \
  *     runs/w1.0/lookout.onnx [--config lookout.yaml builtin] [--apply models/lookout.onnx]…
@@ -109,7 +109,7 @@ async function describe(asked: { model: string; config: string | undefined }, te
   );
   const classes = grouped(test, ({ label }) => label);
   print('Classes', [
-    ['class', 'pictures', 'right', 'threshold', 'precision on val', 'on test', 'found on test'],
+    ['class', 'images', 'accuracy', 'threshold', 'precision on val', 'on test', 'recall on test'],
     ...labels.map((label) => {
       const members = classes.get(label) ?? [];
       const at = thresholds.get(label);
@@ -126,7 +126,7 @@ async function describe(asked: { model: string; config: string | undefined }, te
     }),
   ]);
   print('Sources', [
-    ['source', 'pictures', 'right', 'by class'],
+    ['source', 'images', 'accuracy', 'by class'],
     ...[...grouped(test, ({ source }) => source)]
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([source, members]) => [
@@ -139,14 +139,14 @@ async function describe(asked: { model: string; config: string | undefined }, te
       ]),
   ]);
   const counts = confusion(test, labels);
-  print('Confusion (rows: what the picture shows)', [
+  print('Confusion (rows: what the image shows)', [
     ['', ...labels],
     ...counts.map((row, i) => [labels[i]!, ...row.map((count) => (count ? String(count) : ''))]),
   ]);
   const bins = reliability(test);
   const error = calibrationError(bins);
   print('Calibration', [
-    ['score', 'answers', 'mean score', 'right'],
+    ['score', 'predictions', 'mean score', 'accuracy'],
     ...bins
       .filter(({ count }) => count > 0)
       .map(({ from, to, count, score, right }) => [
@@ -158,7 +158,7 @@ async function describe(asked: { model: string; config: string | undefined }, te
   ]);
   process.stdout.write(`Expected calibration error: ${error.toFixed(3)}\n\n`);
   print('Most confident failures', [
-    ['picture', 'source', 'shows', 'model says'],
+    ['image', 'source', 'shows', 'prediction'],
     ...failures(test, Number(values.failures)).map((answer) => {
       const { label, score } = first(answer);
       return [answer.id, answer.source, answer.label, `${label} ${percent(score)}`];
