@@ -103,7 +103,7 @@ def leave_one_out(features: Tensor, label: Tensor, train: Pictures, test: tuple[
     seen it, and by one that has not (on the pictures as they are). Prints Markdown.
     """
     names = {name for name in train.source if name != "demo"}
-    print("| source left out | test pictures | seen | not seen |\n|---|---|---|---|")
+    print("| source left out | test images | seen | not seen |\n|---|---|---|---|")
     with_all = fit(features, label, 0.1, 1)
     for name in sorted(names):
         kept = torch.tensor([source != name for source in train.source])
