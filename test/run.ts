@@ -20,6 +20,8 @@ import { Seeded } from './support/random.ts';
 const LIMITS = { faults: 60_000, e2e: 60_000, integration: 60_000, unit: 10_000 };
 type Kind = keyof typeof LIMITS;
 const KINDS = Object.keys(LIMITS) as Kind[];
+/** Kinds whose tests mostly wait for a daemon. */
+const WAITING = new Set<Kind>(['faults', 'e2e']);
 
 const root = join(import.meta.dirname, '..');
 const { values, positionals } = parseArgs({
@@ -27,7 +29,7 @@ const { values, positionals } = parseArgs({
   options: {
     seed: { type: 'string', default: String(randomInt(2 ** 32 - 1)) },
     name: { type: 'string' },
-    /** Files at a time. */
+    /** Files at a time; twice as many of a kind that mostly waits. */
     jobs: { type: 'string', default: String(Math.min(2, availableParallelism())) },
     times: { type: 'string', default: '1' },
     durations: { type: 'boolean', default: false },
@@ -65,10 +67,13 @@ for (let time = 0; time < wholeNumber('times'); time++) {
   if (failed) process.exitCode = 1;
 }
 
+/** Runs the files of kinds that mostly wait two for each job, then the others. */
 async function runAll(files: string[], seed: number, jobs: number): Promise<FileResult[]> {
   const results: FileResult[] = [];
-  const queue = files.entries();
-  const work = async () => {
+  const queueOf = (waits: boolean) =>
+    [...files.entries()].filter(([, file]) => WAITING.has(kindOf(file)) === waits).values();
+  const [waiting, computing] = [queueOf(true), queueOf(false)];
+  const work = async (queue: Iterable<[number, string]>) => {
     for (const [index, file] of queue) {
       const limitMs = LIMITS[kindOf(file)];
       const mark = `${run}${index}.`;
@@ -77,7 +82,11 @@ async function runAll(files: string[], seed: number, jobs: number): Promise<File
       results.push(result);
     }
   };
-  await Promise.all(Array.from({ length: jobs }, work));
+  const workers = Array.from({ length: 2 * jobs }, async (_, number) => {
+    await work(waiting);
+    if (number < jobs) await work(computing);
+  });
+  await Promise.all(workers);
   return results;
 }
 
