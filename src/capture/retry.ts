@@ -1,5 +1,6 @@
 /** Backoff after a camera failure, by error code. */
 import { type ErrorCode, LookoutError } from '../errors.ts';
+import { backoffMs } from '../runtime/backoff.ts';
 
 export interface Retry {
   /** The pause after the first failure in ms, without jitter; it doubles with each further failure in a row … */
@@ -40,8 +41,9 @@ export function pauseMs(
   { failures, same, random }: { failures: number; same: number; random: number },
 ): number {
   if (same >= tries) return longestMs;
-  const growing = firstMs * 2 ** Math.min(failures - 1, 10) * (0.75 + 0.5 * random);
-  return Math.min(growing, longestMs, USUAL.longestMs);
+  const cappedMs = Math.min(longestMs, USUAL.longestMs);
+  const jitter = { from: 0.75, to: 1.25, random: () => random };
+  return Math.min(backoffMs({ firstMs, longestMs: cappedMs, jitter }, failures), cappedMs);
 }
 
 /** Whether a retry cannot succeed before the user has fixed the cause. */

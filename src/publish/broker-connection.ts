@@ -1,37 +1,38 @@
 import type { IClientOptions } from 'mqtt';
 import type { Logger } from 'pino';
+import { Backoff } from '../runtime/backoff.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { BrokerLimits } from './broker-limits.ts';
-import { explain, neverBegun } from './failures.ts';
+import { explain, failedBeforeSession } from './failures.ts';
 import type { Session, SessionHandlers } from './mqtt-session.ts';
 import type { Message, SessionEnd, TooLargeError } from './requests.ts';
 
-/** Where to connect and how; asked for anew at each attempt, so that a replaced password or certificate counts. */
+/** Where to connect and how. Resolved again for each attempt, so that a replaced password or certificate takes effect. */
 export interface Target extends IClientOptions {
   protocol: 'mqtt' | 'mqtts' | 'ws' | 'wss';
   host: string;
 }
 
 export interface ConnectionOptions {
-  /** The broker's address for people. */
+  /** The broker's URL for log messages. */
   address: string;
   target: () => Promise<Target>;
   /**
-   * The same at each connection: a broker that has not noticed yet that the last one is dead ends it then, and sends
-   * its last will, before it accepts the new one.
+   * The same for every connection: a broker that has not yet noticed that the previous connection is dead then closes
+   * it, and publishes its last will, before it accepts the new one.
    */
   clientId: string;
-  /** What the broker says in our name when we vanish. */
+  /** What the broker publishes when this client disappears. */
   will: Message;
-  /** Topic filters to listen to, and for those with wildcards what to listen to where the broker refuses them. */
+  /** Topic filters to subscribe to; for those with wildcards also the topics to use if the broker refuses them. */
   filters: { filter: string; instead?: () => string[] }[];
-  /** Topic filters whose retained messages are wanted too, once, at the first connection. */
+  /** Topic filters whose retained messages are read once, after the first connection. */
   survey: string[];
   /** Seconds after which a silent connection is probed; after one and a half of that it counts as dead. */
   keepalive: number;
-  /** Longest wait for the broker's first answer, in milliseconds. */
+  /** Longest wait for CONNACK, in milliseconds. */
   timeout?: number;
-  /** When to load what speaks MQTT, and to make the first attempt; at once without. */
+  /** When to load the MQTT client and make the first attempt; undefined: immediately. */
   begin?: Promise<unknown> | undefined;
   clock: Clock;
   log: Logger;
@@ -42,49 +43,45 @@ export interface ConnectionOptions {
   onMessage: (topic: string, payload: Buffer, retained: boolean) => void;
 }
 
-const FIRST_DELAY = 1000;
-const LONGEST_DELAY = 30_000;
-/** A connection that lasted this long (ms) makes the next delay the first one again. */
+const FIRST_RETRY_MS = 1000;
+const LONGEST_RETRY_MS = 30_000;
+/** A connection that lasted this long (ms) resets the backoff. */
 const STABLE = 10_000;
 const TIMEOUT = 10_000;
-/** Milliseconds for the goodbye of a session after which another one begins at once. */
+/** Milliseconds to close a session that is replaced immediately. */
 const FAREWELL = 1000;
 /** Milliseconds in which a broker has sent its retained messages. */
 const SURVEY = 5000;
 
 /**
- * Milliseconds before the next attempt: 1 s, doubled with each failure up to 30 s, plus up to a quarter by chance so
- * that many devices do not come back to a broker at the same instant.
- */
-export function retryDelay(failures: number, random: () => number): number {
-  return Math.min(FIRST_DELAY * 2 ** Math.min(failures, 10), LONGEST_DELAY) * (1 + random() / 4);
-}
-
-/**
- * Keeps a connection to the broker: one session after the other, with waits in between. Every session is a clean one:
- * what must not get lost lies in the outbox, what is current in the live state, and a command that was given while
- * nobody listened would come as a surprise.
+ * Keeps a connection to the broker: one session after another, with a backoff in between. Every session is a clean one:
+ * what must not get lost is in the outbox, what is current is in the retained state, and a command that was sent while
+ * this device was offline would be obeyed too late.
  */
 export class Connection {
-  /** What the broker takes. */
-  readonly terms = new BrokerLimits();
+  readonly limits = new BrokerLimits();
   readonly #options: ConnectionOptions;
-  /** What was said about the broker. */
-  readonly #said = new Set<string>();
+  /** Limits of the broker that have been logged. */
+  readonly #logged = new Set<string>();
   #session: Session | null = null;
-  /** The session is ended to begin another one at once. */
+  /** The session is closing and is replaced immediately. */
   #renewing = false;
   #up = false;
-  /** The first attempt has begun. */
   #begun = false;
   #stopping = false;
   #running: Promise<void> | null = null;
   #wait: PromiseWithResolvers<void> | null = null;
   #settled = Promise.withResolvers<void>();
   #count = 0;
+  readonly #backoff: Backoff;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    this.#backoff = new Backoff({
+      firstMs: FIRST_RETRY_MS,
+      longestMs: LONGEST_RETRY_MS,
+      jitter: { from: 1, to: 1.25, random: options.random },
+    });
   }
 
   get up(): boolean {
@@ -105,8 +102,8 @@ export class Connection {
     const session = this.#session;
     if (!session || !this.#up) throw new Error('no connection to the broker');
     await session.publish(message);
-    this.#sayLimits();
-    if (session === this.#session && this.terms.wantsRenewal()) {
+    this.#logLimits();
+    if (session === this.#session && this.limits.needsRenewal()) {
       this.#renewing = true;
       await session.close(FAREWELL, (ms, callback) => this.#options.clock.after(ms, callback));
     }
@@ -118,15 +115,15 @@ export class Connection {
   }
 
   /**
-   * Resolves when the attempt that is under way has come to an end, or at once if there is none. The first one begins
-   * now if it has not yet.
+   * Resolves when the current attempt to connect has succeeded or failed, or immediately if there is none. Starts the
+   * first attempt if it has not started yet.
    */
   async attempted(): Promise<void> {
     if (!this.#begun) this.#wait?.resolve();
     if (!this.#up && (this.#session || !this.#begun)) await this.#settled.promise;
   }
 
-  /** Closes the connection, within `ms`, and opens no other. */
+  /** Closes the connection within `ms` and does not reconnect. */
   async stop(ms: number): Promise<void> {
     this.#stopping = true;
     this.#wait?.resolve();
@@ -137,13 +134,13 @@ export class Connection {
   }
 
   async #run(): Promise<void> {
-    const { address, clientId, log, clock, random, begin } = this.#options;
+    const { address, clientId, log, clock, begin } = this.#options;
     this.#wait = Promise.withResolvers();
     await Promise.race([begin, this.#wait.promise]);
-    // It brings mqtt.js along, which takes as long to load as a model.
+    // Loading mqtt.js takes as long as loading a model, so it waits until here.
     const { Session } = await import('./mqtt-session.ts');
     let brief = 0;
-    for (let failures = 0; !this.#stopping; failures++) {
+    while (!this.#stopping) {
       const { end, lasted, version } = await this.#connect(Session);
       if (this.#stopping) return;
       if (this.#renewing) {
@@ -151,19 +148,19 @@ export class Connection {
         continue;
       }
       if (lasted !== null) brief = lasted < STABLE ? brief + 1 : 0;
-      if (lasted !== null && lasted >= STABLE) failures = 0;
-      const { text, again } = this.terms.ended(end, version, clock.monotonic());
-      if (text !== null) this.#sayLimit(text);
-      if (again) continue;
-      const delay = retryDelay(failures, random);
+      if (lasted !== null && lasted >= STABLE) this.#backoff.reset();
+      const { text, retryNow } = this.limits.ended(end, version, clock.monotonic());
+      if (text !== null) this.#logLimit(text);
+      if (retryNow) continue;
+      const delay = this.#backoff.next();
       const error = explain(address, end, { clientId, brief });
-      const next = `next attempt in ${Math.round(delay / 1000)} s`;
+      const next = `retrying in ${Math.round(delay / 1000)} s`;
       log.warn({ code: error.code, hint: error.hint }, `${error.message}; ${next}`);
       await this.#pause(delay);
     }
   }
 
-  /** One session, from its attempt to its end. `lasted`: milliseconds that it was up; null: it never was. */
+  /** One session, from the attempt to its end. `lasted`: milliseconds that it was up; null: it never was. */
   async #connect(
     NewSession: typeof Session,
   ): Promise<{ end: SessionEnd; lasted: number | null; version: 4 | 5 }> {
@@ -176,32 +173,35 @@ export class Connection {
     let cancelSettled = () => {};
     try {
       const target = await this.#options.target();
-      if (this.#stopping) return { end: neverBegun(null), lasted: null, version };
+      if (this.#stopping) return { end: failedBeforeSession(null), lasted: null, version };
       version = target.protocolVersion === 5 ? 5 : 4;
-      this.terms.connecting(clock.monotonic());
+      this.limits.connecting(clock.monotonic());
       const session = new NewSession(
         {
-          ...{ ...target, clientId, keepalive, connectTimeout: timeout },
-          will: { ...will, payload: Buffer.from(will.payload), ...this.terms.will },
+          ...target,
+          clientId,
+          keepalive,
+          connectTimeout: timeout,
+          will: { ...will, payload: Buffer.from(will.payload), ...this.limits.will },
         },
         {
           up: (properties) => {
             since = clock.monotonic();
             cancelSettled = clock.after(STABLE, () => {
-              this.terms.settled();
+              this.limits.settled();
               session.relax();
             });
             this.#opened(session, properties);
           },
           message: onMessage,
         },
-        this.terms,
-        this.terms.careful,
+        this.limits,
+        this.limits.oneByOne,
       );
       this.#session = session;
       end = await session.ended;
     } catch (error) {
-      end = neverBegun(error);
+      end = failedBeforeSession(error);
     }
     cancelSettled();
     this.#session = null;
@@ -219,7 +219,8 @@ export class Connection {
     this.#count++;
     log.info(`connected to the MQTT broker ${address}`);
     const { assignedClientIdentifier: assigned = clientId } = properties ?? {};
-    if (assigned !== clientId) log.info(`the broker calls this client ${assigned}, not ${clientId}`);
+    if (assigned !== clientId)
+      log.info(`the broker assigned the client id ${assigned} instead of ${clientId}`);
     this.#settled.resolve();
     onUp();
     void this.#listen(session);
@@ -229,7 +230,7 @@ export class Connection {
   async #listen(session: Session): Promise<void> {
     const { filters, log } = this.#options;
     const subscribe = async ({ filter, instead }: (typeof filters)[number]): Promise<string[]> => {
-      const filterWorks = instead === undefined || this.terms.wildcards;
+      const filterWorks = instead === undefined || this.limits.wildcards;
       if (filterWorks && (await session.subscribe(filter))) return [];
       if (!instead) return [filter];
       const refused = await Promise.all(instead().map((topic) => subscribe({ filter: topic })));
@@ -238,12 +239,16 @@ export class Connection {
     const refused = (await Promise.all(filters.map(subscribe))).flat();
     if (refused.length === 0 || session !== this.#session) return;
     log.error(
-      { code: 'MQTT_FORBIDDEN', filters: refused, hint: 'Allow it in the access rules of the broker.' },
-      'the broker does not let this device listen for commands',
+      {
+        code: 'MQTT_FORBIDDEN',
+        filters: refused,
+        hint: 'Allow this device to read these topics in the access rules of the broker.',
+      },
+      'commands do not work: the broker refuses the subscription',
     );
   }
 
-  /** Has the broker send what lies there. It may refuse: nobody depends on it. */
+  /** Reads retained messages of this device. A broker that refuses is fine: nothing depends on them. */
   #survey(session: Session): void {
     const { survey, clock } = this.#options;
     for (const filter of survey) {
@@ -253,24 +258,24 @@ export class Connection {
     }
   }
 
-  /** Says, each once, what the broker does not have and what that costs. */
-  #sayLimits(): void {
-    if (!this.terms.retains) {
-      this.#sayLimit(
-        'it keeps no retained messages: who subscribes later hears of a state when it changes; Home Assistant is told everything again when it comes back',
+  /** Logs, once each, what the broker does not support and what that means. */
+  #logLimits(): void {
+    if (!this.limits.retains) {
+      this.#logLimit(
+        'it does not support retained messages: new subscribers see a state only when it changes; Home Assistant gets everything again when it restarts',
       );
     }
-    if (this.terms.qos === 0) {
-      this.#sayLimit(
-        'it takes QoS 0 only: events are sent so, and count as told when the broker has answered a ping after them; a subscriber that is away misses them',
+    if (this.limits.qos === 0) {
+      this.#logLimit(
+        'it supports QoS 0 only: an event counts as published when the broker answers the ping that follows it; a subscriber that is offline misses it',
       );
     }
   }
 
-  #sayLimit(text: string): void {
-    if (this.#said.has(text)) return;
-    this.#said.add(text);
-    const hint = 'Another broker, or other settings of this one, can do more: see docs/mqtt.md.';
+  #logLimit(text: string): void {
+    if (this.#logged.has(text)) return;
+    this.#logged.add(text);
+    const hint = 'Change the settings of the broker or use another one: see docs/mqtt.md.';
     this.#options.log.warn({ code: 'MQTT_LIMITED', hint }, `MQTT broker ${this.#options.address}: ${text}`);
   }
 

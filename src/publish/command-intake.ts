@@ -1,4 +1,4 @@
-/** Takes commands in: reads them, has them carried out, and says so, at most once a second for each setting. */
+/** Parses incoming commands, applies them and logs them at most once a second for each setting. */
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -9,19 +9,19 @@ import type { Topics } from './topics.ts';
 
 export interface IntakeOptions {
   topics: Topics;
-  /** Names of the cameras that there are, and of the models that they may use. */
+  /** Names of the configured cameras, and of the models that they may use. */
   known: () => { cameras: ReadonlySet<string>; models: readonly string[] };
   clock: Clock;
   log: Logger;
-  /** A command that is valid. If it throws, the command is refused. */
+  /** Applies a valid command. If it throws, the command is refused. */
   onCommand: (...command: Command) => void;
 }
 
 export class CommandIntake {
   readonly #options: IntakeOptions;
   readonly #refusals: Limiter;
-  /** For commands that were carried out, by their topic. */
-  readonly #taken = new Map<string, Limiter>();
+  /** Log limiters of applied commands, by topic. */
+  readonly #accepted = new Map<string, Limiter>();
   #refused = 0;
 
   constructor(options: IntakeOptions) {
@@ -32,12 +32,11 @@ export class CommandIntake {
     );
   }
 
-  /** How many commands were refused. */
   get refused(): number {
     return this.#refused;
   }
 
-  /** Takes a message; one that is not addressed as a command is none. */
+  /** Handles a message; a topic that is not a command topic is ignored. */
   receive(topic: string, payload: Uint8Array, retained: boolean): void {
     const { topics, known } = this.#options;
     const addressed = topics.parseCommand(topic);
@@ -54,9 +53,9 @@ export class CommandIntake {
     else this.#apply(topic, command);
   }
 
-  /** Says what is left to say. */
+  /** Logs what the limiters still hold. */
   close(): void {
-    for (const limiter of [this.#refusals, ...this.#taken.values()]) limiter.close();
+    for (const limiter of [this.#refusals, ...this.#accepted.values()]) limiter.close();
   }
 
   #apply(topic: string, command: Command): void {
@@ -68,15 +67,15 @@ export class CommandIntake {
     }
     const [camera, setting, value] = command;
     const state = setting === 'snapshot' ? '' : ` is ${value === null ? 'reset' : statePayload(value)}`;
-    this.#limiterOf(topic).add(`command: ${setting} of ${camera}${state}`);
+    this.#limiterOf(topic).add(`command applied: ${setting} of ${camera}${state}`);
   }
 
   #limiterOf(topic: string): Limiter {
     const { clock, log } = this.#options;
-    let limiter = this.#taken.get(topic);
+    let limiter = this.#accepted.get(topic);
     if (!limiter) {
       limiter = new Limiter(clock, (message, times) => log.info(times === 1 ? {} : { times }, message));
-      this.#taken.set(topic, limiter);
+      this.#accepted.set(topic, limiter);
     }
     return limiter;
   }

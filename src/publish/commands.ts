@@ -1,4 +1,4 @@
-/** Commands that arrive over MQTT. Whatever is not exactly right is refused. */
+/** Commands that arrive over MQTT. Anything that is not exactly valid is refused. */
 import type { Setting } from './topics.ts';
 
 /** Settings that can be changed while Lookout runs. */
@@ -11,7 +11,7 @@ export interface SettingValues {
   model: string;
 }
 
-/** Camera, setting and value, as parameters of a handler. Null: what the configuration says. */
+/** Camera, setting and value, as parameters of a handler. Null: the configured value. */
 export type SettingCommand = {
   [S in Setting]: [camera: string, setting: S, value: SettingValues[S] | null];
 }[Setting];
@@ -21,16 +21,16 @@ export type Command = SettingCommand | [camera: string, setting: 'snapshot', val
 /** A setting of a camera and its value, as parameters. */
 export type SettingState = { [S in Setting]: [camera: string, setting: S, value: SettingValues[S]] }[Setting];
 
-/** Takes a choice back. A model of that name goes before. */
+/** Resets a setting to its configured value. A model with that name takes precedence. */
 const RESET = /^reset$/i;
 
-/** A decimal number as people and home automation write it: no sign, no exponent, nothing around it. */
+/** A decimal number: no sign, no exponent, no white space. */
 const DECIMAL = /^(\d{1,3}(\.\d{1,17})?|\.\d{1,17})$/;
 
 /**
  * Reads a command.
  * @param known names of the cameras, and of the models that they may use
- * @returns the command, or why it was refused, in words for the log
+ * @returns the command, or why it is refused, as text for the log
  */
 export function readCommand(
   { cameras, models }: { cameras: ReadonlySet<string>; models: readonly string[] },

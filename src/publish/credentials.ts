@@ -20,9 +20,9 @@ export function isEncrypted(url: string): boolean {
 }
 
 /**
- * Reads and checks the files. One line end behind a user name or password is not part of it.
- * @throws LookoutError MQTT_CREDENTIALS_UNREADABLE, or MQTT_CREDENTIALS_INVALID when they cannot be what they are
- * meant to be: an empty password or one of several lines, a certificate that is none, a key of another certificate
+ * Reads and checks the files. One line break at the end is not part of a user name or password.
+ * @throws LookoutError MQTT_CREDENTIALS_UNREADABLE; MQTT_CREDENTIALS_INVALID for an empty password or one of several
+ * lines, a file that is not a certificate, or a key that does not match the certificate
  */
 export async function readCredentials(config: MqttConfig): Promise<Credentials> {
   const [usernameInFile, password, ca, cert, key] = await Promise.all([
@@ -55,18 +55,18 @@ async function read(config: MqttConfig, setting: FileSetting): Promise<string | 
     if (!isSystemError(error)) throw invalid(setting, `${path}: ${messageOf(error)}`, SAVE, error);
     throw new LookoutError(
       'MQTT_CREDENTIALS_UNREADABLE',
-      `mqtt.${setting}: ${path} cannot be read: ${messageOf(error)}`,
+      `mqtt.${setting}: cannot read ${path}: ${messageOf(error)}`,
       {
         cause: error,
         hint: path.startsWith('credential:')
-          ? 'The service gets it with `LoadCredential=`; outside of the service name a file instead.'
-          : 'Check the path, and that the user that runs Lookout may read the file.',
+          ? 'The service gets it with `LoadCredential=`. Outside of the service, set a file path instead.'
+          : 'Check the path, and that the user that runs Lookout can read the file.',
       },
     );
   }
 }
 
-/** A user name or password, which is one line. */
+/** Reads a user name or password: one line. */
 async function readLine(config: MqttConfig, setting: FileSetting): Promise<string | undefined> {
   const text = await read(config, setting);
   try {
@@ -76,7 +76,7 @@ async function readLine(config: MqttConfig, setting: FileSetting): Promise<strin
   }
 }
 
-const SAVE = 'Write the file again with nothing but the one line in it, as UTF-8 text.';
+const SAVE = 'Save the file with that one line only, as UTF-8 text.';
 
 function invalid(setting: string, found: string, hint: string, cause?: unknown): LookoutError {
   return new LookoutError('MQTT_CREDENTIALS_INVALID', `mqtt.${setting}: ${found}`, { hint, cause });
@@ -84,22 +84,18 @@ function invalid(setting: string, found: string, hint: string, cause?: unknown):
 
 async function check(config: MqttConfig, { username, password, ca, cert, key }: Credentials): Promise<void> {
   if (username === '')
-    throw invalid('username_file', 'expected a user name, found nothing', 'Write it there.');
+    throw invalid('username_file', 'expected a user name, found an empty file', 'Write it into the file.');
   if (password === '')
-    throw invalid('password_file', 'expected a password, found nothing', 'Write it there.');
+    throw invalid('password_file', 'expected a password, found an empty file', 'Write it into the file.');
   if (password !== undefined && username === undefined) {
-    throw invalid(
-      'password_file',
-      'expected a user name with the password, found none',
-      'Set mqtt.username.',
-    );
+    throw invalid('password_file', 'expected a user name for the password, found none', 'Set mqtt.username.');
   }
   const tls = (['ca_file', 'cert_file', 'key_file'] as const).find((name) => config[name] !== undefined);
   if (tls && !isEncrypted(config.url)) {
     throw invalid(
       tls,
-      `expected an encrypted connection for it, found mqtt.url ${publicAddress(new URL(config.url))}`,
-      'Write mqtts:// (or wss://) and the port on which the broker speaks TLS, mostly 8883.',
+      `expected an encrypted broker URL, because this file is used for TLS only; found mqtt.url ${publicAddress(new URL(config.url))}`,
+      'Use mqtts:// (or wss://) and the TLS port of the broker, usually 8883.',
     );
   }
   for (const [setting, pem] of [['ca_file', ca] as const, ['cert_file', cert] as const]) {
@@ -109,8 +105,8 @@ async function check(config: MqttConfig, { username, password, ca, cert, key }: 
     } catch (error) {
       throw invalid(
         setting,
-        `expected a certificate in PEM form in ${config[setting]}, found something else`,
-        'It starts with -----BEGIN CERTIFICATE-----.',
+        `${config[setting]} is not a certificate in PEM format`,
+        'A PEM certificate starts with -----BEGIN CERTIFICATE-----.',
         error,
       );
     }
@@ -122,8 +118,8 @@ async function check(config: MqttConfig, { username, password, ca, cert, key }: 
   } catch (error) {
     throw invalid(
       'key_file',
-      `expected the private key of the certificate in mqtt.cert_file, in PEM form and without a passphrase, found in ${config.key_file} something else (${messageOf(error)})`,
-      'Use the key that was made with the certificate; `openssl pkey -in KEY -out PLAIN` takes a passphrase off.',
+      `${config.key_file} is not the private key of the certificate in mqtt.cert_file, in PEM format and without a passphrase (${messageOf(error)})`,
+      'Use the key that belongs to the certificate; `openssl pkey -in KEY -out PLAIN` removes a passphrase.',
       error,
     );
   }

@@ -28,12 +28,11 @@ export interface DiscoveryOptions {
   info: DeviceInfo | null;
 }
 
-/** Where Home Assistant reads the description. */
+/** The topic on which Home Assistant expects the description. */
 export function discoveryTopic(prefix: string, base: string, device: string): string {
   return `${prefix}/device/${deviceId(base, device)}/config`;
 }
 
-/** Describes the device with all its entities. */
 export function describeDevice({
   base,
   device,
@@ -65,7 +64,7 @@ export function describeDevice({
 
 type Entity = [key: string, component: Component];
 
-/** Entities of the device: whether it is connected, and its health. */
+/** Entities of the device: connectivity and health. */
 function deviceEntities(topics: Topics): Entity[] {
   const availability = [online(topics.status)];
   const sensor = (key: string, name: string, options: object): Entity => [
@@ -136,7 +135,7 @@ function deviceEntities(topics: Topics): Entity[] {
   ];
 }
 
-/** Entities of a camera: what it sees, its picture, its state and its settings. */
+/** Entities of a camera: labels, snapshot, status and settings. */
 function cameraEntities(
   topics: Topics,
   { name, labels }: PublishedCamera,
@@ -195,7 +194,7 @@ function cameraEntities(
   ];
 }
 
-/** The topic says `online` (what Home Assistant expects unless told otherwise) while the entity can be used. */
+/** A topic with `online` (Home Assistant's default for available) while the entity is available. */
 function online(topic: string): { topic: string } {
   return { topic };
 }

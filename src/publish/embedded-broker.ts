@@ -7,15 +7,15 @@ import type { Service } from '../types.ts';
 
 export interface BrokerOptions {
   host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   port: number;
   log: Logger;
 }
 
 /**
- * A broker inside Lookout, for first runs and for houses that have none. It speaks MQTT 3.1.1, asks for no password
- * and keeps everything in memory: retained messages last as long as the process, and clients that go away are
- * forgotten, so that none can make it grow.
+ * A broker inside Lookout, for first runs and for homes without one. It speaks MQTT 3.1.1, needs no password and keeps
+ * everything in memory: retained messages last as long as the process, and sessions of disconnected clients are
+ * dropped, so that no client can make it grow.
  */
 export class EmbeddedBroker implements Service {
   readonly #options: BrokerOptions;
@@ -28,7 +28,7 @@ export class EmbeddedBroker implements Service {
     this.#options = options;
   }
 
-  /** The port it listens on, once started. */
+  /** The port that the broker listens on, once started. */
   get port(): number {
     return this.#port;
   }
@@ -43,19 +43,20 @@ export class EmbeddedBroker implements Service {
         callback(null, true);
       },
       authorizePublish: (_client, { topic, payload, retain }, callback) => {
-        if (topic.startsWith('$SYS/')) return callback(new Error("$SYS/ topics are the broker's own"));
+        if (topic.startsWith('$SYS/')) return callback(new Error('$SYS/ topics are reserved for the broker'));
         if (retain && payload.length > 0) retained.set(topic, payload);
         else if (retain) retained.delete(topic);
         callback(null);
       },
-      // Aedes reads retained values ahead of sending them: one that has changed since was sent as news already.
+      // Aedes reads retained values ahead of sending them: one that has changed since then was already sent as a new message.
       authorizeForward: (_client, packet) =>
         packet.retain && retained.get(packet.topic) !== packet.payload ? null : packet,
     });
     (broker as EventEmitter).on('error', (error: Error) => log.error(`embedded broker: ${error.message}`));
-    const tell = (_client: unknown, error: Error) => log.debug(`embedded broker, a client: ${error.message}`);
-    broker.on('clientError', tell);
-    broker.on('connectionError', tell);
+    const logClientError = (_client: unknown, error: Error) =>
+      log.debug(`embedded broker: client error: ${error.message}`);
+    broker.on('clientError', logClientError);
+    broker.on('connectionError', logClientError);
     const server = createServer((socket) => {
       this.#sockets.add(socket.once('close', () => this.#sockets.delete(socket)));
       broker.handle(socket.setNoDelay());
@@ -82,7 +83,7 @@ export class EmbeddedBroker implements Service {
     this.#server = null;
     this.#broker = null;
     const closed = new Promise((resolve) => server.close(resolve));
-    // The sockets go first: the broker would wait for clients that do not read.
+    // Sockets first: the broker would wait for clients that do not read.
     for (const socket of this.#sockets) socket.destroy();
     await close(broker);
     await closed;
@@ -98,16 +99,16 @@ function listenError(host: string, port: number, error: unknown): LookoutError {
   if (code === 'EADDRINUSE') {
     return new LookoutError(
       'MQTT_PORT_IN_USE',
-      `mqtt.embedded_port: expected a free port, found ${port} on ${host} taken, perhaps by another broker or another Lookout`,
+      `mqtt.embedded_port: port ${port} on ${host} is in use, perhaps by another broker or another Lookout`,
       {
         cause: error,
-        hint: `To use the broker that runs there, set mqtt.url to mqtt://${host}:${port}; else set mqtt.embedded_port to another port (0: any free one), or LOOKOUT__mqtt__embedded_port in the environment.`,
+        hint: `To use the broker that runs there, set mqtt.url to mqtt://${host}:${port}. Otherwise set mqtt.embedded_port to another port (0: any free port), or set LOOKOUT__mqtt__embedded_port in the environment.`,
       },
     );
   }
   return new LookoutError(
     'MQTT_LISTEN_FAILED',
     `mqtt.embedded_host: the embedded broker cannot listen on ${host} port ${port}: ${messageOf(error)}`,
-    { cause: error, hint: 'Use 127.0.0.1, or an address of this machine, and a port above 1023.' },
+    { cause: error, hint: 'Use 127.0.0.1 or another IP address of this machine, and a port above 1023.' },
   );
 }

@@ -2,7 +2,7 @@ import { connect as connectTcp } from 'node:net';
 import { connect, type IClientOptions, type IConnackPacket, MqttClient } from 'mqtt';
 import { messageOf } from '../errors.ts';
 import { BrokerLimits } from './broker-limits.ts';
-import { Ear, publishBytes } from './packets.ts';
+import { PacketRecorder, publishBytes } from './packets.ts';
 import {
   type Message,
   ProtocolError,
@@ -12,65 +12,64 @@ import {
 } from './requests.ts';
 
 interface Sending extends Request {
-  /** Of a QoS 1 message. */
+  /** Set for a QoS 1 message. */
   messageId?: number;
-  /** Hands it to mqtt.js. */
   send: () => void;
   resolve: () => void;
   reject: (error: Error) => void;
 }
 
 export interface SessionHandlers {
-  /** The broker has said yes, and what it is like. */
+  /** The broker has accepted the connection. @param properties of CONNACK, which announce its limits */
   up(properties: IConnackPacket['properties']): void;
   message(topic: string, payload: Buffer, retained: boolean): void;
 }
 
-/** Errors of mqtt.js without a code that are not about what the broker said. */
+/** Errors of mqtt.js without a code that are not about a packet of the broker. */
 const OWN_ERRORS = /^(connack timeout|Keepalive timeout|client disconnecting)$/;
 
 /**
- * One connection to the broker, from its first packet to its last. mqtt.js would reconnect by itself, but resends and
- * reorders while doing so; here each connection is a new client with a clean session, so messages leave in the order
+ * One connection to the broker, from its first packet to its last. mqtt.js would reconnect automatically, but resends
+ * and reorders messages then. Here each connection is a new client with a clean session, so messages leave in the order
  * in which they are published and nothing of an earlier connection follows them.
  *
- * Of everything that was asked it is known whether it was answered, for a broker of MQTT 3.1.1 ends the connection at
- * what it does not want and gives no reason. A message of QoS 0 has no answer of its own: a ping follows it, and as a
- * broker takes one packet after the other, the answer to that one is the answer to both.
+ * The session knows which requests the broker has answered, because an MQTT 3.1.1 broker closes the connection without
+ * a reason when it refuses one. A QoS 0 message has no answer of its own: a ping follows it, and as a broker handles
+ * packets in order, the answer to the ping is the answer to both.
  */
 export class Session {
   /** Resolves when the connection is over. */
   readonly ended: Promise<SessionEnd>;
   #end: (end: SessionEnd) => void;
   #client: MqttClient;
-  readonly #terms: BrokerLimits;
+  readonly #limits: BrokerLimits;
   readonly #version: 4 | 5;
-  readonly #ear = new Ear();
+  readonly #received = new PacketRecorder();
   #up = false;
   #over = false;
-  /** One request at a time, so that it is known which one ends the connection. The first goes alone in any case. */
+  /** Sends one request at a time, to know which one ends the connection. The first is always sent alone. */
   #oneByOne: boolean;
   #answered = 0;
-  /** What the broker said to the attempt to connect, in its own words. */
-  #said: string | undefined;
+  /** The reason string of CONNACK. */
+  #reasonString: string | undefined;
   #waiting: Sending[] = [];
   /** Sent and not answered, oldest first. */
   readonly #open = new Set<Sending>();
-  /** QoS 0 messages that no ping has followed yet, and those that each ping on its way has followed. */
+  /** QoS 0 messages that no ping has followed yet, and those covered by each ping in flight. */
   #unfenced: Sending[] = [];
   readonly #pings: Sending[][] = [];
 
-  /** @param oneByOne one request at a time */
+  /** @param oneByOne send one request at a time */
   constructor(
     options: IClientOptions,
     handlers: SessionHandlers,
-    terms: BrokerLimits = new BrokerLimits(),
+    limits: BrokerLimits = new BrokerLimits(),
     oneByOne = false,
   ) {
     const { promise, resolve } = Promise.withResolvers<SessionEnd>();
     this.ended = promise;
     this.#end = resolve;
-    this.#terms = terms;
+    this.#limits = limits;
     this.#oneByOne = oneByOne;
     this.#version = options.protocolVersion === 5 ? 5 : 4;
     const client = openClient({
@@ -78,16 +77,16 @@ export class Session {
       clean: true,
       reconnectPeriod: 0,
       queueQoSZero: false,
-      // A buffer for each number up to 65535, ready to be sent, would take 7 MB.
+      // The cache holds a buffer for each number up to 65535, which takes 7 MB.
       writeCache: false,
       resubscribe: false,
     });
     this.#client = client;
-    // Before mqtt.js reads it: it ends the connection at the first byte that it does not like.
-    client.stream.prependListener('data', (chunk: Uint8Array) => this.#ear.hear(chunk));
+    // Before mqtt.js, which closes the connection at the first byte that it cannot parse.
+    client.stream.prependListener('data', (chunk: Uint8Array) => this.#received.add(chunk));
     client.on('connect', ({ properties }) => {
       this.#up = true;
-      terms.announced(this.#version, properties);
+      limits.announced(this.#version, properties);
       handlers.up(properties);
     });
     client.on('message', (topic, payload, { retain }) => handlers.message(topic, payload, retain));
@@ -96,13 +95,13 @@ export class Session {
     });
     client.on('packetreceive', (packet) => {
       if (packet.cmd === 'pingresp') this.#fenced();
-      else if (packet.cmd === 'connack') this.#said = packet.properties?.reasonString;
+      else if (packet.cmd === 'connack') this.#reasonString = packet.properties?.reasonString;
     });
     client.on('disconnect', ({ reasonCode, properties }) =>
       this.#finish(
-        Object.assign(new Error('the broker ended the connection'), {
+        Object.assign(new Error('the broker closed the connection'), {
           code: reasonCode,
-          said: properties?.reasonString,
+          reasonString: properties?.reasonString,
         }),
       ),
     );
@@ -111,18 +110,19 @@ export class Session {
   }
 
   /**
-   * Sends a message as far as the broker takes it; resolves when the broker has it. Rejects when the connection ends
-   * before, when the broker refuses the message, or with a TooLargeError.
+   * Sends a message with the flags that the broker accepts; resolves when the broker has acknowledged it. Rejects if
+   * the connection ends first, if the broker refuses the message, or with a TooLargeError.
    */
   publish(message: Message): Promise<void> {
     if (!this.#up || this.#over) return Promise.reject(new Error('no connection to the broker'));
     const { topic, payload } = message;
-    const { qos, retain } = this.#terms.manner(message);
-    // Where nothing is retained, nothing can be emptied.
+    const { qos, retain } = this.#limits.delivery(message);
+    // A broker that retains nothing has nothing to clear.
     if (message.retain && !retain && payload.length === 0) return Promise.resolve();
     const excess = this.excess(message);
     if (excess) return Promise.reject(excess);
-    if (this.#terms.isBanned(topic)) return Promise.reject(new Error('it ends the connection at it'));
+    if (this.#limits.isBanned(topic))
+      return Promise.reject(new Error('the broker closes the connection at this topic'));
     const bytes = this.#bytesOf(message);
     const body = typeof payload === 'string' ? payload : asBuffer(payload);
     return this.#ask({ topic, message, qos, retain, bytes }, (sending) => {
@@ -137,14 +137,14 @@ export class Session {
     });
   }
 
-  /** Whether a message is too large for the broker; null: it is not, as far as that is known. */
+  /** An error if a message is too large for the broker; null if it is not, as far as known. */
   excess(message: Message): TooLargeError | null {
-    return this.#terms.excess(message, this.#bytesOf(message));
+    return this.#limits.excess(message, this.#bytesOf(message));
   }
 
-  /** Asks for messages. Resolves with whether the broker grants it; false too when the connection ends before. */
+  /** Subscribes. Resolves with whether the broker grants it; false if the connection ends first. */
   subscribe(filter: string): Promise<boolean> {
-    if (!this.#up || this.#over || this.#terms.isDenied(filter)) return Promise.resolve(false);
+    if (!this.#up || this.#over || this.#limits.isDenied(filter)) return Promise.resolve(false);
     const request = { topic: filter, message: null, qos: 1, retain: false, bytes: 0 } as const;
     const granted = this.#ask(request, (sending) => {
       this.#client.subscribe(filter, { qos: 1 }, (error) => this.#settle(sending, error ?? null));
@@ -155,18 +155,17 @@ export class Session {
     );
   }
 
-  /** Asks for no more of them. */
   unsubscribe(filter: string): void {
     if (!this.#over) this.#client.unsubscribe(filter, () => {});
   }
 
-  /** Sends several requests at a time from now on. */
+  /** Allows several requests in flight from now on. */
   relax(): void {
     this.#oneByOne = false;
     this.#fill();
   }
 
-  /** Says goodbye, which makes the broker drop the last will, and closes; after `ms` without an answer, by force. */
+  /** Sends DISCONNECT, which makes the broker drop the last will, and closes; forcibly after `ms` without an answer. */
   async close(ms: number, after: (ms: number, callback: () => void) => () => void): Promise<void> {
     const cancel = after(ms, () => this.abort());
     this.#client.end(false, {}, () => this.#finish(null));
@@ -174,14 +173,14 @@ export class Session {
     cancel();
   }
 
-  /** Closes at once, without goodbye. */
+  /** Closes immediately, without DISCONNECT. */
   abort(): void {
     this.#finish(null);
   }
 
   #bytesOf(message: Message): number {
     const { topic, payload } = message;
-    return publishBytes({ topic, payload, qos: this.#terms.manner(message).qos }, this.#version);
+    return publishBytes({ topic, payload, qos: this.#limits.delivery(message).qos }, this.#version);
   }
 
   #ask(request: Request, send: (sending: Sending) => void): Promise<void> {
@@ -201,22 +200,22 @@ export class Session {
   }
 
   get #window(): number {
-    return this.#oneByOne || this.#answered === 0 ? 1 : this.#terms.window;
+    return this.#oneByOne || this.#answered === 0 ? 1 : this.#limits.window;
   }
 
   #settle(sending: Sending, error: Error | null): void {
-    // What mqtt.js says of requests that are open when the connection ends; that they were is told at the end.
+    // mqtt.js fails open requests with this message when the connection ends; `#finish` reports them.
     if (this.#over || error?.message === 'Connection closed' || !this.#open.delete(sending)) return;
-    if (error) sending.reject(this.#terms.refused(sending, error));
+    if (error) sending.reject(this.#limits.refused(sending, error));
     else {
-      this.#terms.taken(sending);
+      this.#limits.accepted(sending);
       sending.resolve();
     }
     this.#answered++;
     this.#fill();
   }
 
-  /** A ping was answered, and so was all that went before it. */
+  /** A ping was answered, so the broker has handled everything sent before it. */
   #fenced(): void {
     for (const sending of this.#pings.shift() ?? []) this.#settle(sending, null);
     if (this.#unfenced.length > 0 && this.#pings.length === 0 && !this.#over) this.#client.sendPing();
@@ -224,11 +223,11 @@ export class Session {
 
   #understand(error: unknown): unknown {
     const coded = typeof error === 'object' && error !== null && 'code' in error;
-    if (coded) return this.#up ? error : Object.assign(error, { said: this.#said });
+    if (coded) return this.#up ? error : Object.assign(error, { reasonString: this.#reasonString });
     if (OWN_ERRORS.test(messageOf(error))) return error;
-    const heard = this.#ear.about(messageOf(error));
-    const about = heard && [...this.#open].find(({ messageId }) => messageId === heard.messageId);
-    return new ProtocolError(error, heard, about ?? null);
+    const packet = this.#received.find(messageOf(error));
+    const request = packet && [...this.#open].find(({ messageId }) => messageId === packet.messageId);
+    return new ProtocolError(error, packet, request ?? null);
   }
 
   #finish(reason: unknown): void {
@@ -246,7 +245,7 @@ export class Session {
 }
 
 /**
- * What mqtt.js does to connect brings TLS, HTTP and WebSockets along, 10 MB of memory: a plain connection does without.
+ * mqtt.js loads TLS, HTTP and WebSockets to connect, which takes 10 MB of memory: a plain connection avoids them.
  */
 function openClient(options: IClientOptions): MqttClient {
   const { protocol, host = 'localhost', port = 1883, cert } = options;

@@ -7,42 +7,42 @@ import { codeOf } from './failures.ts';
 import { markReplayed, smallerEvent } from './payloads.ts';
 import { type Message, TooLargeError } from './requests.ts';
 
-/** Where messages wait for the broker; the store is one. */
+/** Where messages wait for the broker; implemented by the store. */
 export interface Outbox {
   /** Up to `limit` messages with an id above `afterId`, in the order of their ids. */
   outbox(afterId: number, limit: number): Promise<WaitingMessage[]>;
   /**
-   * All messages up to this id have reached the broker and may be forgotten.
-   * @param undeliverable how many of them the broker does not take in any form
+   * All messages up to this id have reached the broker and can be deleted.
+   * @param undeliverable how many of them the broker does not accept in any form
    */
   published(upToId: number, undeliverable: number): void;
 }
 
 const PAGE = 64;
-/** Messages on their way at once. */
+/** Messages in flight. */
 const WINDOW = 12;
 /** Milliseconds before another attempt when the store cannot be read or the broker refuses a message. */
 const RETRY = 10_000;
-/** Milliseconds between looks without news: a store that cannot be read for a while answers as if it were empty. */
-const LOOK = 60_000;
+/** Milliseconds between polls without a wake-up: a store that is unreadable for a while answers as if it were empty. */
+const POLL = 60_000;
 
 const FORBIDDEN = {
   code: 'MQTT_FORBIDDEN',
   hint: 'Allow this device to publish below its own topic in the access rules of the broker.',
 };
 
-/** Reason codes of MQTT 5 that a message gets again however often it is sent: its topic or what is in it. */
-const HOPELESS = ['144', '153'];
+/** Reason codes of MQTT 5 that a message gets at every attempt, because of its topic or its payload. */
+const PERMANENT_REFUSALS = ['144', '153'];
 
 interface Flight {
   id: number;
   done: boolean;
 }
 
-/** The way to the broker. */
-export interface Way {
+/** The broker as the outbox sees it. */
+export interface BrokerSink {
   publish: (message: Message) => Promise<void>;
-  /** Whether a message is too large for it, and by how much; null: it is not. */
+  /** An error with the limit if a message is too large, else null. */
   excess: (message: Message) => TooLargeError | null;
 }
 
@@ -59,13 +59,13 @@ interface Pass {
  * Sends the outbox in order, at least once.
  *
  * Why the order holds with several messages in flight: within one connection MQTT delivers in the order of sending,
- * and nothing of an earlier connection is sent again by the protocol because each session is a clean one. After a
- * lost connection sending starts from the first message that is not acknowledged *in a row*, so what the broker sees
- * is 1 2 3 4 | 3 4 5 6: some messages twice, but each one's first appearance in order.
+ * and the protocol resends nothing of an earlier connection because each session is a clean one. After a lost
+ * connection sending restarts from the first message that is not acknowledged *in a row*, so the broker sees
+ * 1 2 3 4 | 3 4 5 6: some messages twice, but each one's first appearance in order.
  */
 export class OutboxDrain {
   readonly #outbox: Outbox;
-  readonly #way: Way;
+  readonly #broker: BrokerSink;
   readonly #clock: Clock;
   readonly #log: Logger;
   #pass: Pass | null = null;
@@ -74,30 +74,30 @@ export class OutboxDrain {
   #reported = 0;
   #undeliverable = 0;
   #reporting = false;
-  /** What was said of messages that are too large. */
-  readonly #said = new Set<string>();
-  #news = false;
-  #cancelLooks: (() => void) | null = null;
+  /** Kinds of messages logged as too large. */
+  readonly #logged = new Set<string>();
+  #woken = false;
+  #cancelPolls: (() => void) | null = null;
   #idle = false;
   #changed = Promise.withResolvers<void>();
   readonly counters = { published: 0, replayed: 0 };
 
-  constructor(outbox: Outbox, way: Way, clock: Clock, log: Logger) {
+  constructor(outbox: Outbox, broker: BrokerSink, clock: Clock, log: Logger) {
     this.#outbox = outbox;
-    this.#way = way;
+    this.#broker = broker;
     this.#clock = clock;
     this.#log = log;
   }
 
-  /** Starts to send. */
+  /** Starts sending. */
   connected(): void {
     this.#begin(this.#clock.monotonic(), WINDOW);
-    this.#cancelLooks = this.#clock.every(LOOK, () => this.wake());
+    this.#cancelPolls = this.#clock.every(POLL, () => this.wake());
   }
 
-  /** Stops to send; what is not acknowledged goes out again at the next connection. */
+  /** Stops sending; what is not acknowledged is sent again with the next connection. */
   disconnected(): void {
-    this.#cancelLooks?.();
+    this.#cancelPolls?.();
     if (this.#pass) this.#pass.ended = true;
     this.#pass = null;
     this.#change();
@@ -105,7 +105,7 @@ export class OutboxDrain {
 
   /** There may be new messages. */
   wake(): void {
-    this.#news = true;
+    this.#woken = true;
     this.#idle = false;
     this.#change();
   }
@@ -115,7 +115,7 @@ export class OutboxDrain {
     while (this.#pass && !this.#idle) await this.#changed.promise;
   }
 
-  /** Tells the store now what it would otherwise be told soon. */
+  /** Reports acknowledged messages to the store now instead of with the next batch. */
   report(): void {
     if (this.#acknowledged > this.#reported) {
       this.#reported = this.#acknowledged;
@@ -134,12 +134,12 @@ export class OutboxDrain {
   async #drain(pass: Pass): Promise<void> {
     let after = this.#acknowledged;
     while (!pass.ended) {
-      this.#news = false;
+      this.#woken = false;
       let rows: WaitingMessage[];
       try {
         rows = await this.#outbox.outbox(after, PAGE);
       } catch (error) {
-        this.#retry(pass, {}, `the outbox cannot be read: ${messageOf(error)}`);
+        this.#retry(pass, {}, `cannot read the outbox: ${messageOf(error)}`);
         return;
       }
       for (const row of rows) {
@@ -148,7 +148,7 @@ export class OutboxDrain {
         void this.#send(pass, row);
         after = row.id;
       }
-      while (rows.length === 0 && !this.#news && !pass.ended) {
+      while (rows.length === 0 && !this.#woken && !pass.ended) {
         if (!this.#idle && pass.inFlight.length === 0) {
           this.#idle = true;
           this.#change();
@@ -166,28 +166,31 @@ export class OutboxDrain {
     const payload = replayed ? markReplayed(row.payload) : row.payload;
     const message = this.#fitting({ topic, payload, qos, retain });
     const began = performance.now();
-    let given = message !== null;
+    let delivered = message !== null;
     try {
-      if (message) await this.#way.publish(message);
+      if (message) await this.#broker.publish(message);
     } catch (error) {
       if (pass.ended) return;
       if (error instanceof TooLargeError) {
-        // What the broker takes is known now.
+        // The limit of the broker is known now.
         pass.ended = true;
         this.#begin(pass.connectedAt, 1);
         return;
       }
-      if (!HOPELESS.includes(codeOf(error))) {
-        this.#retry(pass, FORBIDDEN, `the broker did not take an event for ${topic}: ${messageOf(error)}`);
+      if (!PERMANENT_REFUSALS.includes(codeOf(error))) {
+        this.#retry(pass, FORBIDDEN, `the broker rejected an event on topic ${topic}: ${messageOf(error)}`);
         return;
       }
-      given = false;
-      this.#sayOnce('error', `an event for ${topic} is dropped: the broker refuses it: ${messageOf(error)}`);
+      delivered = false;
+      this.#logOnce(
+        'error',
+        `dropped an event on topic ${topic}: the broker refuses it: ${messageOf(error)}`,
+      );
     }
     recordStage('publish', performance.now() - began);
     if (pass.ended) return;
     flight.done = true;
-    if (given) {
+    if (delivered) {
       this.counters.published++;
       if (replayed) this.counters.replayed++;
     } else this.#undeliverable++;
@@ -197,45 +200,45 @@ export class OutboxDrain {
     this.#change();
   }
 
-  /** A message as large as the broker takes it; null: it can be made no smaller. */
+  /** A message that fits the broker's limit; null if it cannot be made small enough. */
   #fitting(message: Message & { payload: string }): Message | null {
-    const excess = this.#way.excess(message);
+    const excess = this.#broker.excess(message);
     if (!excess) return message;
     const { topic } = message;
-    const limit = `the broker takes no more than ${excess.limit} bytes`;
+    const limit = `the broker accepts no more than ${excess.limit} bytes`;
     const payload = smallerEvent(message.payload, excess.room);
     if (payload === null) {
-      this.#sayOnce('error', `an event of ${excess.bytes} bytes for ${topic} is dropped: ${limit}`);
+      this.#logOnce('error', `dropped an event of ${excess.bytes} bytes on topic ${topic}: ${limit}`);
       return null;
     }
-    this.#sayOnce(
+    this.#logOnce(
       'warn',
-      `events for ${topic} are told without \`reason\` and \`snapshot\` where they must: ${limit}`,
+      `large events on topic ${topic} are published without \`reason\` and \`snapshot\`: ${limit}`,
     );
     return { ...message, payload };
   }
 
-  #sayOnce(level: 'warn' | 'error', what: string): void {
-    // Sizes differ from event to event.
+  #logOnce(level: 'warn' | 'error', what: string): void {
+    // Sizes differ between events.
     const kind = what.replaceAll(/\d+/g, '');
-    if (this.#said.has(kind)) return;
-    this.#said.add(kind);
+    if (this.#logged.has(kind)) return;
+    this.#logged.add(kind);
     const hint = 'Raise the limit of the broker (mosquitto: max_packet_size).';
     this.#log[level]({ code: 'MQTT_LIMITED', hint }, what);
   }
 
-  /** Starts again later, with one message at a time until the broker takes one. */
+  /** Retries later, with one message at a time until the broker accepts one. */
   #retry(pass: Pass, details: object, why: string): void {
     if (pass.ended) return;
     pass.ended = true;
-    this.#log.error(details, `${why}; next attempt in ${RETRY / 1000} s`);
+    this.#log.error(details, `${why}; retrying in ${RETRY / 1000} s`);
     this.#clock.after(RETRY, () => {
       if (this.#pass === pass) this.#begin(pass.connectedAt, 1);
     });
     this.#change();
   }
 
-  /** Many acknowledgements arrive at once; the store hears of the last one. */
+  /** Acknowledgements arrive in bursts; only the last one of a burst is reported. */
   #reportSoon(): void {
     if (this.#reporting) return;
     this.#reporting = true;

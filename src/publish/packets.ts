@@ -1,7 +1,7 @@
-/** What goes over the wire: sizes of packets, and what was heard last. */
+/** MQTT packets as bytes: their sizes, and a record of those received last. */
 
-/** Names of the packets that a broker sends, by their number. */
-const HEARD: Record<number, string> = {
+/** Names of the packets that a broker sends, by type. */
+const PACKET_NAMES: Record<number, string> = {
   2: 'CONNACK',
   3: 'PUBLISH',
   4: 'PUBACK',
@@ -15,12 +15,12 @@ const HEARD: Record<number, string> = {
   15: 'AUTH',
 };
 
-/** Bytes of a packet that are remembered from its start on. */
+/** Bytes recorded from the start of a packet. */
 const REMEMBERED = 12;
-/** Packets that are remembered; more of one reading are never looked at. */
+/** Packets recorded from one chunk; further ones are ignored. */
 const MOST_PACKETS = 32;
 
-/** Bytes of a PUBLISH packet without properties. */
+/** The size of a PUBLISH packet without properties, in bytes. */
 export function publishBytes(
   { topic, payload, qos }: { topic: string; payload: string | Uint8Array; qos: 0 | 1 },
   version: 4 | 5,
@@ -30,34 +30,34 @@ export function publishBytes(
   return 1 + lengthBytes(body) + body;
 }
 
-/** Bytes that the length of a packet takes itself. */
+/** Bytes of the length field itself. */
 function lengthBytes(length: number): number {
   if (length < 128) return 1;
   if (length < 16_384) return 2;
   return length < 2_097_152 ? 3 : 4;
 }
 
-/** A packet of the broker, as far as it is remembered. */
-export interface Heard {
+/** A packet of the broker, as far as it is recorded. */
+export interface ReceivedPacket {
   name: string;
   bytes: Uint8Array;
-  /** Of PUBACK. */
+  /** Set for PUBACK. */
   messageId: number | null;
-  /** Of CONNACK, PUBACK and DISCONNECT; null where there is none. */
+  /** Set for CONNACK, PUBACK and DISCONNECT. */
   reasonCode: number | null;
 }
 
 /**
- * Remembers how the packets of the broker begin that came with the last reading. mqtt.js ends a connection at a packet
- * that is not as it expects, and does not tell what was in it.
+ * Records the beginnings of the packets in the last chunk from the broker. mqtt.js closes a connection at a packet that
+ * it cannot parse, and its error does not include the packet.
  */
-export class Ear {
+export class PacketRecorder {
   #packets: number[][] = [];
-  /** Of the packet that is being heard: its first bytes, and how many are still to come; null: not known yet. */
+  /** Of the packet that is being received: its first bytes, and how many are still to come; null: not known yet. */
   #head: number[] = [];
   #rest: number | null = null;
 
-  hear(chunk: Uint8Array): void {
+  add(chunk: Uint8Array): void {
     this.#packets = [];
     for (let at = 0; at < chunk.length; ) {
       if (this.#rest === null) {
@@ -76,19 +76,19 @@ export class Ear {
         this.#rest = null;
       }
     }
-    // A beginning that says nothing of a length yet is something too.
+    // Also record a beginning whose length is not known yet.
     if (this.#packets.length === 0 && this.#head.length > 0) this.#packets.push(this.#head);
   }
 
-  /** The packet that a complaint such as `Invalid puback reason code` is about; null: nothing was heard. */
-  about(complaint: string): Heard | null {
-    const packets = this.#packets.map(understand);
-    const named = packets.filter(({ name }) => complaint.toUpperCase().includes(name));
+  /** The packet that an error message such as `Invalid puback reason code` means; null: nothing was received. */
+  find(error: string): ReceivedPacket | null {
+    const packets = this.#packets.map(parse);
+    const named = packets.filter(({ name }) => error.toUpperCase().includes(name));
     return named.find(({ reasonCode }) => (reasonCode ?? 0) >= 128) ?? named.at(-1) ?? packets.at(-1) ?? null;
   }
 }
 
-/** The length of the rest of a packet, by its first bytes; null: more of them are needed. */
+/** The length of the rest of a packet, from its first bytes; null: more bytes are needed. */
 function remainingLength(head: readonly number[]): number | null {
   let length = 0;
   for (const [index, byte] of head.slice(1).entries()) {
@@ -98,8 +98,8 @@ function remainingLength(head: readonly number[]): number | null {
   return null;
 }
 
-function understand(bytes: number[]): Heard {
-  const name = HEARD[bytes[0]! >> 4] ?? `a packet of type ${bytes[0]! >> 4}`;
+function parse(bytes: number[]): ReceivedPacket {
+  const name = PACKET_NAMES[bytes[0]! >> 4] ?? `a packet of type ${bytes[0]! >> 4}`;
   const body = bytes.slice(1 + Math.max(1, bytes.slice(1).findIndex((byte) => byte < 128) + 1));
   const id = name === 'PUBACK' && body.length >= 2 ? body[0]! * 256 + body[1]! : null;
   const code = { CONNACK: body[1], PUBACK: body[2], DISCONNECT: body[0] }[name];

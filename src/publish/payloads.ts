@@ -1,13 +1,13 @@
-/** What is said on each topic. Times are ISO 8601 in UTC with milliseconds, shares are 0…1 with four decimals. */
+/** The payload of each topic. Times are ISO 8601 in UTC with milliseconds, shares are 0…1 with four decimals. */
 import type { HealthSample } from '../board/health.ts';
 import type { ThermalState } from '../board/thermal.ts';
 import type { EventChange } from '../types.ts';
 
-/** What the retained `info` message says about this device. More fields may be added by the daemon. */
+/** The retained `info` message about this device. The daemon may add more fields. */
 export interface DeviceInfo {
-  /** Of Lookout. */
+  /** The version of Lookout. */
   version: string;
-  /** Such as `Raspberry Pi 5 Model B Rev 1.0`; null where the machine does not say. */
+  /** For example `Raspberry Pi 5 Model B Rev 1.0`; null if unknown. */
   board: string | null;
   model: string;
   /** Execution provider that really runs the model. */
@@ -20,8 +20,8 @@ const iso = (ms: number) => new Date(ms).toISOString();
 const share = (value: number) => Math.round(value * 10_000) / 10_000;
 
 /**
- * The JSON of an event's step. `replayed` is false here; the outbox makes it true in messages that were recorded
- * before the connection they travel on.
+ * The JSON of a step of an event. `replayed` is false here; the outbox sets it in messages that were recorded before
+ * the connection on which they are sent.
  */
 export function eventPayload({ type, event }: EventChange): string {
   const { box, reason } = event;
@@ -44,13 +44,13 @@ export function eventPayload({ type, event }: EventChange): string {
   });
 }
 
-/** The same message, marked as one from before the connection. A payload that is no JSON object stays as it is. */
+/** The same message with `replayed: true`. A payload that is not a JSON object stays unchanged. */
 export function markReplayed(payload: string): string {
   const message = objectIn(payload);
   return message ? JSON.stringify({ ...message, replayed: true }) : payload;
 }
 
-/** The same message without what can be missed, in at most so many bytes; null: that cannot be. */
+/** The same message without optional fields, in at most `bytes` bytes; null if it does not fit. */
 export function smallerEvent(payload: string, bytes: number): string | null {
   const message = objectIn(payload);
   if (!message) return null;
@@ -70,7 +70,7 @@ function objectIn(json: string): object | null {
   }
 }
 
-/** What is done about the heat: how large a share of the frames is analysed, and why. */
+/** Thermal state: the share of frames that is analysed, and why. */
 export function thermalPayload({ share: part, ...state }: ThermalState): string {
   return JSON.stringify({ ...state, analysed_share: Math.round(part * 100) / 100 });
 }

@@ -1,9 +1,9 @@
 /**
- * What the daemon tells the house, and what the house tells the daemon:
+ * Publishes events and state to the broker, and receives commands:
  *
- *   event change → eventMessages → (store: outbox) ─┐
- *                                       OutboxDrain ├→ Connection → Session → broker
- *   status, labels, settings, pictures → LiveState ─┘        └→ commands → onCommand
+ *   event change → eventMessages → (store: outbox) ──────┐
+ *                                            OutboxDrain ├→ Connection → Session → broker
+ *   status, labels, settings, snapshots → RetainedState ─┘        └→ commands → onCommand
  */
 import type { Logger } from 'pino';
 import type { HealthSample } from '../board/health.ts';
@@ -33,7 +33,7 @@ export interface PublisherOptions {
   /** Name of this device in topics. */
   device: string;
   cameras: readonly PublishedCamera[];
-  /** When to connect first; at once without. */
+  /** When to connect first; undefined: immediately. */
   begin?: Promise<unknown>;
   /** Names of the models that the cameras may use. */
   models: readonly string[];
@@ -41,9 +41,9 @@ export interface PublisherOptions {
   store: Pick<Store, 'announced' | 'announce'>;
   clock: Clock;
   log: Logger;
-  /** 0…1, for the waits between attempts. */
+  /** 0…1, for the jitter of the backoff. */
   random: () => number;
-  /** A command that is valid; `confirm` echoes its state when it is carried out. If it throws, it is refused. */
+  /** Applies a valid command; `confirm` publishes its state afterwards. If it throws, the command is refused. */
   onCommand: (...command: Command) => void;
 }
 
@@ -51,14 +51,14 @@ export interface PublisherStats {
   connected: boolean;
   /** Connections since the start. */
   connections: number;
-  /** Events that the broker has acknowledged, and how many of them were recorded before their connection. */
+  /** Events that the broker has acknowledged, and how many of them were recorded before the connection. */
   published: number;
   replayed: number;
-  /** Commands that were refused. */
+  /** Refused commands. */
   refused: number;
 }
 
-/** Milliseconds that stop() gives to what is still to be said, and to each of the two steps of the goodbye. */
+/** Milliseconds that stop() allows for pending messages, and for each of the two steps of closing. */
 const DRAIN = 1000;
 const GOODBYE = 150;
 
@@ -71,16 +71,16 @@ export class Publisher implements Service {
   #cameras: readonly PublishedCamera[];
   #models: readonly string[];
   readonly #discovery: string | null;
-  /** What Home Assistant was told last. */
+  /** The entities published last to Home Assistant. */
   #components: DeviceDiscovery['components'] = {};
-  readonly #live: RetainedState;
+  readonly #state: RetainedState;
   readonly #drain: OutboxDrain;
   #broker: EmbeddedBroker | null = null;
   #connection: Connection | null = null;
   #address = '';
   #info: DeviceInfo | null = null;
   readonly #intake: CommandIntake;
-  readonly #leftovers: StaleTopics;
+  readonly #staleTopics: StaleTopics;
 
   constructor(options: PublisherOptions) {
     const { config, device, cameras, outbox, clock, log } = options;
@@ -91,20 +91,25 @@ export class Publisher implements Service {
     this.#discovery = config.discovery ? discoveryTopic(config.discovery, config.base, device) : null;
     const send = (message: Parameters<Connection['publish']>[0]) =>
       this.#connection?.publish(message) ?? Promise.reject(new Error('no connection to the broker'));
-    this.#live = new RetainedState(send, log, (message) => {
-      if (message.retain && this.#connection?.terms.retains) this.#leftovers.taken(message);
+    this.#state = new RetainedState(send, log, (message) => {
+      if (message.retain && this.#connection?.limits.retains) this.#staleTopics.accepted(message);
     });
     const excess: Connection['excess'] = (message) => this.#connection?.excess(message) ?? null;
     this.#drain = new OutboxDrain(outbox, { publish: send, excess }, clock, log);
     this.#intake = new CommandIntake({
-      ...{ topics: this.#topics, clock, log, onCommand: options.onCommand },
+      topics: this.#topics,
+      clock,
+      log,
+      onCommand: options.onCommand,
       known: () => ({ cameras: new Set(this.#cameras.map(({ name }) => name)), models: this.#models }),
     });
-    this.#leftovers = new StaleTopics({
-      ...{ topics: this.#topics, store: options.store, log },
+    this.#staleTopics = new StaleTopics({
+      topics: this.#topics,
+      store: options.store,
+      log,
       discovery:
         this.#discovery === null ? null : { topic: this.#discovery, id: deviceId(config.base, device) },
-      entities: (known) => {
+      onEntities: (known) => {
         this.#components = { ...known, ...this.#components };
         this.#describe();
       },
@@ -117,7 +122,7 @@ export class Publisher implements Service {
     this.#describe();
   }
 
-  /** The broker's address, such as `mqtt://127.0.0.1:1883`, once started; empty if MQTT is off. */
+  /** The broker URL, such as `mqtt://127.0.0.1:1883`, once started; empty if MQTT is off. */
   get address(): string {
     return this.#address;
   }
@@ -137,7 +142,7 @@ export class Publisher implements Service {
   }
 
   /**
-   * Starts to connect; does not wait for the broker, which may come and go.
+   * Starts connecting; does not wait for the broker.
    * @throws LookoutError MQTT_CREDENTIALS_UNREADABLE, MQTT_CREDENTIALS_INVALID, MQTT_PORT_IN_USE, MQTT_LISTEN_FAILED
    */
   async start(): Promise<void> {
@@ -145,7 +150,7 @@ export class Publisher implements Service {
     if (!config.enabled) return;
     const { password } = await readCredentials(config);
     if (config.url === 'embedded') {
-      // Loaded only here: it takes memory that who has a broker can save.
+      // Loaded only here, to save its memory where another broker is used.
       const { EmbeddedBroker } = await import('./embedded-broker.ts');
       this.#broker = new EmbeddedBroker({ host: config.embedded_host, port: config.embedded_port, log });
       await this.#broker.start();
@@ -154,20 +159,20 @@ export class Publisher implements Service {
       const { protocol, host, hostname } = new URL(config.url);
       this.#address = `${protocol}//${host}`;
       if (password !== undefined && !isEncrypted(config.url) && !LOOPBACK.test(hostname))
-        log.warn('the MQTT password travels unencrypted: use mqtts:// outside of a network you trust');
+        log.warn('the MQTT password is sent unencrypted: use mqtts:// outside of a network you trust');
       if (!config.verify && isEncrypted(config.url))
-        log.warn('mqtt.verify is off: anyone on the way can pretend to be the broker');
+        log.warn('mqtt.verify is false: man-in-the-middle attacks are possible');
     }
-    // The embedded broker has forgotten everything.
+    // The embedded broker starts empty.
     if (!this.#broker) {
-      for (const topic of await this.#leftovers.load(this.#address)) this.#retain(topic, '');
+      for (const topic of await this.#staleTopics.load(this.#address)) this.#retain(topic, '');
     }
     this.#connection = new Connection({
       address: this.#address,
       target: () => this.#target(),
       clientId: config.client_id ?? deviceId(config.base, this.#options.device),
       will: { topic: this.#topics.status, payload: 'offline', qos: 1, retain: true },
-      survey: this.#leftovers.filters,
+      survey: this.#staleTopics.filters,
       filters: [
         { filter: this.#topics.commands, instead: () => this.#topics.eachCommand },
         ...(config.discovery ? [{ filter: `${config.discovery}/status` }] : []),
@@ -178,11 +183,11 @@ export class Publisher implements Service {
       log,
       random,
       onUp: () => {
-        this.#live.connected();
+        this.#state.connected();
         this.#drain.connected();
       },
       onDown: () => {
-        this.#live.disconnected();
+        this.#state.disconnected();
         this.#drain.disconnected();
       },
       onMessage: (topic, payload, retained) => this.#receive(topic, payload, retained),
@@ -190,7 +195,7 @@ export class Publisher implements Service {
     this.#connection.start();
   }
 
-  /** Says what is left to say for at most 1 s, then `offline`; resolves within 1.5 s whatever the broker does. */
+  /** Publishes what is pending for at most 1 s, then `offline`; resolves within 1.5 s whatever the broker does. */
   async stop(): Promise<void> {
     const connection = this.#connection;
     if (!connection) return;
@@ -198,22 +203,22 @@ export class Publisher implements Service {
     const drained = async () => {
       await connection.attempted();
       await this.#drain.idle();
-      await this.#live.idle();
+      await this.#state.idle();
     };
     await Promise.race([drained(), sleep(clock, DRAIN)]);
     if (connection.up) {
       this.#retain(this.#topics.status, 'offline');
-      await Promise.race([this.#live.idle(), sleep(clock, GOODBYE)]);
+      await Promise.race([this.#state.idle(), sleep(clock, GOODBYE)]);
     }
     await connection.stop(GOODBYE);
     this.#drain.report();
-    await this.#leftovers.stop();
+    await this.#staleTopics.stop();
     this.#intake.close();
     await this.#broker?.stop();
     this.#connection = null;
   }
 
-  /** The messages that go out because of an event's step, to be recorded in one transaction with it. */
+  /** The messages for a step of an event, to be recorded in one transaction with it. */
   eventMessages(change: EventChange): OutboxMessage[] {
     if (!this.#options.config.enabled) return [];
     const topic = this.#topics.event(change.event.camera);
@@ -221,7 +226,7 @@ export class Publisher implements Service {
     return [{ topic, payload: eventPayload(change), qos: 1, retain: false, live }];
   }
 
-  /** Messages were recorded in the outbox. */
+  /** Call after messages were recorded in the outbox. */
   wake(): void {
     this.#drain.wake();
   }
@@ -230,7 +235,7 @@ export class Publisher implements Service {
     this.#retain(this.#topics.cameraStatus(camera), status);
   }
 
-  /** Whether a label is to be seen on a camera, in any of its zones. Labels that make no events there are ignored. */
+  /** Sets whether a label is present on a camera, in any of its zones. Labels without events there are ignored. */
   setLabel(camera: string, label: string, on: boolean): void {
     const topic = this.#topics.label(camera, label);
     if (topic !== null) this.#retain(topic, statePayload(on));
@@ -240,13 +245,13 @@ export class Publisher implements Service {
     this.#retain(this.#topics.setting(camera, setting), statePayload(value));
   }
 
-  /** Sets a setting and says it, also when it stays the same. */
+  /** Publishes a setting even if its value stays the same. */
   confirm(...state: SettingState): void {
     this.setSetting(...state);
-    this.#live.say(this.#topics.setting(state[0], state[1]));
+    this.#state.republish(this.#topics.setting(state[0], state[1]));
   }
 
-  /** Changes the labels of cameras and the models they may use; topics of labels that are gone are emptied. */
+  /** Changes the labels of cameras and the models they may use; topics of removed labels are cleared. */
   setCameras(cameras: readonly PublishedCamera[], models: readonly string[]): void {
     this.#cameras = cameras;
     this.#models = models;
@@ -266,21 +271,21 @@ export class Publisher implements Service {
   }
 
   publishHealth(sample: HealthSample): void {
-    this.#live.set({ topic: this.#topics.health, payload: healthPayload(sample), qos: 0, retain: true });
+    this.#state.set({ topic: this.#topics.health, payload: healthPayload(sample), qos: 0, retain: true });
   }
 
   setThermal(state: ThermalState): void {
     this.#retain(this.#topics.thermal, thermalPayload(state));
   }
 
-  /** Takes the picture over: it must not be changed afterwards. */
+  /** @param jpeg must not be changed afterwards */
   publishSnapshot(camera: string, jpeg: Uint8Array): void {
     const smaller = (bytes: number) => smallerJpeg(jpeg, bytes);
-    this.#live.set({ topic: this.#topics.snapshot(camera), payload: jpeg, qos: 0, retain: true, smaller });
+    this.#state.set({ topic: this.#topics.snapshot(camera), payload: jpeg, qos: 0, retain: true, smaller });
   }
 
   #retain(topic: string, payload: string): void {
-    this.#live.set({ topic, payload, qos: 1, retain: true });
+    this.#state.set({ topic, payload, qos: 1, retain: true });
   }
 
   #describe(): void {
@@ -294,7 +299,7 @@ export class Publisher implements Service {
       topics: this.#topics,
       info: this.#info,
     });
-    // Home Assistant removes an entity of which nothing but the platform is left.
+    // Home Assistant removes an entity that has nothing but a platform.
     const { components } = discovery;
     for (const [key, { platform }] of Object.entries(this.#components)) components[key] ??= { platform };
     this.#components = components;
@@ -309,11 +314,11 @@ export class Publisher implements Service {
   #receive(topic: string, payload: Buffer, retained: boolean): void {
     if (topic === `${this.#options.config.discovery}/status`) {
       if (this.#discovery === null || payload.toString() !== 'online') return;
-      if (this.#connection?.terms.retains) this.#live.say(this.#discovery);
-      else this.#live.sayAll();
+      if (this.#connection?.limits.retains) this.#state.republish(this.#discovery);
+      else this.#state.republishAll();
       return;
     }
-    if (retained && this.#leftovers.receive(topic, payload)) return;
+    if (retained && this.#staleTopics.receive(topic, payload)) return;
     this.#intake.receive(topic, payload, retained);
   }
 }

@@ -1,64 +1,63 @@
-/** What a broker is asked, and what becomes of it. */
+/** Requests to a broker, and how they end. */
 import { messageOf } from '../errors.ts';
-import type { Heard } from './packets.ts';
+import type { ReceivedPacket } from './packets.ts';
 
-/** One MQTT message. */
 export interface Message {
   topic: string;
   payload: string | Uint8Array;
   qos: 0 | 1;
   retain: boolean;
-  /** Makes a payload of at most so many bytes; null where that cannot be. */
+  /** Makes a payload of at most `bytes` bytes; null if that is impossible. */
   smaller?: (bytes: number) => Promise<Uint8Array | null>;
 }
 
-/** Something that the broker is asked: to take a message, or to send those of a topic filter. */
+/** A message to publish, or a topic filter to subscribe to. */
 export interface Request {
   topic: string;
-  /** As it was given; null: a subscription. */
+  /** The original message; null for a subscription. */
   message: Message | null;
-  /** As they are sent. */
+  /** The flags with which it is sent. */
   qos: 0 | 1;
   retain: boolean;
-  /** Of the whole packet. */
+  /** Size of the whole packet. */
   bytes: number;
 }
 
 /** How a session ended. */
 export interface SessionEnd {
-  /** What was thrown or told; null: the other side just closed it. */
+  /** The error; null: the broker closed the connection without a reason. */
   reason: unknown;
-  /** The broker had said yes. */
+  /** The broker had accepted the connection. */
   up: boolean;
-  /** What was asked and not answered, oldest first. */
+  /** Requests without an answer, oldest first. */
   open: Request[];
   /** How many requests the broker has answered. */
   answered: number;
 }
 
-/** The broker said something that is not MQTT, or not of this version. */
+/** The broker sent something that is not MQTT, or not this version of it. */
 export class ProtocolError extends Error {
-  readonly heard: Heard | null;
-  /** The message that it was the answer to, as far as that is known. */
-  readonly about: Request | null;
+  readonly packet: ReceivedPacket | null;
+  /** The request that the packet answers, as far as known. */
+  readonly request: Request | null;
 
-  constructor(complaint: unknown, heard: Heard | null, about: Request | null) {
-    super(messageOf(complaint), { cause: complaint });
-    this.heard = heard;
-    this.about = about;
+  constructor(cause: unknown, packet: ReceivedPacket | null, request: Request | null) {
+    super(messageOf(cause), { cause });
+    this.packet = packet;
+    this.request = request;
   }
 }
 
-/** A message is larger than the broker takes. */
+/** A message is larger than the broker accepts. */
 export class TooLargeError extends Error {
-  /** Of the whole packet, and most that the broker takes of it. */
+  /** Size of the whole packet, and the most that the broker accepts. */
   readonly bytes: number;
   readonly limit: number;
-  /** Bytes that the payload may have. */
+  /** Bytes available for the payload. */
   readonly room: number;
 
   constructor(message: Message, bytes: number, limit: number) {
-    super(`${bytes} bytes are more than the broker takes (${limit})`);
+    super(`${bytes} bytes are more than the broker accepts (${limit})`);
     this.bytes = bytes;
     this.limit = limit;
     this.room = Math.max(0, limit - (bytes - Buffer.byteLength(message.payload)));

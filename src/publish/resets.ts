@@ -1,4 +1,4 @@
-/** Commands to the daemon that runs, from another process through their broker. */
+/** Commands to the running daemon, from another process through the broker. */
 import type { LoadedConfig } from '../config/load-config.ts';
 import { LookoutError } from '../errors.ts';
 import { addressTarget, brokerTarget, embeddedAddress } from './broker-target.ts';
@@ -10,7 +10,7 @@ import { type Setting, Topics } from './topics.ts';
 const TIMEOUT_MS = 10_000;
 
 /**
- * Has the daemon take choices back. Resolves when the broker has the commands.
+ * Resets choices in the running daemon. Resolves when the broker has accepted the commands.
  * @throws LookoutError MQTT_*
  */
 export async function sendResets(
@@ -20,8 +20,8 @@ export async function sendResets(
   if (!mqtt.enabled || (mqtt.url === 'embedded' && mqtt.embedded_port === 0)) {
     throw new LookoutError(
       'MQTT_UNREACHABLE',
-      'a daemon runs, and its broker cannot be reached from here, so it cannot be told',
-      { hint: 'Stop the daemon, and try again.' },
+      'cannot reset choices in the running daemon: its broker cannot be reached from another process',
+      { hint: 'Stop the daemon and retry.' },
     );
   }
   const embedded = mqtt.url === 'embedded';
@@ -45,9 +45,9 @@ export async function sendResets(
       await session.publish({ topic, payload: 'RESET', qos: 1, retain: false });
     }
   } catch (cause) {
-    throw new LookoutError('MQTT_FORBIDDEN', 'the broker did not take a command to the daemon that runs', {
+    throw new LookoutError('MQTT_FORBIDDEN', 'the broker rejected a command to the running daemon', {
       cause,
-      hint: 'Allow this device to write to <base>/<device>/+/+/set in the access rules of the broker, or stop the daemon and try again.',
+      hint: 'Allow this device to write to <base>/<device>/+/+/set in the access rules of the broker, or stop the daemon and retry.',
     });
   } finally {
     session.abort();

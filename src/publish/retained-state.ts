@@ -2,60 +2,59 @@ import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
 import { type Message, TooLargeError } from './requests.ts';
 
-/** Messages on their way at once; the rest of the session's window stays for the outbox. */
+/** Messages in flight; the rest of the session's window is left for the outbox. */
 const IN_FLIGHT = 4;
 
 /**
- * What is true right now, by topic: the latest value wins, older ones are never sent. Everything is said again at each
- * connection, since a broker may have forgotten it. Bounded by the number of topics.
+ * The current value of each topic: the latest one wins, older ones are never sent. Everything is published again with
+ * each connection, because a broker may have lost it. Bounded by the number of topics.
  */
 export class RetainedState {
   readonly #publish: (message: Message) => Promise<void>;
   readonly #log: Logger;
-  readonly #onTaken: (message: Message) => void;
+  readonly #onAccepted: (message: Message) => void;
   readonly #values = new Map<string, Message>();
-  /** What was said last of each topic that the broker does not take as it is. */
-  readonly #complaints = new Map<string, string>();
-  /** Topics whose value the broker has not been given yet. */
-  #unsaid = new Set<string>();
+  /** The last log message of each topic that the broker does not accept unchanged. */
+  readonly #logged = new Map<string, string>();
+  /** Topics whose value is not sent yet. */
+  #pending = new Set<string>();
   #connection: { inFlight: Set<string> } | null = null;
   #idle = Promise.withResolvers<void>();
 
-  /** @param onTaken called when the broker has taken a message */
+  /** @param onAccepted called when the broker has accepted a message */
   constructor(
     publish: (message: Message) => Promise<void>,
     log: Logger,
-    onTaken: (message: Message) => void = () => {},
+    onAccepted: (message: Message) => void = () => {},
   ) {
     this.#publish = publish;
     this.#log = log;
-    this.#onTaken = onTaken;
+    this.#onAccepted = onAccepted;
   }
 
-  /** Sets a topic's value; one that is the same text as before is not said again. */
+  /** Sets a topic's value; the same text as before is not published again. */
   set(message: Message): void {
     const known = this.#values.get(message.topic);
     if (typeof message.payload === 'string' && message.payload === known?.payload) return;
     this.#values.set(message.topic, message);
-    this.say(message.topic);
+    this.republish(message.topic);
   }
 
-  /** Says a topic's value again. */
-  say(topic: string): void {
+  /** Publishes a topic's value again. */
+  republish(topic: string): void {
     if (!this.#values.has(topic)) return;
-    this.#unsaid.add(topic);
+    this.#pending.add(topic);
     this.#fill();
   }
 
-  /** Says everything again. */
-  sayAll(): void {
-    this.#unsaid = new Set(this.#values.keys());
+  republishAll(): void {
+    this.#pending = new Set(this.#values.keys());
     this.#fill();
   }
 
   connected(): void {
     this.#connection = { inFlight: new Set() };
-    this.sayAll();
+    this.republishAll();
   }
 
   disconnected(): void {
@@ -63,31 +62,31 @@ export class RetainedState {
     this.#settle();
   }
 
-  /** Resolves when the broker knows everything, or the connection is lost. */
+  /** Resolves when the broker has every value, or the connection is lost. */
   async idle(): Promise<void> {
-    while (this.#connection && this.#unsaid.size + this.#connection.inFlight.size > 0)
+    while (this.#connection && this.#pending.size + this.#connection.inFlight.size > 0)
       await this.#idle.promise;
   }
 
   #fill(): void {
     const connection = this.#connection;
     if (!connection) return;
-    for (const topic of this.#unsaid) {
+    for (const topic of this.#pending) {
       if (connection.inFlight.size >= IN_FLIGHT) return;
-      // One message of a topic at a time, so that the last one said is the latest value.
+      // One message per topic in flight, so that the broker gets the latest value last.
       if (connection.inFlight.has(topic)) continue;
-      this.#unsaid.delete(topic);
+      this.#pending.delete(topic);
       connection.inFlight.add(topic);
       void this.#send(connection, this.#values.get(topic)!);
     }
-    if (this.#unsaid.size + connection.inFlight.size === 0) this.#settle();
+    if (this.#pending.size + connection.inFlight.size === 0) this.#settle();
   }
 
   async #send(connection: { inFlight: Set<string> }, message: Message): Promise<void> {
     try {
-      await this.#give(message);
-      this.#onTaken(message);
-      // What is emptied is not emptied again at the next connection.
+      await this.#publishFitting(message);
+      this.#onAccepted(message);
+      // A cleared topic is not cleared again with the next connection.
       const { topic, payload } = message;
       if (payload.length === 0 && this.#values.get(topic) === message) this.#values.delete(topic);
     } catch (error) {
@@ -96,18 +95,18 @@ export class RetainedState {
         error instanceof TooLargeError
           ? (['MQTT_LIMITED', 'Raise the limit of the broker (mosquitto: max_packet_size).'] as const)
           : (['MQTT_FORBIDDEN', 'Check the access rules of the broker.'] as const);
-      this.#sayOnce(
+      this.#logOnce(
         { code, hint },
         message.topic,
-        `the broker did not take ${message.topic}: ${messageOf(error)}`,
+        `the broker rejected a message on topic ${message.topic}: ${messageOf(error)}`,
       );
     }
     connection.inFlight.delete(message.topic);
     if (connection === this.#connection) this.#fill();
   }
 
-  /** Has the broker take a message, made smaller if need be and possible. */
-  async #give(message: Message): Promise<void> {
+  /** Publishes a message, made smaller if it is too large and can shrink. */
+  async #publishFitting(message: Message): Promise<void> {
     try {
       await this.#publish(message);
     } catch (error) {
@@ -116,14 +115,14 @@ export class RetainedState {
       if (payload === null) throw error;
       const { topic, qos, retain } = message;
       await this.#publish({ topic, payload, qos, retain });
-      const sizes = `${error.bytes} bytes, made ${payload.byteLength}: the broker takes no more than ${error.limit}`;
-      this.#sayOnce({ code: 'MQTT_LIMITED' }, topic, `${topic} is sent smaller: ${sizes}`);
+      const sizes = `${error.bytes} bytes reduced to ${payload.byteLength}: the broker accepts no more than ${error.limit}`;
+      this.#logOnce({ code: 'MQTT_LIMITED' }, topic, `${topic} is published smaller: ${sizes}`);
     }
   }
 
-  #sayOnce(details: object, topic: string, what: string): void {
-    if (this.#complaints.get(topic) === what) return;
-    this.#complaints.set(topic, what);
+  #logOnce(details: object, topic: string, what: string): void {
+    if (this.#logged.get(topic) === what) return;
+    this.#logged.set(topic, what);
     this.#log.warn(details, what);
   }
 

@@ -1,7 +1,7 @@
 /**
- * What an earlier configuration has left on the broker: topics and entities of cameras and labels that are gone. Only
- * topics that this device is known to have published there are emptied: the database has the list, for nothing on the
- * broker tells who published a topic, and another device may have topics of the same shape.
+ * Clears what an earlier configuration left on the broker: topics and entities of removed cameras and labels. Only
+ * topics that this device has published there are cleared: the database has the list, because the broker does not show
+ * who published a topic, and another device may use topics of the same form.
  */
 import type { Logger } from 'pino';
 import { messageOf } from '../errors.ts';
@@ -10,24 +10,24 @@ import type { Component } from './discovery.ts';
 import type { Message } from './requests.ts';
 import type { Topics } from './topics.ts';
 
-/** Largest description of a device that is looked at, in bytes. */
+/** Largest description of a device that is read, in bytes. */
 const LARGEST = 1_000_000;
 
 export interface StaleTopicsOptions {
   topics: Topics;
-  /** Where Home Assistant reads the description; null: nowhere. */
+  /** The topic of the description for Home Assistant; null: none is published. */
   discovery: { topic: string; id: string } | null;
   store: Pick<Store, 'announced' | 'announce'>;
   log: Logger;
-  /** Says that there were such entities. */
-  entities: (known: Record<string, Component>) => void;
+  /** Gets the entities of the description that is retained on the broker. */
+  onEntities: (known: Record<string, Component>) => void;
 }
 
 export class StaleTopics {
   readonly #options: StaleTopicsOptions;
-  /** Topics of this device that lie on the broker. */
+  /** Topics of this device that are retained on the broker. */
   #announced = new Set<string>();
-  /** Topics whose row is still to be written or removed. */
+  /** Topics whose row is not written or removed yet. */
   readonly #changed = new Set<string>();
   #broker: string | null = null;
   #writing: Promise<void> | null = null;
@@ -37,9 +37,9 @@ export class StaleTopics {
   }
 
   /**
-   * Reads what this device has published on a broker.
-   * @param broker its address
-   * @returns topics of cameras and labels that are gone, to be emptied
+   * Reads which topics this device has published on a broker.
+   * @param broker its URL
+   * @returns topics of removed cameras and labels, to be cleared
    */
   async load(broker: string): Promise<string[]> {
     const { store, topics, log } = this.#options;
@@ -47,30 +47,30 @@ export class StaleTopics {
     try {
       this.#announced = new Set(await store.announced(broker));
     } catch (error) {
-      log.warn(`what earlier cameras and labels left on the broker stays there: ${messageOf(error)}`);
+      log.warn(`cannot clear the topics of removed cameras and labels on the broker: ${messageOf(error)}`);
     }
     return [...this.#announced].filter((topic) => topics.isOfCamera(topic) && !topics.isInUse(topic));
   }
 
-  /** Topic filters whose retained messages show which entities there were. */
+  /** Topic filters whose retained messages list the earlier entities. */
   get filters(): string[] {
     const { discovery } = this.#options;
     return discovery === null ? [] : [discovery.topic];
   }
 
-  /** Takes a retained message. Returns whether it was one of those that the filters ask for. */
+  /** Handles a retained message. Returns whether one of the filters covers it. */
   receive(topic: string, payload: Buffer): boolean {
-    const { discovery, entities } = this.#options;
+    const { discovery, onEntities } = this.#options;
     if (discovery === null || topic !== discovery.topic) return false;
-    entities(componentsOf(payload, discovery.id));
+    onEntities(componentsOf(payload, discovery.id));
     return true;
   }
 
-  /** The broker has taken a retained message. */
-  taken({ topic, payload }: Message): void {
-    const lies = payload.length > 0;
-    if (this.#broker === null || this.#announced.has(topic) === lies) return;
-    if (lies) this.#announced.add(topic);
+  /** The broker has accepted a retained message. */
+  accepted({ topic, payload }: Message): void {
+    const isRetained = payload.length > 0;
+    if (this.#broker === null || this.#announced.has(topic) === isRetained) return;
+    if (isRetained) this.#announced.add(topic);
     else this.#announced.delete(topic);
     this.#changed.add(topic);
     this.#writing ??= this.#write(this.#broker).finally(() => {
@@ -78,7 +78,7 @@ export class StaleTopics {
     });
   }
 
-  /** Resolves when everything is written. */
+  /** Resolves when the list is written. */
   async stop(): Promise<void> {
     await this.#writing;
   }
@@ -86,7 +86,7 @@ export class StaleTopics {
   async #write(broker: string): Promise<void> {
     const { store, log } = this.#options;
     while (this.#changed.size > 0) {
-      // What is said in the same moment goes into one transaction.
+      // Changes of the same turn of the event loop share one transaction.
       await new Promise((resolve) => setImmediate(resolve));
       const changed = [...this.#changed];
       this.#changed.clear();
@@ -95,14 +95,14 @@ export class StaleTopics {
       try {
         await store.announce({ broker, added, removed });
       } catch (error) {
-        // They stay on the broker should their camera or label go, which is the smaller harm.
-        log.debug({ err: error }, 'the list of retained topics could not be written');
+        // The cost: these topics stay on the broker if their camera or label is removed.
+        log.debug({ err: error }, 'cannot write the list of retained topics');
       }
     }
   }
 }
 
-/** The entities that a description of this device names, each with its platform; none if it is of another one. */
+/** The entities in a description of this device, each with its platform; none if it describes another device. */
 function componentsOf(payload: Buffer, id: string): Record<string, Component> {
   if (payload.length > LARGEST) return {};
   let description: { device?: { identifiers?: unknown } | null; components?: unknown } | null;

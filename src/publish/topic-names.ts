@@ -1,18 +1,18 @@
 /**
- * Names of labels, devices and cameras as parts of topics and ids. A part depends on the name alone: whatever other
- * names there are and in whatever order, it stays the same, and two names never share one. Where a name cannot stay as
- * it is, what must go is replaced and a short hash of the whole name tells it from others that look the same then.
+ * Names of labels, devices and cameras as parts of topics and ids. A part depends on the name alone, not on other names
+ * or their order, and two names never share one. In a name that cannot stay unchanged, forbidden characters are replaced
+ * and a short hash of the name distinguishes it from others that look the same afterwards.
  */
 import { createHash } from 'node:crypto';
 
-/** Longest level of a topic that a name makes by itself, in characters. */
+/** Longest topic level that is made of a name, without the hash, in characters. */
 const LONGEST = 64;
 
-/** What stays in a topic: letters, marks, digits, punctuation and symbols of all scripts, but what MQTT or we use. */
+/** Allowed: letters, marks, digits, punctuation and symbols of all scripts, except what MQTT or this file uses. */
 const NOT_IN_TOPIC = /[^\p{L}\p{M}\p{N}\p{P}\p{S}]|[/+#$~]/gu;
 const NOT_IN_ID = /[^a-zA-Z0-9_-]+/g;
 
-/** A name as it is compared: the same text is the same name, however its accents were typed. */
+/** A name in the form in which names are compared: independent of how accents were typed. */
 export function canonical(name: string): string {
   return name.normalize('NFC').toWellFormed();
 }
@@ -35,18 +35,18 @@ export function asciiId(name: string): string {
 }
 
 /**
- * A device's identifier, such as `lookout_garden`: letters, digits, `-` and `_` only. `a_b` and `c` give another one
- * than `a` and `b_c`.
- * @param device lower case, as the configuration wants it
+ * A device's identifier, such as `lookout_garden`: letters, digits, `-` and `_` only. `a_b` and `c` give another
+ * identifier than `a` and `b_c`.
+ * @param device lower case, as the configuration requires
  */
 export function deviceId(base: string, device: string): string {
   const whole = canonical(base);
-  // What ends with the first `_` is the base, unless upper case says that there is a hash.
+  // The base ends at the first `_`, unless upper case shows that there is a hash.
   if (plain(whole) === whole && !whole.includes('_')) return `${whole}_${device}`;
   return `${plain(whole)}_${device}-X${hash(`${whole}/${device}`).toUpperCase()}`;
 }
 
-/** As far as it goes in ASCII: accents fall, other scripts become `_`. */
+/** ASCII as far as possible: accents are removed, other scripts become `_`. */
 function plain(name: string): string {
   return name
     .normalize('NFKD')

@@ -8,7 +8,7 @@
 
 import { topicLevel } from './topic-names.ts';
 
-/** What can be changed by a command while Lookout runs; its state is retained beside the command's topic. */
+/** Settings that a command can change at runtime; their state is retained next to the command's topic. */
 export const SETTINGS = ['enabled', 'detect', 'threshold', 'model'] as const;
 export type Setting = (typeof SETTINGS)[number];
 
@@ -18,7 +18,7 @@ const RESERVED: readonly string[] = ['status', 'event', 'snapshot', ...SETTINGS]
 /** A camera as subscribers see it. */
 export interface PublishedCamera {
   name: string;
-  /** Labels that make events here. */
+  /** Labels that make events on this camera. */
   labels: readonly string[];
 }
 
@@ -29,7 +29,7 @@ export function labelLevel(label: string): string {
 
 export class Topics {
   readonly device: string;
-  /** Everything that others may send to this device. */
+  /** Filter for all commands to this device. */
   readonly commands: string;
   readonly #labels: Map<string, readonly string[]>;
 
@@ -79,7 +79,7 @@ export class Topics {
     return `${this.device}/${camera}/${setting}/set`;
   }
 
-  /** What `commands` stands for, one by one. */
+  /** The topics that `commands` covers. */
   get eachCommand(): string[] {
     return [...this.#labels.keys()].flatMap((camera) =>
       [...SETTINGS, 'snapshot' as const].map((setting) => this.command(camera, setting)),
@@ -97,12 +97,12 @@ export class Topics {
     return known ? `${this.device}/${camera}/${labelLevel(label)}` : null;
   }
 
-  /** Whether a topic has the shape of those of a camera, also of one that is gone. */
+  /** Whether a topic has the form of a camera's topics, also of a removed camera. */
   isOfCamera(topic: string): boolean {
     return topic.startsWith(`${this.device}/`) && topic.slice(this.device.length + 1).split('/').length === 2;
   }
 
-  /** Whether a topic of a camera belongs to one that there is, and to a label or setting that it has. */
+  /** Whether a topic belongs to a configured camera, and to a label or setting of it. */
   isInUse(topic: string): boolean {
     return [...this.#labels.keys()].some(
       (camera) =>
@@ -112,7 +112,7 @@ export class Topics {
     );
   }
 
-  /** Camera and setting that a command's topic names, whether they exist or not; null for any other topic. */
+  /** Camera and setting in a command topic, whether they exist or not; null for any other topic. */
   parseCommand(topic: string): { camera: string; setting: string } | null {
     if (!topic.startsWith(`${this.device}/`)) return null;
     const [camera, setting, set, ...rest] = topic.slice(this.device.length + 1).split('/');

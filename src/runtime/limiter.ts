@@ -1,40 +1,54 @@
 import type { Clock } from './clock.ts';
 
-const WINDOW_MS = 1000;
+export interface LimiterOptions {
+  /** Shortest time between two lines, in ms. */
+  windowMs?: number;
+  /** Whether what arrives within the window is logged at its end; false: it is dropped. */
+  trailing?: boolean;
+}
 
-/** Turns a storm of messages into one a second: the first at once, then the latest and how many there were. */
-export class Limiter {
+/** Turns a storm of messages into one per second: the first immediately, then the latest with the number of them. */
+export class Limiter<T = string> {
   readonly #clock: Clock;
-  readonly #say: (message: string, count: number) => void;
-  #latest = '';
+  readonly #log: (message: T, count: number) => void;
+  readonly #windowMs: number;
+  readonly #trailing: boolean;
+  #latest: T | undefined;
   #count = 0;
   #cancel: (() => void) | null = null;
 
-  /** @param say gets the latest message and for how many it stands, itself included */
-  constructor(clock: Clock, say: (message: string, count: number) => void) {
+  /** @param log gets the latest message and how many messages it stands for */
+  constructor(
+    clock: Clock,
+    log: (message: T, count: number) => void,
+    { windowMs = 1000, trailing = true }: LimiterOptions = {},
+  ) {
     this.#clock = clock;
-    this.#say = say;
+    this.#log = log;
+    this.#windowMs = windowMs;
+    this.#trailing = trailing;
   }
 
-  add(message: string): void {
+  add(message: T): void {
+    if (this.#cancel !== null && !this.#trailing) return;
     this.#latest = message;
     this.#count++;
     if (this.#cancel === null) this.#flush();
   }
 
-  /** Says what is left and stops the timer. */
+  /** Logs what is held back and stops the timer. */
   close(): void {
     this.#cancel?.();
     this.#cancel = null;
-    if (this.#count > 0) this.#say(this.#latest, this.#count);
+    if (this.#count > 0) this.#log(this.#latest as T, this.#count);
     this.#count = 0;
   }
 
   #flush(): void {
     this.#cancel = null;
     if (this.#count === 0) return;
-    this.#say(this.#latest, this.#count);
+    this.#log(this.#latest as T, this.#count);
     this.#count = 0;
-    this.#cancel = this.#clock.after(WINDOW_MS, () => this.#flush());
+    this.#cancel = this.#clock.after(this.#windowMs, () => this.#flush());
   }
 }

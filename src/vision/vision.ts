@@ -18,7 +18,9 @@ import type { Logger } from 'pino';
 import type { CameraConfig } from '../config/schema.ts';
 import { LookoutError } from '../errors.ts';
 import { frameBytes } from '../pixels/plane.ts';
+import { Backoff } from '../runtime/backoff.ts';
 import { type Clock, sleep } from '../runtime/clock.ts';
+import { Limiter } from '../runtime/limiter.ts';
 import type { Analysis, Frame, Region, Service } from '../types.ts';
 import type { SessionInfo } from './inference-session.ts';
 import { loadModels, Threads } from './inference-threads.ts';
@@ -29,7 +31,6 @@ import type { FromVision, ModelUse, VisionModel, WatchedCamera } from './thread-
 /** How long to wait before threads that died are replaced, doubled each time they do no work in between. */
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
-const FAULT_LOG_MS = 1000;
 
 /** Threads that hang at one time; with more the process itself must be replaced. */
 const MOST_ABANDONED = 3;
@@ -72,9 +73,9 @@ export class Vision implements Service {
   /** Frames may go to the threads. */
   #running = false;
   #stopping = false;
-  #retryMs = FIRST_RETRY_MS;
+  readonly #backoff = new Backoff({ firstMs: FIRST_RETRY_MS, longestMs: LONGEST_RETRY_MS });
   #cancelRetry = () => {};
-  #faultLoggedAt = Number.NEGATIVE_INFINITY;
+  readonly #frameFaults: Limiter;
   readonly #liveness: Liveness;
   /** Threads that were given up and have not ended. */
   readonly #abandoned = new Set<Threads>();
@@ -84,7 +85,9 @@ export class Vision implements Service {
     this.#scheduler = new Scheduler(Object.keys(options.cameras), framesInFlight(options.models));
     this.#watched = { ...options.cameras };
     this.#models = { models: options.models, uses: options.uses };
-    this.#liveness = new Liveness(options.clock, (silentMs) => this.#onHang(silentMs));
+    const { clock, log } = options;
+    this.#liveness = new Liveness(clock, (silentMs) => this.#onHang(silentMs));
+    this.#frameFaults = new Limiter(clock, (message, times) => log.warn({ times }, message));
   }
 
   /** Threads hang inside of ONNX Runtime: the process cannot end by itself. */
@@ -131,6 +134,7 @@ export class Vision implements Service {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#cancelRetry();
+    this.#frameFaults.close();
     this.#liveness.stop();
     for (const frame of this.#scheduler.clear()) this.#drop(frame);
     const threads = this.#threads;
@@ -216,7 +220,7 @@ export class Vision implements Service {
     this.#inFlight[id] = null;
     this.#scheduler.done();
     this.#liveness.answered(times.motion + times.resize + times.inference);
-    this.#retryMs = FIRST_RETRY_MS;
+    this.#backoff.reset();
     this.counters.analysed++;
     this.#send();
     const { camera, seq, capturedAt, monotonic } = frame;
@@ -255,13 +259,13 @@ export class Vision implements Service {
     }
     if (this.#stopping || !this.#infos) return;
     const { log, clock } = this.#options;
-    log.error({ err: error }, `vision threads failed, starting anew in ${this.#retryMs} ms`);
-    this.#cancelRetry = clock.after(this.#retryMs, () => {
+    const waitMs = this.#backoff.next();
+    log.error({ err: error }, `vision threads failed; restarting in ${waitMs} ms`);
+    this.#cancelRetry = clock.after(waitMs, () => {
       this.counters.restarts++;
       // If it fails again, its end comes back here.
       this.#begin().catch(() => {});
     });
-    this.#retryMs = Math.min(LONGEST_RETRY_MS, this.#retryMs * 2);
   }
 
   /** Whether a frame is among the share that is analysed: spread evenly, for each camera by itself. */
@@ -275,12 +279,10 @@ export class Vision implements Service {
   #isValid({ camera, format, data }: Frame): boolean {
     const expected = frameBytes(format);
     if (data.byteLength === expected) return true;
-    const { clock, log } = this.#options;
-    if (clock.monotonic() - this.#faultLoggedAt >= FAULT_LOG_MS) {
-      this.#faultLoggedAt = clock.monotonic();
-      const size = `${format.width}×${format.height} ${format.pixels}`;
-      log.warn({ camera }, `frame dropped: expected ${expected} bytes for ${size}, found ${data.byteLength}`);
-    }
+    const size = `${format.width}×${format.height} ${format.pixels}`;
+    this.#frameFaults.add(
+      `camera ${camera}: frame dropped: expected ${expected} bytes for ${size}, found ${data.byteLength}`,
+    );
     return false;
   }
 

@@ -123,7 +123,7 @@ const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 /** Waits between attempts grow to half a minute, and none is a round number. */
 function backsOff(lab: Lab, since: number): void {
   const waits = lab.daemon.log.slice(since).flatMap(({ msg, time }) => {
-    return /; next attempt in \d+ s$/.test(msg) ? [Date.parse(String(time))] : [];
+    return /; retrying in \d+ s$/.test(msg) ? [Date.parse(String(time))] : [];
   });
   const gaps = waits.slice(1).map((time, i) => time - waits[i]!);
   assert.ok(waits.length > 0, 'the log says that it will try again');

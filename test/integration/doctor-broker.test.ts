@@ -22,14 +22,14 @@ async function broker(t: TestContext, options?: BrokerOptions): Promise<Broker> 
   return one;
 }
 
-/** One with settings that only mosquitto has. */
+/** A broker with settings that only mosquitto has. */
 async function mosquittoWith(t: TestContext, lines: string[]): Promise<Mosquitto> {
   const mosquitto = await Mosquitto.start({ lines });
   t.after(() => mosquitto.remove());
   return mosquitto;
 }
 
-/** What the doctor says of a broker; the configuration itself is left out. */
+/** The doctor's findings on a broker, without those on the configuration. */
 async function findings(mqtt: Record<string, unknown>) {
   const folder = tempFolder();
   const file = join(folder, 'lookout.yaml');
@@ -42,7 +42,7 @@ async function findings(mqtt: Record<string, unknown>) {
 const verdicts = (list: Awaited<ReturnType<typeof findings>>) => list.map(({ verdict }) => verdict).join(' ');
 
 for (const version of [4, 5]) {
-  test(`a broker that takes everything is well, with MQTT ${version === 4 ? '3.1.1' : '5'}`, {
+  test(`a broker that accepts everything passes, with MQTT ${version === 4 ? '3.1.1' : '5'}`, {
     skip: version === 5 && skip,
   }, async (t) => {
     const mosquitto = await broker(t);
@@ -52,7 +52,7 @@ for (const version of [4, 5]) {
   });
 }
 
-test('a daemon that runs is not thrown out, and no state changes', async (t) => {
+test('a running daemon stays connected, and no state changes', async (t) => {
   const mosquitto = await broker(t);
   const one = await TestPublisher.start(t, { ...mosquitto.mqtt });
   const recorder = await Recorder.connect(mosquitto.url, 'lookout/#');
@@ -82,7 +82,7 @@ describe('a broker with access rules', { skip }, () => {
     assert.match(refused?.advice ?? '', /access rules/);
   });
 
-  test('with MQTT 3.1.1, which cannot refuse, what does not come back is in doubt', async (t) => {
+  test('with MQTT 3.1.1, which cannot refuse, a message that does not come back is reported as doubtful', async (t) => {
     const rules = join(tempFolder(), 'rules');
     writeFileSync(rules, 'topic readwrite lookout/garden/#\ntopic write homeassistant/#\n');
     const mosquitto = await mosquittoWith(t, [`acl_file ${rules}`]);
@@ -91,7 +91,7 @@ describe('a broker with access rules', { skip }, () => {
     assert.match(doubtful?.found ?? '', /1 of 21 topics did not come back, such as homeassistant/);
   });
 
-  test('commands that the rules keep away are noticed', async (t) => {
+  test('commands that the access rules block are detected', async (t) => {
     const rules = join(tempFolder(), 'rules');
     writeFileSync(rules, 'topic write lookout/#\ntopic write homeassistant/#\n');
     const mosquitto = await mosquittoWith(t, [`acl_file ${rules}`]);
@@ -104,7 +104,7 @@ describe('a broker with access rules', { skip }, () => {
   });
 });
 
-test('a wrong password, an unknown certificate and a silent port each get their own words', async (t) => {
+test('a wrong password, an unknown certificate and a silent port have distinct messages', async (t) => {
   const folder = tempFolder();
   const password_file = join(folder, 'password');
   writeFileSync(password_file, 'wrong');
@@ -120,16 +120,16 @@ test('a wrong password, an unknown certificate and a silent port each get their 
     /user name, the password or the client id lookout_garden-doctor \(MQTT_REFUSED\)/,
   );
   const untrusted = (await findings({ ...secured.mqtt })).at(-1)!;
-  assert.match(untrusted.found, /signed by nobody known here \(MQTT_TLS\)/);
+  assert.match(untrusted.found, /signed by an unknown CA \(MQTT_TLS\)/);
   assert.match(untrusted.advice ?? '', /mqtt\.ca_file/);
   const trusted = await findings({ ...secured.mqtt, ca_file: ca.cert });
   assert.equal(verdicts(trusted), 'warn ok ok ok');
   assert.match(trusted[0]!.found, /certificate is valid for [12] more days/);
   const [unreachable] = await findings({ url: `mqtt://127.0.0.1:${await freePort()}` });
-  assert.match(unreachable?.found ?? '', /nothing listens there \(MQTT_UNREACHABLE\)/);
+  assert.match(unreachable?.found ?? '', /the connection was refused \(MQTT_UNREACHABLE\)/);
 });
 
-test('a broker that can do less than others is said to, in words that say what that costs', {
+test('the limits of a broker are reported with their consequences', {
   skip,
 }, async (t) => {
   const lines = ['retain_available false', 'max_qos 0', 'max_packet_size 50000'];
@@ -141,7 +141,7 @@ test('a broker that can do less than others is said to, in words that say what t
   assert.match(found, /takes messages on \d+ topics/);
 });
 
-test('a taken port of the embedded broker is noticed', async (t) => {
+test('a port of the embedded broker that is in use is detected', async (t) => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(() => server.close());

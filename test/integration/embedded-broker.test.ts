@@ -5,7 +5,7 @@ import { EmbeddedBroker } from '../../src/publish/embedded-broker.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { until } from '../support/until.ts';
 
-/** Topics of a house that has much to say: more than the broker reads ahead for a subscriber. */
+/** More topics than the broker reads ahead for a subscriber. */
 const TOPICS = Array.from({ length: 200 }, (_, number) => `house/${number}`);
 
 async function start(t: TestContext): Promise<{ url: string; client: MqttClient }> {
@@ -22,7 +22,7 @@ async function retain(client: MqttClient, payload: string): Promise<void> {
   await Promise.all(TOPICS.map((topic) => client.publishAsync(topic, payload, { qos: 1, retain: true })));
 }
 
-/** What a client has of each topic that subscribes just when all of them get another value. */
+/** The value of each topic for a client that subscribes just when all of them change. */
 async function subscribedDuring(t: TestContext, url: string, change: () => Promise<void>) {
   const values = new Map<string, string>();
   const subscriber = await connectAsync(url);

@@ -14,7 +14,7 @@ import { hurriedClock, TestPublisher } from '../support/publishing.ts';
 import { Recorder } from '../support/recorder.ts';
 import { until } from '../support/until.ts';
 
-/** A server that does with its connections what it is told. */
+/** A server that passes its connections to a handler. */
 async function server(
   t: TestContext,
   onSocket: (socket: Socket) => void,
@@ -43,7 +43,7 @@ async function stopping(one: TestPublisher): Promise<number> {
   return performance.now() - start;
 }
 
-test('a broker that takes the connection but never answers is given up and tried again', async (t) => {
+test('a broker that accepts the connection but never answers is given up and retried', async (t) => {
   let attempts = 0;
   const { url } = await server(t, (socket) => {
     attempts++;
@@ -62,24 +62,24 @@ test('a broker that takes the connection but never answers is given up and tried
     clock: hurriedClock,
     log: log.logger,
     random: () => 0,
-    onUp: () => assert.fail('it never said yes'),
+    onUp: () => assert.fail('it never accepted the connection'),
     onDown: () => assert.fail('it never was up'),
     onMessage: () => {},
   });
   t.after(() => connection.stop(100));
   connection.start();
   await until('three attempts', () => attempts >= 3);
-  assert.match(log.withCode('MQTT_UNREACHABLE')[0]!.msg, /takes the connection but does not answer/);
+  assert.match(log.withCode('MQTT_UNREACHABLE')[0]!.msg, /accepts the connection but does not answer/);
   await assert.rejects(
     connection.publish({ topic: 't', payload: 'x', qos: 1, retain: false }),
     /no connection/,
   );
 });
 
-test('stop is quick while nobody answers, whatever waits', async (t) => {
+test('stop is quick while the broker does not answer, whatever is pending', async (t) => {
   const silent = await server(t, (socket) => socket.resume());
   const mute = await server(t, (socket) => {
-    // Says yes to the connection and to nothing else, and never closes.
+    // Accepts the connection, answers nothing else, and never closes.
     socket.once('data', () => socket.write(CONNACK)).resume();
   });
   const deaf = await server(t, (socket) => {
@@ -97,11 +97,11 @@ test('stop is quick while nobody answers, whatever waits', async (t) => {
     for (let i = 0; i < 50; i++) one.publisher.publishSnapshot('drive', Buffer.alloc(500_000, i));
     const took = await stopping(one);
     assert.ok(took < 1500, `${url === gone ? 'gone' : url}: ${Math.round(took)} ms`);
-    assert.equal(one.outbox.rows.length, 100, 'nothing is forgotten');
+    assert.equal(one.outbox.rows.length, 100, 'nothing is lost');
   }
 });
 
-test('a broker that falls silent later is noticed, and events wait for it', async (t) => {
+test('a broker that stops answering is detected, and events wait for it', async (t) => {
   const broker = await startBroker();
   t.after(() => broker.remove());
   const one = await TestPublisher.start(t, { ...broker.mqtt, keepalive: 1 });
@@ -112,13 +112,13 @@ test('a broker that falls silent later is noticed, and events wait for it', asyn
   assert.match(one.log.withCode('MQTT_UNREACHABLE')[0]!.msg, /no longer answers/);
   assert.equal(one.outbox.rows.length, 1);
   broker.freeze(false);
-  await until('the event to be taken', () => one.outbox.rows.length === 0);
+  await until('the event to be accepted', () => one.outbox.rows.length === 0);
   const recorder = await Recorder.connect(broker.url);
   t.after(() => recorder.end());
   await recorder.sees('lookout/garden/status', 'online');
 });
 
-test('a broker that speaks rubbish is left and tried again', async (t) => {
+test('a broker that does not speak MQTT is disconnected and retried', async (t) => {
   let attempts = 0;
   const { url } = await server(t, (socket) => {
     attempts++;
@@ -143,10 +143,10 @@ test('an outage is one line per attempt, a second or more apart', async (t) => {
   const one = await TestPublisher.start(t, { url: `mqtt://127.0.0.1:${await freePort()}` }, { clock });
   await until('ten attempts', () => one.log.withCode('MQTT_UNREACHABLE').length >= 10);
   assert.deepEqual(waits.slice(0, 7), [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
-  assert.match(one.log.lines[0]!.msg, /nothing listens there; next attempt in 1 s$/);
+  assert.match(one.log.lines[0]!.msg, /the connection was refused; retrying in 1 s$/);
 });
 
-test('a password that would travel in the clear is worth a warning, except within this machine', async (t) => {
+test('a password that is sent unencrypted logs a warning, except within this machine', async (t) => {
   const folder = tempFolder();
   t.after(() => rmSync(folder, { recursive: true }));
   const password_file = join(folder, 'password');
@@ -156,7 +156,7 @@ test('a password that would travel in the clear is worth a warning, except withi
     ['127.0.0.1', false],
   ] as const) {
     const one = await TestPublisher.start(t, { url: `mqtt://${host}:1`, username: 'garden', password_file });
-    assert.equal(one.log.text.includes('travels unencrypted'), warned, host);
+    assert.equal(one.log.text.includes('sent unencrypted'), warned, host);
     assert.doesNotMatch(one.log.text, /hush/);
   }
 });

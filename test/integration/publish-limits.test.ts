@@ -1,4 +1,4 @@
-/** Brokers that can do less than others, by their settings. */
+/** Brokers with limits in their settings. */
 import assert from 'node:assert/strict';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
@@ -17,7 +17,7 @@ const skip = requires('mosquitto');
 const SNAPSHOT = 'lookout/garden/drive/snapshot';
 const EVENTS = 'lookout/garden/drive/event';
 
-/** A broker with a setting, and somebody who listens at another port, where the limits of a port do not count. */
+/** A broker with a setting, and a recorder at another port, where the limits of a port do not apply. */
 async function limited(t: TestContext, ...lines: string[]) {
   const port = await freePort();
   const broker = await Mosquitto.start({ lines: [...lines, `listener ${port} 127.0.0.1`] });
@@ -28,7 +28,7 @@ async function limited(t: TestContext, ...lines: string[]) {
   return { broker, recorder, start };
 }
 
-/** A picture that does not compress well. */
+/** An image that does not compress well. */
 function picture(width: number): Promise<Buffer> {
   const noise = { type: 'gaussian', mean: 128, sigma: 60 } as const;
   return sharp({ create: { width, height: width, channels: 3, background: 'grey', noise } })
@@ -37,8 +37,8 @@ function picture(width: number): Promise<Buffer> {
 }
 
 for (const version of [4, 5] as const) {
-  describe(`a broker of MQTT ${version} with limits`, { skip }, () => {
-    test('a picture over its limit is made smaller, and nothing else suffers', async (t) => {
+  describe(`an MQTT ${version} broker with limits`, { skip }, () => {
+    test('a snapshot over its limit is made smaller, and nothing else suffers', async (t) => {
       const { recorder, start } = await limited(t, 'max_packet_size 60000');
       const one = await start({ version });
       await recorder.sees('lookout/garden/status', 'online');
@@ -53,18 +53,18 @@ for (const version of [4, 5] as const) {
       await until('the events', () => one.outbox.rows.length === 0);
       const { connections } = one.publisher.stats;
       assert.ok(connections <= (version === 4 ? 4 : 1), `${connections} connections`);
-      // The next picture needs no other connection.
+      // The next snapshot needs no new connection.
       one.publisher.publishSnapshot('drive', await picture(420));
       await until('the next picture', () => recorder.texts(SNAPSHOT).length > 1);
       assert.equal(one.publisher.stats.connections, connections);
       assert.deepEqual(one.log.withCode('MQTT_DUPLICATE'), []);
       assert.match(
         one.log.text,
-        /snapshot is sent smaller: \d+ bytes, made \d+: the broker takes no more than \d+/,
+        /snapshot is published smaller: \d+ bytes reduced to \d+: the broker accepts no more than \d+/,
       );
     });
 
-    test(`a broker of MQTT ${version} without retained messages is used, and it is said once`, async (t) => {
+    test(`an MQTT ${version} broker without retained messages is used, and that is logged once`, async (t) => {
       const { recorder, start } = await limited(t, 'retain_available false');
       const one = await start({ version });
       await recorder.sees('lookout/garden/status', 'online');
@@ -73,19 +73,19 @@ for (const version of [4, 5] as const) {
       await recorder.sees('lookout/garden/drive/vehicle', 'ON');
       await until('the event', () => recorder.last(EVENTS) !== undefined);
       assert.equal(
-        one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /keeps no retained/.test(msg)).length,
+        one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /does not support retained messages:/.test(msg)).length,
         1,
       );
-      // Home Assistant has heard nothing of what was said before it came.
+      // Home Assistant has missed everything published before it started.
       const before = recorder.texts('lookout/garden/drive/vehicle').length;
       await recorder.publish('homeassistant/status', 'online');
       await until('the state again', () => recorder.texts('lookout/garden/drive/vehicle').length > before);
       await one.publisher.stop();
-      assert.equal(one.announced.rows.size, 0, 'nothing lies there');
+      assert.equal(one.announced.rows.size, 0, 'nothing is retained there');
       assertBlamesNothing(one);
     });
 
-    test(`a broker of MQTT ${version} with QoS 0 only is used, and it is said what that costs`, async (t) => {
+    test(`an MQTT ${version} broker with QoS 0 only is used, and the consequences are logged`, async (t) => {
       const { recorder, start } = await limited(t, 'max_qos 0');
       const one = await start({ version });
       await recorder.sees('lookout/garden/status', 'online');
@@ -98,7 +98,7 @@ for (const version of [4, 5] as const) {
         Array.from({ length: 50 }, (_, i) => `e${i}`),
       );
       assert.equal(
-        one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /QoS 0 only/.test(msg)).length >= 1,
+        one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /supports QoS 0 only/.test(msg)).length >= 1,
         true,
       );
       await recorder.publish('lookout/garden/drive/snapshot/set', 'PRESS');
@@ -108,13 +108,13 @@ for (const version of [4, 5] as const) {
   });
 }
 
-/** What a broker cannot do is learnt without a word about its address, its access rules or another client. */
+/** Limits are learnt without misleading messages about the URL, the access rules or another client. */
 function assertBlamesNothing({ log }: TestPublisher): void {
   const codes = log.lines.map(({ code }) => code).filter((code) => code !== undefined);
   assert.deepEqual([...new Set(codes)], ['MQTT_LIMITED']);
 }
 
-test('an event that is too large loses its reason, then its snapshot; what fits in no form is dropped and counted', {
+test('an event that is too large loses its reason, then its snapshot; if it still does not fit it is dropped and counted', {
   skip,
 }, async (t) => {
   const { recorder, start } = await limited(t, 'max_packet_size 520');
@@ -131,21 +131,21 @@ test('an event that is too large loses its reason, then its snapshot; what fits 
   one.record(eventChange({ id: 'hopeless', label: 'x'.repeat(900) }));
   one.record(eventChange({ id: 'after' }));
   await until('the outbox to be empty', () => one.outbox.rows.length === 0);
-  const told = recorder.texts(EVENTS).map((text) => JSON.parse(text) as { id: string; reason: unknown });
+  const published = recorder.texts(EVENTS).map((text) => JSON.parse(text) as { id: string; reason: unknown });
   assert.deepEqual(
-    told.map(({ id }) => id),
+    published.map(({ id }) => id),
     ['long', 'after'],
   );
-  assert.equal(told[0]!.reason, null);
+  assert.equal(published[0]!.reason, null);
   assert.equal(one.outbox.undeliverable, 1);
   assert.match(
     one.log.text,
-    /an event of \d+ bytes for .* is dropped: the broker takes no more than 520 bytes/,
+    /dropped an event of \d+ bytes on topic .*: the broker accepts no more than 520 bytes/,
   );
   assert.equal(one.publisher.stats.connections, 1);
 });
 
-test('a broker of MQTT 3.1.1 that takes no event as large as ours gets it smaller, and the outbox goes on', {
+test('an MQTT 3.1.1 broker with a small limit gets smaller events, and the outbox continues', {
   skip,
 }, async (t) => {
   const { recorder, start } = await limited(t, 'max_packet_size 350');
@@ -153,17 +153,17 @@ test('a broker of MQTT 3.1.1 that takes no event as large as ours gets it smalle
   await recorder.sees('lookout/garden/status', 'online');
   for (let i = 0; i < 3; i++) one.record(eventChange({ id: `e${i}` }));
   await until('the outbox to be empty', () => one.outbox.rows.length === 0);
-  const told = recorder.texts(EVENTS).map((text) => JSON.parse(text) as { id: string; reason: unknown });
+  const published = recorder.texts(EVENTS).map((text) => JSON.parse(text) as { id: string; reason: unknown });
   t.diagnostic(`${one.publisher.stats.connections} connections`);
   assert.deepEqual(
-    told.map(({ id, reason }) => [id, reason]),
+    published.map(({ id, reason }) => [id, reason]),
     [0, 1, 2].map((i) => [`e${i}`, null]),
   );
   assert.equal(one.outbox.undeliverable, 0);
   assert.deepEqual(one.log.withCode('MQTT_DUPLICATE'), []);
 });
 
-test('an answer that the codec does not know is told, and the message that it was about is made smaller', {
+test('an answer that the codec does not know is logged, and its message is made smaller', {
   skip,
 }, async (t) => {
   // This setting answers with PUBACK and a reason code that MQTT 5 has for other packets only.
@@ -178,7 +178,7 @@ test('an answer that the codec does not know is told, and the message that it wa
   assert.match(one.log.text, /too large/);
 });
 
-test('a broker that takes one message at a time gets them so', { skip }, async (t) => {
+test('a broker that accepts one message at a time gets one at a time', { skip }, async (t) => {
   const { recorder, start } = await limited(t, 'max_inflight_messages 1');
   const one = await start({ version: 5 });
   for (let i = 0; i < 30; i++) one.record(eventChange({ id: `e${i}` }));
@@ -186,7 +186,7 @@ test('a broker that takes one message at a time gets them so', { skip }, async (
   assert.equal(one.publisher.stats.connections, 1);
 });
 
-test('a broker that lets in certain client ids only is told from one with another password', {
+test('a broker that accepts certain client ids only is distinguished from a wrong password', {
   skip,
 }, async (t) => {
   const broker = await Mosquitto.start({ lines: ['clientid_prefixes house-'] });
@@ -200,7 +200,7 @@ test('a broker that lets in certain client ids only is told from one with anothe
   }
 });
 
-test('two devices whose names join to the same letters do not throw each other out', async (t) => {
+test('two devices whose names join to the same letters do not disconnect each other', async (t) => {
   const broker = await startBroker();
   t.after(() => broker.remove());
   const pairs = [
@@ -219,7 +219,7 @@ test('two devices whose names join to the same letters do not throw each other o
   assert.ok(all.every(({ publisher }) => publisher.stats.connections === 1));
 });
 
-/** A broker of MQTT 5 that answers as the test wants; by default it takes everything. */
+/** An MQTT 5 broker with scripted answers; by default it accepts everything. */
 async function scripted(t: TestContext, answer: (packet: Packet) => Packet | Buffer | null | undefined) {
   const heard: Packet[] = [];
   const sockets = new Set<Socket>();
@@ -256,7 +256,7 @@ const subscribed = (heard: Packet[]) =>
     packet.cmd === 'subscribe' ? packet.subscriptions.map(({ topic }) => topic) : [],
   );
 
-test('a broker without wildcards is asked for each command by itself', async (t) => {
+test('a broker without wildcards gets one subscription per command', async (t) => {
   for (const announces of [true, false]) {
     const { heard, url } = await scripted(t, (packet) => {
       if (packet.cmd === 'connect' && announces) {
@@ -281,7 +281,7 @@ test('a broker without wildcards is asked for each command by itself', async (t)
   }
 });
 
-test('subscriptions that are refused are named, and everything else goes on', async (t) => {
+test('refused subscriptions are named, and everything else continues', async (t) => {
   const { url } = await scripted(t, (packet) =>
     packet.cmd === 'subscribe' ? { cmd: 'suback', messageId: packet.messageId!, granted: [0x80] } : null,
   );
@@ -292,7 +292,7 @@ test('subscriptions that are refused are named, and everything else goes on', as
   assert.equal(one.log.withCode('MQTT_FORBIDDEN').length, 1);
 });
 
-test('what a broker answers outside of the lists is in the log, with its own words', async (t) => {
+test('an unexpected answer of a broker is logged with its reason string', async (t) => {
   for (const [answer, words] of [
     [
       { cmd: 'connack', reasonCode: 0xc7, sessionPresent: false },
@@ -305,18 +305,18 @@ test('what a broker answers outside of the lists is in the log, with its own wor
       },
       /reason code 151 \(Quota exceeded\): "two devices a house"/,
     ],
-    // A property that there is not.
+    // A property that does not exist.
     [Buffer.from([0x20, 5, 0, 0, 2, 0x7f, 1]), /answered with CONNACK .*bytes 20 05 00 00 02 7f 01/],
     [Buffer.from('SSH-2.0-OpenSSH_9.2\r\n'), /answered with "SSH-2\.0-Open"/],
   ] as [Packet | Buffer, RegExp][]) {
     const { url } = await scripted(t, (packet) => (packet.cmd === 'connect' ? answer : null));
     const one = await TestPublisher.start(t, { url, version: 5 });
-    await until('the line', () => one.log.lines.some(({ msg }) => words.test(msg)));
+    await until('the log line', () => one.log.lines.some(({ msg }) => words.test(msg)));
     await one.publisher.stop();
   }
 });
 
-test('an event of QoS 0 is told again when the connection ends before the ping after it was answered', async (t) => {
+test('a QoS 0 event is published again if the connection ends before the ping after it is answered', async (t) => {
   let deaf = true;
   const { heard, url } = await scripted(t, (packet) => {
     if (packet.cmd === 'connect')
@@ -327,9 +327,9 @@ test('an event of QoS 0 is told again when the connection ends before the ping a
   const one = await TestPublisher.start(t, { url, version: 5, discovery: '', keepalive: 1 });
   one.record(eventChange({ id: 'once' }));
   await until('the loss of the connection', () => one.log.withCode('MQTT_UNREACHABLE').length > 0);
-  assert.equal(one.outbox.rows.length, 1, 'it may not have arrived');
+  assert.equal(one.outbox.rows.length, 1, 'it may be lost');
   deaf = false;
-  await until('the event to be taken', () => one.outbox.rows.length === 0);
+  await until('the event to be accepted', () => one.outbox.rows.length === 0);
   const events = heard.filter((packet) => packet.cmd === 'publish' && packet.topic === EVENTS);
   assert.ok(events.length >= 2);
 });

@@ -25,7 +25,7 @@ async function broker(t: TestContext, options?: BrokerOptions): Promise<Broker> 
   return one;
 }
 
-/** One that speaks MQTT 5, or has access rules. */
+/** A broker with MQTT 5 or access rules. */
 async function mosquittoOf(t: TestContext, options?: MosquittoOptions): Promise<Mosquitto> {
   const mosquitto = await Mosquitto.start(options);
   t.after(() => mosquitto.remove());
@@ -50,7 +50,7 @@ function withPassword({ url }: Broker, version: 4 | 5, password: string): Partia
 const number = (text: string): number => Number((JSON.parse(text) as { id: string }).id.slice(1));
 
 for (const version of [4, 5] as const) {
-  test(`state, events and commands travel over MQTT ${version === 4 ? '3.1.1' : '5'}`, {
+  test(`state, events and commands work over MQTT ${version === 4 ? '3.1.1' : '5'}`, {
     skip: version === 5 && needsMosquitto,
   }, async (t) => {
     const mosquitto = await broker(t);
@@ -74,22 +74,22 @@ for (const version of [4, 5] as const) {
   });
 }
 
-test('MQTT travels over WebSocket too', { skip: needsMosquitto }, async (t) => {
+test('MQTT works over WebSocket, too', { skip: needsMosquitto }, async (t) => {
   const port = await freePort();
   const mosquitto = await mosquittoOf(t, { lines: [`listener ${port} 127.0.0.1`, 'protocol websockets'] });
   const one = await TestPublisher.start(t, { url: `ws://127.0.0.1:${port}/mqtt` });
   one.record(eventChange());
-  await until('the event to be taken', () => one.publisher.stats.published === 1);
+  await until('the event to be accepted', () => one.publisher.stats.published === 1);
   const recorder = await listen(t, mosquitto);
   await recorder.sees('lookout/garden/status', 'online');
 });
 
-test('2,000 events arrive in order, once per id, though the broker is killed while they do', {
+test('2,000 events arrive in order, once per id, although the broker is killed meanwhile', {
   skip: needsMosquitto,
 }, async (t) => {
   const mosquitto = await mosquittoOf(t, { persistence: true });
   const recorder = await listen(t, mosquitto, EVENTS);
-  // The subscriber's session is on disk, so the broker that comes back knows whom to keep events for.
+  // The subscriber's session is on disk, so the restarted broker keeps events for it.
   await mosquitto.save();
   const one = await TestPublisher.start(t, { ...mosquitto.mqtt });
   const total = 2000;
@@ -127,11 +127,11 @@ test('2,000 events arrive in order, once per id, though the broker is killed whi
   const flags = recorder.messages.map(
     ({ payload }) => JSON.parse(payload.toString()) as { id: string; replayed: boolean },
   );
-  assert.equal(flags.find(({ id }) => id === 'e1399')?.replayed, true, 'recorded while there was no broker');
+  assert.equal(flags.find(({ id }) => id === 'e1399')?.replayed, true, 'recorded while the broker was offline');
   t.diagnostic(`${numbers.length - total} of ${total} events came twice`);
 });
 
-test('after an outage the latest state is said and nothing of what was true in between', async (t) => {
+test('after an outage the latest state is published, and no value from in between', async (t) => {
   const mosquitto = await broker(t);
   const one = await TestPublisher.start(t, { ...mosquitto.mqtt });
   await until('the connection', () => one.publisher.stats.connected);
@@ -155,7 +155,7 @@ test('after an outage the latest state is said and nothing of what was true in b
 });
 
 for (const version of [4, 5] as const) {
-  test(`a wrong password is said once a second at most, and the right one is taken without a restart (MQTT ${version})`, {
+  test(`a wrong password is logged once a second at most, and the right one works without a restart (MQTT ${version})`, {
     skip: version === 5 && needsMosquitto,
   }, async (t) => {
     const mosquitto = await broker(t, { users: { garden: 'right' } });
@@ -164,7 +164,7 @@ for (const version of [4, 5] as const) {
     const [line] = one.log.withCode('MQTT_REFUSED');
     assert.match(
       line!.msg,
-      /the broker refuses the user name, the password or the client id lookout_garden; next attempt in 1 s/,
+      /the broker refuses the user name, the password or the client id lookout_garden; retrying in 1 s/,
     );
     assert.match(line!.hint!, /mqtt\.password_file/);
     withPassword(mosquitto, version, 'right\n');
@@ -174,7 +174,7 @@ for (const version of [4, 5] as const) {
 }
 
 describe('a broker with access rules', { skip: needsMosquitto }, () => {
-  test('a device that may not write its topics says so and keeps its events', async (t) => {
+  test('a device that may not write its topics logs that and keeps its events', async (t) => {
     const rules = join(folder, 'acl');
     writeFileSync(rules, 'topic read lookout/garden/+/+/set\n');
     const mosquitto = await mosquittoOf(t, { lines: [`acl_file ${rules}`] });
@@ -185,7 +185,7 @@ describe('a broker with access rules', { skip: needsMosquitto }, () => {
     assert.equal(one.outbox.rows.length, 1);
   });
 
-  test('with the access rules of docs/mqtt.md a device writes its own topics and hears its own commands', async (t) => {
+  test('with the access rules of docs/mqtt.md a device writes its own topics and reads its own commands', async (t) => {
     const page = readFileSync(new URL('../../docs/mqtt.md', import.meta.url), 'utf8');
     const [, rules = ''] = /```\n(pattern readwrite .*?)```/s.exec(page) ?? [];
     writeFileSync(join(folder, 'acl'), rules);
@@ -219,7 +219,7 @@ describe('a broker with access rules', { skip: needsMosquitto }, () => {
     assert.deepEqual(neighbour.messages, []);
   });
 
-  test('a broker that does not let the device read its own topics is no reason to complain', async (t) => {
+  test('a broker that does not let the device read its own topics logs nothing', async (t) => {
     const rules = join(folder, 'rules');
     writeFileSync(
       rules,
@@ -228,12 +228,12 @@ describe('a broker with access rules', { skip: needsMosquitto }, () => {
     const mosquitto = await mosquittoOf(t, { lines: [`acl_file ${rules}`] });
     const one = await TestPublisher.start(t, { ...mosquitto.mqtt, discovery: '' });
     one.record(eventChange());
-    await until('the event to be taken', () => one.publisher.stats.published === 1);
+    await until('the event to be accepted', () => one.publisher.stats.published === 1);
     assert.deepEqual(one.log.withCode('MQTT_FORBIDDEN'), []);
   });
 });
 
-test('the broker says offline for a publisher that is killed', async (t) => {
+test('the broker publishes offline for a publisher that is killed', async (t) => {
   const mosquitto = await broker(t);
   const recorder = await listen(t, mosquitto, 'lookout/garden/status');
   const script = new URL('../fakes/publisher-process.ts', import.meta.url).pathname;
@@ -243,7 +243,7 @@ test('the broker says offline for a publisher that is killed', async (t) => {
   await recorder.sees('lookout/garden/status', 'offline');
 });
 
-test('two devices of one name are told so instead of fighting in silence', {
+test('two devices with the same name log that instead of disconnecting each other silently', {
   skip: needsMosquitto,
 }, async (t) => {
   const mosquitto = await mosquittoOf(t);
@@ -255,7 +255,7 @@ test('two devices of one name are told so instead of fighting in silence', {
   await two.publisher.stop();
 });
 
-test('while the broker is away nothing grows but the outbox', async (t) => {
+test('while the broker is offline nothing grows but the outbox', async (t) => {
   const mosquitto = await broker(t);
   const one = await TestPublisher.start(t, { ...mosquitto.mqtt });
   await until('the connection', () => one.publisher.stats.connected);
@@ -276,7 +276,7 @@ test('while the broker is away nothing grows but the outbox', async (t) => {
   const before = memoryInUse();
   day();
   await until('more attempts', () => one.log.withCode('MQTT_UNREACHABLE').length >= 5);
-  // Memory comes back a little after the collection.
+  // Memory is released a little after the collection.
   await until('2,000 pictures of 100 kB to be dropped, not kept', () => memoryInUse() - before < 2_000_000);
 });
 
@@ -288,7 +288,7 @@ function memoryInUse(): number {
   return heapUsed + arrayBuffers;
 }
 
-test('what a camera and a label left on the broker goes when they are no longer configured, and nothing else', async (t) => {
+test('topics of a removed camera and a removed label are cleared on the broker, and nothing else', async (t) => {
   const mosquitto = await broker(t);
   const recorder = await listen(t, mosquitto);
   const discovery = 'homeassistant/device/lookout_garden/config';
@@ -303,7 +303,7 @@ test('what a camera and a label left on the broker goes when they are no longer 
   await recorder.sees('lookout/garden/drive/snapshot', 'the latest picture');
   await recorder.sees('lookout/garden/cellar/cat', 'OFF');
   await earlier.publisher.stop();
-  // Topics of the same shape that somebody else has published.
+  // Topics of the same form from another publisher.
   const others = {
     'lookout/garden/attic/status': 'online',
     'lookout/garden/drive/zebra': 'ON',
@@ -326,9 +326,9 @@ test('what a camera and a label left on the broker goes when they are no longer 
   assert.equal(late.last('lookout/garden/drive/snapshot'), 'the latest picture');
   assert.equal(late.last('lookout/garden/drive/vehicle'), 'OFF');
   assert.equal(late.last('lookout/garden/cellar/status'), undefined);
-  assert.ok(![...announced.rows].some((row) => row.includes('cellar')), 'what is emptied is forgotten');
+  assert.ok(![...announced.rows].some((row) => row.includes('cellar')), 'a cleared topic is removed from the list');
 
-  // The card in another board, under another name: what the first one published is not its own.
+  // The card in another board, under another name: the topics of the first one are not its own.
   const copy = await TestPublisher.start(
     t,
     { ...mosquitto.mqtt },
@@ -340,7 +340,7 @@ test('what a camera and a label left on the broker goes when they are no longer 
   await later.sees('lookout/garden/drive/vehicle', 'OFF');
 });
 
-test('a description of another device on the topic for Home Assistant is not taken for its own', async (t) => {
+test('a description of another device on the discovery topic is ignored', async (t) => {
   const mosquitto = await broker(t);
   const recorder = await listen(t, mosquitto);
   const discovery = 'homeassistant/device/lookout_garden/config';

@@ -173,7 +173,7 @@ test('threads whose model fails are replaced; settings and the frame that waits 
   assert.equal(bench.dropped[0]!.data.byteLength, 0, 'its buffer went down with the thread');
   assert.match(
     bench.lines.find(({ level }) => level === 50)!.msg,
-    /vision threads failed, starting anew in 500 ms/,
+    /vision threads failed; restarting in 500 ms/,
   );
 
   bench.offer('left', [10, 200, 10]);
@@ -203,7 +203,7 @@ test('a pixel thread that fails is replaced too', async () => {
   await bench.close();
 });
 
-test('a frame of the wrong size is dropped and said once a second', async () => {
+test('a frame of the wrong size is dropped and logged once a second', async () => {
   const bench = new Bench(ALWAYS);
   await bench.vision.start();
   const frame = { ...bench.offer('left', [1, 2, 3]), data: new ArrayBuffer(BYTES - 1) };
@@ -211,7 +211,10 @@ test('a frame of the wrong size is dropped and said once a second', async () => 
   assert.deepEqual(bench.dropped, [frame, frame, frame]);
   const warnings = bench.lines.filter(({ level }) => level === 40);
   assert.equal(warnings.length, 1);
-  assert.equal(warnings[0]!.msg, 'frame dropped: expected 9216 bytes for 64×48 rgb24, found 9215');
+  assert.equal(
+    warnings[0]!.msg,
+    'camera left: frame dropped: expected 9216 bytes for 64×48 rgb24, found 9215',
+  );
   await bench.close();
 });
 

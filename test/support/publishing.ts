@@ -9,7 +9,7 @@ import type { EventChange } from '../../src/types.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { FakeOutbox } from '../fakes/outbox.ts';
 
-/** Waits pass 20 times as fast, so that attempts to reconnect do not hold up a test. */
+/** Waits pass 20 times as fast, so that a test does not wait for reconnects. */
 export const hurriedClock: Clock = {
   ...systemClock,
   after: (ms, callback) => systemClock.after(ms / 20, callback),
@@ -28,7 +28,7 @@ export class FakeAnnounced {
   };
 }
 
-/** What may be different about a publisher. */
+/** Options of a test publisher. */
 interface Circumstances {
   clock?: Clock;
   device?: string;
@@ -41,14 +41,14 @@ const CAMERAS = [
   { name: 'porch', labels: ['person'] },
 ];
 
-/** A publisher called `garden` with the cameras `drive` and `porch`, an outbox in memory and ears for commands. */
+/** A publisher called `garden` with the cameras `drive` and `porch`, an outbox in memory and a list of commands. */
 export class TestPublisher {
   readonly outbox = new FakeOutbox();
   readonly log = new FakeLog();
   readonly commands: Command[] = [];
   readonly announced: FakeAnnounced;
   readonly publisher: Publisher;
-  /** What the next command makes the daemon throw. */
+  /** The error that the next command throws. */
   fault: Error | null = null;
   readonly #clock: Clock;
 
@@ -76,14 +76,14 @@ export class TestPublisher {
         if (this.fault) throw this.fault;
         this.commands.push(command);
         const [camera, setting, value] = command;
-        // Loading a model takes its time, and what the configuration says only the daemon knows.
+        // Loading a model takes time, and only the daemon knows the configured values.
         if (setting !== 'snapshot' && setting !== 'model' && value !== null)
           this.publisher.confirm(...([camera, setting, value] as SettingState));
       },
     });
   }
 
-  /** Starts one that is stopped when the test ends. */
+  /** Starts a publisher that stops when the test ends. */
   static async start(
     t: TestContext,
     mqtt: Partial<MqttConfig>,
@@ -95,7 +95,7 @@ export class TestPublisher {
     return one;
   }
 
-  /** Records an event as the store does, and says so. */
+  /** Records an event as the store does, and wakes the publisher. */
   record(change: EventChange): void {
     for (const message of this.publisher.eventMessages(change))
       this.outbox.add(message, this.#clock.monotonic());

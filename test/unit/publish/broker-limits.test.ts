@@ -11,189 +11,194 @@ function request(topic: string, bytes: number, { qos, retain }: { qos: 0 | 1; re
   return { topic, bytes, qos, retain, message };
 }
 
-/** A message as the terms have it sent just now. */
-const sent = (terms: BrokerLimits, topic: string, bytes: number, wanted: Pick<Message, 'qos' | 'retain'>) => {
+/** A message with the flags that the limits allow now. */
+const sent = (
+  limits: BrokerLimits,
+  topic: string,
+  bytes: number,
+  wanted: Pick<Message, 'qos' | 'retain'>,
+) => {
   const message: Message = { topic, payload: 'x'.repeat(bytes), ...wanted };
-  return { topic, bytes, message, ...terms.manner(message) };
+  return { topic, bytes, message, ...limits.delivery(message) };
 };
 const state = { qos: 1, retain: true } as const;
 const event = { qos: 1, retain: false } as const;
 
-const cut = (terms: BrokerLimits, open: Request[], now = 0, answered = 1) =>
-  terms.ended({ reason: null, up: true, open, answered }, 4, now);
+const cut = (limits: BrokerLimits, open: Request[], now = 0, answered = 1) =>
+  limits.ended({ reason: null, up: true, open, answered }, 4, now);
 
-/** A broker of MQTT 3.1.1 that takes this and ends the connection at anything else. Returns after how many sessions. */
-function untilTaken(terms: BrokerLimits, takes: (request: Request) => boolean): number {
+/** An MQTT 3.1.1 broker that accepts this and closes the connection at anything else. Returns after how many sessions. */
+function untilTaken(limits: BrokerLimits, takes: (request: Request) => boolean): number {
   for (let sessions = 1; sessions < 20; sessions++) {
-    const first = sent(terms, STATUS, 40, state);
+    const first = sent(limits, STATUS, 40, state);
     if (takes(first)) {
-      terms.taken(first);
+      limits.accepted(first);
       return sessions;
     }
-    cut(terms, [first], 0, 0);
+    cut(limits, [first], 0, 0);
   }
   return Number.POSITIVE_INFINITY;
 }
 
-test('a broker of MQTT 3.1.1 that ends the connection at a flag gets messages without it', () => {
+test('an MQTT 3.1.1 broker that closes the connection at a flag gets messages without it', () => {
   for (const [takes, retains, qos, sessions] of [
     [() => true, true, 1, 1],
     [({ retain }: Request) => !retain, false, 1, 3],
     [(one: Request) => one.qos === 0, true, 0, 4],
     [(one: Request) => one.qos === 0 && !one.retain, false, 0, 5],
   ] as const) {
-    const terms = new BrokerLimits();
-    assert.equal(untilTaken(terms, takes), sessions);
-    assert.deepEqual([terms.retains, terms.qos], [retains, qos]);
+    const limits = new BrokerLimits();
+    assert.equal(untilTaken(limits, takes), sessions);
+    assert.deepEqual([limits.retains, limits.qos], [retains, qos]);
   }
 });
 
-test('one that takes nothing at all is left with all flags, for its access rules may be corrected', () => {
-  const terms = new BrokerLimits();
+test('a broker that accepts nothing at all keeps getting all flags, as its access rules may be corrected', () => {
+  const limits = new BrokerLimits();
   assert.equal(
-    untilTaken(terms, () => false),
+    untilTaken(limits, () => false),
     Number.POSITIVE_INFINITY,
   );
-  assert.deepEqual([terms.retains, terms.qos], [true, 1]);
+  assert.deepEqual([limits.retains, limits.qos], [true, 1]);
 });
 
-test('one connection that ends for another reason teaches nothing', () => {
-  const terms = new BrokerLimits();
-  assert.deepEqual(cut(terms, [sent(terms, STATUS, 40, state)], 0, 0), { text: null, again: false });
-  terms.taken(sent(terms, STATUS, 40, state));
-  assert.deepEqual(cut(terms, []), { text: null, again: false });
-  assert.equal(cut(terms, [sent(terms, 'a', 90_000, state)]).again, false);
-  // The next time it is another one that is on its way.
-  assert.equal(cut(terms, [sent(terms, 'b', 80_000, state)]).again, false);
-  assert.equal(cut(terms, [sent(terms, 'a', 90_000, state)]).again, false);
-  assert.deepEqual([terms.retains, terms.qos, terms.largest], [true, 1, Number.POSITIVE_INFINITY]);
+test('a single connection that ends for another reason proves nothing', () => {
+  const limits = new BrokerLimits();
+  assert.deepEqual(cut(limits, [sent(limits, STATUS, 40, state)], 0, 0), { text: null, retryNow: false });
+  limits.accepted(sent(limits, STATUS, 40, state));
+  assert.deepEqual(cut(limits, []), { text: null, retryNow: false });
+  assert.equal(cut(limits, [sent(limits, 'a', 90_000, state)]).retryNow, false);
+  // The next time another message is in flight.
+  assert.equal(cut(limits, [sent(limits, 'b', 80_000, state)]).retryNow, false);
+  assert.equal(cut(limits, [sent(limits, 'a', 90_000, state)]).retryNow, false);
+  assert.deepEqual([limits.retains, limits.qos, limits.largest], [true, 1, Number.POSITIVE_INFINITY]);
 });
 
-test('a size is too large when twice in a row nothing else can have ended the connection', () => {
-  const terms = new BrokerLimits();
-  const small = sent(terms, STATUS, 400, state);
-  terms.taken(small);
-  const large = sent(terms, 'picture', 80_000, state);
-  assert.equal(cut(terms, [small, large]).again, false);
-  const lesson = cut(terms, [large]);
-  assert.deepEqual([lesson.again, terms.largest], [true, 79_999]);
-  assert.match(lesson.text!, /80000 bytes for picture, which are too large/);
-  // What can be made smaller keeps its distance; what cannot tries its luck.
+test('a size is too large if nothing else can have ended the connection twice in a row', () => {
+  const limits = new BrokerLimits();
+  const small = sent(limits, STATUS, 400, state);
+  limits.accepted(small);
+  const large = sent(limits, 'picture', 80_000, state);
+  assert.equal(cut(limits, [small, large]).retryNow, false);
+  const conclusion = cut(limits, [large]);
+  assert.deepEqual([conclusion.retryNow, limits.largest], [true, 79_999]);
+  assert.match(conclusion.text!, /80000 bytes on picture, which is too large/);
+  // A message that can shrink keeps a distance; one that cannot is tried.
   const smaller = async () => null;
-  assert.equal(terms.excess({ ...large.message!, smaller }, 50_000)!.limit, 40_000);
-  assert.equal(terms.excess(large.message!, 50_000), null);
-  assert.equal(terms.excess(large.message!, 80_000)!.limit, 79_999);
+  assert.equal(limits.excess({ ...large.message!, smaller }, 50_000)!.limit, 40_000);
+  assert.equal(limits.excess(large.message!, 50_000), null);
+  assert.equal(limits.excess(large.message!, 80_000)!.limit, 79_999);
 });
 
-test('an event is never given up where something as large was taken, and needs three cases where not', () => {
-  const terms = new BrokerLimits();
-  terms.taken(sent(terms, STATUS, 400, state));
-  const small = sent(terms, 'event', 300, event);
-  for (let i = 0; i < 10; i++) assert.equal(cut(terms, [small]).again, false);
-  assert.equal(terms.isBanned('event'), false);
-  const large = sent(terms, 'event', 700, event);
-  cut(terms, []);
-  const lessons = [1, 2, 3].map(() => cut(terms, [large]).again);
-  assert.ok(lessons.includes(true) && !lessons[0]);
-  assert.equal(terms.largest, 699);
+test('an event is never given up if something as large was accepted, and else only after three cases', () => {
+  const limits = new BrokerLimits();
+  limits.accepted(sent(limits, STATUS, 400, state));
+  const small = sent(limits, 'event', 300, event);
+  for (let i = 0; i < 10; i++) assert.equal(cut(limits, [small]).retryNow, false);
+  assert.equal(limits.isBanned('event'), false);
+  const large = sent(limits, 'event', 700, event);
+  cut(limits, []);
+  const conclusions = [1, 2, 3].map(() => cut(limits, [large]).retryNow);
+  assert.ok(conclusions.includes(true) && !conclusions[0]);
+  assert.equal(limits.largest, 699);
 });
 
-test('a topic at which the connection ends again and again is given up, but for events', () => {
-  const terms = new BrokerLimits();
-  terms.taken(sent(terms, STATUS, 400, state));
-  const odd = sent(terms, 'odd', 20, state);
-  cut(terms, [odd]);
-  assert.ok(cut(terms, [odd]).again);
-  assert.ok(terms.isBanned('odd'));
+test('a topic at which the connection ends repeatedly is given up, except for events', () => {
+  const limits = new BrokerLimits();
+  limits.accepted(sent(limits, STATUS, 400, state));
+  const odd = sent(limits, 'odd', 20, state);
+  cut(limits, [odd]);
+  assert.ok(cut(limits, [odd]).retryNow);
+  assert.ok(limits.isBanned('odd'));
   const subscription = { topic: 'a/+', bytes: 0, message: null, qos: 1, retain: false } as const;
-  cut(terms, [subscription]);
-  assert.ok(cut(terms, [subscription]).again);
-  assert.ok(terms.isDenied('a/+'));
+  cut(limits, [subscription]);
+  assert.ok(cut(limits, [subscription]).retryNow);
+  assert.ok(limits.isDenied('a/+'));
 });
 
-test('what was learnt is tried anew after a day', () => {
-  const terms = new BrokerLimits();
-  terms.taken(sent(terms, STATUS, 400, state));
-  const large = sent(terms, 'picture', 80_000, state);
-  cut(terms, [large], 1000);
-  cut(terms, [large], 1000);
-  terms.connecting(DAY);
-  assert.equal(terms.largest, 79_999);
-  terms.connecting(DAY + 1000);
-  assert.equal(terms.largest, Number.POSITIVE_INFINITY);
+test('everything learnt is tried again after a day', () => {
+  const limits = new BrokerLimits();
+  limits.accepted(sent(limits, STATUS, 400, state));
+  const large = sent(limits, 'picture', 80_000, state);
+  cut(limits, [large], 1000);
+  cut(limits, [large], 1000);
+  limits.connecting(DAY);
+  assert.equal(limits.largest, 79_999);
+  limits.connecting(DAY + 1000);
+  assert.equal(limits.largest, Number.POSITIVE_INFINITY);
 });
 
-test('a broker of MQTT 5 is believed, and what it refuses by its code is left out at once', () => {
-  const terms = new BrokerLimits();
-  terms.announced(5, { maximumQoS: 0, retainAvailable: false, maximumPacketSize: 999, receiveMaximum: 3 });
-  assert.deepEqual([terms.qos, terms.retains, terms.largest, terms.window], [0, false, 999, 3]);
-  terms.announced(5, {});
-  assert.deepEqual([terms.qos, terms.retains, terms.largest], [1, true, Number.POSITIVE_INFINITY]);
+test('an MQTT 5 broker is believed, and what it refuses with a code is left out immediately', () => {
+  const limits = new BrokerLimits();
+  limits.announced(5, { maximumQoS: 0, retainAvailable: false, maximumPacketSize: 999, receiveMaximum: 3 });
+  assert.deepEqual([limits.qos, limits.retains, limits.largest, limits.window], [0, false, 999, 3]);
+  limits.announced(5, {});
+  assert.deepEqual([limits.qos, limits.retains, limits.largest], [1, true, Number.POSITIVE_INFINITY]);
   const refuse = (code: number, open: Request[] = [], up = false) =>
-    terms.ended({ reason: Object.assign(new Error('x'), { code }), up, open, answered: 0 }, 5, 0).again;
+    limits.ended({ reason: Object.assign(new Error('x'), { code }), up, open, answered: 0 }, 5, 0).retryNow;
   assert.ok(refuse(154));
   assert.ok(refuse(155));
-  assert.deepEqual(terms.will, { qos: 0, retain: false });
-  // One that refuses what it says that it takes is not asked again and again.
-  terms.announced(5, {});
+  assert.deepEqual(limits.will, { qos: 0, retain: false });
+  // A broker that refuses what it announced is not asked repeatedly.
+  limits.announced(5, {});
   assert.ok(!refuse(154) && !refuse(155));
   assert.ok(refuse(149, [request('a', 5000, state), request('b', 50, state)], true));
-  assert.equal(terms.largest, 4999);
+  assert.equal(limits.largest, 4999);
   assert.ok(refuse(147, [], true));
-  assert.equal(terms.window, 8);
+  assert.equal(limits.window, 8);
 });
 
-test('a last will that ends the connection is given plainly at once, every other time while nothing is known', () => {
-  const terms = new BrokerLimits();
-  const early = () => terms.ended({ reason: null, up: false, open: [], answered: 0 }, 4, 0);
+test('a last will that ends the connection loses its flags immediately, at every other attempt while nothing is known', () => {
+  const limits = new BrokerLimits();
+  const early = () => limits.ended({ reason: null, up: false, open: [], answered: 0 }, 4, 0);
   assert.deepEqual([1, 2, 3, 4].map(early), [
-    { text: null, again: true },
-    { text: null, again: false },
-    { text: null, again: true },
-    { text: null, again: false },
+    { text: null, retryNow: true },
+    { text: null, retryNow: false },
+    { text: null, retryNow: true },
+    { text: null, retryNow: false },
   ]);
   const wills = [1, 2, 3, 4].map(() => {
     early();
-    return terms.will.retain;
+    return limits.will.retain;
   });
   assert.deepEqual(wills, [false, true, false, true]);
-  // The broker was only away: its will is full again after one more connection.
+  // The broker was only offline: its last will is complete again after one more connection.
   early();
-  terms.announced(4);
-  assert.equal(terms.wantsRenewal(), false);
-  terms.taken(sent(terms, STATUS, 40, state));
-  assert.equal(terms.wantsRenewal(), true);
-  assert.equal(terms.wantsRenewal(), false);
-  assert.equal(terms.will.retain, true);
-  terms.announced(4);
-  assert.equal(early().again, false);
-  assert.equal(terms.will.retain, true, 'it has worked');
+  limits.announced(4);
+  assert.equal(limits.needsRenewal(), false);
+  limits.accepted(sent(limits, STATUS, 40, state));
+  assert.equal(limits.needsRenewal(), true);
+  assert.equal(limits.needsRenewal(), false);
+  assert.equal(limits.will.retain, true);
+  limits.announced(4);
+  assert.equal(early().retryNow, false);
+  assert.equal(limits.will.retain, true, 'it has worked');
 });
 
 test('a last will that was refused counts against the flags of the first message', () => {
-  const terms = new BrokerLimits();
-  terms.ended({ reason: null, up: false, open: [], answered: 0 }, 4, 0);
-  terms.announced(4);
-  const lesson = cut(terms, [sent(terms, STATUS, 40, state)], 0, 0);
-  assert.deepEqual([lesson.again, terms.retains, terms.qos], [true, false, 1]);
-  assert.match(lesson.text!, /tries to send it without the retain flag/);
+  const limits = new BrokerLimits();
+  limits.ended({ reason: null, up: false, open: [], answered: 0 }, 4, 0);
+  limits.announced(4);
+  const conclusion = cut(limits, [sent(limits, STATUS, 40, state)], 0, 0);
+  assert.deepEqual([conclusion.retryNow, limits.retains, limits.qos], [true, false, 1]);
+  assert.match(conclusion.text!, /trying without the retain flag/);
 });
 
-test('one of MQTT 5 has reasons: its last will stays as it is', () => {
-  const terms = new BrokerLimits();
-  const lesson = terms.ended({ reason: null, up: false, open: [], answered: 0 }, 5, 0);
-  assert.deepEqual([lesson, terms.will.retain], [{ text: null, again: false }, true]);
+test('an MQTT 5 broker gives reasons, so its last will stays unchanged', () => {
+  const limits = new BrokerLimits();
+  const conclusion = limits.ended({ reason: null, up: false, open: [], answered: 0 }, 5, 0);
+  assert.deepEqual([conclusion, limits.will.retain], [{ text: null, retryNow: false }, true]);
 });
 
-test('a last will that is refused though messages are retained stays plain', () => {
-  const terms = new BrokerLimits();
-  const early = () => terms.ended({ reason: null, up: false, open: [], answered: 0 }, 4, 0);
+test('a last will that is refused although messages are retained stays without flags', () => {
+  const limits = new BrokerLimits();
+  const early = () => limits.ended({ reason: null, up: false, open: [], answered: 0 }, 4, 0);
   early();
-  terms.announced(4);
-  terms.taken(sent(terms, STATUS, 40, state));
-  assert.ok(terms.wantsRenewal());
+  limits.announced(4);
+  limits.accepted(sent(limits, STATUS, 40, state));
+  assert.ok(limits.needsRenewal());
   for (let i = 0; i < 5; i++) {
-    assert.equal(early().again, false);
-    assert.equal(terms.will.retain, false);
+    assert.equal(early().retryNow, false);
+    assert.equal(limits.will.retain, false);
   }
 });

@@ -7,7 +7,7 @@ const cameras = new Set(['drive', 'porch']);
 const read = (setting: string, payload: string | Buffer, camera = 'drive') =>
   readCommand({ cameras, models: ['default', 'birds'] }, { camera, setting }, Buffer.from(payload));
 
-test('commands that are exactly right are taken', () => {
+test('exactly valid commands are accepted', () => {
   assert.deepEqual(read('enabled', 'ON'), ['drive', 'enabled', true]);
   assert.deepEqual(read('enabled', 'OFF'), ['drive', 'enabled', false]);
   assert.deepEqual(read('detect', 'ON', 'porch'), ['porch', 'detect', true]);
@@ -25,7 +25,7 @@ test('commands that are exactly right are taken', () => {
   }
 });
 
-test('RESET takes a choice back, unless a model is called so', () => {
+test('RESET resets a setting, unless a model has that name', () => {
   for (const setting of ['enabled', 'detect', 'threshold', 'model']) {
     for (const payload of ['RESET', 'reset'])
       assert.deepEqual(read(setting, payload), ['drive', setting, null]);
@@ -39,7 +39,7 @@ test('RESET takes a choice back, unless a model is called so', () => {
   assert.deepEqual(readCommand(models, address, Buffer.from('RESET')), ['drive', 'model', null]);
 });
 
-test('rubbish is refused with what was expected and found', () => {
+test('an invalid command is refused with what was expected and found', () => {
   for (const payload of ['', 'on', 'On', 'true', '1', 'ON ', '\nON', '{"state":"ON"}', 'ON\0']) {
     assert.match(String(read('detect', payload)), /^expected ON, OFF or RESET, found "/, payload);
   }
@@ -73,7 +73,7 @@ test('rubbish is refused with what was expected and found', () => {
   assert.match(String(read('snapshot', 'ON')), /^expected PRESS or nothing, found "ON"$/);
 });
 
-test('an unknown camera or setting is refused and the known ones are named', () => {
+test('an unknown camera or setting is refused with a list of the known ones', () => {
   assert.match(
     String(read('detect', 'ON', 'attic')),
     /^expected one of the cameras drive, porch, found "attic"$/,
@@ -91,7 +91,7 @@ test('a long payload is neither read nor repeated in the log', () => {
   assert.ok(String(read('detect', 'ON', 'x'.repeat(60_000))).length < 200);
 });
 
-test('random bytes are never taken for a command', () => {
+test('random bytes are never accepted as a command', () => {
   const random = new Seeded(7);
   for (let i = 0; i < 2000; i++) {
     const bytes = Buffer.from(Array.from({ length: random.int(1, 12) }, () => random.int(0, 255)));

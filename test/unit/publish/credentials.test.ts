@@ -33,7 +33,7 @@ test('without files there is nothing to read', async () => {
   assert.deepEqual(await readCredentials(config({ username: 'garden' })), { username: 'garden' });
 });
 
-test('one newline at the end is not part of a user name or password, anything else is', async () => {
+test('one line break at the end is not part of a user name or password, anything else is', async () => {
   const username_file = file('user', 'garden\r\n');
   const secrets = {
     ...{ 'p w\n': 'p w', 'pw\r\n': 'pw', ' pw ': ' pw ', 'pässwörd\n': 'pässwörd' },
@@ -62,23 +62,23 @@ test('a password in UTF-16 is read; one of several lines, in another encoding or
 test('a file that cannot be read is named with its setting', async () => {
   const error = await failure({ username: 'a', password_file: join(folder, 'missing') });
   assert.equal(error.code, 'MQTT_CREDENTIALS_UNREADABLE');
-  assert.match(error.message, /^mqtt\.password_file: .*missing cannot be read: ENOENT/);
+  assert.match(error.message, /^mqtt\.password_file: cannot read .*missing: ENOENT/);
 });
 
-test('an empty password, a password without a user and a file that is no certificate are told', async () => {
+test('an empty password, a password without a user name and a file that is not a certificate are refused', async () => {
   const password_file = file('secret', 'hush');
   for (const [mqtt, message] of [
     [
       { username: 'a', password_file: file('empty', '\n') },
-      /^mqtt\.password_file: expected a password, found nothing/,
+      /^mqtt\.password_file: expected a password, found an empty file/,
     ],
-    [{ username_file: file('empty', '') }, /^mqtt\.username_file: expected a user name, found nothing/],
-    [{ password_file }, /^mqtt\.password_file: expected a user name with the password/],
+    [{ username_file: file('empty', '') }, /^mqtt\.username_file: expected a user name, found an empty file/],
+    [{ password_file }, /^mqtt\.password_file: expected a user name for the password/],
     [
       { url: 'mqtts://b', ca_file: password_file },
-      /^mqtt\.ca_file: expected a certificate in PEM form in .*secret/,
+      /^mqtt\.ca_file: .*secret is not a certificate in PEM format/,
     ],
-    [{ url: 'mqtt://b', ca_file: password_file }, /^mqtt\.ca_file: expected an encrypted connection/],
+    [{ url: 'mqtt://b', ca_file: password_file }, /^mqtt\.ca_file: expected an encrypted broker URL/],
   ] as const) {
     const error = await failure(mqtt);
     assert.equal(error.code, 'MQTT_CREDENTIALS_INVALID');
@@ -87,7 +87,7 @@ test('an empty password, a password without a user and a file that is no certifi
   }
 });
 
-test('a client certificate goes with its key and no other', async () => {
+test('a client certificate is accepted with its own key only', async () => {
   const ca = makeCa(folder, 'ca');
   const one = issue(folder, ca, 'one', 'DNS:one');
   const two = issue(folder, ca, 'two', 'DNS:two');
@@ -98,7 +98,7 @@ test('a client certificate goes with its key and no other', async () => {
   assert.equal(error.code, 'MQTT_CREDENTIALS_INVALID');
   assert.match(
     error.message,
-    /^mqtt\.key_file: expected the private key of the certificate in mqtt\.cert_file/,
+    /^mqtt\.key_file: .* is not the private key of the certificate in mqtt\.cert_file/,
   );
   assert.doesNotMatch(error.message, /PRIVATE KEY/);
 });

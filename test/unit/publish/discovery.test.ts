@@ -15,7 +15,7 @@ const info = { version: '1.2.3', board: 'Raspberry Pi 5', model: 'm', provider: 
 const options = { base: 'lookout', device: 'garden', cameras, topics, info };
 const discovery = describeDevice({ ...options, models: ['default', 'birds'] });
 
-/** What Home Assistant accepts, as its documentation and its checks of device discovery say. */
+/** What Home Assistant accepts, according to its documentation and its checks of device discovery. */
 const subscribed = z.string().regex(/^[^#+\0]+$/);
 const availability = z.array(z.strictObject({ topic: subscribed })).optional();
 const common = {
@@ -95,12 +95,12 @@ const message = z.strictObject({
   components: z.record(z.string(), component),
 });
 
-test('the description is one that Home Assistant accepts', () => {
+test('Home Assistant accepts the description', () => {
   const { error } = message.safeParse(JSON.parse(JSON.stringify(discovery)));
   assert.equal(error, undefined);
 });
 
-test('it is accepted too before anything is known about the device, and for any name', () => {
+test('the description is also valid before anything is known about the device, and for any name', () => {
   const odd = [{ name: '0_-', labels: ['#', '+/ü', 'status'] }];
   const bare = describeDevice({
     models: ['default'],
@@ -116,7 +116,7 @@ test('it is accepted too before anything is known about the device, and for any 
   assert.match(topic, /^homeassistant\/device\/[a-zA-Z0-9_-]+\/config$/);
 });
 
-test('there is an entity for each label, picture, setting and command of each camera', () => {
+test('there is an entity for each label, snapshot, setting and command of each camera', () => {
   const byTopic = (key: 'state_topic' | 'command_topic' | 'topic') =>
     new Set(Object.values(discovery.components).map((one) => one[key]));
   for (const topic of [
@@ -144,7 +144,7 @@ test('every entity has an identifier of its own', () => {
   for (const id of ids) assert.ok(String(id).startsWith(`${deviceId('lookout', 'garden')}.`));
 });
 
-test('what reads the health message reads fields that it has', () => {
+test('entities of the health message read fields that exist', () => {
   const fields = Object.keys(healthSample());
   for (const { state_topic, value_template } of Object.values(discovery.components)) {
     if (state_topic !== topics.health) continue;
@@ -153,7 +153,7 @@ test('what reads the health message reads fields that it has', () => {
   }
 });
 
-test('all but the connection itself are unavailable while the device is', () => {
+test('all entities except the connection are unavailable while the device is', () => {
   for (const [key, one] of Object.entries(discovery.components)) {
     if (key === 'connected') continue;
     const topicsOf = (one.availability as { topic: string }[]).map(({ topic }) => topic);

@@ -7,10 +7,10 @@ import { FakeLog } from '../../fakes/log.ts';
 import { FakeOutbox } from '../../fakes/outbox.ts';
 import { Seeded } from '../../support/random.ts';
 
-/** The broker's side: what was sent, to be acknowledged, refused or lost by the test. */
+/** The broker: what was sent, for the test to acknowledge, refuse or lose. */
 class FakeBroker {
   sent: { text: string; resolve: () => void; reject: (error: Error) => void }[] = [];
-  /** Most bytes of a payload. */
+  /** Largest payload in bytes. */
   limit = Number.POSITIVE_INFINITY;
 
   excess = (message: Message): TooLargeError | null => {
@@ -43,7 +43,7 @@ const settle = async () => {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
 };
 
-test('messages go out in order, a few at a time, and the store hears how far they came', async () => {
+test('messages are sent in order, a few at a time, and the store learns which were acknowledged', async () => {
   const { outbox, broker, drain, add } = setUp();
   for (let i = 1; i <= 30; i++) add(`m${i}`);
   drain.connected();
@@ -102,7 +102,7 @@ test('only messages that were recorded before the connection are marked as repla
   assert.deepEqual(drain.counters, { published: 2, replayed: 1 });
 });
 
-test('new messages wake it, and it is idle in between', async () => {
+test('new messages wake the outbox, and it is idle in between', async () => {
   const { broker, drain, add } = setUp();
   drain.connected();
   await drain.idle();
@@ -120,7 +120,7 @@ test('new messages wake it, and it is idle in between', async () => {
   assert.equal(broker.sent.length, 2);
 });
 
-test('nobody waits for a connection that is gone', async () => {
+test('nothing waits for a lost connection', async () => {
   const { drain, add } = setUp();
   await drain.idle();
   add('one');
@@ -131,7 +131,7 @@ test('nobody waits for a connection that is gone', async () => {
   await waiting;
 });
 
-test('a refused message is said, and tried again alone until the broker takes it', async () => {
+test('a refused message is logged and retried alone until the broker accepts it', async () => {
   const { clock, log, broker, drain, add } = setUp();
   for (const text of ['a', 'b', 'c']) add(text);
   drain.connected();
@@ -139,7 +139,7 @@ test('a refused message is said, and tried again alone until the broker takes it
   for (const { reject } of broker.sent) reject(new Error('Not authorized'));
   await settle();
   assert.equal(log.lines.length, 1);
-  assert.match(log.lines[0]!.msg, /did not take an event for t: Not authorized; next attempt in 10 s/);
+  assert.match(log.lines[0]!.msg, /rejected an event on topic t: Not authorized; retrying in 10 s/);
   assert.equal(log.lines[0]!.code, 'MQTT_FORBIDDEN');
   broker.sent = [];
   clock.advance(9999);
@@ -159,7 +159,7 @@ test('a refused message is said, and tried again alone until the broker takes it
   );
 });
 
-test('what is too large is made smaller or dropped in its place, and holds up nothing', async () => {
+test('a message that is too large is made smaller or dropped in its place, without delaying others', async () => {
   const { outbox, broker, drain, add, log } = setUp();
   broker.limit = 60;
   const long = { scores: Array.from({ length: 20 }, () => 0.5) };
@@ -185,10 +185,10 @@ test('what is too large is made smaller or dropped in its place, and holds up no
   assert.deepEqual(outbox.rows, []);
   assert.equal(outbox.undeliverable, 1);
   assert.equal(drain.counters.published, 4);
-  assert.equal(log.withCode('MQTT_LIMITED').length, 2, 'each said once');
+  assert.equal(log.withCode('MQTT_LIMITED').length, 2, 'each logged once');
 });
 
-test('a size that the broker refuses afterwards is made smaller at once, and the rest follows', async () => {
+test('a message whose size the broker refuses later is made smaller immediately, and the rest follows', async () => {
   const { outbox, broker, drain, add } = setUp();
   const text = JSON.stringify({ id: 'a', snapshot: null, reason: 'x'.repeat(80) });
   add(text);
@@ -200,7 +200,7 @@ test('a size that the broker refuses afterwards is made smaller at once, and the
   broker.sent.shift()!.reject(new TooLargeError(message, text.length, 60));
   await settle();
   const again = () => broker.sent.slice(1).map(({ text }) => (JSON.parse(text) as { id: string }).id);
-  assert.deepEqual(again(), ['a'], 'one at a time until one is taken');
+  assert.deepEqual(again(), ['a'], 'one at a time until one is accepted');
   broker.sent[1]!.resolve();
   await settle();
   assert.deepEqual(again(), ['a', 'b']);
@@ -209,7 +209,7 @@ test('a size that the broker refuses afterwards is made smaller at once, and the
   assert.deepEqual(outbox.rows, []);
 });
 
-test('a message whose topic or content the broker refuses for good does not hold up the others', async () => {
+test('a message that the broker refuses permanently does not delay the others', async () => {
   const { outbox, broker, drain, add } = setUp();
   for (const id of ['a', 'b']) add(JSON.stringify({ id }));
   drain.connected();
@@ -221,21 +221,21 @@ test('a message whose topic or content the broker refuses for good does not hold
   assert.equal(outbox.undeliverable, 1);
 });
 
-test('an outbox that cannot be read is tried again', async () => {
+test('reading the outbox is retried', async () => {
   const { clock, log, outbox, broker, drain, add } = setUp();
   const read = outbox.outbox.bind(outbox);
   outbox.outbox = () => Promise.reject(new Error('disk gone'));
   add('a');
   drain.connected();
   await settle();
-  assert.match(log.lines[0]!.msg, /the outbox cannot be read: disk gone/);
+  assert.match(log.lines[0]!.msg, /cannot read the outbox: disk gone/);
   outbox.outbox = read;
   clock.advance(10_000);
   await settle();
   assert.equal(broker.sent.length, 1);
 });
 
-test('it looks from time to time, for a store that said nothing was there because it could not be read', async () => {
+test('the outbox is polled, in case the store looked empty because it was unreadable', async () => {
   const { clock, outbox, broker, drain } = setUp();
   drain.connected();
   await drain.idle();
@@ -247,7 +247,7 @@ test('it looks from time to time, for a store that said nothing was there becaus
   assert.equal(broker.sent.length, 1);
 });
 
-test('whatever is lost and whenever, every message arrives, and first appearances are in order', async () => {
+test('whatever is lost and whenever, every message arrives, and first deliveries are in order', async () => {
   for (let seed = 1; seed <= 40; seed++) {
     const random = new Seeded(seed);
     const { outbox, broker, drain, add } = setUp();

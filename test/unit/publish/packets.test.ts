@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import mqttPacket from 'mqtt-packet';
-import { Ear, publishBytes } from '../../../src/publish/packets.ts';
+import { PacketRecorder, publishBytes } from '../../../src/publish/packets.ts';
 import { Seeded } from '../../support/random.ts';
 
-test('the size of a packet is the size of the packet', () => {
+test('the computed size of a packet is that of the packet that mqtt.js sends', () => {
   for (const version of [4, 5] as const) {
     for (const qos of [0, 1] as const) {
       for (const size of [0, 1, 100, 127, 128, 16_000, 16_384, 2_097_152]) {
@@ -17,41 +17,41 @@ test('the size of a packet is the size of the packet', () => {
   }
 });
 
-test('the packet that a complaint is about is found, however the bytes arrive', () => {
+test('the packet that an error means is found, however the bytes arrive', () => {
   const publish = mqttPacket.generate({
     ...{ cmd: 'publish', topic: 'a', payload: Buffer.alloc(70_000), qos: 0, retain: false, dup: false },
   });
   const stream = Buffer.concat([Buffer.from([0xd0, 0]), publish, Buffer.from([0x40, 4, 1, 2, 0x95, 0])]);
   const random = new Seeded(4);
   for (let round = 0; round < 200; round++) {
-    const ear = new Ear();
-    // The last bytes come together: it is they at which the codec stops.
+    const recorder = new PacketRecorder();
+    // The last bytes arrive together, as the codec stops at them.
     for (let at = 0; at < stream.length - 6; ) {
       const next = Math.min(stream.length - 6, at + random.int(1, 40_000));
-      ear.hear(stream.subarray(at, next));
+      recorder.add(stream.subarray(at, next));
       at = next;
     }
-    ear.hear(stream.subarray(-6));
-    const heard = ear.about('Invalid puback reason code');
-    assert.deepEqual([heard?.name, heard?.messageId, heard?.reasonCode], ['PUBACK', 258, 149]);
+    recorder.add(stream.subarray(-6));
+    const packet = recorder.find('Invalid puback reason code');
+    assert.deepEqual([packet?.name, packet?.messageId, packet?.reasonCode], ['PUBACK', 258, 149]);
   }
 });
 
-test('of several packets at once the one that refuses is meant', () => {
-  const ear = new Ear();
-  ear.hear(Uint8Array.from([0x40, 2, 0, 1, 0x40, 3, 0, 2, 0x95, 0x40, 2, 0, 3]));
-  assert.equal(ear.about('Invalid puback reason code')?.messageId, 2);
-  assert.equal(new Ear().about('anything'), null);
+test('among several packets the one with an error code is found', () => {
+  const recorder = new PacketRecorder();
+  recorder.add(Uint8Array.from([0x40, 2, 0, 1, 0x40, 3, 0, 2, 0x95, 0x40, 2, 0, 3]));
+  assert.equal(recorder.find('Invalid puback reason code')?.messageId, 2);
+  assert.equal(new PacketRecorder().find('anything'), null);
 });
 
-test('bytes at random are heard without complaint', () => {
+test('random bytes are recorded without an error', () => {
   const random = new Seeded(9);
   for (let round = 0; round < 2000; round++) {
-    const ear = new Ear();
+    const recorder = new PacketRecorder();
     for (let i = random.int(1, 5); i > 0; i--) {
-      ear.hear(Uint8Array.from({ length: random.int(0, 60) }, () => random.int(0, 255)));
+      recorder.add(Uint8Array.from({ length: random.int(0, 60) }, () => random.int(0, 255)));
     }
-    const heard = ear.about('Invalid disconnect reason code');
-    if (heard) assert.ok(heard.bytes.length <= 20 && heard.name.length > 0);
+    const packet = recorder.find('Invalid disconnect reason code');
+    if (packet) assert.ok(packet.bytes.length <= 20 && packet.name.length > 0);
   }
 });

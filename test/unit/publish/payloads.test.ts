@@ -24,7 +24,7 @@ test('the message of an event has the documented keys, ISO times and fractions',
   });
 });
 
-test('what an open event does not have yet is null', () => {
+test('fields that an open event does not have yet are null', () => {
   const message = JSON.parse(eventPayload(eventChange({ zone: null, snapshot: null })));
   assert.equal(message.type, 'start');
   assert.equal(message.ended_at, null);
@@ -32,14 +32,14 @@ test('what an open event does not have yet is null', () => {
   assert.equal(message.snapshot, null);
 });
 
-test('a replayed message differs in nothing else, nor in the order of its keys', () => {
+test('a replayed message differs in `replayed` only, and keeps the order of its keys', () => {
   const live = eventPayload(eventChange());
   const replayed = markReplayed(live);
   assert.equal(replayed, live.replace('"replayed":false', '"replayed":true'));
   assert.notEqual(replayed, live);
 });
 
-test('a payload that is no JSON object is sent as it is', () => {
+test('a payload that is not a JSON object is sent unchanged', () => {
   assert.equal(markReplayed('not json'), 'not json');
   assert.equal(markReplayed('[1]'), '[1]');
   assert.equal(markReplayed('null'), 'null');

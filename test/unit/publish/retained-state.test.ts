@@ -29,7 +29,7 @@ test('nothing is sent while there is no connection, and only the latest value af
   assert.deepEqual(texts(), ['a=OFF', 'b=1']);
 });
 
-test('what is emptied is emptied once, and a topic that comes back is said again', async () => {
+test('a topic is cleared once, and published again when it comes back', async () => {
   const { sent, live, set, texts } = setUp();
   live.connected();
   set('a', 'ON');
@@ -44,7 +44,7 @@ test('what is emptied is emptied once, and a topic that comes back is said again
   assert.deepEqual(texts(), ['a=ON', 'a=', 'a=ON']);
 });
 
-test('everything is said again at each connection', async () => {
+test('everything is published again with each connection', async () => {
   const { sent, live, set, texts } = setUp();
   set('a', 'ON');
   live.connected();
@@ -57,7 +57,7 @@ test('everything is said again at each connection', async () => {
   assert.deepEqual(texts(), ['a=ON', 'a=ON']);
 });
 
-test('a topic has one message on its way; what changes meanwhile follows, without the values in between', async () => {
+test('a topic has one message in flight; the latest value follows, without the values in between', async () => {
   const { sent, live, set, texts } = setUp();
   live.connected();
   set('a', '1');
@@ -69,7 +69,7 @@ test('a topic has one message on its way; what changes meanwhile follows, withou
   assert.deepEqual(texts(), ['a=1', 'a=3']);
 });
 
-test('a value that is the same as before is not said again, unless asked for', async () => {
+test('an unchanged value is not published again, unless requested', async () => {
   const { sent, live, set, texts } = setUp();
   live.connected();
   set('a', '1');
@@ -77,12 +77,12 @@ test('a value that is the same as before is not said again, unless asked for', a
   await settle();
   set('a', '1');
   assert.equal(sent.length, 1);
-  live.say('a');
-  live.say('never set');
+  live.republish('a');
+  live.republish('never set');
   assert.deepEqual(texts(), ['a=1', 'a=1']);
 });
 
-test('pictures are told apart by nothing but their arrival', async () => {
+test('snapshots with the same bytes are published each time', async () => {
   const { sent, live } = setUp();
   live.connected();
   const picture = Buffer.from([1, 2, 3]);
@@ -93,7 +93,7 @@ test('pictures are told apart by nothing but their arrival', async () => {
   assert.equal(sent.length, 2);
 });
 
-test('many topics go out a few at a time', async () => {
+test('many topics are published a few at a time', async () => {
   const { sent, live, set } = setUp();
   for (let i = 0; i < 50; i++) set(`t${i}`, 'x');
   live.connected();
@@ -108,13 +108,13 @@ test('many topics go out a few at a time', async () => {
   await live.idle();
 });
 
-test('a message that the broker refuses is logged and does not hold up the others', async () => {
+test('a message that the broker refuses is logged and does not delay the others', async () => {
   const { sent, log, live, set } = setUp();
   live.connected();
   for (const topic of ['a', 'b', 'c', 'd', 'e', 'f']) set(topic, 'x');
   sent[0]!.reject(new Error('Not authorized'));
   await settle();
-  assert.match(log.lines[0]!.msg, /did not take a: Not authorized/);
+  assert.match(log.lines[0]!.msg, /rejected a message on topic a: Not authorized/);
   for (let i = 1; i < 6; i++) {
     sent[i]!.resolve();
     await settle();
@@ -123,7 +123,7 @@ test('a message that the broker refuses is logged and does not hold up the other
   assert.equal(sent.length, 6);
 });
 
-test('answers of a lost connection change nothing', async () => {
+test('answers on a lost connection change nothing', async () => {
   const { sent, log, live, set } = setUp();
   live.connected();
   set('a', '1');
@@ -134,7 +134,7 @@ test('answers of a lost connection change nothing', async () => {
   assert.deepEqual(log.lines, []);
 });
 
-test('a picture that is too large is sent smaller, and what cannot be smaller is said once', async () => {
+test('a snapshot that is too large is published smaller, and one that cannot shrink is logged once', async () => {
   const { sent, log, live, set } = setUp();
   live.connected();
   const smaller = async (bytes: number) => Buffer.alloc(bytes, 'y');
@@ -147,11 +147,17 @@ test('a picture that is too large is sent smaller, and what cannot be smaller is
     sent.at(-1)!.resolve();
     await settle();
   }
-  assert.equal(log.lines.filter(({ msg }) => /sent smaller: 100 bytes, made 40/.test(msg)).length, 1);
+  assert.equal(
+    log.lines.filter(({ msg }) => /published smaller: 100 bytes reduced to 40/.test(msg)).length,
+    1,
+  );
   const large = { topic: 'd', payload: 'x'.repeat(90), qos: 1, retain: true } as const;
   set('d', large.payload);
   sent.at(-1)!.reject(new TooLargeError(large, 100, 50));
   await settle();
-  assert.match(log.lines.at(-1)!.msg, /did not take d: 100 bytes are more than the broker takes \(50\)/);
+  assert.match(
+    log.lines.at(-1)!.msg,
+    /rejected a message on topic d: 100 bytes are more than the broker accepts \(50\)/,
+  );
   await live.idle();
 });

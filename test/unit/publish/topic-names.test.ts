@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { asciiId, canonical, deviceId, topicLevel } from '../../../src/publish/topic-names.ts';
 import { Seeded } from '../../support/random.ts';
 
-/** Names that look alike or are hard on somebody: scripts, marks, wildcards, controls, what our own hashes look like. */
+/** Names that look alike or are hard to handle: scripts, marks, wildcards, controls, and texts like our own hashes. */
 const PIECES = [
   ...[
     'a',
@@ -69,13 +69,13 @@ function randomName(random: Seeded): string {
   return Array.from({ length: random.int(0, 4) }, () => random.pick(PIECES)).join('');
 }
 
-/** Many names, no two of which are the same one. */
+/** Many names, no two of them equal. */
 function names(seed: number, count: number): string[] {
   const random = new Seeded(seed);
   return [...new Set(Array.from({ length: count }, () => canonical(randomName(random))))];
 }
 
-test('what is plain stays as it is, in all scripts', () => {
+test('plain names stay unchanged in all scripts', () => {
   for (const name of [
     'cat',
     'Cat',
@@ -93,7 +93,7 @@ test('what is plain stays as it is, in all scripts', () => {
   for (const name of ['cat', 'Cat', 'big_cat', 'big-cat', '7']) assert.equal(asciiId(name), name);
 });
 
-test('what must go is replaced, and a hash tells it from what looks the same then', () => {
+test('forbidden characters are replaced, and a hash distinguishes names that look the same afterwards', () => {
   assert.match(topicLevel('A+B'), /^A_B~[0-9a-f]{8}$/);
   assert.match(topicLevel('car, auto'), /^car,_auto~[0-9a-f]{8}$/);
   assert.notEqual(topicLevel('A+B'), topicLevel('A/B'));
@@ -104,7 +104,7 @@ test('what must go is replaced, and a hash tells it from what looks the same the
   assert.notEqual(asciiId('猫'), asciiId('犬'));
 });
 
-test('a name is the same one however its accents were typed', () => {
+test('a name is the same however its accents were typed', () => {
   for (const [composed, decomposed] of [
     ['Käfer', 'Ka\u0308fer'],
     ['が', 'か\u3099'],
@@ -114,7 +114,7 @@ test('a name is the same one however its accents were typed', () => {
   }
 });
 
-test('any two names have different levels and ids, and these are fit for their place', () => {
+test('any two names have different levels and ids, and these are valid', () => {
   const all = names(11, 40_000);
   assert.ok(all.length > 15_000);
   const reserved = ['status', 'cat'];
@@ -133,7 +133,7 @@ test('any two names have different levels and ids, and these are fit for their p
   }
 });
 
-test('long names are cut, and told apart by their ends', () => {
+test('long names are cut, and distinguished by a hash', () => {
   const long = '猫'.repeat(5000);
   assert.ok([...topicLevel(long)].length < 80);
   assert.ok(asciiId('x'.repeat(5000)).length < 80);
@@ -141,7 +141,7 @@ test('long names are cut, and told apart by their ends', () => {
   assert.notEqual(asciiId(`${'x'.repeat(64)}a`), asciiId(`${'x'.repeat(64)}b`));
 });
 
-test('devices have different ids unless base and name are the same, in letters that Home Assistant takes', () => {
+test('devices have different ids unless base and name are the same, in characters that Home Assistant accepts', () => {
   assert.equal(deviceId('lookout', 'garden'), 'lookout_garden');
   assert.equal(deviceId('lookout', 'front_yard'), 'lookout_front_yard');
   assert.notEqual(deviceId('a_b', 'c'), deviceId('a', 'b_c'));

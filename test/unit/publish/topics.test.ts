@@ -25,7 +25,7 @@ test('a label is a topic level, and only labels that make events have one', () =
   assert.equal(topics.label('elsewhere', 'vehicle'), null);
 });
 
-test('a label never takes a topic of the camera', () => {
+test('a label never uses a topic of the camera', () => {
   const own = ['status', 'event', 'snapshot', ...SETTINGS];
   for (const label of own) {
     assert.match(labelLevel(label), new RegExp(`^${label}~[0-9a-f]{8}$`));
@@ -59,7 +59,7 @@ test('the topic of a label stays the same whatever other labels there are, in an
   }
 });
 
-test('a command topic names a camera and a setting; others are none', () => {
+test('a command topic names a camera and a setting; other topics are not commands', () => {
   assert.deepEqual(topics.parseCommand('home/lookout/garden/drive/detect/set'), {
     camera: 'drive',
     setting: 'detect',
@@ -76,7 +76,7 @@ test('a command topic names a camera and a setting; others are none', () => {
   }
 });
 
-test('a topic is in use if its camera is there, and what it says is something of that camera', () => {
+test('a topic is in use if its camera exists and has that label or setting', () => {
   for (const level of ['status', 'snapshot', 'detect', 'vehicle', labelLevel('Egyptian cat')])
     assert.ok(topics.isInUse(`home/lookout/garden/drive/${level}`), level);
   assert.ok(!topics.isInUse('home/lookout/garden/drive/zebra'));
