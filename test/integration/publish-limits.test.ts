@@ -73,7 +73,8 @@ for (const version of [4, 5] as const) {
       await recorder.sees('lookout/garden/drive/vehicle', 'ON');
       await until('the event', () => recorder.last(EVENTS) !== undefined);
       assert.equal(
-        one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /does not support retained messages:/.test(msg)).length,
+        one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /does not support retained messages:/.test(msg))
+          .length,
         1,
       );
       // Home Assistant has missed everything published before it started.

@@ -127,7 +127,11 @@ test('2,000 events arrive in order, once per id, although the broker is killed m
   const flags = recorder.messages.map(
     ({ payload }) => JSON.parse(payload.toString()) as { id: string; replayed: boolean },
   );
-  assert.equal(flags.find(({ id }) => id === 'e1399')?.replayed, true, 'recorded while the broker was offline');
+  assert.equal(
+    flags.find(({ id }) => id === 'e1399')?.replayed,
+    true,
+    'recorded while the broker was offline',
+  );
   t.diagnostic(`${numbers.length - total} of ${total} events came twice`);
 });
 
@@ -326,7 +330,10 @@ test('topics of a removed camera and a removed label are cleared on the broker, 
   assert.equal(late.last('lookout/garden/drive/snapshot'), 'the latest picture');
   assert.equal(late.last('lookout/garden/drive/vehicle'), 'OFF');
   assert.equal(late.last('lookout/garden/cellar/status'), undefined);
-  assert.ok(![...announced.rows].some((row) => row.includes('cellar')), 'a cleared topic is removed from the list');
+  assert.ok(
+    ![...announced.rows].some((row) => row.includes('cellar')),
+    'a cleared topic is removed from the list',
+  );
 
   // The card in another board, under another name: the topics of the first one are not its own.
   const copy = await TestPublisher.start(
