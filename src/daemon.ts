@@ -319,7 +319,7 @@ export class Daemon implements Service {
 
   #setAnalysisRate(vision: Vision, of: 'heat' | 'memory', share: number): void {
     this.#analysisRates[of] = share;
-    vision.setShare(Math.min(this.#analysisRates.heat, this.#analysisRates.memory));
+    vision.setAnalysisRate(Math.min(this.#analysisRates.heat, this.#analysisRates.memory));
   }
 
   async #start(name: string, part: Service): Promise<void> {

@@ -41,7 +41,7 @@ export class Pixels {
     let frames = 0;
     while (performance.now() - began < 1000 * seconds) {
       this.#memory.bytes(BYTES).set(this.#frames[this.#count % this.#frames.length]!);
-      this.#motion.look(this.#memory, FORMAT, APART * this.#count++);
+      this.#motion.detect(this.#memory, FORMAT, APART * this.#count++);
       this.#resizer.resize(FORMAT, WHOLE, UPRIGHT, this.#input);
       frames++;
     }

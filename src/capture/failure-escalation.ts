@@ -44,10 +44,7 @@ export class FailureEscalation {
     const { cameras, onGiveUp, env = process.env } = this.#options;
     const limit = hangingPrograms() > 0 ? GIVE_UP_AFTER_HANGING : GIVE_UP_AFTER;
     const hopeless = cameras().every((name) => (this.#failures.get(name) ?? 0) >= limit);
-    if (hopeless && env.NOTIFY_SOCKET)
-      onGiveUp(
-        'no camera delivers frames, and restarting the sources does not help; exiting for a new process',
-      );
+    if (hopeless && env.NOTIFY_SOCKET) onGiveUp('no camera delivers frames; only a new process can help');
   }
 
   async #logCameras(camera: string): Promise<void> {

@@ -69,14 +69,14 @@ class Bench {
 
   constructor(model: ResolvedModel) {
     this.#threads = new InferenceThreads(model);
-    const { lane, ready } = this.#threads;
+    const { queue, ready } = this.#threads;
     this.ready = ready;
-    this.#slots = new Slots(model.description, lane.ports.length, lane.slots);
+    this.#slots = new Slots(model.description, queue.ports.length, queue.slots);
     for (const [slot, input] of this.#slots.inputs.entries()) fill(input, slot, model.description.input);
     this.#free = this.#slots.inputs.map((_, slot) => slot);
     this.#sessions = new Sessions({
       queue: this.#slots.queue,
-      ports: lane.ports,
+      ports: queue.ports,
       onAnswer: (slot) => {
         this.#free.push(slot);
         this.#answered();

@@ -1,13 +1,13 @@
 /**
- * What each cell of the picture looks like when nothing moves: its brightness and how much that jitters, both
- * learnt as they go (an exponentially forgetting mean and mean absolute deviation).
+ * The background model of each grid cell: its brightness when nothing moves and the jitter of that brightness, as an
+ * exponential moving average and mean absolute deviation.
  */
 import { LEVEL } from '../pixels/kernels.ts';
 import type { Lighting } from './lighting.ts';
 
-/** Jitter that is assumed at first, and the most that one difference counts for, in levels. */
-const FIRST_NOISE = 3;
-const MOST_NOISE = 30;
+/** Initial jitter, and the limit of what a single difference counts for, in levels. */
+const INITIAL_NOISE = 3;
+const MAX_NOISE = 30;
 
 /** How far a cell must differ from its background to count as changed: `least` levels + `spread` × its jitter. */
 export interface Tolerance {
@@ -19,31 +19,31 @@ export class Background {
   /** Brightness and jitter of each cell, in 1/64 level. */
   readonly mean: Float32Array;
   readonly noise: Float32Array;
-  /** Cells that differ from the background under the present light: 1 for each. */
+  /** 1 for each cell that differs from the background under the current light. */
   readonly mask: Uint8Array;
   readonly #changed: Int32Array;
   #changedCount = 0;
 
   constructor(cells: Int16Array) {
     this.mean = Float32Array.from(cells);
-    this.noise = new Float32Array(cells.length).fill(FIRST_NOISE * LEVEL);
+    this.noise = new Float32Array(cells.length).fill(INITIAL_NOISE * LEVEL);
     this.#changed = new Int32Array(cells.length);
     this.mask = new Uint8Array(cells.length);
   }
 
-  /** Numbers of the cells that changed at the last `compare`. */
+  /** Indices of the cells that changed at the last `compare`. */
   get changed(): Int32Array {
     return this.#changed.subarray(0, this.#changedCount);
   }
 
-  /** Leaves only the first so many of `changed`. */
+  /** Keeps only the first `count` of `changed`. */
   keepChanged(count: number): void {
     this.#changedCount = count;
   }
 
   /**
    * Finds the cells that changed.
-   * @returns how many would have changed had the light stayed as it was
+   * @returns how many cells would have changed without the correction for light
    */
   compare(cells: Int16Array, { gain, offset }: Lighting, { least, spread }: Tolerance): number {
     const { mean, noise } = this;
@@ -69,13 +69,13 @@ export class Background {
   }
 
   /**
-   * Takes the picture into the background.
-   * @param quiet how much of it, 0…1, where a cell has not changed
-   * @param changed the same where it has: what stays there becomes background, what keeps moving there noise
+   * Blends the frame into the background.
+   * @param quiet weight of the frame, 0…1, in cells that have not changed
+   * @param changed the same in cells that have: an object that stays becomes background, one that keeps moving noise
    */
   learn(cells: Int16Array, { gain, offset }: Lighting, quiet: number, changed: number): void {
     const { mean, noise, mask } = this;
-    const most = MOST_NOISE * LEVEL;
+    const most = MAX_NOISE * LEVEL;
     for (let index = 0; index < cells.length; index++) {
       const expected = gain * mean[index]! + offset;
       const difference = cells[index]! - expected;
@@ -85,12 +85,12 @@ export class Background {
     }
   }
 
-  /** Makes the picture the background, keeping what is known of the jitter. */
+  /** Replaces the background by the frame and keeps the jitter. */
   adopt(cells: Int16Array): void {
     this.mean.set(cells);
   }
 
-  /** The same where nothing has changed, or only its light. */
+  /** The same, but only in cells that have not changed except for their light. */
   adoptUnchanged(cells: Int16Array): void {
     const { mean, mask } = this;
     for (let index = 0; index < cells.length; index++) if (mask[index] === 0) mean[index] = cells[index]!;

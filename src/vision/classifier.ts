@@ -8,7 +8,7 @@ import { toProbabilities } from './probabilities.ts';
 
 const UPRIGHT = orientationOf({ rotate: 0, mirror: 'none' });
 
-/** Says what is in single pictures, with the daemon's own resize and session, in the calling thread. */
+/** Classifies single images with the daemon's resize and session, in the calling thread. */
 export class Classifier {
   readonly #session: ModelSession;
   readonly #labels: readonly string[];
@@ -30,7 +30,7 @@ export class Classifier {
     };
   }
 
-  /** @throws LookoutError MODEL_* as ModelSession.open does */
+  /** @throws LookoutError MODEL_*, like ModelSession.open */
   static open(
     { file, description }: Pick<LoadedModel, 'file' | 'description'>,
     config: SessionConfig,
@@ -38,14 +38,11 @@ export class Classifier {
     return new Classifier(ModelSession.open(file, description, config), description);
   }
 
-  /**
-   * The `top` most probable labels of a whole picture, squashed to the model's size; the best first.
-   */
+  /** The `top` most probable labels of an entire image, squashed to the model's input size; the best first. */
   classify(
-    picture: { format: FrameFormat; data: Uint8Array },
+    { format, data }: { format: FrameFormat; data: Uint8Array },
     top: number,
   ): { label: string; score: number }[] {
-    const { format, data } = picture;
     this.#memory.bytes(data.length).set(data);
     this.#resizer.resize(format, WHOLE, UPRIGHT, this.#input);
     const probabilities = this.#infer();

@@ -10,20 +10,20 @@ export interface Cluster {
   cells: number;
 }
 
-/** Cells this far apart belong together: clothes may look like the wall behind them. */
+/** Cells at most this far apart belong together: clothes may look like the wall behind them. */
 const REACH = 2;
-/** A changed cell counts if so many of its neighbours changed too. */
+/** A changed cell counts if at least this many of its neighbours changed too. */
 const NEIGHBOURS = 2;
 
-/** Marks in a mask. */
+/** Values of the mask. */
 const CHANGED = 1;
-const SOCIABLE = 2;
+const CONNECTED = 2;
 
-/** Finds clusters in the masks of one grid; nothing is allocated for a cell. */
+/** Finds clusters in the masks of one grid. Allocates nothing per cell. */
 export class ClusterFinder {
   readonly #width: number;
   readonly #height: number;
-  /** Cells whose surroundings are to be looked at. */
+  /** Cells whose neighbours must be visited. */
   readonly #todo: Int32Array;
 
   constructor({ width, height }: { width: number; height: number }) {
@@ -33,18 +33,18 @@ export class ClusterFinder {
   }
 
   /**
-   * Finds the clusters by flood fill. Lonely cells, which are noise, are left out.
-   * @param mask 1 for each changed cell, in rows; used up
-   * @param changed numbers of the changed cells
+   * Finds the clusters by flood fill. Ignores isolated cells, which are noise.
+   * @param mask 1 for each changed cell, in rows; overwritten
+   * @param changed indices of the changed cells
    */
   find(mask: Uint8Array, changed: Int32Array): Cluster[] {
-    for (const cell of changed) if (this.#neighbours(mask, cell) >= NEIGHBOURS) mask[cell] = SOCIABLE;
+    for (const cell of changed) if (this.#neighbours(mask, cell) >= NEIGHBOURS) mask[cell] = CONNECTED;
     const clusters: Cluster[] = [];
-    for (const cell of changed) if (mask[cell] === SOCIABLE) clusters.push(this.#fill(mask, cell));
+    for (const cell of changed) if (mask[cell] === CONNECTED) clusters.push(this.#fill(mask, cell));
     return clusters;
   }
 
-  /** How many of the cells around one have changed. */
+  /** Number of changed cells around a cell. */
   #neighbours(mask: Uint8Array, cell: number): number {
     const width = this.#width;
     const x = cell % width;
@@ -58,16 +58,16 @@ export class ClusterFinder {
     return count;
   }
 
-  /** Takes the cluster that `first` belongs to out of the mask. */
+  /** Removes the cluster that contains `first` from the mask and returns it. */
   #fill(mask: Uint8Array, first: number): Cluster {
     const width = this.#width;
     const todo = this.#todo;
     const cluster = { left: width, top: this.#height, right: 0, bottom: 0, cells: 0 };
-    let waiting = 0;
-    todo[waiting++] = first;
+    let pending = 0;
+    todo[pending++] = first;
     mask[first] = 0;
-    while (waiting > 0) {
-      const cell = todo[--waiting]!;
+    while (pending > 0) {
+      const cell = todo[--pending]!;
       const x = cell % width;
       const y = (cell - x) / width;
       cluster.left = Math.min(cluster.left, x);
@@ -79,9 +79,9 @@ export class ClusterFinder {
       const bottom = Math.min(this.#height - 1, y + REACH);
       for (let row = Math.max(0, y - REACH); row <= bottom; row++) {
         for (let at = row * width + left; at <= row * width + right; at++) {
-          if (mask[at] !== SOCIABLE) continue;
+          if (mask[at] !== CONNECTED) continue;
           mask[at] = 0;
-          todo[waiting++] = at;
+          todo[pending++] = at;
         }
       }
     }

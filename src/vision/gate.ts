@@ -1,25 +1,24 @@
-/** Decides for each frame of one camera whether the model looks at it, at which regions, and why. */
-
+/** Decides for each frame of one camera whether it is analysed, which regions, and why. */
 import { WHOLE } from '../pixels/orientation.ts';
 import type { Box, Gate, Region } from '../types.ts';
 import type { WatchedCamera } from './thread-messages.ts';
 import { boundsOf, commonArea, overlapOf, type Polygon } from './zones.ts';
 
-/** Something that moves: the cells that changed, and the larger box to show to the model. */
-export interface Moving {
+/** A moving object: the box of the cells that changed, and the larger box to classify. */
+export interface MovingObject {
   core: Box;
   box: Box;
 }
 
 /** What motion detection found in one frame. */
 export interface Motion {
-  /** Share of the picture that moved, 0…1. */
+  /** Share of the frame that moved, 0…1. */
   share: number;
-  /** The light changed: differences mean nothing for the moment. */
+  /** The light of the whole frame changed: differences carry no information at the moment. */
   lightSwitch: boolean;
   /** The light changed in a part of the frame. */
   relit: boolean;
-  moving: Moving[];
+  moving: MovingObject[];
 }
 
 export interface Verdict {
@@ -27,20 +26,20 @@ export interface Verdict {
   regions: Region[];
 }
 
-/** How often the region of an open event is looked at again while nothing moves, in ms. */
+/** Milliseconds between two analyses of the region of an open event while nothing moves. */
 const EVENT_INTERVAL_MS = 1000;
-/** Boxes that share more than this show the same thing. */
-const SAME = 0.5;
+/** Boxes that overlap by more than this show the same object. */
+const SAME_OVERLAP = 0.5;
 
 export class Gatekeeper {
   readonly #config: WatchedCamera;
   readonly #zones: { name: string; polygon: Polygon; box: Box }[];
   #open: readonly Region[] = [];
-  /** What moved last, and when: it lingers. */
-  #moving: readonly Moving[] = [];
+  /** The objects that moved last, and when: `motion.linger` keeps them for a while. */
+  #moving: readonly MovingObject[] = [];
   #movedAt = Number.NEGATIVE_INFINITY;
   #analysedAt = Number.NEGATIVE_INFINITY;
-  #openSeenAt = Number.NEGATIVE_INFINITY;
+  #openAnalysedAt = Number.NEGATIVE_INFINITY;
 
   constructor(config: WatchedCamera) {
     this.#config = config;
@@ -51,12 +50,12 @@ export class Gatekeeper {
     }));
   }
 
-  /** Regions of open events, which are looked at again even when nothing moves. */
+  /** Sets the regions of open events, which are analysed even when nothing moves. */
   setOpen(regions: readonly Region[]): void {
     this.#open = regions;
   }
 
-  /** @param now milliseconds on the clock that never jumps */
+  /** @param now milliseconds on the monotonic clock */
   judge(motion: Motion, now: number): Verdict {
     if (motion.moving.length > 0) {
       this.#moving = motion.moving;
@@ -64,7 +63,7 @@ export class Gatekeeper {
     }
     const verdict = this.#verdict(motion, now);
     if (verdict.regions.length > 0) this.#analysedAt = now;
-    if (this.#open.length > 0 && verdict.regions.length > 0) this.#openSeenAt = now;
+    if (this.#open.length > 0 && verdict.regions.length > 0) this.#openAnalysedAt = now;
     return verdict;
   }
 
@@ -78,7 +77,7 @@ export class Gatekeeper {
       const moved = this.#moved(this.#moving);
       if (moved.length > 0) return { gate: 'motion', regions: this.#withOpen(moved) };
     }
-    if (this.#open.length > 0 && now - this.#openSeenAt >= EVENT_INTERVAL_MS) {
+    if (this.#open.length > 0 && now - this.#openAnalysedAt >= EVENT_INTERVAL_MS) {
       return { gate: 'event', regions: this.#withOpen([]) };
     }
     if (lightSwitch) return { gate: 'light-switch', regions: [] };
@@ -88,7 +87,7 @@ export class Gatekeeper {
     return { gate: relit ? 'light-switch' : 'still', regions: [] };
   }
 
-  /** All that the camera is told to classify, moving or not. */
+  /** Everything that the camera is configured to classify, moving or not. */
   #everything(): Region[] {
     if (this.#config.classify === 'zones' && this.#zones.length > 0) {
       return this.#zones.map(({ name, box }) => ({ box, zone: name }));
@@ -96,8 +95,8 @@ export class Gatekeeper {
     return [{ box: WHOLE, zone: null }];
   }
 
-  /** What to classify when these things move. */
-  #moved(moving: readonly Moving[]): Region[] {
+  /** The regions to classify when these objects move. */
+  #moved(moving: readonly MovingObject[]): Region[] {
     if (moving.length === 0) return [];
     switch (this.#config.classify) {
       case 'frame':
@@ -114,7 +113,7 @@ export class Gatekeeper {
     }
   }
 
-  /** The zone that covers the most of a box; null when none touches it. */
+  /** The zone that covers the largest part of a box; null when none touches it. */
   #zoneOf(box: Box): string | null {
     let zone = null;
     let most = 0;
@@ -125,11 +124,13 @@ export class Gatekeeper {
     return zone;
   }
 
-  /** Adds the regions of open events that the given ones do not show already. */
+  /** Adds the regions of open events that the given regions do not cover already. */
   #withOpen(regions: Region[]): Region[] {
     const all = [...regions];
     for (const open of this.#open) {
-      const shown = all.some(({ box, zone }) => zone === open.zone && overlapOf(box, open.box) > SAME);
+      const shown = all.some(
+        ({ box, zone }) => zone === open.zone && overlapOf(box, open.box) > SAME_OVERLAP,
+      );
       if (!shown) all.push(open);
     }
     return all;

@@ -3,13 +3,10 @@ import { PIXEL_BLOCK, type PixelMemory } from '../pixels/kernels.ts';
 import { Layout, PlaneFilter } from '../pixels/plane.ts';
 import type { FrameFormat } from '../types.ts';
 
-/** Cells across a picture; as many down as make them square. */
+/** Cells across a frame; the number of rows makes them square. */
 const COLUMNS = 160;
 
-/**
- * The brightness of a picture as a coarse grid: each cell is the average luma of its pixels (of an RGB picture, the
- * average green, which comes close).
- */
+/** The brightness of a frame as a coarse grid: each cell is the average luma of its pixels (for RGB, the average green). */
 export class LumaGrid {
   readonly width: number;
   readonly height: number;
@@ -31,11 +28,11 @@ export class LumaGrid {
       boxTaps({ size: width, from: 0, to: width, count: this.width }),
       boxTaps({ size: height, from: 0, to: height, count: this.height }),
     );
-    // A row is filtered in whole blocks: what is too much lies where the next row goes, or behind the last.
+    // Rows are filtered in whole blocks: the excess is overwritten by the next row, or lies after the last one.
     this.#cells = this.#layout.area((this.width * this.height + PIXEL_BLOCK) * 2);
   }
 
-  /** The grid of the picture at the beginning of the memory, in 1/64 level; valid until the memory is used again. */
+  /** The grid of the frame at the beginning of the memory, in 1/64 level; valid until the memory is reused. */
   read(memory: PixelMemory): Int16Array {
     const { buffer } = this.#layout.prepare(memory);
     for (let y = 0; y < this.height; y++) {

@@ -18,7 +18,7 @@ import { free } from '../runtime/garbage.ts';
 export type SessionConfig = Pick<ModelConfig, 'providers' | 'threads' | 'spinning' | 'exact'>;
 type Provider = ModelConfig['providers'][number];
 
-/** Types of elements by their numbers in TensorProto.DataType. */
+/** Element types by their numbers in TensorProto.DataType. */
 const TYPES = [
   '',
   'float32',
@@ -32,17 +32,17 @@ const TYPES = [
   'bool',
   'float16',
 ];
-/** A dimension without a size. */
-const OPEN = -1;
+/** A dimension of dynamic size. */
+const DYNAMIC = -1;
 
-/** What became of the configured providers. */
+/** The provider that a session uses, and those it skipped. */
 export interface SessionInfo {
   provider: Provider;
   /** Threads that one inference uses. */
   threads: number;
-  /** What multiplies whole numbers, where the CPU does. */
+  /** What multiplies integers on the CPU. */
   kernel: Int8Kernel;
-  /** Providers that were preferred but do not work here, and why. */
+  /** Preferred providers that are unavailable, and why. */
   skipped: { provider: Provider; reason: string }[];
 }
 
@@ -60,9 +60,9 @@ export class ModelSession {
   }
 
   /**
-   * Loads a model with the first of the configured providers that works here.
+   * Loads a model with the first of the configured providers that is available.
    * @param file absolute path of the .onnx file
-   * @param exactFile the same model, made exact beforehand (model/exact/exact-files.ts)
+   * @param exactFile the same model, converted to exact sums beforehand (model/exact/exact-files.ts)
    * @throws LookoutError MODEL_PROVIDER_MISSING, MODEL_UNUSABLE, MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED
    */
   static open(
@@ -77,7 +77,7 @@ export class ModelSession {
     const skipped: SessionInfo['skipped'] = [];
     for (const [index, provider] of config.providers.entries()) {
       if (!supported.has(provider)) {
-        skipped.push({ provider, reason: 'not part of this build of ONNX Runtime' });
+        skipped.push({ provider, reason: 'this build of ONNX Runtime does not include it' });
         continue;
       }
       try {
@@ -85,7 +85,7 @@ export class ModelSession {
           exact: config.exact,
           exactFile,
           spinning: config.spinning,
-          // The less preferred ones take what the preferred one cannot run.
+          // The less preferred providers run the operators that the preferred one does not support.
           executionProviders: config.providers.slice(index).filter((name) => supported.has(name)),
           graphOptimizationLevel: 'all',
           intraOpNumThreads: threads,
@@ -97,7 +97,7 @@ export class ModelSession {
         if (provider === 'cpu') {
           throw new LookoutError(
             'MODEL_UNUSABLE',
-            `model.file: ONNX Runtime does not accept ${file}: ${messageOf(cause)}`,
+            `model.file: ONNX Runtime cannot load ${file}: ${messageOf(cause)}`,
             { cause },
           );
         }
@@ -105,20 +105,24 @@ export class ModelSession {
       }
     }
     const reasons = skipped.map(({ provider, reason }) => `${provider}: ${reason}`).join('; ');
-    throw new LookoutError('MODEL_PROVIDER_MISSING', `model.providers: none works here (${reasons})`, {
-      hint: 'Add cpu to model.providers, or install the libraries of the provider.',
-    });
+    throw new LookoutError(
+      'MODEL_PROVIDER_MISSING',
+      `model.providers: no provider is available (${reasons})`,
+      {
+        hint: 'Add `cpu` to model.providers, or install the libraries of the provider.',
+      },
+    );
   }
 
   /**
-   * Ties the model to buffers that are used again and again; they may be shared with other threads.
-   * @param input bytes of the model's input
+   * Binds the model to reusable buffers, which may be shared with other threads.
+   * @param input bytes of the model input
    * @param output one number per label
-   * @returns runs the model once from `input` to `output`
+   * @returns a function that runs the model once, from `input` to `output`
    */
   bind(input: Uint8Array, output: Float32Array): () => void {
     const { input: wanted, output: answer } = this.#description;
-    // ONNX Runtime reads shared memory in place, though its types do not say so.
+    // ONNX Runtime reads shared memory in place, although its types exclude it.
     const buffer = input.buffer as ArrayBuffer;
     const Elements = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array }[wanted.type];
     const length = input.byteLength / Elements.BYTES_PER_ELEMENT;
@@ -138,13 +142,13 @@ export class ModelSession {
   }
 }
 
-/** Why a provider does not work, without the names of ONNX Runtime's functions. */
+/** Why a provider is unavailable, without the names of ONNX Runtime's functions. */
 function reasonOf(cause: unknown): string {
   const message = messageOf(cause);
   return message.includes('Failed to load shared library') ? 'its libraries are not installed' : message;
 }
 
-/** Holds the description against what ONNX Runtime found in the model. Dimensions that the model leaves open fit. */
+/** Compares the description with what ONNX Runtime found in the model. Dynamic dimensions match any size. */
 function checkSignature(
   { inputMetadata, outputMetadata }: Binding.InferenceSession,
   { input, output, labels }: ModelDescription,
@@ -157,7 +161,7 @@ function checkSignature(
     found.name === input.name &&
     nameOf(found.type) === input.type &&
     found.shape.length === shape.length &&
-    found.shape.every((size, axis) => size === OPEN || size === shape[axis]);
+    found.shape.every((size, axis) => size === DYNAMIC || size === shape[axis]);
   if (!fits) {
     throw new LookoutError(
       'MODEL_INPUT_UNSUPPORTED',
@@ -166,7 +170,7 @@ function checkSignature(
     );
   }
   const answer = outputMetadata.find(({ name }) => name === output.name);
-  const sizes = answer?.isTensor ? answer.shape.map((size) => (size === OPEN ? 1 : size)) : [];
+  const sizes = answer?.isTensor ? answer.shape.map((size) => (size === DYNAMIC ? 1 : size)) : [];
   const count = sizes.reduce((product, size) => product * size, 1);
   if (!answer?.isTensor || nameOf(answer.type) !== 'float32' || !outputFitsLabels(count, labels.length)) {
     throw new LookoutError(
@@ -179,7 +183,7 @@ function checkSignature(
 
 function signature({ name, isTensor, type, shape, symbolicDimensions }: Binding.ValueMetadata): string {
   if (!isTensor) return name;
-  const sizes = shape.map((size, axis) => (size === OPEN ? symbolicDimensions[axis] : size));
+  const sizes = shape.map((size, axis) => (size === DYNAMIC ? symbolicDimensions[axis] : size));
   return `${name} ${nameOf(type)} ${sizes.join('×')}`;
 }
 

@@ -1,7 +1,7 @@
 /**
- * A thread that runs the model that it is told of first, and does nothing else: it takes slots whose input is ready, runs,
- * and gives them back, as long as there are any. Then it sleeps until a message comes. It ends when the vision worker closes
- * the port between them.
+ * A thread that runs one model, named in its first message. It takes slots whose input is ready, runs the model and
+ * returns them. When no slot is ready, it sleeps until the next message. It ends when the vision worker closes the port
+ * between them.
  */
 import { parentPort } from 'node:worker_threads';
 import { LookoutError, messageOf } from '../errors.ts';
@@ -10,18 +10,18 @@ import { ModelSession } from './inference-session.ts';
 import { Slots } from './input-slots.ts';
 import type { FromInference, InferenceWorkerData } from './thread-messages.ts';
 
-/** After so long without a pause the event loop has its turn: it closes the port and collects garbage. */
+/** Time limit of a turn without the event loop, which must close the port and collect garbage. */
 const LONGEST_TURN_MS = 100;
 
-parentPort!.once('message', (order: InferenceWorkerData) => {
-  const { file, exactFile, description, config } = order;
+parentPort!.once('message', (request: InferenceWorkerData) => {
+  const { file, exactFile, description, config } = request;
   try {
-    serve(ModelSession.open(file, description, config, exactFile), order);
+    serve(ModelSession.open(file, description, config, exactFile), request);
   } catch (error) {
     const { code, hint } =
       error instanceof LookoutError ? error : { code: 'INTERNAL' as const, hint: undefined };
-    tell({ type: 'failed', code, message: messageOf(error), hint });
-    order.port.close();
+    post({ type: 'failed', code, message: messageOf(error), hint });
+    request.port.close();
   }
 });
 
@@ -54,10 +54,10 @@ function serve(
     session.release();
   });
   work();
-  tell({ type: 'ready', info: session.info });
+  post({ type: 'ready', info: session.info });
   scheduleGc();
 }
 
-function tell(message: FromInference): void {
+function post(message: FromInference): void {
   parentPort!.postMessage(message);
 }

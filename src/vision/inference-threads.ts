@@ -1,4 +1,4 @@
-/** A vision worker and its inference workers: they start together, talk to each other, and end together. */
+/** A vision worker and its inference workers, which start and end together. */
 import { MessageChannel, type MessagePort, type Transferable, type Worker } from 'node:worker_threads';
 import { LookoutError } from '../errors.ts';
 import { startWorker, warmUp } from '../runtime/worker-thread.ts';
@@ -8,7 +8,7 @@ import type {
   FromInference,
   FromVision,
   InferenceWorkerData,
-  LaneData,
+  ModelQueueData,
   ModelUse,
   ToVision,
   VisionModel,
@@ -26,15 +26,15 @@ export interface ThreadsOptions {
 const INFERENCE = './inference-thread';
 const NAMED = { name: 'inference' };
 
-/** Has a thread load ONNX Runtime while it is not known yet which model runs there. */
+/** Starts a thread that loads ONNX Runtime before it is known which model it runs. */
 export function warmUpInference(): void {
   warmUp(import.meta.url, INFERENCE, NAMED);
 }
 
-/** The threads that run one model, one for each of its sessions, for the vision worker that is given their lane. */
+/** The threads that run one model, one for each session. A vision worker gets their queue. */
 export class InferenceThreads {
-  readonly lane: LaneData;
-  /** Resolves when the model is ready; rejects with what kept it from that. */
+  readonly queue: ModelQueueData;
+  /** Resolves when the model is ready; rejects with the cause if it cannot be loaded. */
   readonly ready: Promise<SessionInfo>;
   /** Resolves when all threads have ended, with the error that ended one of them, or null. */
   readonly ended: Promise<unknown>;
@@ -48,21 +48,21 @@ export class InferenceThreads {
       (_, session) => new InferenceThread(model, slots, session),
     );
     this.#threads = threads;
-    this.lane = { key, model: description, slots, ports: threads.map(({ port }) => port) };
+    this.queue = { key, model: description, slots, ports: threads.map(({ port }) => port) };
     this.ready = Promise.all(threads.map(({ ready }) => ready)).then(([info]) => info!);
     this.ended = Promise.all(threads.map(({ ended }) => ended)).then(
       (errors) => errors.find(Boolean) ?? null,
     );
   }
 
-  /** Lets the process end without them. They end by themselves when they are back from ONNX Runtime, if ever. */
+  /** Lets the process end without these threads. They end when ONNX Runtime returns, if ever. */
   abandon(): void {
     for (const thread of this.#threads) thread.abandon();
   }
 
-  /** Ends the threads if no vision worker has their lane. */
+  /** Ends the threads if no vision worker has their queue. */
   discard(): void {
-    for (const port of this.lane.ports) port.close();
+    for (const port of this.queue.ports) port.close();
   }
 }
 
@@ -81,18 +81,20 @@ class InferenceThread {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
     const model = { file, exactFile, description, config };
-    const order: InferenceWorkerData = { ...model, slots, session, port: port2 };
+    const request: InferenceWorkerData = { ...model, slots, session, port: port2 };
     const worker = startWorker(import.meta.url, INFERENCE, NAMED);
-    worker.postMessage(order, [port2]);
+    worker.postMessage(request, [port2]);
     this.#worker = worker;
-    let refusal: LookoutError | null = null;
-    this.ended = endOf(worker).then((error) => error ?? refusal);
+    let failure: LookoutError | null = null;
+    this.ended = endOf(worker).then((error) => error ?? failure);
     this.ready = new Promise((resolve, reject) => {
       worker.on('message', (message: FromInference) => {
         if (message.type === 'ready') resolve(message.info);
-        else refusal = new LookoutError(message.code, message.message, { hint: message.hint });
+        else failure = new LookoutError(message.code, message.message, { hint: message.hint });
       });
-      void this.ended.then((error) => reject(error ?? new Error('stopped before the model was ready')));
+      void this.ended.then((error) =>
+        reject(error ?? new Error('the thread stopped before the model was ready')),
+      );
     });
   }
 
@@ -102,8 +104,8 @@ class InferenceThread {
 }
 
 /**
- * Loads models for `Threads.use`, side by side.
- * @throws LookoutError MODEL_* when one of them cannot run here; none is left then
+ * Loads models for `Threads.use`, in parallel.
+ * @throws LookoutError MODEL_* when one of them cannot run here; all of them are discarded then
  */
 export async function loadModels(models: readonly VisionModel[]): Promise<InferenceThreads[]> {
   const threads = models.map((model) => new InferenceThreads(model));
@@ -117,37 +119,39 @@ export async function loadModels(models: readonly VisionModel[]): Promise<Infere
 }
 
 export class Threads {
-  /** Resolves when all models are ready; rejects with what kept them from that. */
+  /** Resolves when all models are ready; rejects with the cause if one cannot be loaded. */
   readonly ready: Promise<Map<string, SessionInfo>>;
   /** Resolves when all threads have ended, with the error that ended them, or null after `stop`. */
   readonly ended: Promise<unknown>;
   readonly #vision: Worker;
-  /** All but those that have ended well, as released ones do. */
+  /** All except those that have ended without an error, as released ones do. */
   readonly #inference = new Set<InferenceThreads>();
   #stopping = false;
 
   constructor({ models, uses, cameras, onAnalysis }: ThreadsOptions) {
     const inference = models.map((model) => new InferenceThreads(model));
     for (const thread of inference) this.#add(thread);
-    const lanes = inference.map(({ lane }) => lane);
-    const workerData: VisionWorkerData = { cameras, lanes, uses };
+    const queues = inference.map(({ queue }) => queue);
+    const workerData: VisionWorkerData = { cameras, queues, uses };
     this.#vision = startWorker(import.meta.url, './vision-thread', {
       workerData,
-      transferList: lanes.flatMap(({ ports }) => ports),
+      transferList: queues.flatMap(({ ports }) => ports),
     });
     this.#vision.on('message', onAnalysis);
     this.ended = endOf(this.#vision).then(async (own) => {
       const errors = await Promise.all([...this.#inference].map(({ ended }) => ended));
       const error = errors.find(Boolean) ?? own;
-      return error ?? (this.#stopping ? null : new Error('a vision thread ended by itself'));
+      return error ?? (this.#stopping ? null : new Error('a vision thread ended unexpectedly'));
     });
     this.ready = new Promise((resolve, reject) => {
-      Promise.all(inference.map(async ({ lane, ready }) => [lane.key, await ready] as const)).then(
+      Promise.all(inference.map(async ({ queue, ready }) => [queue.key, await ready] as const)).then(
         (infos) => resolve(new Map(infos)),
-        // Its end takes the others along.
+        // The end of one thread ends the others: `ended` reports it.
         () => {},
       );
-      void this.ended.then((error) => reject(error ?? new Error('stopped before the model was ready')));
+      void this.ended.then((error) =>
+        reject(error ?? new Error('the thread stopped before the model was ready')),
+      );
     });
   }
 
@@ -155,17 +159,17 @@ export class Threads {
     this.#vision.postMessage(message, transfer);
   }
 
-  /** Adds loaded models and says which look at what from the next frame on; the others are released. */
+  /** Adds loaded models and sets which model analyses what from the next frame on; unused models are released. */
   use(added: readonly InferenceThreads[], uses: Record<string, ModelUse>): void {
     for (const thread of added) this.#add(thread);
-    const lanes = added.map(({ lane }) => lane);
+    const queues = added.map(({ queue }) => queue);
     this.post(
-      { type: 'models', lanes, uses },
-      lanes.flatMap(({ ports }) => ports),
+      { type: 'models', queues, uses },
+      queues.flatMap(({ ports }) => ports),
     );
   }
 
-  /** Lets the threads finish the frames they have; resolves when all have ended. */
+  /** Lets the threads finish the frames in flight; resolves when all threads have ended. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.post({ type: 'stop' });
@@ -173,8 +177,8 @@ export class Threads {
   }
 
   /**
-   * Gives up threads of which one hangs. The vision worker runs nothing but this program's code and can be ended;
-   * a thread inside of ONNX Runtime cannot without taking the process along, so it is left alone.
+   * Abandons threads one of which hangs. The vision worker runs only this program's code and can be terminated.
+   * Terminating a thread inside ONNX Runtime would end the process, so it is left running.
    */
   abandon(): void {
     this.#stopping = true;

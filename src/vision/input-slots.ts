@@ -3,22 +3,22 @@ import { outputBytes } from '../pixels/resize.ts';
 import { SlotQueue } from './queue.ts';
 
 /**
- * Model inputs and outputs in memory that the vision worker and the inference workers share. Whose turn it is with
- * a slot goes by the queue, so there are no locks.
+ * Model inputs and outputs in memory that the vision worker and the inference workers share. The queue decides who may
+ * use a slot, so there are no locks.
  */
 export class Slots {
   readonly memory: SharedArrayBuffer;
-  /** Bytes of the model's input, one array for each slot. */
+  /** The model input in bytes, one array for each slot. */
   readonly inputs: readonly Uint8Array[];
-  /** The model's output, one number for each label. */
+  /** The model output, one number for each label. */
   readonly outputs: readonly Float32Array[];
-  /** Milliseconds that the model took. */
+  /** Milliseconds of each inference. */
   readonly times: Float64Array;
   readonly queue: SlotQueue;
 
   /**
-   * @param sessions how many inputs are worked on at once; there is one slot more, to be filled meanwhile
-   * @param memory what `memory` of the other thread's Slots is; by default new
+   * @param sessions number of inputs in flight; there is one additional slot, which is filled meanwhile
+   * @param memory `memory` of the other thread's Slots; by default new memory
    */
   constructor({ input, labels }: ModelDescription, sessions: number, memory?: SharedArrayBuffer) {
     const count = sessions + 1;
@@ -39,7 +39,7 @@ export class Slots {
   }
 }
 
-/** Whole cache lines, so that threads do not disturb each other. */
+/** Rounds up to entire cache lines, so that threads do not share one. */
 function aligned(bytes: number): number {
   return Math.ceil(bytes / 64) * 64;
 }

@@ -1,23 +1,22 @@
-/** How the brightness of the whole picture changed: now ≈ gain × before + offset. */
+/** The change of brightness of the whole frame: now ≈ gain × before + offset. */
 export interface Lighting {
   gain: number;
   offset: number;
 }
 
-/** About so many cells are looked at. */
+/** Approximate number of cells that are sampled. */
 const SAMPLES = 1200;
 /** Differences of this many levels count half in the fit. */
-const DOUBT = 3;
-/** Contrast, in levels, below which a picture says little about the gain. */
+const HALF_WEIGHT = 3;
+/** Contrast, in levels, below which a frame determines the gain poorly. */
 const PRIOR_CONTRAST = 10;
 const ROUNDS = 4;
 const BINS_PER_LEVEL = 2;
 
 /**
- * Fits the light of the whole picture, as exposure, clouds and dusk change it, however large the things in it that
- * move: starts from the median difference and reweights by it (iteratively reweighted least squares with Cauchy
- * weights: P. Holland and R. Welsch, "Robust regression using iteratively reweighted least-squares", 1977).
- * @param cells brightness now, and `before` as it is expected to be, in units of `level`
+ * Fits the light of the whole frame, which exposure, clouds and dusk change. Large moving objects do not disturb the fit:
+ * it starts from the median difference and reweights by it (iteratively reweighted least squares with Cauchy weights: P. Holland and R. Welsch, "Robust regression using iteratively reweighted least-squares", 1977).
+ * @param cells current brightness, and `before` the expected one, in units of `level`
  */
 export class LightingFit {
   readonly #bins = new Int32Array(512 * BINS_PER_LEVEL);
@@ -27,7 +26,7 @@ export class LightingFit {
     const step = Math.floor(cells.length / SAMPLES) | 1;
     let gain = 1;
     let offset = this.#median(cells, before, step, level);
-    const doubt = 1 / (DOUBT * level) ** 2;
+    const inverseSquare = 1 / (HALF_WEIGHT * level) ** 2;
     for (let round = 0; round < ROUNDS; round++) {
       let [total, meanBefore, meanChange] = [0, 0, 0];
       let [squares, products] = [0, 0];
@@ -35,7 +34,7 @@ export class LightingFit {
         const old = before[index]!;
         const change = cells[index]! - old;
         const rest = change - offset - (gain - 1) * old;
-        const weight = 1 / (1 + rest * rest * doubt);
+        const weight = 1 / (1 + rest * rest * inverseSquare);
         total += weight;
         meanBefore += weight * old;
         meanChange += weight * change;

@@ -1,51 +1,51 @@
 import type { Clock } from '../runtime/clock.ts';
 
-const LOOK_MS = 250;
-/** Shortest silence that is taken for a hang … */
-const SHORTEST_MS = 3000;
-/** … and how many times as long as a usual frame it must be. */
-const TIMES_USUAL = 10;
-/** Before the first answer, when providers prepare themselves: of all threads, and of those that replace others. */
-const FIRST_MS = 30_000;
-const FIRST_AGAIN_MS = 8000;
-/** What the latest frame counts for in the usual one. */
-const LATEST = 0.05;
+const CHECK_MS = 250;
+/** Shortest silence that counts as a hang … */
+const MIN_TIMEOUT_MS = 3000;
+/** … and its multiple of the average time per frame. */
+const TIMES_AVERAGE = 10;
+/** Timeouts for the first answer, while providers initialise: at the start, and after a restart of the threads. */
+const START_TIMEOUT_MS = 30_000;
+const RESTART_TIMEOUT_MS = 8000;
+/** Weight of the latest frame in the moving average. */
+const WEIGHT = 0.05;
 
 /**
- * Notices that threads have frames and give none back. A thread inside of ONNX Runtime cannot be asked, nor ended:
- * only its silence tells.
+ * Detects threads that have frames in flight and return none. A thread inside ONNX Runtime can be neither queried nor
+ * terminated: only its silence shows that it hangs.
  */
 export class Liveness {
   readonly #clock: Clock;
   readonly #onHang: (silentMs: number) => void;
-  #waiting = 0;
+  #inFlight = 0;
   #silentMs = 0;
-  #lookedAt = 0;
-  /** Milliseconds that a frame takes of late; null: not known yet. The first of new threads tells nothing of others. */
-  #usual: number | null = null;
+  #checkedAt = 0;
+  /** Average milliseconds per frame; null: not known yet. Excludes the first frame of new threads, which takes longer. */
+  #averageMs: number | null = null;
   #answered = false;
   #cancel: (() => void) | null = null;
 
-  /** @param onHang called once; `restart` begins anew */
+  /** @param onHang called once; after `restart`, it can be called again */
   constructor(clock: Clock, onHang: (silentMs: number) => void) {
     this.#clock = clock;
     this.#onHang = onHang;
   }
 
-  /** Milliseconds of silence that are taken for a hang. */
-  get patience(): number {
-    if (this.#usual === null) return this.#answered ? FIRST_AGAIN_MS : FIRST_MS;
-    return Math.max(this.#answered ? SHORTEST_MS : FIRST_AGAIN_MS, TIMES_USUAL * this.#usual);
+  /** Milliseconds of silence that count as a hang. */
+  get timeoutMs(): number {
+    if (this.#averageMs === null) return this.#answered ? RESTART_TIMEOUT_MS : START_TIMEOUT_MS;
+    return Math.max(this.#answered ? MIN_TIMEOUT_MS : RESTART_TIMEOUT_MS, TIMES_AVERAGE * this.#averageMs);
   }
 
-  /** New threads: nothing is under way, and they may take their time for their first frame. */
+  /** Call for new threads: nothing is in flight, and their first frame may take longer. */
   restart(): void {
     this.stop();
-    this.#waiting = 0;
+    this.#inFlight = 0;
     this.#silentMs = 0;
     this.#answered = false;
-    this.#lookedAt = this.#clock.monotonic();
-    this.#cancel = this.#clock.every(LOOK_MS, () => this.#look());
+    this.#checkedAt = this.#clock.monotonic();
+    this.#cancel = this.#clock.every(CHECK_MS, () => this.#check());
   }
 
   stop(): void {
@@ -54,26 +54,26 @@ export class Liveness {
   }
 
   sent(): void {
-    this.#waiting++;
+    this.#inFlight++;
   }
 
-  /** @param ms that the frame took in the threads */
+  /** @param ms processing time of the frame in the threads */
   answered(ms: number): void {
-    this.#waiting--;
+    this.#inFlight--;
     this.#silentMs = 0;
     if (!this.#answered) {
       this.#answered = true;
       return;
     }
-    this.#usual = this.#usual === null ? ms : this.#usual + (ms - this.#usual) * LATEST;
+    this.#averageMs = this.#averageMs === null ? ms : this.#averageMs + (ms - this.#averageMs) * WEIGHT;
   }
 
-  #look(): void {
+  #check(): void {
     const now = this.#clock.monotonic();
-    // A process that was itself stopped, or starved, has heard nothing for that reason alone.
-    this.#silentMs = this.#waiting > 0 ? this.#silentMs + Math.min(now - this.#lookedAt, 2 * LOOK_MS) : 0;
-    this.#lookedAt = now;
-    if (this.#silentMs < this.patience) return;
+    // A process that was itself stopped, or starved of CPU time, must not count that time as silence.
+    this.#silentMs = this.#inFlight > 0 ? this.#silentMs + Math.min(now - this.#checkedAt, 2 * CHECK_MS) : 0;
+    this.#checkedAt = now;
+    if (this.#silentMs < this.timeoutMs) return;
     this.stop();
     this.#onHang(this.#silentMs);
   }

@@ -1,5 +1,5 @@
 /**
- * Finds what moves in the pictures of one camera:
+ * Detects motion in the frames of one camera:
  *
  *   luma ─▶ coarse grid ─▶ light of the whole frame ─▶ changed cells ─▶ local light ─▶ clusters ─▶ regions to classify
  *                                     ▲                        │               │
@@ -17,24 +17,24 @@ import { type Lighting, LightingFit } from './lighting.ts';
 import { toRegions } from './regions.ts';
 import { Relighting } from './relighting.ts';
 
-/** How long the background is learnt at first, and again after the light changed. */
+/** How long the background is learnt at the start, and again after the light changed. */
 const WARM_UP_FRAMES = 3;
 const WARM_UP_MS = 1000;
 const SETTLE_MS = 1000;
-/** After this long a quiet cell has forgotten most of what it was, and a changed one is accepted as it is. */
+/** Time constants in ms: of the background of an unchanged cell, and of the acceptance of a changed one. */
 const FORGET_MS = 10_000;
 const ACCEPT_MS = 60_000;
-/** A change of light is a lamp if it is as strong as this (in levels, or as a share of the contrast)… */
+/** A change of light is a light switch if it is at least this strong (in levels, or as a share of the contrast) … */
 const STRONG_SHIFT = 20;
 const STRONG_GAIN = 0.3;
-/** …or leaves as much of the picture unexplained. */
+/** … or leaves at least this share of the frame unexplained. */
 const UNEXPLAINED = 0.25;
 
 const STILL: Motion = { share: 0, lightSwitch: false, relit: false, moving: [] };
 const LIGHT_SWITCH: Motion = { ...STILL, lightSwitch: true };
 const SAME_LIGHT: Lighting = { gain: 1, offset: 0 };
 
-/** The cells of pictures of one size. */
+/** The grid and its tools for one frame size. */
 interface Raster {
   format: FrameFormat;
   grid: LumaGrid;
@@ -61,10 +61,10 @@ export class MotionDetector {
   }
 
   /**
-   * Compares the picture at the beginning of the memory with what was learnt from those before.
-   * @param now milliseconds on the clock that never jumps
+   * Compares the frame at the beginning of the memory with the background learnt from earlier frames.
+   * @param now milliseconds on the monotonic clock
    */
-  look(memory: PixelMemory, format: FrameFormat, now: number): Motion {
+  detect(memory: PixelMemory, format: FrameFormat, now: number): Motion {
     const { grid, finder, relighting } = this.#rasterFor(format);
     const cells = grid.read(memory);
     const elapsed = now - this.#lastAt;
@@ -116,7 +116,7 @@ export class MotionDetector {
     return strong || changed.length > UNEXPLAINED * mean.length;
   }
 
-  /** The raster for this size of picture; with another size everything is learnt anew. */
+  /** The raster for this frame size; a new size restarts the learning. */
   #rasterFor(format: FrameFormat): Raster {
     const old = this.#raster?.format;
     const { width, height, pixels } = format;
@@ -133,7 +133,7 @@ function rate(share: number): number {
   return Math.min(0.5, share);
 }
 
-/** 1…10 on the scale of `sensitivity`: 5 takes differences over 8 levels and 5 times the jitter for changes. */
+/** @param sensitivity 1…10; at 5, differences above 8 levels + 5 times the jitter count as changes */
 function toleranceOf(sensitivity: number): Tolerance {
   return { least: 25 * 0.8 ** sensitivity, spread: 8.5 * 0.9 ** sensitivity };
 }

@@ -1,10 +1,10 @@
 /**
- * The work of the vision thread, strictly in the order of the frames:
+ * The work of the vision thread, strictly in frame order:
  *
- *   frame ─▶ motion ─▶ gate ─┬─ nothing to see ──────────────────────────────▶ analysis
+ *   frame ─▶ motion ─▶ gate ─┬─ no region ───────────────────────────────────▶ analysis
  *                            └─ regions ─▶ resize into a free slot ─▶ model ─▶ analysis
  *
- * While the model runs on one slot, the next is filled. Each model has slots of its own; all see the same picture.
+ * While the model runs on one slot, the next one is filled. Each model has its own slots; all models get the same frame.
  */
 import type { ModelDescription } from '../model/description.ts';
 import { PixelMemory } from '../pixels/kernels.ts';
@@ -17,7 +17,7 @@ import { MotionDetector } from './motion.ts';
 import { toProbabilities } from './probabilities.ts';
 import type { FrameMessage, FromVision, ModelUse, WatchedCamera } from './thread-messages.ts';
 
-/** One camera: how its pictures lie, what its background looks like, and what of it is to be seen. */
+/** One camera: its orientation, its background and its gate. */
 class CameraState {
   readonly orientation: Orientation;
   readonly motion: MotionDetector;
@@ -32,76 +32,75 @@ class CameraState {
   }
 }
 
-/** A model and the way to it. */
-export interface InferenceLane {
+/** A model with the queue of its inputs. */
+export interface ModelQueue {
   key: string;
   model: ModelDescription;
   slots: Slots;
-  /** Has the model run on a slot. */
+  /** Runs the model on a slot. */
   infer: (slot: number) => void;
-  /** Lets go of the model. */
   close: () => void;
 }
 
-/** A lane in use, or one whose last answers are awaited. */
-class ActiveLane {
-  readonly lane: InferenceLane;
+/** A model in use, or a retired one whose last results are pending. */
+class ActiveModel {
+  readonly queue: ModelQueue;
   readonly resizer: Resizer;
   readonly free: number[];
-  /** What the model works on, by slot. */
+  /** The inputs in flight, by slot. */
   readonly running: ({ job: Job; region: Region } | null)[] = [];
-  /** Regions that it has not answered for yet. */
+  /** Regions without a result yet. */
   pending = 0;
   retired = false;
 
-  constructor(lane: InferenceLane, memory: PixelMemory) {
-    this.lane = lane;
-    this.resizer = new Resizer(memory, lane.model.input);
-    this.free = lane.slots.inputs.map((_, slot) => slot);
+  constructor(queue: ModelQueue, memory: PixelMemory) {
+    this.queue = queue;
+    this.resizer = new Resizer(memory, queue.model.input);
+    this.free = queue.slots.inputs.map((_, slot) => slot);
   }
 }
 
 /** A frame whose analysis is not complete. */
 interface Job {
   frame: FrameMessage;
-  watch: CameraState;
+  camera: CameraState;
   analysis: FromVision;
-  /** What the models must look at; the first `started` of them are, or were, in slots. */
-  regions: { region: Region; to: ActiveLane }[];
+  /** The regions to analyse; the first `started` of them are, or were, in slots. */
+  regions: { region: Region; to: ActiveModel }[];
   started: number;
 }
 
 export interface PipelineOptions {
   cameras: Record<string, WatchedCamera>;
-  lanes: readonly InferenceLane[];
+  queues: readonly ModelQueue[];
   uses: Record<string, ModelUse>;
-  /** Takes the analyses, in the order of their frames. */
+  /** Receives the analyses, in the order of their frames. */
   report: (analysis: FromVision) => void;
 }
 
 export class Pipeline {
   readonly #options: PipelineOptions;
   readonly #memory = new PixelMemory();
-  readonly #watches: Map<string, CameraState>;
-  /** Models in use by their key, and those as well whose last answers are awaited by their lane. */
-  readonly #lanes = new Map<string, ActiveLane>();
-  readonly #open = new Map<InferenceLane, ActiveLane>();
+  readonly #cameras: Map<string, CameraState>;
+  /** Models in use by their key, and by queue also the retired ones whose last results are pending. */
+  readonly #models = new Map<string, ActiveModel>();
+  readonly #byQueue = new Map<ModelQueue, ActiveModel>();
   #uses: Record<string, ModelUse> = {};
   readonly #waiting: FrameMessage[] = [];
   /** The frame in the pixel memory, until all its regions are in slots. */
   #current: Job | null = null;
-  /** Frames that were looked at but not reported, oldest first. */
+  /** Frames whose analysis has started but is not reported, oldest first. */
   readonly #jobs: Job[] = [];
 
   constructor(options: PipelineOptions) {
     this.#options = options;
-    this.#watches = new Map(
+    this.#cameras = new Map(
       Object.entries(options.cameras).map(([name, config]) => [name, new CameraState(config)]),
     );
-    this.setModels(options.lanes, options.uses);
+    this.setModels(options.queues, options.uses);
   }
 
-  /** Nothing is under way. */
+  /** Whether nothing is in flight. */
   get idle(): boolean {
     return this.#waiting.length === 0 && this.#jobs.length === 0;
   }
@@ -112,57 +111,57 @@ export class Pipeline {
   }
 
   setDetect(camera: string, on: boolean): void {
-    this.#watches.get(camera)!.detect = on;
+    this.#cameras.get(camera)!.detect = on;
   }
 
   setOpen(camera: string, regions: readonly Region[]): void {
-    this.#watches.get(camera)!.gatekeeper.setOpen(regions);
+    this.#cameras.get(camera)!.gatekeeper.setOpen(regions);
   }
 
   /**
-   * Adds models and says which one looks at what from the next frame on. A model that is used no more is closed when
-   * it has answered for the frames before.
+   * Adds models and sets which model analyses what from the next frame on. A model that is no longer used is closed after
+   * its results for earlier frames.
    */
-  setModels(added: readonly InferenceLane[], uses: Record<string, ModelUse>): void {
-    for (const lane of added) {
-      const open = new ActiveLane(lane, this.#memory);
-      this.#lanes.set(lane.key, open);
-      this.#open.set(lane, open);
+  setModels(added: readonly ModelQueue[], uses: Record<string, ModelUse>): void {
+    for (const queue of added) {
+      const active = new ActiveModel(queue, this.#memory);
+      this.#models.set(queue.key, active);
+      this.#byQueue.set(queue, active);
     }
     this.#uses = uses;
     const used = new Set(
       Object.values(uses).flatMap(({ camera, zones }) => [camera, ...Object.values(zones)]),
     );
-    for (const [key, open] of this.#lanes) {
+    for (const [key, active] of this.#models) {
       if (used.has(key)) continue;
-      this.#lanes.delete(key);
-      open.retired = true;
-      this.#closeWhenDone(open);
+      this.#models.delete(key);
+      active.retired = true;
+      this.#closeWhenDone(active);
     }
   }
 
-  /** Takes a model's answer in one of its slots. */
-  answered(lane: InferenceLane, slot: number): void {
-    const open = this.#open.get(lane)!;
-    const { job, region } = open.running[slot]!;
-    const { key, slots, model } = lane;
+  /** Reads the result of a model from one of its slots. */
+  answered(queue: ModelQueue, slot: number): void {
+    const active = this.#byQueue.get(queue)!;
+    const { job, region } = active.running[slot]!;
+    const { key, slots, model } = queue;
     const probabilities = toProbabilities(slots.outputs[slot]!, model.output.kind);
-    open.running[slot] = null;
+    active.running[slot] = null;
     job.analysis.scores.push({ region, model: key, probabilities });
     job.analysis.times.inference += slots.times[slot]!;
-    open.free.push(slot);
-    open.pending--;
+    active.free.push(slot);
+    active.pending--;
     this.#advance();
-    this.#closeWhenDone(open);
+    this.#closeWhenDone(active);
   }
 
-  /** Looks at frames, fills slots and reports, as far as it goes. */
+  /** Analyses frames, fills slots and reports, as far as possible. */
   #advance(): void {
     for (;;) {
       if (!this.#current) {
         const frame = this.#waiting.shift();
         if (!frame) break;
-        this.#current = this.#look(frame);
+        this.#current = this.#begin(frame);
         this.#jobs.push(this.#current);
       }
       const job = this.#current;
@@ -176,48 +175,48 @@ export class Pipeline {
     }
   }
 
-  /** Brings a frame into the pixel memory and decides what the model must see of it. */
-  #look(frame: FrameMessage): Job {
+  /** Copies a frame into the pixel memory and decides which regions to analyse. */
+  #begin(frame: FrameMessage): Job {
     const { id, camera, format, monotonic, data } = frame;
     const began = performance.now();
-    const watch = this.#watches.get(camera)!;
+    const state = this.#cameras.get(camera)!;
     let motion = 0;
     let verdict: Verdict = { gate: 'off', regions: [] };
-    if (watch.detect) {
+    if (state.detect) {
       this.#memory.bytes(data.byteLength).set(new Uint8Array(data));
-      const seen = watch.motion.look(this.#memory, format, monotonic);
+      const seen = state.motion.detect(this.#memory, format, monotonic);
       motion = seen.share;
-      verdict = watch.gatekeeper.judge(seen, monotonic);
+      verdict = state.gatekeeper.judge(seen, monotonic);
     }
     const times = { motion: performance.now() - began, resize: 0, inference: 0 };
     const analysis = { id, gate: verdict.gate, motion, scores: [], times, data };
-    const regions = verdict.regions.map((region) => ({ region, to: this.#laneOf(camera, region) }));
+    const regions = verdict.regions.map((region) => ({ region, to: this.#modelOf(camera, region) }));
     for (const { to } of regions) to.pending++;
-    return { frame, watch, analysis, regions, started: 0 };
+    return { frame, camera: state, analysis, regions, started: 0 };
   }
 
-  /** Resizes the next region of the frame in the pixel memory into a free slot and has the model run on it. */
+  /** Resizes the next region of the frame in the pixel memory into a free slot and starts the model on it. */
   #start(job: Job): void {
     const began = performance.now();
     const { region, to } = job.regions[job.started++]!;
     const slot = to.free.pop()!;
     to.running[slot] = { job, region };
-    const input = to.lane.slots.inputs[slot]!;
-    to.resizer.resize(job.frame.format, region.box, job.watch.orientation, input);
+    const input = to.queue.slots.inputs[slot]!;
+    to.resizer.resize(job.frame.format, region.box, job.camera.orientation, input);
     job.analysis.times.resize += performance.now() - began;
-    to.lane.infer(slot);
+    to.queue.infer(slot);
   }
 
-  #closeWhenDone(open: ActiveLane): void {
-    if (!open.retired || open.pending > 0) return;
-    this.#open.delete(open.lane);
-    open.lane.close();
+  #closeWhenDone(active: ActiveModel): void {
+    if (!active.retired || active.pending > 0) return;
+    this.#byQueue.delete(active.queue);
+    active.queue.close();
   }
 
-  #laneOf(camera: string, { zone }: Region): ActiveLane {
+  #modelOf(camera: string, { zone }: Region): ActiveModel {
     const use = this.#uses[camera]!;
     const key = (zone === null ? undefined : use.zones[zone]) ?? use.camera;
-    return this.#lanes.get(key)!;
+    return this.#models.get(key)!;
   }
 }
 

@@ -1,8 +1,6 @@
 import type { ModelDescription } from '../model/description.ts';
 
-/**
- * A copy of the model's output as probabilities: as they are, or the softmax of logits. A single logit counts against 0.
- */
+/** A copy of the model output as probabilities: unchanged, or the softmax of logits. A single logit is compared with 0. */
 export function toProbabilities(
   output: Float32Array,
   kind: ModelDescription['output']['kind'],

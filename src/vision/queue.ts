@@ -1,40 +1,40 @@
 /**
- * Who works on which slot, in memory that the vision worker shares with the sessions of one model:
+ * The queue of slots, in memory that the vision worker shares with the sessions of one model:
  *
- *   vision ── put ─▶ ready slots, oldest first ── take ─▶ whichever session is free ── answer ─▶ vision
+ *   vision ── put ─▶ ready slots, oldest first ── take ─▶ any free session ── answer ─▶ vision
  *
- * Threads that are awake find their work here by themselves. Only a thread that sleeps in its event loop must be woken
- * by a message: waking a thread costs several times as much as all the rest of a hand-over.
+ * Threads that are awake poll the queue. Only a thread that sleeps in its event loop must be woken by a message: waking
+ * a thread costs several times as much as all other steps together.
  */
 
 const NONE = -1;
-/** Places of single numbers; the lists come after them. */
+/** Indices of single numbers; the lists follow them. */
 const HEAD = 0;
 const TAIL = 1;
 const VISION = 2;
 const LISTS = 3;
 
-/** What the vision worker does. */
+/** States of the vision worker. */
 const ASLEEP = 0;
 const AWAKE = 1;
-/** It sleeps, and a message is on its way. */
-const CALLED = 2;
+/** It sleeps, and a message is in flight. */
+const WAKING = 2;
 
 export class SlotQueue {
   readonly #state: Int32Array;
-  /** Slots that are ready: a ring from HEAD to TAIL, which count up. */
+  /** Ready slots: a ring from HEAD to TAIL, which only increase. */
   readonly #ready: Int32Array;
-  /** By slot: 1 when the model has answered. */
+  /** By slot: 1 when the result is ready. */
   readonly #answers: Int32Array;
   /** By session: 1 when it sleeps. */
   readonly #asleep: Int32Array;
 
-  /** Numbers that the queue needs in shared memory. */
+  /** Number of Int32 elements that the queue needs in shared memory. */
   static length(slots: number, sessions: number): number {
     return LISTS + ringLength(slots) + slots + sessions;
   }
 
-  /** @param state `length` numbers, 0 at first */
+  /** @param state `length` elements, initially 0 */
   constructor(state: Int32Array, slots: number) {
     this.#state = state;
     const answers = LISTS + ringLength(slots);
@@ -43,7 +43,7 @@ export class SlotQueue {
     this.#asleep = state.subarray(answers + slots);
   }
 
-  /** Vision: adds a slot whose input is ready. @returns the session to be woken for it; -1 when none sleeps */
+  /** Vision: adds a slot whose input is ready. @returns the session to wake; -1 when none sleeps */
   put(slot: number): number {
     const tail = Atomics.load(this.#state, TAIL);
     Atomics.store(this.#ready, tail & (this.#ready.length - 1), slot);
@@ -54,7 +54,7 @@ export class SlotQueue {
     return NONE;
   }
 
-  /** Session: takes the slot that has been ready for longest; -1 when there is none. */
+  /** Session: takes the slot that has been ready longest; -1 when none is ready. */
   take(): number {
     for (;;) {
       const head = Atomics.load(this.#state, HEAD);
@@ -64,22 +64,22 @@ export class SlotQueue {
     }
   }
 
-  /** Session: says that it sleeps. @returns whether it may: otherwise there is a slot to take */
+  /** Session: registers as asleep. @returns whether it may sleep; false: a slot is ready */
   sleep(session: number): boolean {
     Atomics.store(this.#asleep, session, 1);
     if (Atomics.load(this.#state, HEAD) === Atomics.load(this.#state, TAIL)) return true;
-    // If somebody else has cleared it, a message comes, too, which finds nothing to do.
+    // If the vision worker has cleared it meanwhile, it also sends a message, which then finds nothing to do.
     Atomics.store(this.#asleep, session, 0);
     return false;
   }
 
-  /** Session: gives a slot back. @returns whether the vision worker must be woken */
+  /** Session: returns a slot with its result. @returns whether the vision worker must be woken */
   answer(slot: number): boolean {
     Atomics.store(this.#answers, slot, 1);
-    return Atomics.compareExchange(this.#state, VISION, ASLEEP, CALLED) === ASLEEP;
+    return Atomics.compareExchange(this.#state, VISION, ASLEEP, WAKING) === ASLEEP;
   }
 
-  /** Vision: takes a slot that was answered; -1 when there is none. */
+  /** Vision: takes a slot with a result; -1 when there is none. */
   nextAnswer(): number {
     for (let slot = 0; slot < this.#answers.length; slot++) {
       if (Atomics.compareExchange(this.#answers, slot, 1, 0) === 1) return slot;
@@ -87,12 +87,12 @@ export class SlotQueue {
     return NONE;
   }
 
-  /** Vision: is awake, and looks for answers before it sleeps. */
+  /** Vision: registers as awake; it polls for results before it sleeps. */
   visionWakes(): void {
     Atomics.store(this.#state, VISION, AWAKE);
   }
 
-  /** Vision: sleeps as soon as it has looked for answers once more. */
+  /** Vision: registers as asleep; it must poll for results once more before it sleeps. */
   visionSleeps(): void {
     Atomics.store(this.#state, VISION, ASLEEP);
   }

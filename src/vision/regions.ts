@@ -1,30 +1,30 @@
-/** From clusters of changed cells to a few squarish regions that are worth showing to the model. */
+/** Turns clusters of changed cells into a few nearly square regions to classify. */
 import type { MotionConfig } from '../config/schema.ts';
 import { type Orientation, toUpright, uprightSize } from '../pixels/orientation.ts';
 import type { Box } from '../types.ts';
 import type { Cluster } from './clusters.ts';
-import type { Moving } from './gate.ts';
+import type { MovingObject } from './gate.ts';
 import { overlapOf, unionOf } from './zones.ts';
 
-/** Clusters that come this close, as a share of the picture's width, are parts of one thing. */
+/** Clusters that are at most this far apart, as a share of the frame's width, are parts of one object. */
 const PART_DISTANCE = 0.03;
-/** A part counts from this share of the smallest moving area. */
+/** Smallest part that counts, as a share of `min_area`. */
 const LEAST_PART = 0.1;
-/** Room on each side of what moves, as a share of its size. */
+/** Margin on each side of a moving object, as a share of its size. */
 const MARGIN = 0.15;
-/** The least side of a region, as a share of the picture's shorter side. */
+/** Minimum side of a region, as a share of the frame's shorter side. */
 const LEAST_SIDE = 0.25;
-/** Regions that share more than this become one. */
-const SAME = 0.5;
+/** Regions that overlap by more than this become one. */
+const SAME_OVERLAP = 0.5;
 
-/** A grid of cells laid over the raw picture. */
+/** The grid of cells over the raw frame. */
 interface Grid {
   width: number;
   height: number;
 }
 
 /**
- * At most `max_regions` moving things, the largest first, in the upright picture.
+ * At most `max_regions` moving objects, the largest first, in the upright frame.
  * @param clusters of cells of `grid`
  */
 export function toRegions(
@@ -32,26 +32,26 @@ export function toRegions(
   grid: Grid,
   orientation: Orientation,
   config: Pick<MotionConfig, 'min_area' | 'max_regions'>,
-): Moving[] {
+): MovingObject[] {
   const leastCells = config.min_area * grid.width * grid.height;
-  const things = joinParts(
+  const objects = joinParts(
     clusters.filter(({ cells }) => cells >= leastCells * LEAST_PART),
     PART_DISTANCE * grid.width,
   )
     .filter(({ cells }) => cells >= leastCells)
     .sort((a, b) => b.cells - a.cells);
   const upright = uprightSize(grid, orientation);
-  let regions: Moving[] = [];
-  for (const thing of things) {
+  let regions: MovingObject[] = [];
+  for (const object of objects) {
     const raw = {
-      x: thing.left / grid.width,
-      y: thing.top / grid.height,
-      w: (thing.right - thing.left) / grid.width,
-      h: (thing.bottom - thing.top) / grid.height,
+      x: object.left / grid.width,
+      y: object.top / grid.height,
+      w: (object.right - object.left) / grid.width,
+      h: (object.bottom - object.top) / grid.height,
     };
     let core = toUpright(raw, orientation);
     let box = surround(core, upright);
-    for (const other of regions.filter((region) => overlapOf(region.box, box) > SAME)) {
+    for (const other of regions.filter((region) => overlapOf(region.box, box) > SAME_OVERLAP)) {
       core = unionOf(core, other.core);
       box = surround(core, upright);
       regions = regions.filter((region) => region !== other);
@@ -82,14 +82,14 @@ function joinParts(clusters: readonly Cluster[], distance: number): Cluster[] {
   return joined;
 }
 
-/** Cells between two clusters, the longer way of across and down; negative when they overlap. */
+/** Cells between two clusters, the larger of the horizontal and vertical gap; negative when they overlap. */
 function gap(a: Cluster, b: Cluster): number {
   const across = Math.max(a.left, b.left) - Math.min(a.right, b.right);
   const down = Math.max(a.top, b.top) - Math.min(a.bottom, b.bottom);
   return Math.max(across, down);
 }
 
-/** A box around another with room on each side: square in pixels where the picture is large enough for it. */
+/** A box around another with a margin on each side: square in pixels where the frame is large enough. */
 function surround(core: Box, { width, height }: Grid): Box {
   const longer = Math.max(core.w * width, core.h * height) * (1 + 2 * MARGIN);
   const side = Math.max(longer, LEAST_SIDE * Math.min(width, height));

@@ -1,35 +1,35 @@
 /**
- * Tells light from motion where only a part of the frame changes: a lamp, headlights, a shadow. What is only lit
- * differently keeps its structure, so the brightness steps between neighbouring cells keep their sign and about their
- * size; what moves brings and hides edges. Each changed cell votes, and its surroundings decide:
+ * Distinguishes light from motion where only a part of the frame changes: a lamp, headlights, a shadow. A surface that is
+ * only lit differently keeps its structure, so the brightness steps between neighbouring cells keep their sign and about
+ * their size. A moving object adds and hides edges. Each changed cell votes, and its surroundings decide:
  *
- *   steps kept  > steps new or gone   relit: the background takes the new light at once
- *   no steps at all                   a soft change of a plain surface: light, too
+ *   steps kept  > steps new or gone   relit: the background adopts the new light immediately
+ *   no steps at all                   a soft change of a plain surface: also light
  *   else                              motion
  *
- * The sharp border of a light is a new edge; it goes with the light that it lies beside, because it is thin.
+ * The sharp border of a light is a new edge. It counts as light because it is thin and next to light.
  */
 
 import { LEVEL } from '../pixels/kernels.ts';
 import type { Background } from './background.ts';
 import type { Cluster } from './clusters.ts';
 
-/** Cells across and down that vote together; the eight blocks around each have a say in it. */
+/** Width and height in cells of a block that votes together; the eight blocks around it are counted in. */
 const BLOCK = 4;
-/** A step between two cells counts from so many levels + so many times their jitter. */
+/** A step between two cells counts from this many levels + this many times their jitter. */
 const STEP_LEAST = 2;
 const STEP_SPREAD = 2.5;
 /** Light changes a step by no more than this factor, up or down. */
 const MOST_GAIN = 2.5;
-/** A step that is fainter than so many times the least may as well have come from noise. */
+/** A step below this multiple of the smallest step that counts may be noise. */
 const FAINT = 1.25;
-/** A few steps may be noise. */
+/** Fewer votes may be noise. */
 const LEAST_VOTES = 3;
 
-/** So many cells around a thing that moves belong to it, or to its shadow. */
+/** Cells at most this far from a moving object belong to it, or to its shadow. */
 const NEAR = 8;
 
-/** What becomes of the changed cells of a block; NONE: outside of the frame. */
+/** Verdicts on the changed cells of a block; NONE: outside the frame. */
 const NONE = 0;
 const MOTION = 1;
 const SOFT = 2;
@@ -40,13 +40,13 @@ export class Relighting {
   readonly #blocksAcross: number;
   /** The block of each cell. */
   readonly #blocks: Uint16Array;
-  /** Votes of each block, with a border of empty blocks around them, and what follows from those. */
+  /** Votes and verdict of each block, with a border of empty blocks around them. */
   readonly #kept: Int16Array;
   readonly #broken: Int16Array;
   readonly #verdicts: Uint8Array;
-  /** Cells that changed and do not show motion by themselves. */
-  readonly #aside: Int32Array;
-  #asideCount = 0;
+  /** Changed cells that do not show motion on their own. */
+  readonly #removed: Int32Array;
+  #removedCount = 0;
   readonly #todo: Int32Array;
   readonly #thick: Uint8Array;
 
@@ -64,42 +64,42 @@ export class Relighting {
     this.#verdicts = new Uint8Array(blocks);
     this.#todo = new Int32Array(blocks);
     this.#thick = new Uint8Array(blocks);
-    this.#aside = new Int32Array(width * height);
+    this.#removed = new Int32Array(width * height);
   }
 
   /**
-   * Takes the cells out of those that changed that do not show motion by themselves.
-   * @param cells brightness now, in 1/64 level
+   * Removes cells that do not show motion on their own from the changed cells.
+   * @param cells current brightness, in 1/64 level
    */
   explain(cells: Int16Array, background: Background): void {
     const { changed, mask } = background;
     this.#vote(cells, background, changed);
     this.#judge();
     let left = 0;
-    this.#asideCount = 0;
+    this.#removedCount = 0;
     for (let index = 0; index < changed.length; index++) {
       const cell = changed[index]!;
       if (this.#verdicts[this.#blocks[cell]!] === MOTION) changed[left++] = cell;
       else {
         mask[cell] = 0;
-        this.#aside[this.#asideCount++] = cell;
+        this.#removed[this.#removedCount++] = cell;
       }
     }
     background.keepChanged(left);
   }
 
   /**
-   * Gives what was taken out back to the things that move around it: a plain coat looks like a soft change of light, and a
-   * car may have the structure of the road before it.
-   * @param clusters of what is left; their cells are counted up
+   * Returns removed cells to the moving objects around them: a plain coat looks like a soft change of light, and a car may
+   * have the structure of the road behind it.
+   * @param clusters of the remaining cells; returned cells are added to their counts
    * @param mask becomes 1 for each cell that shows motion, or is not known to be light
-   * @returns how many cells are only lit differently
+   * @returns number of cells that are only lit differently
    */
   settle(clusters: readonly Cluster[], { changed, mask }: Background): number {
     for (let index = 0; index < changed.length; index++) mask[changed[index]!] = 1;
     let relit = 0;
-    for (let index = 0; index < this.#asideCount; index++) {
-      const cell = this.#aside[index]!;
+    for (let index = 0; index < this.#removedCount; index++) {
+      const cell = this.#removed[index]!;
       const around = this.#clusterAround(clusters, cell);
       if (around) around.cells++;
       if (around || this.#verdicts[this.#blocks[cell]!] === SOFT) mask[cell] = 1;
@@ -132,7 +132,7 @@ export class Relighting {
       const before = mean[cell]!;
       const now = cells[cell]!;
       for (let down = 0; down < 2; down++) {
-        // The last cell of a line is compared with the first of the next one, and the last line with nothing.
+        // The last cell of a row is compared with the first of the next row, and the last row with nothing.
         const next = cell + (down === 0 ? 1 : width);
         if (next >= cells.length) break;
         const stepBefore = mean[next]! - before;
@@ -166,34 +166,34 @@ export class Relighting {
   }
 
   /**
-   * Takes light to where structure alone does not show it: to soft changes beside it, and to its own sharp borders, which
-   * are thinner than a thing that moves (a morphological opening: J. Serra, "Image Analysis and Mathematical
+   * Spreads light to where structure alone does not show it: to soft changes next to it, and to its own sharp borders,
+   * which are thinner than a moving object (a morphological opening: J. Serra, "Image Analysis and Mathematical
    * Morphology", 1982).
    */
   #spread(): void {
     const across = this.#blocksAcross;
     const [verdicts, todo, thick] = [this.#verdicts, this.#todo, this.#thick];
-    let waiting = 0;
+    let pending = 0;
     for (let block = 0; block < verdicts.length; block++)
-      if (verdicts[block] === RELIT) todo[waiting++] = block;
-    if (waiting === 0) return;
+      if (verdicts[block] === RELIT) todo[pending++] = block;
+    if (pending === 0) return;
     thick.fill(0);
     for (let block = 2 * across + 2; block < verdicts.length - 2 * across - 2; block++) {
       if (this.#isThick(block)) markAround(thick, block, across);
     }
-    while (waiting > 0) {
-      const block = todo[--waiting]!;
+    while (pending > 0) {
+      const block = todo[--pending]!;
       for (let row = block - across; row <= block + across; row += across) {
         for (let next = row - 1; next <= row + 1; next++) {
           if (verdicts[next] === RELIT || verdicts[next] === NONE || thick[next] === 1) continue;
           verdicts[next] = RELIT;
-          todo[waiting++] = next;
+          todo[pending++] = next;
         }
       }
     }
   }
 
-  /** Whether a block lies in the middle of five by five with motion. */
+  /** Whether a block is the centre of five by five blocks with motion. */
   #isThick(block: number): boolean {
     const across = this.#blocksAcross;
     for (let row = block - 2 * across; row <= block + 2 * across; row += across) {

@@ -4,17 +4,17 @@ import type { Frame } from '../types.ts';
 interface Place {
   /** Its latest frame, while it waits. */
   frame: Frame | null;
-  /** Called when the frame waits no more. */
+  /** Called when the frame no longer waits. */
   onConsumed: (() => void)[];
 }
 
 /**
- * Decides which frame is analysed next: of each camera only the latest waits, cameras take turns, and no more than
- * `credits` frames are under way at once.
+ * Decides which frame is analysed next: only the latest frame of each camera waits, cameras take turns, and at most
+ * `credits` frames are in flight.
  */
 export class Scheduler {
   readonly #places = new Map<string, Place>();
-  /** Whoever was served last stands last. */
+  /** The camera that was served last is at the end. */
   readonly #queue: Place[] = [];
   #credits: number;
 
@@ -23,7 +23,7 @@ export class Scheduler {
     this.#credits = credits;
   }
 
-  /** Lets a frame wait; returns the older one that it replaces. */
+  /** Adds a frame; returns the older one that it replaces. */
   offer(frame: Frame): Frame | null {
     const place = this.#place(frame.camera);
     const replaced = place.frame;
@@ -31,7 +31,7 @@ export class Scheduler {
     return replaced;
   }
 
-  /** The frame whose turn it is, which is under way from now on; null if none waits or all credits are used. */
+  /** Takes the next frame, which is then in flight; null if none waits or all credits are used. */
   take(): Frame | null {
     if (this.#credits <= 0) return null;
     for (const [index, place] of this.#queue.entries()) {
@@ -44,24 +44,24 @@ export class Scheduler {
     return null;
   }
 
-  /** Changes how many frames may be under way at once; those that already are stay. */
+  /** Changes the limit of frames in flight; those already in flight stay. */
   setCredits(before: number, after: number): void {
     this.#credits += after - before;
   }
 
-  /** A frame that was under way is done or lost. */
+  /** Call when a frame in flight is done or lost. */
   done(): void {
     this.#credits++;
   }
 
-  /** Resolves when a new frame of the camera would replace none. */
+  /** Resolves when no frame of the camera waits. */
   consumed(camera: string): Promise<void> {
     const place = this.#place(camera);
     if (!place.frame) return Promise.resolve();
     return new Promise((resolve) => place.onConsumed.push(resolve));
   }
 
-  /** Takes away all frames that wait. */
+  /** Removes and returns all waiting frames. */
   clear(): Frame[] {
     return this.#queue.map(empty).filter((frame) => frame !== null);
   }

@@ -5,15 +5,15 @@ export interface SessionsOptions {
   queue: SlotQueue;
   /** One for each session. */
   ports: readonly MessagePort[];
-  /** Takes a slot that the model has answered in. */
+  /** Receives a slot with a result of the model. */
   onAnswer: (slot: number) => void;
-  /** Called when a session wakes this thread; it should `attend` then. */
+  /** Called when a session wakes this thread, which should then call `attend`. */
   onWake: () => void;
-  /** Called when a session has ended without having been asked to. */
+  /** Called when a session has ended unexpectedly. */
   onEnd: () => void;
 }
 
-/** The sessions of one model, seen from the thread that fills their slots. */
+/** The sessions of one model, for the thread that fills their slots. */
 export class Sessions {
   readonly #options: SessionsOptions;
   #closed = false;
@@ -28,13 +28,13 @@ export class Sessions {
     }
   }
 
-  /** Has the model run on a slot. */
+  /** Runs the model on a slot. */
   infer(slot: number): void {
     const session = this.#options.queue.put(slot);
     if (session >= 0) this.#options.ports[session]!.postMessage(null);
   }
 
-  /** Takes the answers that there are. @returns whether there were any */
+  /** Passes on all available results. @returns whether there were any */
   takeAnswers(): boolean {
     const { queue, onAnswer } = this.#options;
     let any = false;
@@ -45,20 +45,19 @@ export class Sessions {
     return any;
   }
 
-  /** Whether this thread looks for answers before it sleeps, so that sessions need not wake it. */
+  /** Sets whether this thread polls for results before it sleeps, so that sessions need not wake it. */
   setAwake(awake: boolean): void {
     if (awake) this.#options.queue.visionWakes();
     else this.#options.queue.visionSleeps();
   }
 
-  /** Ends the sessions. */
   close(): void {
     this.#closed = true;
     for (const port of this.#options.ports) port.close();
   }
 }
 
-/** Does some work and takes the answers that come meanwhile, and those to what was asked for on account of them. */
+/** Does `work` and passes on the results that arrive meanwhile, until there are no more. */
 export function attend(all: Iterable<Sessions>, work: () => void): void {
   for (const sessions of all) sessions.setAwake(true);
   work();

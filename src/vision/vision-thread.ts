@@ -3,30 +3,30 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { scheduleGc } from '../runtime/garbage.ts';
 import type { Scores } from '../types.ts';
 import { Slots } from './input-slots.ts';
-import { type InferenceLane, Pipeline } from './pipeline.ts';
+import { type ModelQueue, Pipeline } from './pipeline.ts';
 import { attend, Sessions } from './sessions.ts';
-import type { LaneData, ToVision, VisionWorkerData } from './thread-messages.ts';
+import type { ModelQueueData, ToVision, VisionWorkerData } from './thread-messages.ts';
 
-const { cameras, lanes, uses } = workerData as VisionWorkerData;
+const { cameras, queues, uses } = workerData as VisionWorkerData;
 const main = parentPort!;
-/** Those of all models in use. */
+/** The sessions of all models in use. */
 const open = new Set<Sessions>();
 let stopping = false;
 
 const pipeline = new Pipeline({
   cameras,
-  lanes: lanes.map(connect),
+  queues: queues.map(connect),
   uses,
   report: (analysis) => main.postMessage(analysis, [analysis.data, ...analysis.scores.map(bufferOf)]),
 });
 
 scheduleGc();
 main.on('message', (message: ToVision) => {
-  attend(open, () => take(message));
+  attend(open, () => handle(message));
   endWhenIdle();
 });
 
-function take(message: ToVision): void {
+function handle(message: ToVision): void {
   switch (message.type) {
     case 'frame':
       pipeline.frame(message);
@@ -38,36 +38,38 @@ function take(message: ToVision): void {
       pipeline.setOpen(message.camera, message.regions);
       break;
     case 'models':
-      pipeline.setModels(message.lanes.map(connect), message.uses);
+      pipeline.setModels(message.queues.map(connect), message.uses);
       break;
     case 'stop':
       stopping = true;
   }
 }
 
-function connect({ key, model, slots: memory, ports }: LaneData): InferenceLane {
+function connect({ key, model, slots: memory, ports }: ModelQueueData): ModelQueue {
   const slots = new Slots(model, ports.length, memory);
   const sessions = new Sessions({
     queue: slots.queue,
     ports,
-    onAnswer: (slot) => pipeline.answered(lane, slot),
+    onAnswer: (slot) => pipeline.answered(queue, slot),
     onWake: () => {
       attend(open, () => {});
       endWhenIdle();
     },
-    // Without one of the inference workers there is nothing to do; whoever started them will start all anew.
+    // Without one of the inference workers the vision worker is useless; main restarts all of them.
     onEnd: end,
   });
   open.add(sessions);
-  const lane: InferenceLane = {
-    ...{ key, model, slots },
+  const queue: ModelQueue = {
+    key,
+    model,
+    slots,
     infer: (slot) => sessions.infer(slot),
     close: () => {
       open.delete(sessions);
       sessions.close();
     },
   };
-  return lane;
+  return queue;
 }
 
 function bufferOf({ probabilities }: Scores): ArrayBuffer {

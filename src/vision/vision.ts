@@ -1,5 +1,5 @@
 /**
- * The face of the vision threads on main, which moves buffers and touches no pixel:
+ * The interface of the vision threads on main, which moves buffers and touches no pixel:
  *
  *            main                    │       vision worker        │    inference worker
  *                                    │                            │
@@ -8,11 +8,11 @@
  *             camera, taking turns)  │                            │            │
  *   onAnalysis ◀── analysis, frame ──┼──────── probabilities ◀────┼─ slot ─────┘
  *
- * Each model in use has an inference worker of its own, which all cameras share. Models are swapped while frames flow:
- * the new one is loaded first, and the old one answers for the frames it has.
+ * Each model in use has its own inference worker, which all cameras share. Models are swapped while frames flow: the
+ * new one is loaded first, and the old one finishes its frames.
  *
- * Pixels and probabilities travel as transferred buffers, model inputs and outputs lie in shared memory: nothing is
- * copied between threads. Threads that die or hang are replaced; the frames they had are dropped and counted.
+ * Pixels and probabilities are transferred, and model inputs and outputs are in shared memory: nothing is copied between
+ * threads. Threads that die or hang are replaced; their frames are dropped and counted.
  */
 import type { Logger } from 'pino';
 import type { CameraConfig } from '../config/schema.ts';
@@ -28,16 +28,16 @@ import { Liveness } from './liveness.ts';
 import { Scheduler } from './scheduler.ts';
 import type { FromVision, ModelUse, VisionModel, WatchedCamera } from './thread-messages.ts';
 
-/** How long to wait before threads that died are replaced, doubled each time they do no work in between. */
+/** Backoff before threads that died are restarted; doubles each time they analyse no frame in between. */
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
 
-/** Threads that hang at one time; with more the process itself must be replaced. */
-const MOST_ABANDONED = 3;
-/** Longest wait for the last answers at the end. */
+/** Number of hanging threads at which the process itself must be restarted. */
+const MAX_ABANDONED = 3;
+/** Time limit for the last results during a stop. */
 const LONGEST_STOP_MS = 4000;
 
-/** The models in use, and by camera what each of them looks at. */
+/** The models in use, and by camera what each of them analyses. */
 export interface Models {
   models: readonly VisionModel[];
   uses: Record<string, ModelUse>;
@@ -47,11 +47,11 @@ export interface VisionOptions extends Models {
   cameras: Record<string, CameraConfig>;
   clock: Clock;
   log: Logger;
-  /** Takes an analysis and its frame, whose buffer belongs to the receiver from then on. */
+  /** Receives an analysis and its frame, whose buffer changes hands. */
   onAnalysis: (analysis: Analysis, frame: Frame) => void;
-  /** Takes back a frame that was not analysed. Its buffer is detached if it was lost in a thread. */
+  /** Receives a frame that was not analysed. Its buffer is detached if it was lost in a thread. */
   onDropped: (frame: Frame) => void;
-  /** Called when so many threads hang that only a new process helps. */
+  /** Called when so many threads hang that only a new process can help. */
   onStuck: (reason: string) => void;
 }
 
@@ -59,25 +59,25 @@ export class Vision implements Service {
   readonly counters = { analysed: 0, dropped: 0, restarts: 0 };
   readonly #options: VisionOptions;
   readonly #scheduler: Scheduler;
-  /** What each camera is to be watched for, as commands have changed it: replaced threads start from here. */
+  /** Camera settings, including the changes by commands: restarted threads begin with these. */
   readonly #watched: Record<string, WatchedCamera>;
   readonly #open = new Map<string, Region[]>();
-  /** Frames in the threads by their id; ids are used again, for a table that grows and shrinks makes garbage. */
+  /** Frames in flight by id. Ids are reused: a table that grows and shrinks makes garbage. */
   readonly #inFlight: (Frame | null)[] = [];
-  /** Share of the frames to analyse, and by camera what it has coming: 1 is a frame. */
-  #share = 1;
+  /** Share of the frames to analyse, 0…1, and the credit of each camera: 1 is a frame. */
+  #analysisRate = 1;
   readonly #credit = new Map<string, number>();
   #models: Models;
   #infos: ReadonlyMap<string, SessionInfo> | null = null;
   #threads: Threads | null = null;
-  /** Frames may go to the threads. */
+  /** Whether the threads accept frames. */
   #running = false;
   #stopping = false;
   readonly #backoff = new Backoff({ firstMs: FIRST_RETRY_MS, longestMs: LONGEST_RETRY_MS });
   #cancelRetry = () => {};
   readonly #frameFaults: Limiter;
   readonly #liveness: Liveness;
-  /** Threads that were given up and have not ended. */
+  /** Abandoned threads that have not ended. */
   readonly #abandoned = new Set<Threads>();
 
   constructor(options: VisionOptions) {
@@ -90,12 +90,12 @@ export class Vision implements Service {
     this.#frameFaults = new Limiter(clock, (message, times) => log.warn({ times }, message));
   }
 
-  /** Threads hang inside of ONNX Runtime: the process cannot end by itself. */
+  /** Whether threads hang inside ONNX Runtime: the process cannot exit normally. */
   get stuck(): boolean {
     return this.#abandoned.size > 0;
   }
 
-  /** What runs each of the models in use, by key. */
+  /** The session of each model in use, by key. */
   get infos(): ReadonlyMap<string, SessionInfo> {
     if (!this.#infos) throw new LookoutError('INTERNAL', 'vision: not started');
     return this.#infos;
@@ -107,9 +107,8 @@ export class Vision implements Service {
   }
 
   /**
-   * Has other models look at the frames from the next one on. Those that are new are loaded first, then those that
-   * are used no more are released.
-   * @param ready called when nothing can fail any more, just before the change
+   * Changes the models from the next frame on. New models are loaded first, then unused ones are released.
+   * @param ready called immediately before the change, when it can no longer fail
    * @throws LookoutError MODEL_* when a new model cannot run here; nothing changes then
    */
   async swap(next: Models, ready: () => void): Promise<void> {
@@ -117,10 +116,10 @@ export class Vision implements Service {
     const known = this.infos;
     const loaded = await loadModels(next.models.filter(({ key }) => !known.has(key)));
     const added = new Map<string, SessionInfo>();
-    for (const thread of loaded) added.set(thread.lane.key, await thread.ready);
+    for (const thread of loaded) added.set(thread.queue.key, await thread.ready);
     if (!threads || !this.#running || this.#stopping || threads !== this.#threads) {
       for (const thread of loaded) thread.discard();
-      throw new LookoutError('INTERNAL', 'the vision threads ended while the model was loaded; try again');
+      throw new LookoutError('INTERNAL', 'the vision threads ended while the model was loading; retry');
     }
     ready();
     this.#scheduler.setCredits(framesInFlight(this.#models.models), framesInFlight(next.models));
@@ -130,7 +129,7 @@ export class Vision implements Service {
     this.#logSkippedProviders(added);
   }
 
-  /** Analyses the frames that are under way, drops those that wait; resolves when the threads have ended. */
+  /** Finishes the frames in flight and drops those that wait; resolves when the threads have ended. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#cancelRetry();
@@ -139,14 +138,14 @@ export class Vision implements Service {
     for (const frame of this.#scheduler.clear()) this.#drop(frame);
     const threads = this.#threads;
     if (!threads) return;
-    const patience = sleep(this.#options.clock, Math.min(this.#liveness.patience, LONGEST_STOP_MS));
-    const ended = await Promise.race([threads.stop().then(() => true), patience.then(() => false)]);
+    const timeout = sleep(this.#options.clock, Math.min(this.#liveness.timeoutMs, LONGEST_STOP_MS));
+    const ended = await Promise.race([threads.stop().then(() => true), timeout.then(() => false)]);
     if (ended) return;
     this.#abandon(threads);
     this.#onEnded(null);
   }
 
-  /** Takes a frame in. Of each camera only the latest waits: the one it replaces is dropped. */
+  /** Accepts a frame. Only the latest frame of each camera waits: the one it replaces is dropped. */
   offer(frame: Frame): void {
     if (this.#stopping || !this.#isSampled(frame) || !this.#isValid(frame)) {
       this.#drop(frame);
@@ -157,12 +156,12 @@ export class Vision implements Service {
     this.#send();
   }
 
-  /** Has only a share of the frames analysed, 0…1; the others are dropped before they cost anything. */
-  setShare(share: number): void {
-    this.#share = share;
+  /** Sets the share of the frames to analyse, 0…1; the others are dropped before they cost anything. */
+  setAnalysisRate(rate: number): void {
+    this.#analysisRate = rate;
   }
 
-  /** Resolves when a new frame of the camera would replace none. */
+  /** Resolves when no frame of the camera waits. */
   consumed(camera: string): Promise<void> {
     return this.#scheduler.consumed(camera);
   }
@@ -173,7 +172,7 @@ export class Vision implements Service {
     this.#threads?.post({ type: 'detect', camera, on });
   }
 
-  /** Names the regions of open events, which are looked at even when nothing moves. */
+  /** Sets the regions of open events, which are analysed even when nothing moves. */
   setOpenRegions(camera: string, regions: Region[]): void {
     this.#open.set(camera, regions);
     this.#threads?.post({ type: 'open', camera, regions });
@@ -199,7 +198,7 @@ export class Vision implements Service {
 
   #logSkippedProviders(infos: ReadonlyMap<string, SessionInfo>): void {
     for (const { provider, reason } of [...infos.values()].flatMap(({ skipped }) => skipped)) {
-      this.#options.log.info({ provider, reason }, `model.providers: ${provider} is passed over: ${reason}`);
+      this.#options.log.info({ provider, reason }, `model.providers: skipping ${provider}: ${reason}`);
     }
   }
 
@@ -228,16 +227,16 @@ export class Vision implements Service {
     this.#options.onAnalysis({ camera, seq, capturedAt, monotonic, gate, motion, scores, times }, frame);
   }
 
-  /** The threads give nothing back any more. */
+  /** The threads no longer return frames. */
   #onHang(silentMs: number): void {
     const seconds = (silentMs / 1000).toFixed(1);
-    const error = new LookoutError('MODEL_STUCK', `the model has given no answer for ${seconds} s`, {
-      hint: 'If it comes again, look at the temperature, the supply and the memory of the board.',
+    const error = new LookoutError('MODEL_STUCK', `the model has not responded for ${seconds} s`, {
+      hint: "If this recurs, check the board's temperature, power supply and free memory.",
     });
     this.#abandon(this.#threads!);
     this.#onEnded(error);
-    if (this.#abandoned.size >= MOST_ABANDONED && !this.#stopping) {
-      this.#options.onStuck(`${MOST_ABANDONED} inference threads hang; only a new process can help`);
+    if (this.#abandoned.size >= MAX_ABANDONED && !this.#stopping) {
+      this.#options.onStuck(`${MAX_ABANDONED} inference threads hang; only a new process can help`);
     }
   }
 
@@ -248,7 +247,7 @@ export class Vision implements Service {
     threads.abandon();
   }
 
-  /** The threads have ended, on request or because one of them failed, or they were given up. */
+  /** The threads have ended, on request or because one of them failed, or were abandoned. */
   #onEnded(error: unknown): void {
     this.#running = false;
     this.#liveness.stop();
@@ -263,17 +262,17 @@ export class Vision implements Service {
     log.error({ err: error }, `vision threads failed; restarting in ${waitMs} ms`);
     this.#cancelRetry = clock.after(waitMs, () => {
       this.counters.restarts++;
-      // If it fails again, its end comes back here.
+      // If the restart fails, `threads.ended` calls this method again.
       this.#begin().catch(() => {});
     });
   }
 
-  /** Whether a frame is among the share that is analysed: spread evenly, for each camera by itself. */
+  /** Whether a frame belongs to the share that is analysed, which is spread evenly for each camera. */
   #isSampled({ camera }: Frame): boolean {
-    const credit = (this.#credit.get(camera) ?? 0) + this.#share;
-    const takes = credit >= 1;
-    this.#credit.set(camera, takes ? credit - 1 : credit);
-    return takes;
+    const credit = (this.#credit.get(camera) ?? 0) + this.#analysisRate;
+    const sampled = credit >= 1;
+    this.#credit.set(camera, sampled ? credit - 1 : credit);
+    return sampled;
   }
 
   #isValid({ camera, format, data }: Frame): boolean {
@@ -293,8 +292,8 @@ export class Vision implements Service {
 }
 
 /**
- * Frames that are in the threads at once: one in each session, one ready, one on its way; and where there are several
- * sessions one more for each of the others, which may have its scores while those of an older frame are awaited.
+ * Limit of frames in flight: one in each session, one ready, one in transit; with several sessions one more for each of
+ * the others, which may finish before an older frame.
  */
 function framesInFlight(models: readonly VisionModel[]): number {
   return 1 + 2 * Math.max(1, ...models.map(({ config }) => config.sessions));

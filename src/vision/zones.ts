@@ -1,4 +1,4 @@
-/** Geometry of zones and regions, in fractions of the upright picture. */
+/** Geometry of zones and regions, in fractions of the upright frame. */
 import type { Box } from '../types.ts';
 
 export type Polygon = readonly (readonly [number, number])[];
@@ -12,20 +12,20 @@ export function boundsOf(polygon: Polygon): Box {
 }
 
 /**
- * Area that a polygon and a box have in common. The polygon is cut at each side of the box in turn
+ * The common area of a polygon and a box. Clips the polygon at each side of the box in turn
  * (Sutherland and Hodgman, "Reentrant polygon clipping", 1974).
  */
 export function commonArea(polygon: Polygon, box: Box): number {
   let points = polygon;
-  points = cut(points, ([x]) => x - box.x);
-  points = cut(points, ([x]) => box.x + box.w - x);
-  points = cut(points, ([, y]) => y - box.y);
-  points = cut(points, ([, y]) => box.y + box.h - y);
+  points = clip(points, ([x]) => x - box.x);
+  points = clip(points, ([x]) => box.x + box.w - x);
+  points = clip(points, ([, y]) => y - box.y);
+  points = clip(points, ([, y]) => box.y + box.h - y);
   return areaOf(points);
 }
 
 /** The part of a polygon where `inside` is not negative; `inside` is linear. */
-function cut(polygon: Polygon, inside: (point: readonly [number, number]) => number): Polygon {
+function clip(polygon: Polygon, inside: (point: readonly [number, number]) => number): Polygon {
   const result: [number, number][] = [];
   for (const [index, end] of polygon.entries()) {
     const start = polygon.at(index - 1)!;
@@ -48,7 +48,7 @@ function areaOf(polygon: Polygon): number {
   return Math.abs(twice) / 2;
 }
 
-/** Area that two boxes have in common, as a share of the smaller one. */
+/** The common area of two boxes, as a share of the smaller one. */
 export function overlapOf(a: Box, b: Box): number {
   const w = Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x);
   const h = Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y);

@@ -52,7 +52,7 @@ test('cars on a real road are seen while they pass, and nothing is in between', 
   let frames = 0;
   for await (const picture of pictures(shared(CLIP), 1000 / FRAME_MS)) {
     memory.bytes(picture.length).set(picture);
-    const { moving } = detector.look(memory, format, frames * FRAME_MS);
+    const { moving } = detector.detect(memory, format, frames * FRAME_MS);
     if (moving.length > 0) moved.push((frames * FRAME_MS) / 1000);
     frames++;
   }

@@ -55,8 +55,8 @@ test('lines are short and readable on a terminal', () => {
 
 test('a field whose value the message already holds is not repeated', () => {
   const { log, text } = collect({ terminal: true });
-  log.info({ provider: 'cuda', reason: 'no library' }, 'cuda is passed over: no library');
-  assert.equal(text(), 'INFO  cuda is passed over: no library');
+  log.info({ provider: 'cuda', reason: 'no library' }, 'skipping cuda: no library');
+  assert.equal(text(), 'INFO  skipping cuda: no library');
 });
 
 test('the configured format wins over what standard output is', () => {

@@ -25,7 +25,7 @@ test('a session reads and writes buffers that other threads share', () => {
   remove();
 });
 
-test('providers that are absent are passed over with the reason, and the next one runs', () => {
+test('unavailable providers are skipped with the reason, and the next one runs', () => {
   const { file, description, remove } = colourModel();
   const session = ModelSession.open(file, description, {
     ...CPU,
@@ -45,7 +45,7 @@ test('without any working provider the error names each and why', () => {
   const { file, description, remove } = colourModel();
   assert.throws(() => ModelSession.open(file, description, { ...CPU, providers: ['tensorrt'] }), {
     code: 'MODEL_PROVIDER_MISSING',
-    message: /^model\.providers: none works here \(tensorrt: .+\)$/,
+    message: /^model\.providers: no provider is available \(tensorrt: .+\)$/,
   });
   remove();
 });
@@ -80,7 +80,7 @@ test('a description that contradicts the model is refused with what was expected
   remove();
 });
 
-test('a file that ONNX Runtime does not accept is refused by name', () => {
+test('the error for a file that ONNX Runtime cannot load names it', () => {
   const { file, description, remove } = colourModel();
   writeFileSync(file, 'not a model');
   assert.throws(() => ModelSession.open(file, description, CPU), { code: 'MODEL_UNUSABLE' });

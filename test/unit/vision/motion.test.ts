@@ -169,7 +169,7 @@ test('a camera that changes its resolution starts anew', () => {
   const detector = new MotionDetector(MOTION_DEFAULTS, orientationOf({ rotate: 0, mirror: 'none' }));
   const show = (format: FrameFormat, level: number, now: number) => {
     memory.bytes(frameBytes(format)).fill(level, 0, frameBytes(format));
-    return detector.look(memory, format, now);
+    return detector.detect(memory, format, now);
   };
   for (let frame = 0; frame < 10; frame++) show(FORMAT, 50, frame * FRAME_MS);
   const larger = { ...FORMAT, width: 640, height: 360 };

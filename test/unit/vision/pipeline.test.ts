@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { configSchema } from '../../../src/config/schema.ts';
 import type { ModelDescription } from '../../../src/model/description.ts';
 import { Slots } from '../../../src/vision/input-slots.ts';
-import { type InferenceLane, Pipeline } from '../../../src/vision/pipeline.ts';
+import { type ModelQueue, Pipeline } from '../../../src/vision/pipeline.ts';
 import type { FromVision } from '../../../src/vision/thread-messages.ts';
 
 const FORMAT = { width: 64, height: 48, pixels: 'rgb24', colour: 'jpeg' } as const;
@@ -31,7 +31,7 @@ class Bench {
   readonly asked: number[] = [];
   readonly pipeline: Pipeline;
   readonly #slots = new Slots(MODEL, 1);
-  readonly #lane: InferenceLane = {
+  readonly #queue: ModelQueue = {
     ...{ key: 'fake', model: MODEL, slots: this.#slots },
     infer: (slot) => this.asked.push(slot),
     close: () => {},
@@ -53,7 +53,7 @@ class Bench {
     const uses = Object.keys(cameras).map((name) => [name, { camera: 'fake', zones: {} }]);
     this.pipeline = new Pipeline({
       cameras,
-      lanes: [this.#lane],
+      queues: [this.#queue],
       uses: Object.fromEntries(uses),
       report: (analysis) => this.reported.push(analysis),
     });
@@ -76,7 +76,7 @@ class Bench {
     const slot = this.asked.shift()!;
     this.#slots.outputs[slot]![1] = this.#slots.inputs[slot]![0]!;
     this.#slots.times[slot] = 4;
-    this.pipeline.answered(this.#lane, slot);
+    this.pipeline.answered(this.#queue, slot);
   }
 
   get ids(): number[] {

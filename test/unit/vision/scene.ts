@@ -90,7 +90,7 @@ export class Scene {
       }
     }
     this.#now += light.frameMs ?? FRAME_MS;
-    return this.#detector.look(this.#memory, this.#format, this.#now);
+    return this.#detector.detect(this.#memory, this.#format, this.#now);
   }
 
   /** The wall without noise, from the last frame if it was in the same light. */

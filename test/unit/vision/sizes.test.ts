@@ -82,7 +82,7 @@ test('motion is looked for in frames of every shape, and what moves lies inside'
         bytes.fill(frame % 2 === 0 ? 100 : 102);
         // From the tenth frame on a part of it is bright.
         if (frame >= 10) bytes.subarray(Math.floor(bytes.length * 0.8)).fill(250);
-        const { share, moving } = detector.look(memory, format, 200 * frame);
+        const { share, moving } = detector.detect(memory, format, 200 * frame);
         assert.ok(share >= 0 && share <= 1, nameOf(format));
         found += moving.length;
         for (const { core, box } of moving) {
