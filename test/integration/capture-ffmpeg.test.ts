@@ -265,9 +265,7 @@ describe('a stream over HTTP', { skip }, () => {
     const { sink } = await capture({ kind: 'http', url: `http://127.0.0.1:${port}/live.m3u8`, fps: 10 }, 15);
     assert.equal(sink.pictures.length, 15);
   });
-});
 
-describe('a stream that falls silent', { skip }, () => {
   test('a stream that falls silent is found by its supervisor and taken up again', async (t) => {
     let connections = 0;
     const port = await serve(t, (_, response) => {

@@ -67,7 +67,7 @@ test('a running daemon stays connected, and no state changes', async (t) => {
   assert.equal(recorder.last('lookout/garden/drive/event'), '{"type":"test"}');
 });
 
-describe('a broker with access rules', { skip }, () => {
+describe('a broker with access rules or limits', { skip }, () => {
   test('topics that the access rules forbid are named', async (t) => {
     const rules = join(tempFolder(), 'rules');
     const allowed = ['topic readwrite lookout/garden/#', 'topic deny lookout/garden/drive/event'];
@@ -102,6 +102,16 @@ describe('a broker with access rules', { skip }, () => {
       /a command sent to lookout\/garden\/doctor-test\/snapshot\/set did not arrive/,
     );
   });
+
+  test('the limits of a broker are reported with their consequences', async (t) => {
+    const lines = ['retain_available false', 'max_qos 0', 'max_packet_size 50000'];
+    const limited = await mosquittoWith(t, lines);
+    const found = (await findings({ url: limited.url })).map(({ found }) => found).join('\n');
+    assert.match(found, /keeps no retained messages/);
+    assert.match(found, /takes QoS 0 only/);
+    assert.match(found, /takes at most 50000 bytes at once/);
+    assert.match(found, /takes messages on \d+ topics/);
+  });
 });
 
 test('a wrong password, an unknown certificate and a silent port have distinct messages', async (t) => {
@@ -127,18 +137,6 @@ test('a wrong password, an unknown certificate and a silent port have distinct m
   assert.match(trusted[0]!.found, /certificate is valid for [12] more days/);
   const [unreachable] = await findings({ url: `mqtt://127.0.0.1:${await freePort()}` });
   assert.match(unreachable?.found ?? '', /the connection was refused \(MQTT_UNREACHABLE\)/);
-});
-
-test('the limits of a broker are reported with their consequences', {
-  skip,
-}, async (t) => {
-  const lines = ['retain_available false', 'max_qos 0', 'max_packet_size 50000'];
-  const limited = await mosquittoWith(t, lines);
-  const found = (await findings({ url: limited.url })).map(({ found }) => found).join('\n');
-  assert.match(found, /keeps no retained messages/);
-  assert.match(found, /takes QoS 0 only/);
-  assert.match(found, /takes at most 50000 bytes at once/);
-  assert.match(found, /takes messages on \d+ topics/);
 });
 
 test('a port of the embedded broker that is in use is detected', async (t) => {

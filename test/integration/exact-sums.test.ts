@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { exactModel } from '../../src/model/exact/make-exact.ts';
 import { encodeModel } from '../../src/model/onnx.ts';
 import { openTflite } from '../../src/modelkit/import.ts';
@@ -33,34 +33,34 @@ function differing(answers: readonly unknown[], wanted: readonly unknown[]): num
   return [...answers.keys()].filter((index) => !same(answers[index], wanted[index]));
 }
 
-test('whatever a net is made of, its exact form answers as the exact kernel does, to the bit', {
-  skip,
-}, () => {
-  // ONNX Runtime cannot make weights exact that two layers share.
-  const nets = Array.from({ length: NETS }, (_, seed) => randomNet(seed, { shared: false }));
-  const exact = nets.map((_, seed) => exactModel(randomNet(seed))!);
-  const data = inputs(INPUT_BYTES);
-  const wanted = runModels(nets, data, PRECISE, modestProcessor());
-  assert.deepEqual(differing(runModels(exact, data, {}, modestProcessor()), wanted), []);
-  // The check can fail: most are wrong as they are.
-  assert.ok(differing(runModels(nets, data, {}, modestProcessor()), wanted).length > NETS / 2);
-  if (!isModest()) assert.deepEqual(differing(runModels(nets, data, {}, {}), wanted), []);
-});
-
 const quantised = 'models/mobilenet_v2_1.0_224_quant.tflite';
 const builtin = new URL('../../models/lookout.onnx', import.meta.url);
 
-test("Coral's MobileNetV2 and the built-in model answer alike, to the bit", {
-  skip: skip || requiresShared(quantised),
-}, async () => {
-  const { converted } = await openTflite({ file: shared(quantised) });
-  for (const [model, side] of [
-    [encodeModel(converted.model), 224],
-    [readFileSync(builtin), 140],
-  ] as const) {
-    const data = inputs(side * side * 3);
-    const wanted = runModels([model], data, PRECISE, modestProcessor());
-    assert.deepEqual(differing(runModels([exactModel(model)!], data, {}, modestProcessor()), wanted), []);
-    assert.deepEqual(differing(runModels([model], data, {}, modestProcessor()), wanted), [0]);
-  }
+describe('exact sums', { skip }, () => {
+  test('whatever a net is made of, its exact form answers as the exact kernel does, to the bit', () => {
+    // ONNX Runtime cannot make weights exact that two layers share.
+    const nets = Array.from({ length: NETS }, (_, seed) => randomNet(seed, { shared: false }));
+    const exact = nets.map((_, seed) => exactModel(randomNet(seed))!);
+    const data = inputs(INPUT_BYTES);
+    const wanted = runModels(nets, data, PRECISE, modestProcessor());
+    assert.deepEqual(differing(runModels(exact, data, {}, modestProcessor()), wanted), []);
+    // The check can fail: most are wrong as they are.
+    assert.ok(differing(runModels(nets, data, {}, modestProcessor()), wanted).length > NETS / 2);
+    if (!isModest()) assert.deepEqual(differing(runModels(nets, data, {}, {}), wanted), []);
+  });
+
+  test("Coral's MobileNetV2 and the built-in model answer alike, to the bit", {
+    skip: requiresShared(quantised),
+  }, async () => {
+    const { converted } = await openTflite({ file: shared(quantised) });
+    for (const [model, side] of [
+      [encodeModel(converted.model), 224],
+      [readFileSync(builtin), 140],
+    ] as const) {
+      const data = inputs(side * side * 3);
+      const wanted = runModels([model], data, PRECISE, modestProcessor());
+      assert.deepEqual(differing(runModels([exactModel(model)!], data, {}, modestProcessor()), wanted), []);
+      assert.deepEqual(differing(runModels([model], data, {}, modestProcessor()), wanted), [0]);
+    }
+  });
 });

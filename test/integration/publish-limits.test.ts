@@ -36,169 +36,168 @@ function picture(width: number): Promise<Buffer> {
     .toBuffer();
 }
 
-for (const version of [4, 5] as const) {
-  describe(`an MQTT ${version} broker with limits`, { skip }, () => {
-    test('a snapshot over its limit is made smaller, and nothing else suffers', async (t) => {
-      const { recorder, start } = await limited(t, 'max_packet_size 60000');
-      const one = await start({ version });
-      await recorder.sees('lookout/garden/status', 'online');
-      const large = await picture(400);
-      assert.ok(large.length > 60_000, `${large.length} bytes`);
-      one.publisher.publishSnapshot('drive', large);
-      for (let i = 0; i < 5; i++) one.record(eventChange({ id: `e${i}` }));
-      await until('the picture', () => recorder.last(SNAPSHOT) !== undefined);
-      const [sent] = recorder.messages.filter(({ topic }) => topic === SNAPSHOT);
-      assert.ok(sent!.payload.length < 60_000);
-      assert.equal((await sharp(sent!.payload).metadata()).format, 'jpeg');
-      await until('the events', () => one.outbox.rows.length === 0);
-      const { connections } = one.publisher.stats;
-      assert.ok(connections <= (version === 4 ? 4 : 1), `${connections} connections`);
-      // The next snapshot needs no new connection.
-      one.publisher.publishSnapshot('drive', await picture(420));
-      await until('the next picture', () => recorder.texts(SNAPSHOT).length > 1);
-      assert.equal(one.publisher.stats.connections, connections);
-      assert.deepEqual(one.log.withCode('MQTT_DUPLICATE'), []);
-      assert.match(
-        one.log.text,
-        /snapshot is published smaller: \d+ bytes reduced to \d+: the broker accepts no more than \d+/,
-      );
-    });
-
-    test(`an MQTT ${version} broker without retained messages is used, and that is logged once`, async (t) => {
-      const { recorder, start } = await limited(t, 'retain_available false');
-      const one = await start({ version });
-      await recorder.sees('lookout/garden/status', 'online');
-      one.publisher.setLabel('drive', 'vehicle', true);
-      one.record(eventChange());
-      await recorder.sees('lookout/garden/drive/vehicle', 'ON');
-      await until('the event', () => recorder.last(EVENTS) !== undefined);
-      assert.equal(
-        one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /does not support retained messages:/.test(msg))
-          .length,
-        1,
-      );
-      // Home Assistant has missed everything published before it started.
-      const before = recorder.texts('lookout/garden/drive/vehicle').length;
-      await recorder.publish('homeassistant/status', 'online');
-      await until('the state again', () => recorder.texts('lookout/garden/drive/vehicle').length > before);
-      await one.publisher.stop();
-      assert.equal(one.announced.rows.size, 0, 'nothing is retained there');
-      assertBlamesNothing(one);
-    });
-
-    test(`an MQTT ${version} broker with QoS 0 only is used, and the consequences are logged`, async (t) => {
-      const { recorder, start } = await limited(t, 'max_qos 0');
-      const one = await start({ version });
-      await recorder.sees('lookout/garden/status', 'online');
-      for (let i = 0; i < 50; i++) one.record(eventChange({ id: `e${i}` }));
-      await until('the events', () => one.outbox.rows.length === 0);
-      await until('all of them', () => recorder.texts(EVENTS).length === 50);
-      const ids = recorder.texts(EVENTS).map((text) => (JSON.parse(text) as { id: string }).id);
-      assert.deepEqual(
-        ids,
-        Array.from({ length: 50 }, (_, i) => `e${i}`),
-      );
-      assert.equal(
-        one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /supports QoS 0 only/.test(msg)).length >= 1,
-        true,
-      );
-      await recorder.publish('lookout/garden/drive/snapshot/set', 'PRESS');
-      await until('a command', () => one.commands.length === 1);
-      assertBlamesNothing(one);
-    });
-  });
-}
-
 /** Limits are learnt without misleading messages about the URL, the access rules or another client. */
 function assertBlamesNothing({ log }: TestPublisher): void {
   const codes = log.lines.map(({ code }) => code).filter((code) => code !== undefined);
   assert.deepEqual([...new Set(codes)], ['MQTT_LIMITED']);
 }
 
-test('an event that is too large loses its reason, then its snapshot; if it still does not fit it is dropped and counted', {
-  skip,
-}, async (t) => {
-  const { recorder, start } = await limited(t, 'max_packet_size 520');
-  const one = await start({ version: 5, discovery: '' });
-  await recorder.sees('lookout/garden/status', 'online');
-  const reason = {
-    scores: Array(60).fill(0.5),
-    threshold: 0.6,
-    hits: 2,
-    window: 60,
-    gate: 'motion',
-  } as const;
-  one.record(eventChange({ id: 'long', reason: { ...reason, scores: [...reason.scores] } }));
-  one.record(eventChange({ id: 'hopeless', label: 'x'.repeat(900) }));
-  one.record(eventChange({ id: 'after' }));
-  await until('the outbox to be empty', () => one.outbox.rows.length === 0);
-  const published = recorder.texts(EVENTS).map((text) => JSON.parse(text) as { id: string; reason: unknown });
-  assert.deepEqual(
-    published.map(({ id }) => id),
-    ['long', 'after'],
-  );
-  assert.equal(published[0]!.reason, null);
-  assert.equal(one.outbox.undeliverable, 1);
-  assert.match(
-    one.log.text,
-    /dropped an event of \d+ bytes on topic .*: the broker accepts no more than 520 bytes/,
-  );
-  assert.equal(one.publisher.stats.connections, 1);
-});
-
-test('an MQTT 3.1.1 broker with a small limit gets smaller events, and the outbox continues', {
-  skip,
-}, async (t) => {
-  const { recorder, start } = await limited(t, 'max_packet_size 350');
-  const one = await start({ version: 4, discovery: '' });
-  await recorder.sees('lookout/garden/status', 'online');
-  for (let i = 0; i < 3; i++) one.record(eventChange({ id: `e${i}` }));
-  await until('the outbox to be empty', () => one.outbox.rows.length === 0);
-  const published = recorder.texts(EVENTS).map((text) => JSON.parse(text) as { id: string; reason: unknown });
-  t.diagnostic(`${one.publisher.stats.connections} connections`);
-  assert.deepEqual(
-    published.map(({ id, reason }) => [id, reason]),
-    [0, 1, 2].map((i) => [`e${i}`, null]),
-  );
-  assert.equal(one.outbox.undeliverable, 0);
-  assert.deepEqual(one.log.withCode('MQTT_DUPLICATE'), []);
-});
-
-test('an answer that the codec does not know is logged, and its message is made smaller', {
-  skip,
-}, async (t) => {
-  // This setting answers with PUBACK and a reason code that MQTT 5 has for other packets only.
-  const { recorder, start } = await limited(t, 'message_size_limit 330');
-  const one = await start({ version: 5, discovery: '' });
-  await recorder.sees('lookout/garden/status', 'online');
-  one.record(eventChange({ id: 'a' }));
-  await until('the outbox to be empty', () => one.outbox.rows.length === 0);
-  await until('the event', () => recorder.last(EVENTS) !== undefined);
-  assert.equal((JSON.parse(recorder.last(EVENTS)!) as { reason: unknown }).reason, null);
-  assert.doesNotMatch(one.log.text, /check that the broker runs/i);
-  assert.match(one.log.text, /too large/);
-});
-
-test('a broker that accepts one message at a time gets one at a time', { skip }, async (t) => {
-  const { recorder, start } = await limited(t, 'max_inflight_messages 1');
-  const one = await start({ version: 5 });
-  for (let i = 0; i < 30; i++) one.record(eventChange({ id: `e${i}` }));
-  await until('all of them', () => recorder.texts(EVENTS).length === 30);
-  assert.equal(one.publisher.stats.connections, 1);
-});
-
-test('a broker that accepts certain client ids only is distinguished from a wrong password', {
-  skip,
-}, async (t) => {
-  const broker = await Mosquitto.start({ lines: ['clientid_prefixes house-'] });
-  t.after(() => broker.remove());
+describe('a broker with limits', { skip }, () => {
   for (const version of [4, 5] as const) {
-    const refused = await TestPublisher.start(t, { url: broker.url, version });
-    await until('the refusal', () => refused.log.withCode('MQTT_REFUSED').length > 0);
-    assert.match(refused.log.withCode('MQTT_REFUSED')[0]!.hint!, /mqtt\.client_id/);
-    const taken = await TestPublisher.start(t, { url: broker.url, version, client_id: `house-${version}` });
-    await until('the connection', () => taken.publisher.stats.connected);
+    describe(`an MQTT ${version} broker`, () => {
+      test('a snapshot over its limit is made smaller, and nothing else suffers', async (t) => {
+        const { recorder, start } = await limited(t, 'max_packet_size 60000');
+        const one = await start({ version });
+        await recorder.sees('lookout/garden/status', 'online');
+        const large = await picture(400);
+        assert.ok(large.length > 60_000, `${large.length} bytes`);
+        one.publisher.publishSnapshot('drive', large);
+        for (let i = 0; i < 5; i++) one.record(eventChange({ id: `e${i}` }));
+        await until('the picture', () => recorder.last(SNAPSHOT) !== undefined);
+        const [sent] = recorder.messages.filter(({ topic }) => topic === SNAPSHOT);
+        assert.ok(sent!.payload.length < 60_000);
+        assert.equal((await sharp(sent!.payload).metadata()).format, 'jpeg');
+        await until('the events', () => one.outbox.rows.length === 0);
+        const { connections } = one.publisher.stats;
+        assert.ok(connections <= (version === 4 ? 4 : 1), `${connections} connections`);
+        // The next snapshot needs no new connection.
+        one.publisher.publishSnapshot('drive', await picture(420));
+        await until('the next picture', () => recorder.texts(SNAPSHOT).length > 1);
+        assert.equal(one.publisher.stats.connections, connections);
+        assert.deepEqual(one.log.withCode('MQTT_DUPLICATE'), []);
+        assert.match(
+          one.log.text,
+          /snapshot is published smaller: \d+ bytes reduced to \d+: the broker accepts no more than \d+/,
+        );
+      });
+
+      test(`an MQTT ${version} broker without retained messages is used, and that is logged once`, async (t) => {
+        const { recorder, start } = await limited(t, 'retain_available false');
+        const one = await start({ version });
+        await recorder.sees('lookout/garden/status', 'online');
+        one.publisher.setLabel('drive', 'vehicle', true);
+        one.record(eventChange());
+        await recorder.sees('lookout/garden/drive/vehicle', 'ON');
+        await until('the event', () => recorder.last(EVENTS) !== undefined);
+        assert.equal(
+          one.log
+            .withCode('MQTT_LIMITED')
+            .filter(({ msg }) => /does not support retained messages:/.test(msg)).length,
+          1,
+        );
+        // Home Assistant has missed everything published before it started.
+        const before = recorder.texts('lookout/garden/drive/vehicle').length;
+        await recorder.publish('homeassistant/status', 'online');
+        await until('the state again', () => recorder.texts('lookout/garden/drive/vehicle').length > before);
+        await one.publisher.stop();
+        assert.equal(one.announced.rows.size, 0, 'nothing is retained there');
+        assertBlamesNothing(one);
+      });
+
+      test(`an MQTT ${version} broker with QoS 0 only is used, and the consequences are logged`, async (t) => {
+        const { recorder, start } = await limited(t, 'max_qos 0');
+        const one = await start({ version });
+        await recorder.sees('lookout/garden/status', 'online');
+        for (let i = 0; i < 50; i++) one.record(eventChange({ id: `e${i}` }));
+        await until('the events', () => one.outbox.rows.length === 0);
+        await until('all of them', () => recorder.texts(EVENTS).length === 50);
+        const ids = recorder.texts(EVENTS).map((text) => (JSON.parse(text) as { id: string }).id);
+        assert.deepEqual(
+          ids,
+          Array.from({ length: 50 }, (_, i) => `e${i}`),
+        );
+        assert.equal(
+          one.log.withCode('MQTT_LIMITED').filter(({ msg }) => /supports QoS 0 only/.test(msg)).length >= 1,
+          true,
+        );
+        await recorder.publish('lookout/garden/drive/snapshot/set', 'PRESS');
+        await until('a command', () => one.commands.length === 1);
+        assertBlamesNothing(one);
+      });
+    });
   }
+
+  test('an event that is too large loses its reason, then its snapshot; if it still does not fit it is dropped and counted', async (t) => {
+    const { recorder, start } = await limited(t, 'max_packet_size 520');
+    const one = await start({ version: 5, discovery: '' });
+    await recorder.sees('lookout/garden/status', 'online');
+    const reason = {
+      scores: Array(60).fill(0.5),
+      threshold: 0.6,
+      hits: 2,
+      window: 60,
+      gate: 'motion',
+    } as const;
+    one.record(eventChange({ id: 'long', reason: { ...reason, scores: [...reason.scores] } }));
+    one.record(eventChange({ id: 'hopeless', label: 'x'.repeat(900) }));
+    one.record(eventChange({ id: 'after' }));
+    await until('the outbox to be empty', () => one.outbox.rows.length === 0);
+    const published = recorder
+      .texts(EVENTS)
+      .map((text) => JSON.parse(text) as { id: string; reason: unknown });
+    assert.deepEqual(
+      published.map(({ id }) => id),
+      ['long', 'after'],
+    );
+    assert.equal(published[0]!.reason, null);
+    assert.equal(one.outbox.undeliverable, 1);
+    assert.match(
+      one.log.text,
+      /dropped an event of \d+ bytes on topic .*: the broker accepts no more than 520 bytes/,
+    );
+    assert.equal(one.publisher.stats.connections, 1);
+  });
+
+  test('an MQTT 3.1.1 broker with a small limit gets smaller events, and the outbox continues', async (t) => {
+    const { recorder, start } = await limited(t, 'max_packet_size 350');
+    const one = await start({ version: 4, discovery: '' });
+    await recorder.sees('lookout/garden/status', 'online');
+    for (let i = 0; i < 3; i++) one.record(eventChange({ id: `e${i}` }));
+    await until('the outbox to be empty', () => one.outbox.rows.length === 0);
+    const published = recorder
+      .texts(EVENTS)
+      .map((text) => JSON.parse(text) as { id: string; reason: unknown });
+    t.diagnostic(`${one.publisher.stats.connections} connections`);
+    assert.deepEqual(
+      published.map(({ id, reason }) => [id, reason]),
+      [0, 1, 2].map((i) => [`e${i}`, null]),
+    );
+    assert.equal(one.outbox.undeliverable, 0);
+    assert.deepEqual(one.log.withCode('MQTT_DUPLICATE'), []);
+  });
+
+  test('an answer that the codec does not know is logged, and its message is made smaller', async (t) => {
+    // This setting answers with PUBACK and a reason code that MQTT 5 has for other packets only.
+    const { recorder, start } = await limited(t, 'message_size_limit 330');
+    const one = await start({ version: 5, discovery: '' });
+    await recorder.sees('lookout/garden/status', 'online');
+    one.record(eventChange({ id: 'a' }));
+    await until('the outbox to be empty', () => one.outbox.rows.length === 0);
+    await until('the event', () => recorder.last(EVENTS) !== undefined);
+    assert.equal((JSON.parse(recorder.last(EVENTS)!) as { reason: unknown }).reason, null);
+    assert.doesNotMatch(one.log.text, /check that the broker runs/i);
+    assert.match(one.log.text, /too large/);
+  });
+
+  test('a broker that accepts one message at a time gets one at a time', async (t) => {
+    const { recorder, start } = await limited(t, 'max_inflight_messages 1');
+    const one = await start({ version: 5 });
+    for (let i = 0; i < 30; i++) one.record(eventChange({ id: `e${i}` }));
+    await until('all of them', () => recorder.texts(EVENTS).length === 30);
+    assert.equal(one.publisher.stats.connections, 1);
+  });
+
+  test('a broker that accepts certain client ids only is distinguished from a wrong password', async (t) => {
+    const broker = await Mosquitto.start({ lines: ['clientid_prefixes house-'] });
+    t.after(() => broker.remove());
+    for (const version of [4, 5] as const) {
+      const refused = await TestPublisher.start(t, { url: broker.url, version });
+      await until('the refusal', () => refused.log.withCode('MQTT_REFUSED').length > 0);
+      assert.match(refused.log.withCode('MQTT_REFUSED')[0]!.hint!, /mqtt\.client_id/);
+      const taken = await TestPublisher.start(t, { url: broker.url, version, client_id: `house-${version}` });
+      await until('the connection', () => taken.publisher.stats.connected);
+    }
+  });
 });
 
 test('two devices whose names join to the same letters do not disconnect each other', async (t) => {

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { tempFolder } from '../support/folder.ts';
 import { requires } from '../support/requires.ts';
@@ -50,40 +50,42 @@ function run(code: string, env: NodeJS.ProcessEnv): ChildProcess {
   });
 }
 
-test('readiness, status and the end reach systemd in the order of the calls', { skip }, async () => {
-  const systemd = await receiver('order');
-  const child = run(
-    `void notify('READY=1', 'STATUS=watching 2\\ncameras');
+describe('systemd', { skip }, () => {
+  test('readiness, status and the end reach systemd in the order of the calls', async () => {
+    const systemd = await receiver('order');
+    const child = run(
+      `void notify('READY=1', 'STATUS=watching 2\\ncameras');
      void notify('STATUS=all is well');
      await notify('STOPPING=1');`,
-    { NOTIFY_SOCKET: systemd.socket },
-  );
-  await once(child, 'close');
-  assert.deepEqual(await systemd.stop(), [
-    'READY=1\nSTATUS=watching 2 cameras',
-    'STATUS=all is well',
-    'STOPPING=1',
-  ]);
-});
+      { NOTIFY_SOCKET: systemd.socket },
+    );
+    await once(child, 'close');
+    assert.deepEqual(await systemd.stop(), [
+      'READY=1\nSTATUS=watching 2 cameras',
+      'STATUS=all is well',
+      'STOPPING=1',
+    ]);
+  });
 
-test('the watchdog reaches systemd as long as there is progress', { skip }, async () => {
-  const systemd = await receiver('watchdog');
-  const child = run(
-    `import { systemClock } from ${JSON.stringify(new URL('../../src/runtime/clock.ts', import.meta.url).href)};
+  test('the watchdog reaches systemd as long as there is progress', async () => {
+    const systemd = await receiver('watchdog');
+    const child = run(
+      `import { systemClock } from ${JSON.stringify(new URL('../../src/runtime/clock.ts', import.meta.url).href)};
      let frames = 0;
      const log = { error: (text) => { process.stderr.write(text); clearInterval(alive); } };
      const watchdog = new Watchdog({ clock: systemClock, log, progress: () => Math.min(++frames, 3), idle: () => false });
      const alive = setInterval(() => {}, 1000);
      await watchdog.start();`,
-    { NOTIFY_SOCKET: systemd.socket, WATCHDOG_USEC: '100000' },
-  );
-  let errors = '';
-  child.stderr?.on('data', (chunk: Buffer) => {
-    errors += chunk.toString();
+      { NOTIFY_SOCKET: systemd.socket, WATCHDOG_USEC: '100000' },
+    );
+    let errors = '';
+    child.stderr?.on('data', (chunk: Buffer) => {
+      errors += chunk.toString();
+    });
+    await once(child, 'close');
+    assert.deepEqual(await systemd.stop(), ['WATCHDOG=1', 'WATCHDOG=1', 'WATCHDOG=1']);
+    assert.match(errors, /no frame was finished/);
   });
-  await once(child, 'close');
-  assert.deepEqual(await systemd.stop(), ['WATCHDOG=1', 'WATCHDOG=1', 'WATCHDOG=1']);
-  assert.match(errors, /no frame was finished/);
 });
 
 test('a daemon whose messages do not arrive goes on and says so once', { skip }, async () => {

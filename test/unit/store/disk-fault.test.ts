@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { openForWriting } from '../../../src/store/database.ts';
 import { findDiskFault } from '../../../src/store/disk-fault.ts';
 import { requires } from '../../support/requires.ts';
@@ -55,46 +55,49 @@ test('so is a file beside it that somebody else left there', { skip: noOther }, 
   assert.match(asNobody(file), /cannot be written: \S+lookout\.db-wal: user 65534 may not .*\(EACCES\)$/);
 });
 
-test('a disk that is read-only is called so', { skip: noMount }, (t) => {
-  const path = smallDisk(t);
-  const file = join(path, 'lookout.db');
-  openForWriting(file).close();
-  execFileSync('mount', ['-o', 'remount,ro', path]);
-  assert.throws(() => openForWriting(file), {
-    code: 'STORE_FULL',
-    message: /lookout\.db: no room, or a fault of the disk: \S+disk: the file system is read-only \(EROFS\)$/,
-  });
-});
-
-test('a disk without room is full, whatever SQLite calls it', { skip: noMount }, (t) => {
-  const path = smallDisk(t);
-  assert.throws(() => writeFileSync(join(path, 'filler'), Buffer.alloc(2_000_000)), { code: 'ENOSPC' });
-  assert.equal(findDiskFault(join(path, 'lookout.db'))?.code, 'ENOSPC');
-});
-
 test('where nothing is at fault, nothing is found', () => {
   assert.equal(findDiskFault(join(folder(), 'not', 'there', 'lookout.db')), null);
 });
 
-test('a disk that the kernel has stopped writing to after an error is read-only, though it does not look so', {
-  skip: noMount || requires('mkfs.ext4'),
-}, (t) => {
-  const path = folder();
-  const [image, disk] = [join(path, 'image'), join(path, 'disk')];
-  writeFileSync(image, Buffer.alloc(8_000_000));
-  mkdirSync(disk);
-  execFileSync('mkfs.ext4', ['-q', image]);
-  const { status } = spawnSync('mount', ['-o', 'loop', image, disk]);
-  if (status !== 0) {
-    t.skip('needs loop devices');
-    return;
-  }
-  t.after(() => execFileSync('umount', [disk]));
-  const file = join(disk, 'lookout.db');
-  openForWriting(file).close();
-  execFileSync('mount', ['-o', 'remount,abort', disk]);
-  assert.throws(() => openForWriting(file), {
-    code: 'STORE_FULL',
-    message: /the file system is read-only \(EROFS\)$/,
+describe('a disk', { skip: noMount }, () => {
+  test('a disk that is read-only is called so', (t) => {
+    const path = smallDisk(t);
+    const file = join(path, 'lookout.db');
+    openForWriting(file).close();
+    execFileSync('mount', ['-o', 'remount,ro', path]);
+    assert.throws(() => openForWriting(file), {
+      code: 'STORE_FULL',
+      message:
+        /lookout\.db: no room, or a fault of the disk: \S+disk: the file system is read-only \(EROFS\)$/,
+    });
+  });
+
+  test('a disk without room is full, whatever SQLite calls it', (t) => {
+    const path = smallDisk(t);
+    assert.throws(() => writeFileSync(join(path, 'filler'), Buffer.alloc(2_000_000)), { code: 'ENOSPC' });
+    assert.equal(findDiskFault(join(path, 'lookout.db'))?.code, 'ENOSPC');
+  });
+
+  test('a disk that the kernel has stopped writing to after an error is read-only, though it does not look so', {
+    skip: requires('mkfs.ext4'),
+  }, (t) => {
+    const path = folder();
+    const [image, disk] = [join(path, 'image'), join(path, 'disk')];
+    writeFileSync(image, Buffer.alloc(8_000_000));
+    mkdirSync(disk);
+    execFileSync('mkfs.ext4', ['-q', image]);
+    const { status } = spawnSync('mount', ['-o', 'loop', image, disk]);
+    if (status !== 0) {
+      t.skip('needs loop devices');
+      return;
+    }
+    t.after(() => execFileSync('umount', [disk]));
+    const file = join(disk, 'lookout.db');
+    openForWriting(file).close();
+    execFileSync('mount', ['-o', 'remount,abort', disk]);
+    assert.throws(() => openForWriting(file), {
+      code: 'STORE_FULL',
+      message: /the file system is read-only \(EROFS\)$/,
+    });
   });
 });
