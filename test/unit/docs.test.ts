@@ -66,6 +66,13 @@ describe('the documentation', () => {
     }
   });
 
+  test('every file and folder that the architecture page names exists', () => {
+    const text = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+    for (const [, path = ''] of text.matchAll(/`((?:src|test)\/[\w./-]*)`/g)) {
+      if (!/NAME|-N\./.test(path)) assert.ok(existsSync(join(root, path)), path);
+    }
+  });
+
   test('the README opens with the two commands, and they exist', () => {
     const [first] = blocks(join(root, 'README.md'));
     const commands = first?.text.split('\n').map((text) => text.replace(/\s*#.*/, ''));
