@@ -1,55 +1,55 @@
 /**
- * The pictures of one camera: keeps the best frame of each open event until its start or end saves it, knows for which
- * events a file came of it, and gives out the picture that was asked for.
+ * The snapshots of one camera: keeps the best frame of each open event until the event's start or end saves it, knows
+ * which events have a file, and publishes the snapshot that a command requests.
  */
 import type { FramePool } from './capture/frame-pool.ts';
 import type { CameraConfig } from './config/schema.ts';
+import type { EventRecorder } from './event-recorder.ts';
 import type { Publisher } from './publish/publisher.ts';
 import { LATEST, snapshotPath } from './store/snapshot-path.ts';
 import type { Store } from './store/store.ts';
 import type { DetectionEvent, EventChange, Frame } from './types.ts';
 
 /**
- * Pictures of one camera that are being written at a time. When events come faster than the disk takes pictures, some
- * events have none: they would pile up in memory.
+ * Snapshots of one camera that are in flight to the disk at a time. When events come faster than the disk accepts
+ * snapshots, further events have none: their frames would pile up in memory.
  */
-const MOST_SAVING = 6;
+const MAX_IN_FLIGHT = 6;
 
 export interface CameraSnapshotsOptions {
   camera: string;
   config: Pick<CameraConfig, 'rotate' | 'mirror'>;
   store: Pick<Store, 'saveSnapshot'>;
   publisher: Pick<Publisher, 'publishSnapshot'>;
-  /** Writes and tells a step of an event. */
-  record: (change: EventChange) => void;
+  recorder: Pick<EventRecorder, 'amend'>;
   pool: FramePool;
-  /** Takes the work that goes on in the background. */
+  /** Takes work that continues in the background. */
   watch: (work: Promise<unknown>) => void;
 }
 
-/** What is known of an event's picture until the event is over and nothing is being written any more. */
-interface Kept {
+/** State of an event's snapshot until the event is over and no write is in flight. */
+interface EventSnapshot {
   /** The best frame since the last save, and the event at that moment. */
   best: { event: DetectionEvent; frame: Frame } | null;
-  /** The event's last step as it was told. */
-  told: DetectionEvent | null;
-  file: 'none' | 'expected' | 'there';
-  /** Saves under way. */
-  saving: number;
+  /** The event's latest step as it was recorded. */
+  recorded: DetectionEvent | null;
+  file: 'none' | 'expected' | 'written';
+  /** Writes in flight. */
+  inFlight: number;
   over: boolean;
 }
 
 export class CameraSnapshots {
   readonly #options: CameraSnapshotsOptions;
-  readonly #kept = new Map<string, Kept>();
-  #wanted = false;
-  #saving = 0;
+  readonly #kept = new Map<string, EventSnapshot>();
+  #requested = false;
+  #inFlight = 0;
 
   constructor(options: CameraSnapshotsOptions) {
     this.#options = options;
   }
 
-  /** Keeps a copy of the picture for the event until its start or end saves it. */
+  /** Keeps a copy of the frame for the event until its start or end saves it. */
   keepBest(event: DetectionEvent, frame: Frame): void {
     const { pool } = this.#options;
     const kept = this.#of(event.id);
@@ -59,23 +59,23 @@ export class CameraSnapshots {
     kept.best = { event: { ...event }, frame: { ...frame, data } };
   }
 
-  /** Writes into a step where the event's picture is, or is about to be; null if it could not be written. */
+  /** Sets the `snapshot` of a step: the path of the file that is or will be written; null without one. */
   attachSnapshot({ type, event }: EventChange): void {
     const kept = this.#of(event.id);
-    if (type === 'start' && kept.best && this.#saving < MOST_SAVING) kept.file = 'expected';
+    if (type === 'start' && kept.best && this.#inFlight < MAX_IN_FLIGHT) kept.file = 'expected';
     event.snapshot = kept.file === 'none' ? null : snapshotPath(event);
-    kept.told = event;
+    kept.recorded = event;
   }
 
-  /** Saves the best picture of an event that has started or ended. */
+  /** Saves the best frame of an event that has started or ended. */
   save({ type, event }: EventChange): void {
     const kept = this.#of(event.id);
     kept.over = type === 'end';
     if (kept.best) {
       const { event: then, frame } = kept.best;
       kept.best = null;
-      kept.saving++;
-      if (this.#saving >= MOST_SAVING) {
+      kept.inFlight++;
+      if (this.#inFlight >= MAX_IN_FLIGHT) {
         this.#options.pool.release(frame.data);
         this.#settle(kept, false);
         return;
@@ -89,58 +89,58 @@ export class CameraSnapshots {
       );
       this.#options.watch(saved);
     }
-    this.#tidy(event.id, kept);
+    this.#forgetIfDone(event.id, kept);
   }
 
   /** Has the next frame saved and published. */
   requestSnapshot(): void {
-    this.#wanted = true;
+    this.#requested = true;
   }
 
-  /** A picture that was asked for and never came is of no interest any more. */
+  /** Forgets a request that no frame has served. */
   cancelRequest(): void {
-    this.#wanted = false;
+    this.#requested = false;
   }
 
-  /** Passes a frame's buffer on when everybody has seen it. */
+  /** Takes a frame when nothing else uses it: saves it if a snapshot is requested, else releases its buffer. */
   finish(frame: Frame): void {
-    if (this.#wanted && frame.data.byteLength > 0) {
-      this.#wanted = false;
+    if (this.#requested && frame.data.byteLength > 0) {
+      this.#requested = false;
       this.#options.watch(this.#write(frame, null, true));
     } else this.#options.pool.release(frame.data);
   }
 
-  #of(id: string): Kept {
+  #of(id: string): EventSnapshot {
     let kept = this.#kept.get(id);
     if (!kept) {
-      kept = { best: null, told: null, file: 'none', saving: 0, over: false };
+      kept = { best: null, recorded: null, file: 'none', inFlight: 0, over: false };
       this.#kept.set(id, kept);
     }
     return kept;
   }
 
-  /** What was told of a file that did not come about, or came after all, is put right and told again. */
-  #settle(kept: Kept, written: boolean): void {
-    kept.saving--;
-    if (written) kept.file = 'there';
-    else if (kept.file === 'expected' && kept.saving === 0) kept.file = 'none';
-    const told = kept.told!;
-    const snapshot = kept.file === 'none' ? null : snapshotPath(told);
-    if (snapshot !== told.snapshot) {
-      kept.told = { ...told, snapshot };
-      this.#options.record({ type: kept.over ? 'end' : 'update', event: kept.told });
+  /** Records the event again when its file was not written, or was written in a second attempt. */
+  #settle(kept: EventSnapshot, written: boolean): void {
+    kept.inFlight--;
+    if (written) kept.file = 'written';
+    else if (kept.file === 'expected' && kept.inFlight === 0) kept.file = 'none';
+    const recorded = kept.recorded!;
+    const snapshot = kept.file === 'none' ? null : snapshotPath(recorded);
+    if (snapshot !== recorded.snapshot) {
+      kept.recorded = { ...recorded, snapshot };
+      this.#options.recorder.amend({ type: kept.over ? 'end' : 'update', event: kept.recorded });
     }
-    this.#tidy(told.id, kept);
+    this.#forgetIfDone(recorded.id, kept);
   }
 
-  #tidy(id: string, { over, saving }: Kept): void {
-    if (over && saving === 0) this.#kept.delete(id);
+  #forgetIfDone(id: string, { over, inFlight }: EventSnapshot): void {
+    if (over && inFlight === 0) this.#kept.delete(id);
   }
 
-  /** Writes a picture as the event's snapshot, or as the camera's when there is no event. */
+  /** Writes a frame as the event's snapshot, or as the camera's latest one without an event. */
   async #write(frame: Frame, event: DetectionEvent | null, publish: boolean): Promise<boolean> {
     const { camera, config, store, publisher, pool } = this.#options;
-    this.#saving++;
+    this.#inFlight++;
     const saved = store.saveSnapshot({
       path: snapshotPath(event ?? { id: LATEST, camera, startedAt: frame.capturedAt }),
       event: event?.id ?? null,
@@ -150,7 +150,7 @@ export class CameraSnapshots {
       transform: { rotate: config.rotate, mirror: config.mirror },
       annotation: event && { label: event.label, score: event.topScore, box: event.box },
     });
-    const { jpeg, data, written } = await saved.finally(() => this.#saving--);
+    const { jpeg, data, written } = await saved.finally(() => this.#inFlight--);
     pool.release(data);
     if (publish) publisher.publishSnapshot(camera, jpeg);
     return written;

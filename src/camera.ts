@@ -15,12 +15,12 @@ import { isPermanent } from './capture/retry.ts';
 import { CameraSupervisor } from './capture/supervisor.ts';
 import { type CameraModels, Decider } from './decide/decider.ts';
 import type { LookoutError } from './errors.ts';
-import type { Command } from './publish/commands.ts';
+import type { EventRecorder } from './event-recorder.ts';
+import type { SettingCommand } from './publish/commands.ts';
 import type { Publisher } from './publish/publisher.ts';
 import type { Setting } from './publish/topics.ts';
 import type { Clock } from './runtime/clock.ts';
 import { free } from './runtime/garbage.ts';
-import { logEvent } from './runtime/logger.ts';
 import { recordAnalysis, recordStage } from './runtime/stage-times.ts';
 import type { TimeJudge } from './runtime/time-judge.ts';
 import type { Choices } from './setup/choices.ts';
@@ -32,11 +32,9 @@ import type { Vision } from './vision/vision.ts';
 /** What a camera uses of the daemon. */
 export interface CameraParts {
   vision: Pick<Vision, 'offer' | 'consumed' | 'setDetect' | 'setOpenRegions'>;
-  store: Pick<Store, 'recordEvent' | 'recordDetections' | 'saveSnapshot' | 'flush'>;
-  publisher: Pick<
-    Publisher,
-    'eventMessages' | 'wake' | 'setCameraStatus' | 'setLabel' | 'setSetting' | 'confirm' | 'publishSnapshot'
-  >;
+  store: Pick<Store, 'recordDetections' | 'saveSnapshot' | 'flush'>;
+  publisher: Pick<Publisher, 'setCameraStatus' | 'setLabel' | 'setSetting' | 'confirm' | 'publishSnapshot'>;
+  recorder: Pick<EventRecorder, 'record' | 'amend'>;
   choices: Pick<Choices, 'chosen' | 'current' | 'set'>;
   pool: FramePool;
   logThreshold: number;
@@ -44,15 +42,14 @@ export interface CameraParts {
   log: Logger;
   random: () => number;
   newId: (now: number) => string;
-  /** Stamps times with the setting of the clock. */
-  judge: Pick<TimeJudge, 'stamp' | 'correction' | 'likely'>;
+  judge: Pick<TimeJudge, 'likely'>;
   onFrame: (camera: string) => void;
-  /** Takes how many runs of a camera in a row gave no picture; its `failure` says whether that will last. */
+  /** Called with the number of runs in a row without a frame; `failure` of the camera is set if it is permanent. */
   onFailures: (camera: string, failures: number) => void;
   onEnd: () => void;
 }
 
-/** How often an open event looks whether its time is over. */
+/** How often open events are checked for their end, in ms. */
 const TICK_MS = 500;
 
 export class Camera implements Service {
@@ -66,8 +63,6 @@ export class Camera implements Service {
   #openRegionsKey = '[]';
   readonly #snapshots: CameraSnapshots;
   readonly #pending = new Set<Promise<void>>();
-  /** Settings of the clock in which the open events started. */
-  readonly #clocks = new Map<string, number | null>();
   #ended = false;
   #failure: LookoutError | null = null;
   #cancelTick = () => {};
@@ -86,9 +81,13 @@ export class Camera implements Service {
       newId: (wall) => parts.newId(parts.judge.likely(wall)),
     });
     this.#snapshots = new CameraSnapshots({
-      ...{ camera: name, config, store: parts.store, publisher: parts.publisher, pool: parts.pool },
-      record: (change) => this.#record(change),
-      watch: (work) => this.#runInBackground(work),
+      camera: name,
+      config,
+      store: parts.store,
+      publisher: parts.publisher,
+      recorder: parts.recorder,
+      pool: parts.pool,
+      watch: (work) => this.#runInBackground('saving a snapshot', work),
     });
     this.#supervisor = new CameraSupervisor({
       name,
@@ -116,12 +115,12 @@ export class Camera implements Service {
     });
   }
 
-  /** Why it gives no pictures, if that lasts until somebody puts it right. */
+  /** Why the camera delivers no frames, if that is permanent: the user has to fix it. */
   get failure(): LookoutError | null {
     return this.#supervisor.status === 'disabled' ? null : this.#failure;
   }
 
-  /** Nothing more will come: its source has ended, cannot start and would play only once, or is turned off. */
+  /** No more frames will come: the source has ended, failed and would play only once, or is turned off. */
   get idle(): boolean {
     const { source } = this.#resolved.config;
     const failed = this.failure !== null && source.kind === 'replay' && !source.loop;
@@ -139,50 +138,62 @@ export class Camera implements Service {
     await this.#supervisor.start();
   }
 
-  /** Stops the camera; its open events go on until `close`. */
+  /** Stops the camera; its open events stay open until `close`. */
   async stop(): Promise<void> {
     this.#cancelTick();
     await this.#supervisor.stop();
   }
 
-  /** Ends every open event and waits until all of it is committed, as far as the disk takes it. */
+  /** Ends every open event; resolves when all is committed, as far as the disk accepts it. */
   async close(): Promise<void> {
     this.#apply(this.#decider.close(this.#parts.clock.now()));
     await this.#parts.store.flush();
     while (this.#pending.size > 0) await Promise.all(this.#pending);
   }
 
-  /** Has other models or labels judged from now on; events that they end are told first. */
+  /** Uses other models or labels from the next frame on. Events that cannot continue with them end. */
   setModels(models: CameraModels): void {
     this.#models = models;
     this.#apply(this.#decider.setModels(models, this.#parts.clock.now()));
     this.#updateOpenRegions();
   }
 
-  /** Says the state of all labels and of what depends on them. */
+  /** Publishes the state of all labels, and the threshold, which depends on them. */
   publishLabels(): void {
     this.#publishLabels(Object.keys(labelsOf(this.#models)));
-    this.#parts.publisher.setSetting(this.name, 'threshold', this.#shownThreshold());
+    this.#publishThreshold();
   }
 
-  /** Takes over what is chosen or configured now, and says it. */
+  /** Applies what is chosen or configured now, and publishes it. */
   async applySettings(): Promise<void> {
     const { publisher, choices } = this.#parts;
     for (const setting of ['enabled', 'detect'] as const) {
-      publisher.setSetting(this.name, setting, choices.current(this.name, setting));
+      publisher.setSetting({ camera: this.name, setting, value: choices.current(this.name, setting) });
     }
-    publisher.setSetting(this.name, 'threshold', this.#shownThreshold());
+    this.#publishThreshold();
     for (const setting of ['detect', 'threshold', 'enabled'] as const) await this.#applySetting(setting);
   }
 
-  /** Says a setting again, whether it has changed or not. */
+  /** Publishes a setting, whether it has changed or not. */
   confirm(setting: Exclude<Setting, 'model'>): void {
     const { publisher, choices } = this.#parts;
-    if (setting === 'threshold') publisher.confirm(this.name, setting, this.#shownThreshold());
-    else publisher.confirm(this.name, setting, choices.current(this.name, setting));
+    const camera = this.name;
+    if (setting === 'threshold') publisher.confirm({ camera, setting, value: this.#shownThreshold() });
+    else publisher.confirm({ camera, setting, value: choices.current(camera, setting) });
   }
 
-  /** Takes the analysis of a frame and its picture, whose buffer it passes on. */
+  /** Changes a setting by command. */
+  set(command: Exclude<SettingCommand, { setting: 'model' }>): void {
+    this.#parts.choices.set(command);
+    this.#runInBackground(`applying ${command.setting}`, this.#applySetting(command.setting));
+  }
+
+  /** Has the next frame saved and published. */
+  requestSnapshot(): void {
+    this.#snapshots.requestSnapshot();
+  }
+
+  /** Takes the analysis of a frame, and the frame, whose buffer goes back to the pool. */
   onAnalysis(analysis: Analysis, frame: Frame): void {
     const began = performance.now();
     const { detections, changes, best } = this.#decider.observe(analysis);
@@ -197,18 +208,9 @@ export class Camera implements Service {
     recordStage('whole', this.#parts.clock.monotonic() - analysis.monotonic);
   }
 
-  /** Takes back a frame that nobody had time for. */
+  /** Takes back a frame that was not analysed. */
   onDropped(frame: Frame): void {
     this.#snapshots.finish(frame);
-  }
-
-  /** Carries out a command from MQTT. */
-  onCommand(...[, setting, value]: Exclude<Command, [string, 'model', string | null]>): void {
-    if (setting === 'snapshot') this.#snapshots.requestSnapshot();
-    else {
-      this.#parts.choices.set(this.name, setting, value);
-      this.#runInBackground(this.#applySetting(setting));
-    }
   }
 
   async #applySetting(setting: Exclude<Setting, 'model'>): Promise<void> {
@@ -219,7 +221,7 @@ export class Camera implements Service {
   }
 
   #onStatus(status: CameraStatus, reason: string): void {
-    // What failed is said by the supervisor.
+    // The supervisor has logged what failed.
     const level = status === 'stalled' ? 'warn' : 'info';
     this.#log[level](`camera is ${status}${reason ? `: ${reason}` : ''}`);
     this.#parts.publisher.setCameraStatus(this.name, status);
@@ -232,32 +234,11 @@ export class Camera implements Service {
   #apply(changes: readonly EventChange[]): void {
     if (changes.length === 0) return;
     for (const change of changes) {
-      const { type, event } = change;
       this.#snapshots.attachSnapshot(change);
-      const clock = this.#clocks.get(event.id) ?? this.#parts.judge.stamp(event.startedAt).clock;
-      event.clock = clock;
-      if (type === 'end') this.#clocks.delete(event.id);
-      else this.#clocks.set(event.id, clock);
-      logEvent(this.#log, change);
-      this.#record(change);
-      if (type !== 'update') this.#snapshots.save(change);
+      this.#parts.recorder.record(change);
+      if (change.type !== 'update') this.#snapshots.save(change);
     }
     this.#publishLabels(new Set(changes.map(({ event }) => event.label)));
-  }
-
-  /** Writes and tells a step of an event. Its times are put right if the clock was wrong when it started. */
-  #record({ type, event }: EventChange): void {
-    const { store, publisher, judge } = this.#parts;
-    const { shift, stamp } = judge.correction(event.clock ?? null);
-    const told = {
-      ...event,
-      startedAt: event.startedAt + shift,
-      endedAt: event.endedAt === null ? null : event.endedAt + shift,
-      ...stamp,
-    };
-    const change = { type, event: told };
-    const recorded = store.recordEvent(change, publisher.eventMessages(change));
-    void recorded.then((committed) => committed && publisher.wake());
   }
 
   #publishLabels(labels: Iterable<string>): void {
@@ -265,7 +246,12 @@ export class Camera implements Service {
     for (const label of labels) this.#parts.publisher.setLabel(this.name, label, open.has(label));
   }
 
-  /** Tells vision where to look again, when that has changed. */
+  #publishThreshold(): void {
+    const value = this.#shownThreshold();
+    this.#parts.publisher.setSetting({ camera: this.name, setting: 'threshold', value });
+  }
+
+  /** Passes the regions of open events to vision when they have changed. */
   #updateOpenRegions(): void {
     const regions = this.#decider.openRegions;
     const key = JSON.stringify(regions);
@@ -274,11 +260,12 @@ export class Camera implements Service {
     this.#parts.vision.setOpenRegions(this.name, regions);
   }
 
-  #runInBackground(work: Promise<unknown>): void {
+  /** @param what for the log if it fails, as a gerund */
+  #runInBackground(what: string, work: Promise<unknown>): void {
     const watched = work
       .then(
         () => {},
-        (err: unknown) => this.#log.error({ err }, 'could not be done'),
+        (err: unknown) => this.#log.error({ err }, `camera ${this.name}: ${what} failed`),
       )
       .finally(() => this.#pending.delete(watched));
     this.#pending.add(watched);
@@ -291,7 +278,7 @@ export class Camera implements Service {
   }
 }
 
-/** Milliseconds between two pictures of a camera. */
+/** Milliseconds between two frames of a camera. */
 function intervalMs({ config: { source } }: ResolvedCamera): number {
   return 1000 * (source.kind === 'libcamera' && source.mode === 'still' ? source.interval : 1 / source.fps);
 }

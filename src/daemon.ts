@@ -1,37 +1,37 @@
-/** The only wiring: builds the parts, starts them in order, stops them in reverse. */
-import { randomFillSync } from 'node:crypto';
+/** The wiring: builds the parts, starts them, and stops them in the order of the data. */
 import type { Logger } from 'pino';
+import { AnalysisRate } from './board/analysis-rate.ts';
 import { readBoard } from './board/board.ts';
 import { HealthMonitor } from './board/health.ts';
 import { PressureGovernor } from './board/memory-pressure.ts';
-import { ThermalGovernor } from './board/thermal.ts';
-import { Camera, type CameraParts } from './camera.ts';
-import { FailureEscalation } from './capture/failure-escalation.ts';
+import { ThermalGovernor, type ThermalState } from './board/thermal.ts';
+import { Cameras, type End } from './cameras.ts';
 import { FramePool } from './capture/frame-pool.ts';
 import type { LoadedConfig } from './config/load-config.ts';
-import { DEFAULT_MODEL } from './config/names.ts';
 import { EXIT } from './errors.ts';
-import { describeKernel } from './model/int8-kernel.ts';
+import { EventRecorder } from './event-recorder.ts';
+import { HealthReports } from './health-reports.ts';
 import type { Command } from './publish/commands.ts';
 import { Publisher } from './publish/publisher.ts';
 import { type Clock, systemClock } from './runtime/clock.ts';
 import { scheduleGc } from './runtime/garbage.ts';
-import { createIdSource } from './runtime/id.ts';
+import { Parts } from './runtime/parts.ts';
 import { notify, Watchdog } from './runtime/systemd.ts';
 import { TimeJudge } from './runtime/time-judge.ts';
 import { Choices } from './setup/choices.ts';
 import { outerSpaces } from './setup/config-files.ts';
 import { ConfigResolver } from './setup/config-resolver.ts';
+import { deviceInfo } from './setup/device-info.ts';
+import { ModelLog } from './setup/model-log.ts';
 import { Reloader } from './setup/reloader.ts';
 import { labelsOf, modelsInUse, type Resolved } from './setup/resolved.ts';
 import { Store } from './store/store.ts';
-import type { StoreStats } from './store/store-types.ts';
 import type { Service } from './types.ts';
 import { VERSION } from './version.ts';
 import { Vision } from './vision/vision.ts';
 
 const HOUR_MS = 3_600_000;
-/** How long the first frame has the processor for itself once all has started, in ms. */
+/** How long the first frame has the processor for itself after the start, in ms. */
 const CALM_MS = 500;
 
 export interface DaemonOptions {
@@ -39,20 +39,14 @@ export interface DaemonOptions {
   clock?: Clock;
   random?: () => number;
   resolver?: ConfigResolver;
-  /** Folder that stands for `/` where the board is looked at. */
+  /** Folder that stands for `/` where files of the board are read. */
   root?: string;
-}
-
-/** Why the daemon should stop, and the exit code of its process. */
-export interface End {
-  reason: string;
-  code: number;
 }
 
 export class Daemon implements Service {
   /**
-   * Resolves when the daemon should stop by itself: every source has come to its end (exit code 0, or that of the
-   * error that kept one from playing), or only a new process can help (exit code 70).
+   * Resolves when the daemon should stop: every source has reached its end (exit code 0, or that of the error that
+   * kept one from playing), or only a new process can help (exit code 70).
    */
   readonly ended: Promise<End>;
   readonly #loaded: LoadedConfig;
@@ -61,31 +55,19 @@ export class Daemon implements Service {
   readonly #random: () => number;
   readonly #resolver: ConfigResolver;
   readonly #root: string;
-  /** What runs, in the order of its start. */
-  readonly #running: { name: string; stop: () => Promise<void> }[] = [];
-  readonly #cameras = new Map<string, Camera>();
+  readonly #parts: Parts;
   readonly #monitor: HealthMonitor;
-  /** Shares of the frames that heat and memory allow to be analysed. */
-  readonly #analysisRates = { heat: 1, memory: 1 };
-  #pressure: PressureGovernor | null = null;
-  /** Keys of the models that the log was told of since they are in use. */
-  #loggedModels = new Set<string>();
+  #cameras: Cameras | null = null;
   #reloader: Reloader | null = null;
+  #vision: Vision | null = null;
   #classified = false;
-  #judge: TimeJudge | null = null;
-  /** Resolves when there is time for what the first frame does not need: it is classified, or long in coming. */
+  /** Resolves when there is time for what the first frame does not need: it is classified, or takes long. */
   readonly #calm = Promise.withResolvers<void>();
   #configError: string | null = null;
-  #thermalProblem: string | null = null;
+  #thermal: ThermalState | null = null;
   #end: (end: End) => void = () => {};
-  #vision: Vision | null = null;
   #starting: Promise<void> | null = null;
   readonly #stopping = new AbortController();
-
-  /** Frames that went through the whole pipeline since the start. */
-  get finished(): number {
-    return this.#monitor.finished;
-  }
 
   constructor(loaded: LoadedConfig, options: DaemonOptions) {
     const { log, clock = systemClock, random = Math.random, resolver = new ConfigResolver() } = options;
@@ -95,170 +77,33 @@ export class Daemon implements Service {
     this.#random = random;
     this.#resolver = resolver;
     this.#root = options.root ?? '/';
+    this.#parts = new Parts(log, this.#stopping.signal);
     this.#monitor = new HealthMonitor({ clock, cameras: Object.keys(loaded.config.cameras) });
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
   }
 
-  /** Something hangs in this process that keeps it from ending by itself. */
+  /** Frames that went through the whole pipeline since the start. */
+  get finished(): number {
+    return this.#monitor.finished;
+  }
+
+  /** A thread hangs, so this process cannot end without being killed. */
   get stuck(): boolean {
     return this.#vision?.stuck ?? false;
   }
 
-  /** @throws LookoutError when a part cannot start; `stop` then ends those that did. */
+  /** @throws LookoutError when a part cannot start; `stop` then stops those that did. */
   start(): Promise<void> {
     this.#starting = this.#startParts();
     return this.#starting;
   }
 
-  async #startParts(): Promise<void> {
-    const { config } = this.#loaded;
-    const log = this.#log;
-    const clock = this.#clock;
-    log.info(`Lookout ${VERSION}, ${this.#loaded.file ?? 'embedded defaults (no configuration file)'}`);
-    for (const warning of [...this.#loaded.warnings, ...(await outerSpaces(config))]) log.warn(warning);
-
-    const resolved = await this.#resolver.resolve(this.#loaded);
-    this.#warn(resolved);
-
-    const monitor = this.#monitor;
-    const vision = new Vision({
-      ...modelsInUse(
-        resolved.models,
-        new Map([...resolved.cameras].map(([name, { models }]) => [name, models])),
-      ),
-      cameras: config.cameras,
-      clock,
-      log,
-      onAnalysis: (analysis, frame) => {
-        monitor.frame(analysis.camera, analysis);
-        if (analysis.scores.length > 0) this.#logFirstResult(analysis.camera);
-        this.#cameras.get(frame.camera)?.onAnalysis(analysis, frame);
-      },
-      onDropped: (frame) => {
-        monitor.dropped(frame.camera);
-        this.#cameras.get(frame.camera)?.onDropped(frame);
-      },
-      onStuck: (reason) => this.#end({ reason, code: EXIT.internal }),
-    });
-    this.#vision = vision;
-    // Loading models takes the longest: time, database and broker are seen to meanwhile.
-    const loading = vision.start();
-    loading.catch(() => {});
-
-    const judge = new TimeJudge({
-      ...{ clock, log, root: this.#root },
-      tolerance: config.time.tolerance * HOUR_MS,
-      settle: config.time.settle * HOUR_MS,
-    });
-    await this.#start('time', judge);
-    this.#judge = judge;
-    const { signal } = this.#stopping;
-    const store = new Store({ ...config.store, config: config.store, clock, log, judge, signal });
-    await this.#start('store', store);
-    log.info(`database ${config.store.file}, snapshots in ${config.store.snapshots}`);
-
-    const choices = new Choices({
-      ...{ config, models: resolved.models.keys(), store, clock, judge, log },
-      onKept: (camera, setting) => {
-        if (setting === 'model') this.#reloader?.confirm(camera);
-        else this.#cameras.get(camera)?.confirm(setting);
-      },
-    });
-    await this.#start('choices', { start: () => choices.load(), stop: () => choices.stop() });
-
-    const publisher = new Publisher({
-      config: config.mqtt,
-      device: config.device,
-      cameras: [...resolved.cameras].map(([name, camera]) => ({
-        name,
-        labels: Object.keys(labelsOf(camera.models)),
-      })),
-      begin: this.#calm.promise,
-      models: [...resolved.models.keys()],
-      outbox: store,
-      store,
-      clock,
-      log,
-      random: this.#random,
-      onCommand: (...command) => this.#onCommand(choices, command),
-    });
-    await this.#start('mqtt', publisher);
-    if (publisher.address) log.info(`MQTT ${publisher.address}, topics ${publisher.topic}/#`);
-    await this.#endLeftOpen(store, publisher);
-
-    const pool = new FramePool();
-    await this.#start('health', monitor);
-    await this.#start('vision', { start: () => loading, stop: () => vision.stop() });
-    if (config.thermal.governor) await this.#startThermalGovernor(vision, publisher);
-    await this.#startPressureGovernor(vision);
-    this.#buildCameras(resolved, {
-      ...{ vision, store, publisher, choices, pool, clock, log, monitor, judge },
-    });
-    const board = await readBoard({ root: this.#root });
-    const publishInfo = (current: Resolved, configError: string | null) => {
-      this.#logModels(current, vision);
-      this.#configError = configError;
-      const model = current.models.get(DEFAULT_MODEL)!;
-      const running = vision.infos.get(model.key) ?? [...vision.infos.values()][0]!;
-      publisher.setInfo({
-        version: VERSION,
-        board: board.model,
-        model: model.description.name,
-        model_sha256: model.sha256,
-        provider: running.provider,
-        int8_kernel: running.kernel.name,
-        int8_kernel_reason: running.kernel.reason,
-        cameras: [...this.#cameras.keys()],
-        models: Object.fromEntries(
-          [...current.models].map(([name, { description }]) => [name, description.name]),
-        ),
-        config_error: configError,
-      });
-    };
-    publishInfo(resolved, null);
-    this.#reloader = new Reloader({
-      ...{
-        loaded: this.#loaded,
-        resolved,
-        cameras: this.#cameras,
-        vision,
-        publisher,
-        resolver: this.#resolver,
-        choices,
-        log,
-      },
-      onChange: publishInfo,
-    });
-    await this.#reloader.start();
-    const cameras = [...this.#cameras.values()];
-    await this.#start('cameras', {
-      start: async () => void (await Promise.all(cameras.map((camera) => camera.start()))),
-      stop: async () => void (await Promise.all(cameras.map((camera) => camera.stop()))),
-    });
-
-    clock.after(CALM_MS, this.#calm.resolve);
-
-    const cancelHealth = clock.every(config.health_interval * 1000, () => {
-      void this.#reportHealth(store, publisher);
-    });
-    this.#running.push({ name: 'health reports', stop: async () => cancelHealth() });
-    const watchdog = new Watchdog({
-      clock,
-      log,
-      progress: () => monitor.finished,
-      idle: () => monitor.pending === 0,
-    });
-    await this.#start('watchdog', watchdog);
-    scheduleGc();
-    await notify('READY=1', `STATUS=watching ${[...this.#cameras.keys()].join(', ')}`);
-  }
-
-  /** Reads the configuration anew and takes over what can change without a restart; see Reloader. */
+  /** Reloads the configuration and applies what can change without a restart; see Reloader. */
   reload(read: () => Promise<LoadedConfig>): void {
     if (this.#reloader) this.#reloader.reload(read);
-    else this.#log.warn('the configuration is not read anew before the start is complete');
+    else this.#log.warn('reload ignored: still starting');
   }
 
   /**
@@ -268,74 +113,223 @@ export class Daemon implements Service {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await notify('STOPPING=1');
-    // What failed to start has been reported by whoever started it.
+    // The caller of `start` has reported why it failed.
     await this.#starting?.catch(() => {});
     this.#reloader?.stop();
-    // Another part may have failed to start while the models were loading.
-    if (!this.#running.some(({ name }) => name === 'vision')) await this.#vision?.stop();
-    for (let part = this.#running.pop(); part; part = this.#running.pop()) {
-      try {
-        await part.stop();
-      } catch (err) {
-        this.#log.error({ err }, `${part.name} did not stop cleanly`);
-      }
-      if (part.name === 'vision') {
-        await Promise.all([...this.#cameras.values()].map((camera) => camera.close()));
-      }
-    }
+    await this.#parts.stop();
     this.#log.info('stopped');
     this.#log.flush();
   }
 
-  /** Has fewer frames analysed before the board gets too hot. */
-  async #startThermalGovernor(vision: Vision, publisher: Publisher): Promise<void> {
+  async #startParts(): Promise<void> {
+    const { config } = this.#loaded;
+    const log = this.#log;
+    const clock = this.#clock;
+    const root = this.#root;
+    const monitor = this.#monitor;
+    const parts = this.#parts;
+    const { signal } = this.#stopping;
+    log.info(`Lookout ${VERSION}, ${this.#loaded.file ?? 'embedded defaults (no configuration file)'}`);
+    for (const warning of [...this.#loaded.warnings, ...(await outerSpaces(config))]) log.warn(warning);
+
+    const resolved = await this.#resolver.resolve(this.#loaded);
+    const warnings = new Set([...resolved.models.values()].flatMap(({ compiled }) => compiled.warnings));
+    for (const warning of warnings) log.warn(warning);
+
+    const vision = this.#createVision(resolved);
+    this.#vision = vision;
+    const judge = new TimeJudge({
+      clock,
+      log,
+      root,
+      tolerance: config.time.tolerance * HOUR_MS,
+      settle: config.time.settle * HOUR_MS,
+    });
+    const store = new Store({ ...config.store, config: config.store, clock, log, judge, signal });
+    const choices = new Choices({
+      config,
+      models: resolved.models.keys(),
+      store,
+      clock,
+      judge,
+      log,
+      onSaved: (camera, setting) => {
+        if (setting === 'model') this.#reloader?.confirm(camera);
+        else this.#cameras?.byName.get(camera)?.confirm(setting);
+      },
+    });
+    const publisher = new Publisher({
+      config: config.mqtt,
+      device: config.device,
+      cameras: [...resolved.cameras].map(([name, { models }]) => ({
+        name,
+        labels: Object.keys(labelsOf(models)),
+      })),
+      begin: this.#calm.promise,
+      models: [...resolved.models.keys()],
+      outbox: store,
+      store,
+      clock,
+      log,
+      random: this.#random,
+      onCommand: (command) => this.#onCommand(choices, command),
+    });
+    const recorder = new EventRecorder({ store, publisher, judge, log });
+    // They are closed after vision, which may still deliver analyses while it stops, and before the broker.
+    const openEvents: Service = {
+      start: () => recorder.endLeftOpen(),
+      stop: async () => this.#cameras?.close(),
+    };
+    parts.register('time', judge);
+    parts.register('store', store);
+    parts.register('choices', choices);
+    parts.register('mqtt', publisher);
+    parts.register('open events', openEvents);
+    parts.register('health', monitor);
+    parts.register('vision', vision);
+
+    // Loading models takes the longest: time, database and broker start meanwhile.
+    const loading = parts.start(vision);
+    loading.catch(() => {});
+    await parts.start(judge);
+    await parts.start(store);
+    log.info(`database ${config.store.file}, snapshots in ${config.store.snapshots}`);
+    await parts.start(choices);
+    await parts.start(publisher);
+    if (publisher.address) log.info(`MQTT ${publisher.address}, topics ${publisher.topic}/#`);
+    await parts.start(openEvents);
+    await parts.start(monitor);
+    signal.throwIfAborted();
+    await loading;
+
+    const rate = new AnalysisRate((share) => vision.setAnalysisRate(share));
+    if (config.thermal.governor) await this.#startThermalGovernor(rate, publisher);
+    const pressure = await this.#startPressureGovernor(rate);
+    const cameras = new Cameras({
+      resolved: resolved.cameras,
+      vision,
+      store,
+      publisher,
+      recorder,
+      choices,
+      pool: new FramePool(),
+      logThreshold: config.store.log_threshold,
+      clock,
+      log,
+      random: this.#random,
+      judge,
+      monitor,
+      onEnd: this.#end,
+    });
+    this.#cameras = cameras;
+    const { model: board } = await readBoard({ root });
+    const modelLog = new ModelLog(log);
+    const publishInfo = (current: Resolved, configError: string | null) => {
+      modelLog.update(current, vision.infos);
+      this.#configError = configError;
+      publisher.setInfo(deviceInfo({ board, resolved: current, sessions: vision.infos, configError }));
+    };
+    publishInfo(resolved, null);
+    this.#reloader = new Reloader({
+      loaded: this.#loaded,
+      resolved,
+      cameras: cameras.byName,
+      vision,
+      publisher,
+      resolver: this.#resolver,
+      choices,
+      log,
+      onChange: publishInfo,
+    });
+    await this.#reloader.start();
+    await this.#register('cameras', cameras);
+
+    clock.after(CALM_MS, this.#calm.resolve);
+    const reports = new HealthReports({
+      interval: config.health_interval * 1000,
+      monitor,
+      store,
+      publisher,
+      problems: () => ({
+        configError: this.#configError,
+        pressure: pressure.problem,
+        thermal: this.#thermal,
+        timeDoubt: judge.known ? null : judge.doubt,
+      }),
+      clock,
+      log,
+    });
+    await this.#register('health reports', reports);
+    const watchdog = new Watchdog({
+      clock,
+      log,
+      progress: () => monitor.finished,
+      idle: () => monitor.pending === 0,
+    });
+    await this.#register('watchdog', watchdog);
+    scheduleGc();
+    await notify('READY=1', `STATUS=watching ${[...cameras.byName.keys()].join(', ')}`);
+  }
+
+  #createVision(resolved: Resolved): Vision {
+    const models = new Map([...resolved.cameras].map(([name, { models }]) => [name, models]));
+    return new Vision({
+      ...modelsInUse(resolved.models, models),
+      cameras: this.#loaded.config.cameras,
+      clock: this.#clock,
+      log: this.#log,
+      onAnalysis: (analysis, frame) => {
+        this.#monitor.frame(analysis.camera, analysis);
+        if (analysis.scores.length > 0) this.#logFirstResult(analysis.camera);
+        this.#cameras?.byName.get(frame.camera)?.onAnalysis(analysis, frame);
+      },
+      onDropped: (frame) => {
+        this.#monitor.dropped(frame.camera);
+        this.#cameras?.byName.get(frame.camera)?.onDropped(frame);
+      },
+      onStuck: (reason) => this.#end({ reason, code: EXIT.internal }),
+    });
+  }
+
+  async #startThermalGovernor(rate: AnalysisRate, publisher: Publisher): Promise<void> {
     const governor = new ThermalGovernor({
       limit: this.#loaded.config.thermal.limit ?? null,
       clock: this.#clock,
       log: this.#log,
       root: this.#root,
       onChange: (state) => {
-        this.#thermalProblem = state.limiting
-          ? `it is hot: ${Math.round(100 * state.share)} % of the frames are analysed`
-          : null;
-        this.#setAnalysisRate(vision, 'heat', state.share);
+        this.#thermal = state;
+        rate.limit('thermal', state.share);
         publisher.setThermal(state);
       },
     });
-    await this.#start('thermal governor', governor);
+    await this.#register('thermal governor', governor);
   }
 
-  /** Has fewer frames analysed while the board is short of memory, and says why frames are dropped. */
-  async #startPressureGovernor(vision: Vision): Promise<void> {
-    this.#pressure = new PressureGovernor({
+  async #startPressureGovernor(rate: AnalysisRate): Promise<PressureGovernor> {
+    const governor = new PressureGovernor({
       clock: this.#clock,
       log: this.#log,
       root: this.#root,
       frames: () => this.#monitor.totals,
-      onShare: (share) => this.#setAnalysisRate(vision, 'memory', share),
+      onShare: (share) => rate.limit('memory', share),
     });
-    await this.#start('pressure governor', this.#pressure);
+    await this.#register('pressure governor', governor);
+    return governor;
   }
 
-  #setAnalysisRate(vision: Vision, of: 'heat' | 'memory', share: number): void {
-    this.#analysisRates[of] = share;
-    vision.setAnalysisRate(Math.min(this.#analysisRates.heat, this.#analysisRates.memory));
-  }
-
-  async #start(name: string, part: Service): Promise<void> {
-    this.#stopping.signal.throwIfAborted();
-    this.#running.push({ name, stop: () => part.stop() });
-    await part.start();
+  async #register(name: string, part: Service): Promise<void> {
+    this.#parts.register(name, part);
+    await this.#parts.start(part);
   }
 
   #onCommand(choices: Choices, command: Command): void {
-    const [name, setting, value] = command;
-    const camera = this.#cameras.get(name);
-    // During the start: the cameras and models that come take it over.
-    if (!camera || !this.#reloader) {
-      if (setting !== 'snapshot') choices.set(name, setting, value);
-    } else if (setting === 'model') this.#reloader.select(name, value);
-    else camera.onCommand(...command);
+    const camera = this.#cameras?.byName.get(command.camera);
+    if (command.setting === 'snapshot') camera?.requestSnapshot();
+    // During the start: the cameras and the reloader apply the choice when they start.
+    else if (!camera || !this.#reloader) choices.set(command);
+    else if (command.setting === 'model') this.#reloader.select(command.camera, command.value);
+    else camera.set(command);
   }
 
   #logFirstResult(camera: string): void {
@@ -343,114 +337,6 @@ export class Daemon implements Service {
     this.#classified = true;
     this.#calm.resolve();
     const seconds = process.uptime().toFixed(2);
-    this.#log.info({ camera }, `first picture classified ${seconds} s after the start of the process`);
-  }
-
-  #warn({ models }: Resolved): void {
-    const said = new Set([...models.values()].flatMap(({ compiled }) => compiled.warnings));
-    for (const warning of said) this.#log.warn(warning);
-  }
-
-  /** Says what runs the models that are in use. */
-  #logModels({ models }: Resolved, vision: Vision): void {
-    for (const { key, description, note } of new Map(
-      [...models.values()].map((model) => [model.key, model]),
-    ).values()) {
-      const info = vision.infos.get(key);
-      if (!info || this.#loggedModels.has(key)) continue;
-      const { name, input, warning } = description;
-      const threads = `${info.threads} ${info.threads === 1 ? 'thread' : 'threads'}`;
-      const level = info.kernel.name === 'saturating' ? 'warn' : 'info';
-      const runs = `on ${info.provider} with ${threads}, ${describeKernel(info.kernel)}`;
-      this.#log[level](`model ${name}, ${input.width}×${input.height}, ${runs}`);
-      if (note) this.#log[note.problem ? 'warn' : 'info'](note.text);
-      if (warning) this.#log.warn(warning);
-    }
-    this.#loggedModels = new Set(vision.infos.keys());
-  }
-
-  #buildCameras(
-    resolved: Resolved,
-    parts: Pick<
-      CameraParts,
-      'vision' | 'store' | 'publisher' | 'choices' | 'pool' | 'clock' | 'log' | 'judge'
-    > & {
-      monitor: HealthMonitor;
-    },
-  ): void {
-    const newId = createIdSource(randomFillSync);
-    const escalation = new FailureEscalation({
-      log: this.#log,
-      cameras: () =>
-        [...this.#cameras.values()]
-          .filter(({ idle, failure }) => !idle && failure === null)
-          .map(({ name }) => name),
-      onGiveUp: (reason) => this.#end({ reason, code: EXIT.internal }),
-    });
-    for (const [name, camera] of resolved.cameras) {
-      const built = new Camera(name, camera, {
-        ...parts,
-        logThreshold: this.#loaded.config.store.log_threshold,
-        random: this.#random,
-        newId,
-        onFrame: () => parts.monitor.captured(name),
-        onFailures: (_, failures) => {
-          // Neither another camera nor a new process helps where somebody has to put something right.
-          escalation.report(name, built.failure === null ? failures : 0);
-          if (built.failure) this.#onEnd();
-        },
-        onEnd: () => this.#onEnd(),
-      });
-      this.#cameras.set(name, built);
-    }
-  }
-
-  /** What is wrong just now, each with its code. */
-  #problems({ error, damage, throttled }: StoreStats): string[] {
-    return [
-      ...(error === null ? [] : [error]),
-      ...(throttled === null ? [] : [`STORE_BUDGET: ${throttled}`]),
-      ...(damage === null ? [] : [`STORE_CORRUPT: ${damage}`]),
-      ...(this.#configError === null ? [] : [`CONFIG_INVALID: ${this.#configError}`]),
-      ...(this.#pressure?.problem ? [`BOARD_OVERRUN: ${this.#pressure.problem}`] : []),
-      ...(this.#thermalProblem === null ? [] : [`BOARD_OVERRUN: ${this.#thermalProblem}`]),
-      ...(this.#judge?.known === false ? [`TIME_UNKNOWN: ${this.#judge.doubt}`] : []),
-    ];
-  }
-
-  /** A replay has come to its end, or cannot play: when no camera has anything left to show, neither has the daemon. */
-  #onEnd(): void {
-    const cameras = [...this.#cameras.values()];
-    if (!cameras.every(({ idle }) => idle)) return;
-    const failed = cameras.find(({ failure }) => failure !== null);
-    if (!failed?.failure) this.#end({ reason: 'every replay has come to its end', code: EXIT.ok });
-    else {
-      const { code, exitCode } = failed.failure;
-      this.#end({ reason: `no camera has anything to play; ${failed.name}: ${code}`, code: exitCode });
-    }
-  }
-
-  /** Ends the events that a crash or a power cut left open, at their last sign of life. */
-  async #endLeftOpen(store: Store, publisher: Publisher): Promise<void> {
-    const open = await store.leftOpen();
-    for (const { event, lastSeenAt } of open) {
-      const change = { type: 'end' as const, event: { ...event, endedAt: lastSeenAt } };
-      void store.recordEvent(change, publisher.eventMessages(change));
-    }
-    // A disk that has become full must not hold up the start: what it does not take now waits in the queue.
-    await store.flush();
-    if (open.length > 0) this.#log.warn(`ended ${open.length} events that the last run left open`);
-    publisher.wake();
-  }
-
-  async #reportHealth(store: Store, publisher: Publisher): Promise<void> {
-    try {
-      const stats = await store.stats();
-      const health = await this.#monitor.sample(stats, this.#problems(stats));
-      store.recordSample(health);
-      publisher.publishHealth(health);
-    } catch (err) {
-      this.#log.error({ err }, 'health could not be measured');
-    }
+    this.#log.info({ camera }, `first frame classified ${seconds} s after the start of the process`);
   }
 }

@@ -14,7 +14,7 @@ export interface IntakeOptions {
   clock: Clock;
   log: Logger;
   /** Applies a valid command. If it throws, the command is refused. */
-  onCommand: (...command: Command) => void;
+  onCommand: (command: Command) => void;
 }
 
 export class CommandIntake {
@@ -60,12 +60,12 @@ export class CommandIntake {
 
   #apply(topic: string, command: Command): void {
     try {
-      this.#options.onCommand(...command);
+      this.#options.onCommand(command);
     } catch (error) {
       this.#refuse(topic, messageOf(error));
       return;
     }
-    const [camera, setting, value] = command;
+    const { camera, setting, value } = command;
     const state = setting === 'snapshot' ? '' : ` is ${value === null ? 'reset' : statePayload(value)}`;
     this.#limiterOf(topic).add(`command applied: ${setting} of ${camera}${state}`);
   }

@@ -11,15 +11,17 @@ export interface SettingValues {
   model: string;
 }
 
-/** Camera, setting and value, as parameters of a handler. Null: the configured value. */
+/** Changes a setting of a camera. `value` null: back to the configured value. */
 export type SettingCommand = {
-  [S in Setting]: [camera: string, setting: S, value: SettingValues[S] | null];
+  [S in Setting]: { camera: string; setting: S; value: SettingValues[S] | null };
 }[Setting];
 
-export type Command = SettingCommand | [camera: string, setting: 'snapshot', value: null];
+export type Command = SettingCommand | { camera: string; setting: 'snapshot'; value: null };
 
-/** A setting of a camera and its value, as parameters. */
-export type SettingState = { [S in Setting]: [camera: string, setting: S, value: SettingValues[S]] }[Setting];
+/** A setting of a camera and its current value. */
+export type SettingState = {
+  [S in Setting]: { camera: string; setting: S; value: SettingValues[S] };
+}[Setting];
 
 /** Resets a setting to its configured value. A model with that name takes precedence. */
 const RESET = /^reset$/i;
@@ -46,18 +48,22 @@ export function readCommand(
   switch (setting) {
     case 'enabled':
     case 'detect':
-      if (reset) return [camera, setting, null];
-      return text === 'ON' || text === 'OFF' ? [camera, setting, text === 'ON'] : refuse('ON, OFF or RESET');
+      if (reset) return { camera, setting, value: null };
+      return text === 'ON' || text === 'OFF'
+        ? { camera, setting, value: text === 'ON' }
+        : refuse('ON, OFF or RESET');
     case 'threshold':
-      if (reset) return [camera, setting, null];
+      if (reset) return { camera, setting, value: null };
       return text !== null && DECIMAL.test(text) && Number(text) <= 1
-        ? [camera, setting, Number(text)]
+        ? { camera, setting, value: Number(text) }
         : refuse('a number from 0 to 1, or RESET');
     case 'model':
-      if (text !== null && models.includes(text)) return [camera, setting, text];
-      return reset ? [camera, setting, null] : refuse(`one of the models ${models.join(', ')}, or RESET`);
+      if (text !== null && models.includes(text)) return { camera, setting, value: text };
+      return reset
+        ? { camera, setting, value: null }
+        : refuse(`one of the models ${models.join(', ')}, or RESET`);
     case 'snapshot':
-      return text === 'PRESS' || text === '' ? [camera, setting, null] : refuse('PRESS or nothing');
+      return text === 'PRESS' || text === '' ? { camera, setting, value: null } : refuse('PRESS or nothing');
     default:
       return `expected one of the settings enabled, detect, threshold, model, snapshot, found ${show(setting)}`;
   }

@@ -44,7 +44,7 @@ export interface PublisherOptions {
   /** 0…1, for the jitter of the backoff. */
   random: () => number;
   /** Applies a valid command; `confirm` publishes its state afterwards. If it throws, the command is refused. */
-  onCommand: (...command: Command) => void;
+  onCommand: (command: Command) => void;
 }
 
 export interface PublisherStats {
@@ -241,14 +241,14 @@ export class Publisher implements Service {
     if (topic !== null) this.#retain(topic, statePayload(on));
   }
 
-  setSetting(...[camera, setting, value]: SettingState): void {
+  setSetting({ camera, setting, value }: SettingState): void {
     this.#retain(this.#topics.setting(camera, setting), statePayload(value));
   }
 
   /** Publishes a setting even if its value stays the same. */
-  confirm(...state: SettingState): void {
-    this.setSetting(...state);
-    this.#state.republish(this.#topics.setting(state[0], state[1]));
+  confirm(state: SettingState): void {
+    this.setSetting(state);
+    this.#state.republish(this.#topics.setting(state.camera, state.setting));
   }
 
   /** Changes the labels of cameras and the models they may use; topics of removed labels are cleared. */

@@ -1,13 +1,13 @@
 /**
- * What was chosen over MQTT while Lookout runs, in place of what the configuration says. A choice is kept in the
- * database and counts at the next start too, until it is taken back or the configuration says something else than it
- * did when the choice was made.
+ * Runtime settings: what a client has chosen over MQTT in place of the configuration. A choice is saved in the database
+ * and applies after a restart too, until it is reset or the configuration's value is no longer the one that the choice
+ * replaced.
  */
 import type { Logger } from 'pino';
 import type { LoadedConfig } from '../config/load-config.ts';
 import type { CameraConfig } from '../config/schema.ts';
 import { LookoutError, messageOf } from '../errors.ts';
-import type { SettingValues } from '../publish/commands.ts';
+import type { SettingCommand, SettingValues } from '../publish/commands.ts';
 import { statePayload } from '../publish/payloads.ts';
 import type { Setting } from '../publish/topics.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -15,35 +15,36 @@ import { CLOCK_UNSET, type TimeJudge } from '../runtime/time-judge.ts';
 import { localTime } from '../runtime/time-text.ts';
 import type { Store } from '../store/store.ts';
 import type { Choice } from '../store/store-types.ts';
+import type { Service } from '../types.ts';
 import { modelOf } from './camera-model.ts';
 
-/** Milliseconds until what could not be written is tried again. */
+/** Milliseconds until a failed write is retried. */
 const RETRY_MS = 30_000;
 
 type Settings = LoadedConfig['config'];
 
 export interface ChoicesOptions {
   config: Settings;
-  /** Names of the models that there are. */
+  /** Names of the configured models. */
   models: Iterable<string>;
   store: Pick<Store, 'choices' | 'choose'>;
   clock: Clock;
-  /** Says when something was chosen, if that is known. */
+  /** Gives the time of a choice, if it is known. */
   judge: Pick<TimeJudge, 'now'>;
   log: Logger;
-  /** Called when the latest choice of a setting is on the disk, or cannot be written just now, which the log says. */
-  onKept: (camera: string, setting: Setting) => void;
+  /** Called when the latest choice of a setting is on the disk, or its write has failed and is logged. */
+  onSaved: (camera: string, setting: Setting) => void;
 }
 
-export class Choices {
+export class Choices implements Service {
   readonly #options: ChoicesOptions;
   #config: Settings;
   #models: ReadonlySet<string>;
   readonly #chosen = new Map<string, Choice>();
   /** What the database has. */
-  readonly #kept = new Map<string, Choice>();
-  /** Settings whose latest choice is still to be written. */
-  readonly #changed = new Map<string, [camera: string, setting: Setting]>();
+  readonly #saved = new Map<string, Choice>();
+  /** Settings whose latest choice is not written yet. */
+  readonly #changed = new Map<string, { camera: string; setting: Setting }>();
   #writing: Promise<void> | null = null;
   #failing = false;
   #cancelRetry = () => {};
@@ -55,90 +56,94 @@ export class Choices {
   }
 
   /**
-   * Reads the choices and says in the log which of them count.
+   * Reads the choices and logs those that apply.
    * @throws LookoutError STORE_* when they cannot be read: no camera may run before they are known
    */
-  async load(): Promise<void> {
+  async start(): Promise<void> {
     for (const choice of await this.#options.store.choices()) {
       const key = keyOf(choice.camera, choice.setting);
-      this.#kept.set(key, choice);
+      this.#saved.set(key, choice);
       this.#chosen.set(key, choice);
     }
-    this.#yield();
-    for (const choice of this.#chosen.values()) this.#say(choice);
+    this.#dropOutdated();
+    for (const choice of this.#chosen.values()) this.#logChoice(choice);
   }
 
-  /** The value that was chosen; null: none was. */
+  /** The chosen value; null without one. */
   chosen<S extends Setting>(camera: string, setting: S): SettingValues[S] | null {
     const choice = this.#chosen.get(keyOf(camera, setting));
     return choice === undefined ? null : (JSON.parse(choice.value) as SettingValues[S]);
   }
 
-  /** What counts for a setting that has one value for the camera. */
+  /** The value that applies, for a setting with one value for the whole camera. */
   current<S extends 'enabled' | 'detect' | 'model'>(camera: string, setting: S): SettingValues[S] {
     return this.chosen(camera, setting) ?? (configured(this.#config, camera, setting) as SettingValues[S]);
   }
 
-  /** The models that were chosen, by camera, as far as another configuration would let them count. */
+  /** The chosen models by camera, as far as they would apply under another configuration. */
   modelsUnder(config: Settings, models: Iterable<string>): ReadonlyMap<string, string> {
-    const there = new Set(models);
-    const counting = [...this.#chosen.values()].filter(
-      (choice) => choice.setting === 'model' && faultOf(choice, config, there) === null,
+    const available = new Set(models);
+    const applying = [...this.#chosen.values()].filter(
+      (choice) => choice.setting === 'model' && faultOf(choice, config, available) === null,
     );
-    return new Map(counting.map(({ camera, value }) => [camera, JSON.parse(value) as string]));
+    return new Map(applying.map(({ camera, value }) => [camera, JSON.parse(value) as string]));
   }
 
-  /** Takes a choice; null, and what the configuration says anyway, take it back. */
-  set<S extends Setting>(camera: string, setting: S, value: SettingValues[S] | null): void {
+  /** Makes a choice. Null, or the configured value, resets the setting. */
+  set({ camera, setting, value }: SettingCommand): void {
     const key = keyOf(camera, setting);
-    const now = JSON.stringify(configured(this.#config, camera, setting));
+    const inConfig = JSON.stringify(configured(this.#config, camera, setting));
     const text = JSON.stringify(value);
-    if (value === null || text === now) this.#chosen.delete(key);
+    if (value === null || text === inConfig) this.#chosen.delete(key);
     else if (this.#chosen.get(key)?.value !== text) {
       const chosenAt = this.#options.judge.now() ?? 0;
-      this.#chosen.set(key, { camera, setting, value: text, configured: now, chosenAt });
+      this.#chosen.set(key, { camera, setting, value: text, configured: inConfig, chosenAt });
     }
-    this.#changed.set(key, [camera, setting]);
+    this.#changed.set(key, { camera, setting });
     this.#write();
   }
 
-  /** Follows a configuration that was read again. */
+  /** Takes over a reloaded configuration. */
   follow(config: Settings, models: Iterable<string>): void {
     this.#config = config;
     this.#models = new Set(models);
-    this.#yield();
+    this.#dropOutdated();
   }
 
-  /** Resolves when what was chosen is written, as far as it can be. */
+  /** Resolves when all choices are written, or their write has failed. */
   async stop(): Promise<void> {
     this.#cancelRetry();
     await this.#writing;
   }
 
-  /** Gives up the choices whose setting the configuration has changed, or that cannot count any more. */
-  #yield(): void {
+  /** Drops the choices that no longer apply under the configuration. */
+  #dropOutdated(): void {
     for (const choice of this.#chosen.values()) {
       const fault = faultOf(choice, this.#config, this.#models);
       if (fault === null) continue;
       const { camera, setting } = choice;
       this.#options.log.info(
         { camera, setting },
-        `${setting} of ${camera}, chosen as ${shown(choice)} over MQTT, is that of the configuration again: ${fault}`,
+        `${setting} of ${camera}: runtime setting ${shown(choice)} dropped, the configuration applies again: ${fault}`,
       );
       const key = keyOf(camera, setting);
       this.#chosen.delete(key);
-      this.#changed.set(key, [camera, setting as Setting]);
+      this.#changed.set(key, { camera, setting: setting as Setting });
     }
     if (this.#changed.size > 0) this.#write();
   }
 
-  #say(choice: Choice): void {
+  #logChoice(choice: Choice): void {
     const { camera, setting, chosenAt } = choice;
     if (!Object.hasOwn(this.#config.cameras, camera)) return;
     const since = chosenAt < CLOCK_UNSET ? '' : ` since ${localTime(chosenAt)}`;
     this.#options.log.warn(
-      { camera, setting, hint: `\`lookout choices clear ${camera} ${setting}\` takes it back.` },
-      `${setting} of ${camera} is ${shown(choice)}${since}, as chosen over MQTT`,
+      {
+        camera,
+        setting,
+        hint: `To go back to the configuration, run \`lookout choices clear ${camera} ${setting}\`.`,
+      },
+      `${setting} of ${camera} is ${shown(choice)}${since}, as set over MQTT`,
     );
   }
 
@@ -148,44 +153,44 @@ export class Choices {
     });
   }
 
-  /** One transaction after the other: what is chosen meanwhile makes the next one. */
+  /** Writes one transaction after another: choices made during one form the next. */
   async #drain(): Promise<void> {
-    const { store, clock, log, onKept } = this.#options;
+    const { store, clock, log, onSaved } = this.#options;
     while (this.#changed.size > 0) {
       const changed = [...this.#changed];
       this.#changed.clear();
       const keep: Choice[] = [];
       const forget: Choice[] = [];
       for (const [key] of changed) {
-        const [chosen, kept] = [this.#chosen.get(key), this.#kept.get(key)];
-        if (chosen && chosen !== kept) keep.push(chosen);
-        else if (!chosen && kept) forget.push(kept);
+        const [chosen, saved] = [this.#chosen.get(key), this.#saved.get(key)];
+        if (chosen && chosen !== saved) keep.push(chosen);
+        else if (!chosen && saved) forget.push(saved);
       }
       try {
         if (keep.length + forget.length > 0) await store.choose({ keep, forget });
-        for (const choice of keep) this.#kept.set(keyOf(choice.camera, choice.setting), choice);
-        for (const { camera, setting } of forget) this.#kept.delete(keyOf(camera, setting));
-        if (this.#failing) log.info('what is chosen over MQTT is kept again');
+        for (const choice of keep) this.#saved.set(keyOf(choice.camera, choice.setting), choice);
+        for (const { camera, setting } of forget) this.#saved.delete(keyOf(camera, setting));
+        if (this.#failing) log.info('runtime settings are saved again');
         this.#failing = false;
       } catch (error) {
         if (!this.#failing) {
           const { code, hint } = error instanceof LookoutError ? error : { code: 'STORE_UNWRITABLE' };
           log.error(
             { code, hint },
-            `what is chosen over MQTT counts until the next start only: ${messageOf(error)}`,
+            `cannot save runtime settings, they apply until the next restart only: ${messageOf(error)}`,
           );
         }
         this.#failing = true;
         this.#cancelRetry();
         this.#cancelRetry = clock.after(RETRY_MS, () => {
-          for (const [key, { camera, setting }] of [...this.#kept, ...this.#chosen]) {
-            if (this.#chosen.get(key) !== this.#kept.get(key))
-              this.#changed.set(key, [camera, setting as Setting]);
+          for (const [key, { camera, setting }] of [...this.#saved, ...this.#chosen]) {
+            if (this.#chosen.get(key) !== this.#saved.get(key))
+              this.#changed.set(key, { camera, setting: setting as Setting });
           }
           this.#write();
         });
       }
-      for (const [, setting] of changed) onKept(...setting);
+      for (const [, { camera, setting }] of changed) onSaved(camera, setting);
     }
   }
 }
@@ -194,7 +199,7 @@ const keyOf = (camera: string, setting: string) => `${camera}/${setting}`;
 
 const shown = ({ value }: Choice) => statePayload(JSON.parse(value) as boolean | number | string);
 
-/** What the configuration says of a setting; of the threshold, all that it says of the labels. */
+/** The configured value of a setting; for the threshold, those of all labels. */
 function configured(config: Settings, name: string, setting: string): unknown {
   const camera = config.cameras[name];
   if (!camera) return null;
@@ -217,13 +222,13 @@ function thresholds(...layers: CameraConfig['labels'][]): Record<string, number>
   return Object.fromEntries(set.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Why a choice does not count under a configuration; null: it does, also one for a camera that is not there. */
+/** Why a choice does not apply under a configuration; null: it does. A choice for a missing camera is kept. */
 function faultOf(choice: Choice, config: Settings, models: ReadonlySet<string>): string | null {
   const { camera, setting, value } = choice;
   if (!Object.hasOwn(config.cameras, camera)) return null;
   if (JSON.stringify(configured(config, camera, setting)) !== choice.configured)
-    return 'what it says there was changed';
+    return 'the configured value has changed';
   if (setting === 'model' && !models.has(JSON.parse(value) as string))
-    return 'there is no such model any more';
+    return 'the model is no longer configured';
   return null;
 }

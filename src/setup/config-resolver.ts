@@ -1,6 +1,6 @@
 /**
- * Reads the configuration and the models in a thread that ends when it is done: the parts that check them (YAML, the
- * schema, the ONNX reader) would otherwise stay in memory, some 25 MB, for as long as Lookout runs.
+ * Reads the configuration and the models in a thread that ends when it is done: the modules that check them (YAML, the
+ * schema, the ONNX reader) would otherwise occupy about 25 MB of memory for as long as Lookout runs.
  */
 import { resolve } from 'node:path';
 import type { Worker } from 'node:worker_threads';
@@ -12,22 +12,22 @@ import { type Clock, systemClock } from '../runtime/clock.ts';
 import { RpcClient } from '../runtime/rpc.ts';
 import { startWorker, warmUp } from '../runtime/worker-thread.ts';
 import type { ResolveApi } from './resolve-thread.ts';
-import { cameraModels, type Resolved } from './resolved.ts';
+import { type Resolved, resolveCameras } from './resolved.ts';
 
-/** How long the thread waits for more to do: `prepare` follows `load` at once. */
+/** How long the thread waits for the next call, in ms: `resolve` follows `load` immediately. */
 const LINGER_MS = 500;
 
 const THREAD = './resolve-thread';
 const NAMED = { name: 'resolve' };
 
-/** Has the thread load its modules while it is not known yet what to read. */
+/** Starts the thread, so that it loads its modules before it is known what to read. */
 export function warmUpResolver(): void {
   warmUp(import.meta.url, THREAD, NAMED);
 }
 
 interface Thread {
   worker: Worker;
-  caller: RpcClient<ResolveApi>;
+  client: RpcClient<ResolveApi>;
 }
 
 export class ConfigResolver {
@@ -40,34 +40,31 @@ export class ConfigResolver {
     this.#clock = clock;
   }
 
-  /** As `loadConfig` does. */
+  /** Like `loadConfig`. */
   async load(options: LoadOptions): Promise<LoadedConfig> {
-    // The thread does not know whether the current folder is there.
-    const here = options.file === undefined ? { baseDir: process.cwd() } : { file: resolve(options.file) };
-    const loaded = await this.#call((thread) => thread.call('load', [{ ...options, ...here }]));
+    // The thread cannot know whether the current folder still exists.
+    const paths = options.file === undefined ? { baseDir: process.cwd() } : { file: resolve(options.file) };
+    const loaded = await this.#call((thread) => thread.call('load', [{ ...options, ...paths }]));
     return { ...loaded, config: deepFreeze(loaded.config) };
   }
 
-  /** As `prepare` does. */
+  /** Like `resolveConfig`. The cameras are resolved here: their labels hold functions, which no message can carry. */
   async resolve({ config, baseDir }: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<Resolved> {
-    const found = await this.#call((thread) => thread.call('resolve', [{ config, baseDir }]));
+    const found = await this.#call((thread) => thread.call('resolveModels', [{ config, baseDir }]));
     const models = new Map(
       found.map(([name, { table, ...model }]) => [name, { ...model, compiled: compileTable(table) }]),
     );
-    const cameras = Object.entries(config.cameras).map(
-      ([name, camera]) => [name, { config: camera, models: cameraModels(models, name, camera) }] as const,
-    );
-    return { models, cameras: new Map(cameras) };
+    return { models, cameras: resolveCameras(models, config.cameras) };
   }
 
-  async #call<T>(work: (caller: RpcClient<ResolveApi>) => Promise<T>): Promise<T> {
+  async #call<T>(work: (client: RpcClient<ResolveApi>) => Promise<T>): Promise<T> {
     this.#cancelEnd();
     this.#thread ??= this.#start();
-    const { worker, caller } = this.#thread;
+    const { worker, client } = this.#thread;
     this.#calls++;
     worker.ref();
     try {
-      return await work(caller);
+      return await work(client);
     } finally {
       if (--this.#calls === 0) {
         worker.unref();
@@ -78,22 +75,22 @@ export class ConfigResolver {
 
   #start(): Thread {
     const worker = startWorker(import.meta.url, THREAD, NAMED);
-    const caller = new RpcClient<ResolveApi>((message) => worker.postMessage(message));
-    const thread = { worker, caller };
-    worker.on('message', (message: unknown) => caller.receive(message));
-    const gone = (cause?: unknown) => {
-      caller.close(new LookoutError('INTERNAL', 'the thread that reads the configuration ended', { cause }));
+    const client = new RpcClient<ResolveApi>((message) => worker.postMessage(message));
+    const thread = { worker, client };
+    worker.on('message', (message: unknown) => client.receive(message));
+    const onEnd = (cause?: unknown) => {
+      client.close(new LookoutError('INTERNAL', 'the thread that reads the configuration ended', { cause }));
       if (this.#thread === thread) this.#thread = null;
     };
-    worker.once('error', gone);
-    worker.once('exit', () => gone());
+    worker.once('error', onEnd);
+    worker.once('exit', () => onEnd());
     return thread;
   }
 
   #end(): void {
     const thread = this.#thread;
     this.#thread = null;
-    // It ends before it can answer.
-    thread?.caller.call('close', []).catch(() => {});
+    // The thread ends without an answer.
+    thread?.client.call('close', []).catch(() => {});
   }
 }

@@ -1,13 +1,13 @@
-/** Which settings of a configuration that is read anew count at once, and which wait for a restart. */
+/** Which settings of a reloaded configuration apply immediately, and which need a restart. */
 import { isDeepStrictEqual } from 'node:util';
 import type { LoadedConfig } from '../config/load-config.ts';
 
 type Settings = LoadedConfig['config'];
 
 /**
- * Takes the models, labels and groups over from a new configuration, also those of cameras and zones that run, and
- * whether cameras run and are looked at.
- * @returns what to run with, and the paths of all other settings that differ
+ * Takes from a new configuration what can change without a restart: models, labels and groups, those of running cameras
+ * and zones included, and the cameras' `enabled` and `detect`.
+ * @returns the configuration to run with, and the paths of all other settings that differ
  */
 export function takeOver(running: Settings, next: Settings): { config: Settings; waiting: string[] } {
   const cameras = Object.entries(running.cameras).map(([name, camera]) => {
@@ -23,7 +23,10 @@ export function takeOver(running: Settings, next: Settings): { config: Settings;
   const { model, models, labels, groups } = next;
   const config: Settings = {
     ...running,
-    ...{ model, models, labels, groups },
+    model,
+    models,
+    labels,
+    groups,
     cameras: Object.fromEntries(cameras),
   };
   return { config, waiting: differences(config, next, []) };

@@ -1,8 +1,8 @@
 /**
- * What changes while Lookout runs: the model of a camera by command, and models and labels by reading the
- * configuration anew. One change at a time; each is made as a whole or, with an error, not at all:
+ * Changes models and labels while Lookout runs: by a command that selects the model of a camera, or by a reload of the
+ * configuration. One change at a time; each is made completely or, with an error, not at all:
  *
- *   prepare ─▶ load new models ─▶ end the events that they cannot go on with ─▶ next frame: new models ─▶ release old
+ *   resolve ─▶ load new models ─▶ end events that cannot continue with them ─▶ next frame: new models ─▶ release old
  */
 import type { Logger } from 'pino';
 import type { LoadedConfig } from '../config/load-config.ts';
@@ -17,13 +17,13 @@ import type { ConfigResolver } from './config-resolver.ts';
 import { takeOver } from './reloadable.ts';
 import { cameraModels, labelsOf, modelsInUse, type Resolved } from './resolved.ts';
 
-/** What of a camera changes while it runs. */
+/** The part of a camera that changes while it runs. */
 export interface ReloadableCamera {
-  /** Has other models or labels judged from now on. */
+  /** Uses other models or labels from the next frame on. */
   setModels(models: CameraModels): void;
   /** Publishes the states of its labels. */
   publishLabels(): void;
-  /** Takes over what is chosen or configured now. */
+  /** Applies what is chosen or configured now. */
   applySettings(): Promise<void>;
 }
 
@@ -31,12 +31,12 @@ export interface ReloaderOptions {
   loaded: LoadedConfig;
   resolved: Resolved;
   cameras: ReadonlyMap<string, ReloadableCamera>;
-  vision: Vision;
-  publisher: Publisher;
-  resolver: ConfigResolver;
-  choices: Choices;
+  vision: Pick<Vision, 'swap'>;
+  publisher: Pick<Publisher, 'confirm' | 'setCameras' | 'setSetting'>;
+  resolver: Pick<ConfigResolver, 'resolve'>;
+  choices: Pick<Choices, 'current' | 'modelsUnder' | 'set' | 'follow'>;
   log: Logger;
-  /** Called after each change, and with the reason when a configuration was refused. */
+  /** Called after each change, and with the reason when a configuration is refused. */
   onChange: (resolved: Resolved, configError: string | null) => void;
 }
 
@@ -45,7 +45,7 @@ export class Reloader {
   #loaded: LoadedConfig;
   #resolved: Resolved;
   #configError: string | null = null;
-  #turn = Promise.resolve();
+  #queue = Promise.resolve();
   #stopping = false;
 
   constructor(options: ReloaderOptions) {
@@ -54,32 +54,36 @@ export class Reloader {
     this.#resolved = options.resolved;
   }
 
-  /** Has the models look that were chosen before the start. */
+  /** Applies the models that were chosen before the restart; if they fail to load, those choices are reset. */
   async start(): Promise<void> {
     const chosen = this.#chosen();
     this.#enqueue(async () => {
-      if (chosen.size === 0 || (await this.#attempt('no chosen model counts', this.#resolved, chosen)))
+      if (chosen.size === 0 || (await this.#attempt('cannot use the chosen models', this.#resolved, chosen)))
         return;
-      for (const camera of chosen.keys()) this.#options.choices.set(camera, 'model', null);
+      for (const camera of chosen.keys())
+        this.#options.choices.set({ camera, setting: 'model', value: null });
     });
-    await this.#turn;
+    await this.#queue;
     this.#publishModels();
   }
 
-  /** Has another model look at a camera, except for the zones that name their own; null: that of the configuration. */
+  /**
+   * Selects the model of a camera, except for zones that name their own.
+   * @param model its name; null: that of the configuration
+   */
   select(camera: string, model: string | null): void {
     this.#enqueue(async () => {
       const { choices } = this.#options;
       const chosen = new Map(this.#chosen());
-      const wanted = model ?? modelOf(this.#resolved.cameras.get(camera)!.config, null);
-      chosen.set(camera, wanted);
-      if (await this.#attempt(`the model of ${camera} stays as it was`, this.#resolved, chosen)) {
-        choices.set(camera, 'model', wanted);
+      const selected = model ?? modelOf(this.#resolved.cameras.get(camera)!.config, null);
+      chosen.set(camera, selected);
+      if (await this.#attempt(`the model of ${camera} is unchanged`, this.#resolved, chosen)) {
+        choices.set({ camera, setting: 'model', value: selected });
       } else this.confirm(camera);
     });
   }
 
-  /** Reads the configuration again; one that is not sound changes nothing. */
+  /** Reloads the configuration; an invalid one changes nothing. */
   reload(read: () => Promise<LoadedConfig>): void {
     this.#enqueue(async () => {
       const { choices, resolver, cameras, log } = this.#options;
@@ -93,37 +97,38 @@ export class Reloader {
         choices.follow(config, resolved.models.keys());
         this.#publishModels();
         await Promise.all([...cameras.values()].map((camera) => camera.applySettings()));
-        log.info('configuration read again: models, labels and groups are those of the file');
+        log.info('configuration reloaded: models, labels and groups updated');
         if (waiting.length > 0) {
-          log.warn(`these settings change with the next start only: ${waiting.join(', ')}`);
+          log.warn(`these settings need a restart: ${waiting.join(', ')}`);
         }
       } catch (error) {
         this.#configError = redact(messageOf(error));
-        this.#report(error, 'the configuration stays as it was');
+        this.#logFailure(error, 'reload failed, the configuration is unchanged');
         this.#options.onChange(this.#resolved, this.#configError);
       }
     });
   }
 
-  /** Says again which model looks at a camera. */
+  /** Publishes the model of a camera, whether it has changed or not. */
   confirm(camera: string): void {
-    this.#options.publisher.confirm(camera, 'model', this.#options.choices.current(camera, 'model'));
+    const { publisher, choices } = this.#options;
+    publisher.confirm({ camera, setting: 'model', value: choices.current(camera, 'model') });
   }
 
-  /** Nothing is changed any more; what is under way comes to nothing. */
+  /** Drops the changes that wait; one that is in flight fails without a log line. */
   stop(): void {
     this.#stopping = true;
   }
 
   #enqueue(change: () => Promise<void>): void {
-    this.#turn = this.#turn.then(() => (this.#stopping ? undefined : change()));
+    this.#queue = this.#queue.then(() => (this.#stopping ? undefined : change()));
   }
 
   #chosen(): ReadonlyMap<string, string> {
     return this.#options.choices.modelsUnder(this.#loaded.config, this.#resolved.models.keys());
   }
 
-  /** Makes a change, or says why it cannot be made. Returns whether it was made. */
+  /** Makes a change, or logs why it fails. Returns whether it was made. */
   async #attempt(
     outcome: string,
     resolved: Resolved,
@@ -133,7 +138,7 @@ export class Reloader {
       await this.#change(resolved, selected);
       return true;
     } catch (error) {
-      this.#report(error, outcome);
+      this.#logFailure(error, outcome);
       return false;
     }
   }
@@ -164,11 +169,11 @@ export class Reloader {
   #publishModels(): void {
     const { publisher, choices } = this.#options;
     for (const name of this.#resolved.cameras.keys()) {
-      publisher.setSetting(name, 'model', choices.current(name, 'model'));
+      publisher.setSetting({ camera: name, setting: 'model', value: choices.current(name, 'model') });
     }
   }
 
-  #report(error: unknown, outcome: string): void {
+  #logFailure(error: unknown, outcome: string): void {
     if (this.#stopping) return;
     const details = error instanceof LookoutError ? { code: error.code, hint: error.hint } : { err: error };
     this.#options.log.error(details, `${outcome}: ${messageOf(error)}`);

@@ -1,4 +1,4 @@
-/** What is worked out from the configuration before anything starts, so that mistakes end here. */
+/** Resolves a configuration before anything starts, so that its mistakes are found here. */
 import { createHash } from 'node:crypto';
 import type { LoadedConfig } from '../config/load-config.ts';
 import { DEFAULT_MODEL } from '../config/names.ts';
@@ -6,16 +6,26 @@ import type { ModelConfig } from '../config/schema.ts';
 import { type Chosen, chooseModel } from '../model/builtin.ts';
 import { type LoadedModel, loadModel } from '../model/load-model.ts';
 import { resolveLabels } from './camera-labels.ts';
-import { cameraModels, type Resolved, type ResolvedCamera } from './resolved.ts';
+import { type Resolved, type ResolvedModel, resolveCameras } from './resolved.ts';
 
 /**
- * Reads the models and works out the labels of every camera.
+ * Reads the models and resolves the labels of every camera.
  * @throws LookoutError MODEL_*, LABEL_UNKNOWN or CONFIG_INVALID
  */
-export async function resolveConfig({
+export async function resolveConfig(loaded: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<Resolved> {
+  const models = await resolveModels(loaded);
+  return { models, cameras: resolveCameras(models, loaded.config.cameras) };
+}
+
+/**
+ * Reads the models and resolves the labels that each of them detects.
+ * @returns all configured models by name, the default one first
+ * @throws LookoutError MODEL_*, LABEL_UNKNOWN or CONFIG_INVALID
+ */
+export async function resolveModels({
   config,
   baseDir,
-}: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<Resolved> {
+}: Pick<LoadedConfig, 'config' | 'baseDir'>): Promise<Map<string, ResolvedModel>> {
   const configs = { [DEFAULT_MODEL]: config.model, ...config.models };
   const loaded: Record<string, LoadedModel> = {};
   const notes: Record<string, Chosen['note']> = {};
@@ -28,18 +38,13 @@ export async function resolveConfig({
     Object.fromEntries(Object.entries(loaded).map(([name, { description }]) => [name, description])),
     config,
   );
-  const models = new Map(
+  return new Map(
     Object.entries(configs).map(([name, settings]) => {
       const model = loaded[name]!;
       const key = keyOf(model, settings);
       return [name, { ...model, ...resolved[name]!, config: settings, key, note: notes[name] ?? null }];
     }),
   );
-  const cameras = new Map<string, ResolvedCamera>();
-  for (const [name, camera] of Object.entries(config.cameras)) {
-    cameras.set(name, { config: camera, models: cameraModels(models, name, camera) });
-  }
-  return { models, cameras };
 }
 
 function keyOf(

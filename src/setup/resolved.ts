@@ -1,4 +1,4 @@
-/** What was worked out from the configuration: the models, and what each looks at. */
+/** A configuration as it runs: its models, and which cameras and zones each of them analyses. */
 import type { CameraConfig, ModelConfig } from '../config/schema.ts';
 import type { CameraModels, ZoneModel } from '../decide/decider.ts';
 import { LookoutError } from '../errors.ts';
@@ -12,29 +12,29 @@ import { modelOf } from './camera-model.ts';
 /** A model that cameras may use. */
 export interface ResolvedModel extends LoadedModel, ResolvedLabels {
   config: ModelConfig;
-  /** Models with the same key have the same content and settings, so that one session serves them. */
+  /** Models with the same key have the same content and settings and share a session. */
   key: string;
   /** The same model, made exact beforehand (model/exact/exact-files.ts). */
   exactFile?: string | null;
-  /** How `builtin` was understood. */
+  /** Which model `builtin` stands for here, if that is worth a log line. */
   note: Chosen['note'];
 }
 
 export interface ResolvedCamera {
   config: CameraConfig;
-  /** The models that look at it, and the labels that make events, with every setting worked out. */
+  /** The models that analyse it, and the labels that make events with all their settings. */
   models: CameraModels;
 }
 
 export interface Resolved {
-  /** All that are configured, by name, the default one first. */
+  /** All configured models by name, the default one first. */
   models: ReadonlyMap<string, ResolvedModel>;
   cameras: ReadonlyMap<string, ResolvedCamera>;
 }
 
 /**
- * The models that look at a camera and its zones.
- * @throws LookoutError CONFIG_INVALID if there is no such model
+ * The models that analyse a camera and its zones.
+ * @throws LookoutError CONFIG_INVALID if one of them is not configured
  */
 export function cameraModels(
   models: ReadonlyMap<string, ResolvedModel>,
@@ -42,10 +42,13 @@ export function cameraModels(
   camera: CameraConfig,
 ): CameraModels {
   const zoneModel = (zone: string | null): ZoneModel => {
-    const wanted = modelOf(camera, zone);
-    const model = models.get(wanted);
+    const modelName = modelOf(camera, zone);
+    const model = models.get(modelName);
     if (!model) {
-      throw new LookoutError('CONFIG_INVALID', `cameras.${name}: there is no model ${wanted} any more`);
+      throw new LookoutError(
+        'CONFIG_INVALID',
+        `cameras.${name}: the model ${modelName} is no longer configured`,
+      );
     }
     const { key, description, compiled } = model;
     const limit = zone === null ? undefined : camera.zones[zone]?.labels;
@@ -58,7 +61,20 @@ export function cameraModels(
   return { camera: zoneModel(null), zones: Object.fromEntries(zones) };
 }
 
-/** What vision needs: each model that is used once, and what each looks at. */
+/** The models and labels of all cameras. @throws LookoutError CONFIG_INVALID if one names a missing model */
+export function resolveCameras(
+  models: ReadonlyMap<string, ResolvedModel>,
+  cameras: Record<string, CameraConfig>,
+): Map<string, ResolvedCamera> {
+  return new Map(
+    Object.entries(cameras).map(([name, config]) => [
+      name,
+      { config, models: cameraModels(models, name, config) },
+    ]),
+  );
+}
+
+/** What vision needs: each model in use once, and which cameras and zones use it. */
 export function modelsInUse(
   models: ReadonlyMap<string, ResolvedModel>,
   cameras: ReadonlyMap<string, CameraModels>,

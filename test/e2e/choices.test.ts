@@ -64,9 +64,7 @@ test('a camera that was turned off over MQTT captures nothing after a power cut,
 
   const late = await listen();
   const second = start();
-  const line = await second.line(({ msg }) =>
-    /enabled of gate is OFF since .*, as chosen over MQTT/.test(msg),
-  );
+  const line = await second.line(({ msg }) => /enabled of gate is OFF since .*, as set over MQTT/.test(msg));
   assert.equal(line.level, 'warn');
   await late.sees('lookout/dut/status', 'online');
   await until('health', () => captured(late) !== null);
@@ -110,14 +108,14 @@ test('choices are undone by RESET, by the command line, and by another value in 
     const told = first.log.length;
     writeFileSync(join(folder, 'lookout.yaml'), stringify(settings(changes)));
     first.child.kill('SIGHUP');
-    await until('the configuration to be read', () =>
-      first.log.slice(told).some(({ msg }) => msg.startsWith('configuration read again')),
+    await until('the reload', () =>
+      first.log.slice(told).some(({ msg }) => msg.startsWith('configuration reloaded')),
     );
   };
   await reload({});
   assert.equal(recorder.last(topic('detect')), 'OFF');
   await reload({ detect: false });
-  assert.match(first.log.at(-1)!.msg, /configuration read again/);
+  assert.match(first.log.at(-1)!.msg, /configuration reloaded/);
   await reload({});
   await recorder.sees(topic('detect'), 'ON');
   await reload({ labels: { person: { on: 0.85 } } });
@@ -140,7 +138,7 @@ test('choices are undone by RESET, by the command line, and by another value in 
 
   const third = start(settings({ stall: 20, enabled: false }));
   await third.line(({ msg }) =>
-    /enabled of gate, chosen as OFF over MQTT, is that of the configuration again/.test(msg),
+    /enabled of gate: runtime setting OFF dropped, the configuration applies again/.test(msg),
   );
   await third.stop();
   const fourth = start(settings());

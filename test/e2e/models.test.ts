@@ -59,7 +59,7 @@ test('cameras with models of their own swap them by command and by SIGHUP, and n
       stringify({ ...settings, models: { colours: { file: 'nowhere.onnx' } } }),
     ]) {
       const errors = () =>
-        daemon.log.filter(({ msg }) => /^the configuration stays as it was/.test(msg)).length;
+        daemon.log.filter(({ msg }) => /^reload failed, the configuration is unchanged/.test(msg)).length;
       const told = errors();
       rewrite(broken);
       await until('the refusal', () => errors() === told + 1);
@@ -82,7 +82,7 @@ test('cameras with models of their own swap them by command and by SIGHUP, and n
       'the file says the same of it as before',
     );
     await recorder.publish('lookout/dut/feeder/model/set', 'RESET');
-    const waiting = await daemon.line(({ msg }) => /with the next start only/.test(msg));
+    const waiting = await daemon.line(({ msg }) => /need a restart/.test(msg));
     assert.match(waiting.msg, /: mqtt\.keepalive$/);
     await sees('door/model', 'colours');
     await sees('feeder/model', 'colours');
@@ -123,7 +123,7 @@ test('cameras with models of their own swap them by command and by SIGHUP, and n
       assert.equal(messages.length, 2 * own.length);
     }
     assert.deepEqual(
-      daemon.log.filter(({ msg }) => /threads failed|could not be done/.test(msg)),
+      daemon.log.filter(({ msg }) => /threads failed|camera \w+: .* failed/.test(msg)),
       [],
     );
   } finally {

@@ -117,7 +117,10 @@ export const faults = [
           await lab.healthy('frames', ({ frames_analysed }) => frames_analysed > 5);
           const logged = lab.daemon.log.length;
           show(lab, atHeat(HOT_C));
-          await lab.healthy('that it is hot', overrun(/^BOARD_OVERRUN: it is hot: 10 % of the frames/));
+          await lab.healthy(
+            'that it is hot',
+            overrun(/^BOARD_OVERRUN: the board is hot: 10 % of the frames/),
+          );
           assert.equal(thermal(lab).temperature_c, HOT_C);
           const said = lab.daemon.log.slice(logged).filter(({ msg }) => /^90 °C, limit 75 °C: /.test(msg));
           assert.equal(said.length, 1, 'the log says so once');

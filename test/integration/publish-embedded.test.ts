@@ -27,7 +27,7 @@ test('a publisher with its own broker needs nothing else: any client gets the st
   });
   one.publisher.setCameraStatus('drive', 'online');
   one.publisher.setLabel('drive', 'vehicle', true);
-  one.publisher.setSetting('drive', 'threshold', 0.6);
+  one.publisher.setSetting({ camera: 'drive', setting: 'threshold', value: 0.6 });
   one.publisher.publishHealth(healthSample());
   one.publisher.publishSnapshot('drive', Buffer.from([0xff, 0xd8, 0xff, 0xd9]));
   await until('the state to be published', () => one.publisher.stats.connected);
@@ -71,16 +71,16 @@ test('labels and models change while connected: topics are cleared, entities are
 
   await recorder.publish('lookout/garden/drive/model/set', 'insects');
   await until('the command', () => one.commands.length === 1);
-  assert.deepEqual(one.commands, [['drive', 'model', 'insects']]);
+  assert.deepEqual(one.commands, [{ camera: 'drive', setting: 'model', value: 'insects' }]);
   assert.equal(recorder.last('lookout/garden/drive/model'), undefined);
-  one.publisher.confirm('drive', 'model', 'insects');
+  one.publisher.confirm({ camera: 'drive', setting: 'model', value: 'insects' });
   await recorder.sees('lookout/garden/drive/model', 'insects');
 });
 
 test('commands are applied and their state is retained; invalid ones change nothing', async (t) => {
   const one = await TestPublisher.start(t, {}, { clock: systemClock });
-  one.publisher.setSetting('drive', 'detect', true);
-  one.publisher.setSetting('drive', 'threshold', 0.6);
+  one.publisher.setSetting({ camera: 'drive', setting: 'detect', value: true });
+  one.publisher.setSetting({ camera: 'drive', setting: 'threshold', value: 0.6 });
   const recorder = await listen(t, one);
   await recorder.sees('lookout/garden/drive/detect', 'ON');
   await recorder.publish('lookout/garden/drive/detect/set', 'OFF');
@@ -91,10 +91,10 @@ test('commands are applied and their state is retained; invalid ones change noth
   await recorder.sees('lookout/garden/drive/detect', 'OFF');
   await recorder.sees('lookout/garden/drive/threshold', '0.75');
   const taken = [
-    ['drive', 'detect', false],
-    ['drive', 'threshold', 0.75],
-    ['drive', 'snapshot', null],
-    ['porch', 'enabled', false],
+    { camera: 'drive', setting: 'detect', value: false },
+    { camera: 'drive', setting: 'threshold', value: 0.75 },
+    { camera: 'drive', setting: 'snapshot', value: null },
+    { camera: 'porch', setting: 'enabled', value: false },
   ];
   assert.deepEqual(one.commands, taken);
 
@@ -115,7 +115,7 @@ test('commands are applied and their state is retained; invalid ones change noth
   await recorder.publish(`${detect}/set`, 'OFF');
   await until('the echo of the last one', () => recorder.texts(detect).length > echoes);
   assert.deepEqual(recorder.texts(detect).slice(echoes), ['OFF'], 'an echo of the accepted one');
-  assert.deepEqual(one.commands, [...taken, ['drive', 'detect', false]]);
+  assert.deepEqual(one.commands, [...taken, { camera: 'drive', setting: 'detect', value: false }]);
 });
 
 test('a retained command is not obeyed at each connection', async (t) => {

@@ -56,7 +56,7 @@ for (const version of [4, 5] as const) {
     const mosquitto = await broker(t);
     const recorder = await listen(t, mosquitto);
     const one = await TestPublisher.start(t, { ...mosquitto.mqtt, version });
-    one.publisher.setSetting('drive', 'enabled', true);
+    one.publisher.setSetting({ camera: 'drive', setting: 'enabled', value: true });
     one.record(eventChange());
     one.publisher.publishHealth(healthSample());
     await recorder.sees('lookout/garden/status', 'online');
@@ -217,7 +217,7 @@ describe('a broker with access rules', { skip: needsMosquitto }, () => {
     await recorder.publish('lookout/garden/drive/enabled/set', 'OFF');
     await recorder.sees('lookout/garden/drive/enabled', 'OFF');
     assert.deepEqual(
-      one.commands.map(([, setting]) => setting),
+      one.commands.map(({ setting }) => setting),
       ['detect', 'enabled'],
     );
     assert.deepEqual(neighbour.messages, []);

@@ -72,13 +72,13 @@ export class TestPublisher {
       clock,
       log: this.log.logger,
       random: () => 0,
-      onCommand: (...command) => {
+      onCommand: (command) => {
         if (this.fault) throw this.fault;
         this.commands.push(command);
-        const [camera, setting, value] = command;
+        const { camera, setting, value } = command;
         // Loading a model takes time, and only the daemon knows the configured values.
         if (setting !== 'snapshot' && setting !== 'model' && value !== null)
-          this.publisher.confirm(...([camera, setting, value] as SettingState));
+          this.publisher.confirm({ camera, setting, value } as SettingState);
       },
     });
   }

@@ -21,9 +21,11 @@ class Bench {
     config: { rotate: 0, mirror: 'none' },
     pool: new FramePool(),
     publisher: { publishSnapshot: (_camera, jpeg) => this.published.push(jpeg) },
-    record: (change) => {
-      this.recorded.push(change);
-      this.told.push(`${change.type} ${change.event.snapshot}`);
+    recorder: {
+      amend: (change) => {
+        this.recorded.push(change);
+        this.told.push(`${change.type} ${change.event.snapshot}`);
+      },
     },
     store: {
       saveSnapshot: (request) =>

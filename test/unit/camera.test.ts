@@ -32,7 +32,6 @@ async function player(t: TestContext) {
     {
       vision: { offer: pass, consumed: async () => {}, setDetect: () => {}, setOpenRegions: () => {} },
       store: {
-        recordEvent: async () => true,
         recordDetections: () => {},
         flush: async () => {},
         saveSnapshot: async ({ data }) => {
@@ -41,24 +40,21 @@ async function player(t: TestContext) {
         },
       },
       publisher: {
-        eventMessages: () => [],
-        wake: () => {},
         setCameraStatus: (_name, status) => seen.statuses.push(status),
         setLabel: () => {},
         setSetting: () => {},
         confirm: () => {},
         publishSnapshot: () => {},
       },
+      recorder: { record: () => {}, amend: () => {} },
       choices: new Choices({
-        ...{
-          config: settings,
-          models: ['default'],
-          clock: systemClock,
-          judge: systemClock,
-          log: new FakeLog().logger,
-        },
+        config: settings,
+        models: ['default'],
+        clock: systemClock,
+        judge: systemClock,
+        log: new FakeLog().logger,
         store: { choices: async () => [], choose: async () => {} },
-        onKept: () => {},
+        onSaved: () => {},
       }),
       pool: new FramePool(),
       onFailures: () => {},
@@ -68,8 +64,6 @@ async function player(t: TestContext) {
       random: Math.random,
       newId: () => 'id',
       judge: {
-        stamp: () => ({ clock: 1, timeUncertain: false }),
-        correction: () => ({ shift: 0, stamp: { clock: 1, timeUncertain: false } }),
         likely: (wall) => wall,
       },
       onFrame: () => {},
@@ -86,7 +80,7 @@ test('a replay that has ended counts as ended until it plays again', async (t) =
   const { camera, seen } = await player(t);
   assert.equal(camera.idle, true);
   const idle: boolean[] = [];
-  camera.onCommand('drive', 'enabled', false);
+  camera.set({ camera: 'drive', setting: 'enabled', value: false });
   await until('it to be off', () => seen.statuses.at(-1) === 'disabled');
   const { frames } = seen;
   const { push } = seen.statuses;
@@ -94,7 +88,7 @@ test('a replay that has ended counts as ended until it plays again', async (t) =
     idle.push(camera.idle);
     return push.call(seen.statuses, status);
   };
-  camera.onCommand('drive', 'enabled', true);
+  camera.set({ camera: 'drive', setting: 'enabled', value: true });
   await until('another picture', () => seen.frames > frames);
   await until('its second end', () => seen.ends === 2);
   assert.deepEqual(seen.statuses.slice(-3), ['offline', 'online', 'offline']);
@@ -103,10 +97,10 @@ test('a replay that has ended counts as ended until it plays again', async (t) =
 
 test('a picture that was asked for while the camera was away is not taken when it comes back', async (t) => {
   const { camera, seen } = await player(t);
-  camera.onCommand('drive', 'enabled', false);
+  camera.set({ camera: 'drive', setting: 'enabled', value: false });
   await until('it to be off', () => seen.statuses.at(-1) === 'disabled');
-  camera.onCommand('drive', 'snapshot', null);
-  camera.onCommand('drive', 'enabled', true);
+  camera.requestSnapshot();
+  camera.set({ camera: 'drive', setting: 'enabled', value: true });
   await until('its second end', () => seen.ends === 2);
   assert.equal(seen.snapshots, 0);
 });

@@ -8,12 +8,12 @@ const read = (setting: string, payload: string | Buffer, camera = 'drive') =>
   readCommand({ cameras, models: ['default', 'birds'] }, { camera, setting }, Buffer.from(payload));
 
 test('exactly valid commands are accepted', () => {
-  assert.deepEqual(read('enabled', 'ON'), ['drive', 'enabled', true]);
-  assert.deepEqual(read('enabled', 'OFF'), ['drive', 'enabled', false]);
-  assert.deepEqual(read('detect', 'ON', 'porch'), ['porch', 'detect', true]);
-  assert.deepEqual(read('model', 'birds'), ['drive', 'model', 'birds']);
-  assert.deepEqual(read('snapshot', 'PRESS'), ['drive', 'snapshot', null]);
-  assert.deepEqual(read('snapshot', ''), ['drive', 'snapshot', null]);
+  assert.deepEqual(read('enabled', 'ON'), { camera: 'drive', setting: 'enabled', value: true });
+  assert.deepEqual(read('enabled', 'OFF'), { camera: 'drive', setting: 'enabled', value: false });
+  assert.deepEqual(read('detect', 'ON', 'porch'), { camera: 'porch', setting: 'detect', value: true });
+  assert.deepEqual(read('model', 'birds'), { camera: 'drive', setting: 'model', value: 'birds' });
+  assert.deepEqual(read('snapshot', 'PRESS'), { camera: 'drive', setting: 'snapshot', value: null });
+  assert.deepEqual(read('snapshot', ''), { camera: 'drive', setting: 'snapshot', value: null });
   for (const [text, value] of [
     ['0', 0],
     ['1', 1],
@@ -21,22 +21,30 @@ test('exactly valid commands are accepted', () => {
     ['.5', 0.5],
     ['1.00', 1],
   ] as const) {
-    assert.deepEqual(read('threshold', text), ['drive', 'threshold', value]);
+    assert.deepEqual(read('threshold', text), { camera: 'drive', setting: 'threshold', value });
   }
 });
 
 test('RESET resets a setting, unless a model has that name', () => {
   for (const setting of ['enabled', 'detect', 'threshold', 'model']) {
     for (const payload of ['RESET', 'reset'])
-      assert.deepEqual(read(setting, payload), ['drive', setting, null]);
+      assert.deepEqual(read(setting, payload), { camera: 'drive', setting, value: null });
     // What clears a retained command must not turn a camera on.
     assert.equal(typeof read(setting, ''), 'string', setting);
   }
   assert.equal(typeof read('snapshot', 'RESET'), 'string');
   const models = { cameras, models: ['default', 'reset'] };
   const address = { camera: 'drive', setting: 'model' };
-  assert.deepEqual(readCommand(models, address, Buffer.from('reset')), ['drive', 'model', 'reset']);
-  assert.deepEqual(readCommand(models, address, Buffer.from('RESET')), ['drive', 'model', null]);
+  assert.deepEqual(readCommand(models, address, Buffer.from('reset')), {
+    camera: 'drive',
+    setting: 'model',
+    value: 'reset',
+  });
+  assert.deepEqual(readCommand(models, address, Buffer.from('RESET')), {
+    camera: 'drive',
+    setting: 'model',
+    value: null,
+  });
 });
 
 test('an invalid command is refused with what was expected and found', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { configSchema } from '../../../src/config/schema.ts';
+import type { SettingCommand } from '../../../src/publish/commands.ts';
 import { Choices } from '../../../src/setup/choices.ts';
 import type { Choice, ChoiceChanges } from '../../../src/store/store-types.ts';
 import { FakeClock } from '../../fakes/clock.ts';
@@ -36,9 +37,9 @@ async function start(store: FakeStore, config = settings(), models: string[] = [
   const kept: string[] = [];
   const choices = new Choices({
     ...{ config, models, store, clock, judge: clock, log: log.logger },
-    onKept: (camera, setting) => kept.push(`${camera}/${setting}`),
+    onSaved: (camera, setting) => kept.push(`${camera}/${setting}`),
   });
-  await choices.load();
+  await choices.start();
   return { choices, clock, kept, log };
 }
 
@@ -47,9 +48,9 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 test('what was chosen counts at the next start, which says since when', async () => {
   const store = new FakeStore();
   const first = await start(store);
-  first.choices.set('gate', 'enabled', false);
-  first.choices.set('gate', 'threshold', 0.7);
-  first.choices.set('gate', 'model', 'birds');
+  first.choices.set({ camera: 'gate', setting: 'enabled', value: false });
+  first.choices.set({ camera: 'gate', setting: 'threshold', value: 0.7 });
+  first.choices.set({ camera: 'gate', setting: 'model', value: 'birds' });
   assert.equal(first.choices.current('gate', 'enabled'), false, 'it counts at once');
   await first.choices.stop();
   const second = await start(store);
@@ -57,10 +58,7 @@ test('what was chosen counts at the next start, which says since when', async ()
   assert.equal(second.choices.chosen('gate', 'threshold'), 0.7);
   assert.equal(second.choices.current('gate', 'model'), 'birds');
   assert.equal(second.choices.current('gate', 'detect'), true);
-  assert.match(
-    second.log.text,
-    /enabled of gate is OFF since 2026-05-01 \d\d:\d\d:\d\d, as chosen over MQTT/,
-  );
+  assert.match(second.log.text, /enabled of gate is OFF since 2026-05-01 \d\d:\d\d:\d\d, as set over MQTT/);
   assert.match(second.log.text, /lookout choices clear gate enabled/);
 });
 
@@ -69,7 +67,7 @@ test('a choice is told only when it is on the disk, and the latest one counts', 
   const gate = Promise.withResolvers<void>();
   store.gate = gate.promise;
   const { choices, kept } = await start(store);
-  for (let i = 0; i < 5000; i++) choices.set('gate', 'threshold', i / 5000);
+  for (let i = 0; i < 5000; i++) choices.set({ camera: 'gate', setting: 'threshold', value: i / 5000 });
   await settle();
   assert.deepEqual(kept, []);
   gate.resolve();
@@ -83,10 +81,10 @@ test('a choice is taken back by null, and by choosing what the configuration say
   const store = new FakeStore();
   const { choices } = await start(store);
   for (const back of [null, true]) {
-    choices.set('gate', 'enabled', false);
+    choices.set({ camera: 'gate', setting: 'enabled', value: false });
     await choices.stop();
     assert.equal(store.rows.size, 1);
-    choices.set('gate', 'enabled', back);
+    choices.set({ camera: 'gate', setting: 'enabled', value: back });
     assert.equal(choices.current('gate', 'enabled'), true);
     await choices.stop();
     assert.equal(store.rows.size, 0);
@@ -96,11 +94,11 @@ test('a choice is taken back by null, and by choosing what the configuration say
 test('choosing the same again writes nothing and keeps its time, but is told', async () => {
   const store = new FakeStore();
   const { choices, clock, kept } = await start(store);
-  choices.set('gate', 'detect', false);
+  choices.set({ camera: 'gate', setting: 'detect', value: false });
   await choices.stop();
   const { chosenAt } = store.rows.get('gate/detect')!;
   clock.advance(60_000);
-  choices.set('gate', 'detect', false);
+  choices.set({ camera: 'gate', setting: 'detect', value: false });
   await choices.stop();
   assert.equal(store.writes.length, 1);
   assert.equal(store.rows.get('gate/detect')!.chosenAt, chosenAt);
@@ -114,7 +112,7 @@ for (const [what, before, after, value] of [
   ['threshold', { labels: { person: { on: 0.6 } } }, { labels: { person: { on: 0.5 } } }, 0.9],
   ['threshold', {}, camera({ labels: { person: { on: 0.5 } } }), 0.9],
 ] as const) {
-  test(`a choice of ${what} ends when the configuration says something else, at the start and when it is read again`, async () => {
+  test(`a choice of ${what} ends when the configuration says something else, at the start and at a reload`, async () => {
     const parse = (raw: object) => ({
       ...configSchema.parse({ ...camera({}), models: { birds: {}, insects: {} }, ...raw }),
       device: 'here',
@@ -124,7 +122,8 @@ for (const [what, before, after, value] of [
       const store = new FakeStore();
       const first = await start(store, parse(before), models);
       // `enabled` and `detect` differ from the configuration only where that says the opposite.
-      first.choices.set('gate', what as 'enabled', (typeof value === 'boolean' ? false : value) as boolean);
+      const chosen = typeof value === 'boolean' ? false : value;
+      first.choices.set({ camera: 'gate', setting: what, value: chosen } as SettingCommand);
       await first.choices.stop();
       assert.equal(store.rows.size, 1);
       if (when === 'reload') {
@@ -133,7 +132,7 @@ for (const [what, before, after, value] of [
         first.choices.follow(parse(after), models);
         assert.equal(first.choices.chosen('gate', what), null);
         await first.choices.stop();
-        assert.match(first.log.text, /is that of the configuration again/);
+        assert.match(first.log.text, /the configuration applies again/);
       } else {
         const second = await start(store, parse(after), models);
         assert.equal(second.choices.chosen('gate', what), null);
@@ -147,8 +146,8 @@ for (const [what, before, after, value] of [
 test('a model that is gone is not chosen any more, and a camera that is gone keeps its choices', async () => {
   const store = new FakeStore();
   const { choices } = await start(store);
-  choices.set('gate', 'model', 'birds');
-  choices.set('gate', 'enabled', false);
+  choices.set({ camera: 'gate', setting: 'model', value: 'birds' });
+  choices.set({ camera: 'gate', setting: 'enabled', value: false });
   await choices.stop();
   const without = { ...configSchema.parse({}), device: 'here' };
   const absent = await start(store, without, ['default']);
@@ -160,16 +159,16 @@ test('a model that is gone is not chosen any more, and a camera that is gone kee
   assert.deepEqual([...store.rows.keys()], ['gate/enabled']);
 });
 
-test('what cannot be written counts all the same, is said once, and is written later', async () => {
+test('a choice that cannot be written applies all the same; that is logged once, and the write is retried', async () => {
   const store = new FakeStore();
   store.fault = new Error('disk is full');
   const { choices, clock, kept, log } = await start(store);
-  choices.set('gate', 'enabled', false);
+  choices.set({ camera: 'gate', setting: 'enabled', value: false });
   await settle();
-  choices.set('gate', 'detect', false);
+  choices.set({ camera: 'gate', setting: 'detect', value: false });
   await settle();
   assert.deepEqual(kept, ['gate/enabled', 'gate/detect']);
-  assert.equal(log.lines.filter(({ msg }) => /until the next start only/.test(msg)).length, 1);
+  assert.equal(log.lines.filter(({ msg }) => /cannot save runtime settings/.test(msg)).length, 1);
   store.fault = null;
   await clock.advanceAsync(30_000, 10_000);
   await choices.stop();
