@@ -50,7 +50,7 @@ test('files that cannot be opened are told, and are no fault: the service may ru
   );
   assert.equal(unread.length, 2);
   assert.match(unread[0] ?? '', /^cameras\.drive\.source\.url_file \S+absent cannot be read: ENOENT/);
-  assert.match(unread[1] ?? '', /^mqtt\.password_file: \S+a-folder cannot be read: EISDIR/);
+  assert.match(unread[1] ?? '', /^mqtt\.password_file: cannot read \S+a-folder: EISDIR/);
 });
 
 test('white space around what a file holds is told with its setting, and nothing of it is repeated', async () => {
