@@ -108,7 +108,7 @@ async function quantize(
   { calibrate, fromCamera, config, pictures, inputRange: range, json, ...options }: QuantizeOptions,
 ): Promise<void> {
   const { quantizeFile } = await import('../modelkit/quantize-file.ts');
-  const { picturesOf, picturesFrom } = await import('../modelkit/calibration.ts');
+  const { imagesInFolder, imagesFromCamera } = await import('../modelkit/calibration.ts');
   if ((calibrate === undefined) === (fromCamera === undefined)) {
     throw new LookoutError(
       'USAGE',
@@ -119,10 +119,10 @@ async function quantize(
     file,
     ...options,
     range,
-    pictures: async (input) =>
+    images: async (input) =>
       calibrate !== undefined
-        ? picturesOf(calibrate, input, pictures)
-        : picturesFrom(await cameraSource(fromCamera!, config), input, pictures),
+        ? imagesInFolder(calibrate, input, pictures)
+        : imagesFromCamera(await cameraSource(fromCamera!, config), input, pictures),
     ...showShare(process.stderr, 'looking at the pictures'),
   });
   if (json) {
@@ -137,12 +137,12 @@ async function quantize(
     ['', `${tensorrt.file}, ${tensorrt.bytes} bytes, for TensorRT`],
     ...summary(report.description),
     ['assumed', report.assumed && ASSUMED[report.assumed]],
-    ['pictures', `${report.pictures}, of which ${result.held} were held back to measure with`],
+    ['images', `${report.images}, ${result.holdout} of them kept for measuring`],
     [
       'ranges',
-      `${chosen!.ranges}${chosen!.equalised ? ', equalised' : ''}: answers within ${chosen!.decibels.toFixed(1)} dB`,
+      `${chosen!.ranges}${chosen!.equalised ? ', equalised' : ''}: signal-to-noise ratio ${chosen!.decibels.toFixed(1)} dB`,
     ],
-    ['in float', stillReal(chosen!.real)],
+    ['in float', stillReal(chosen!.float)],
     [
       'agreement',
       `${percent(result.agreement.cpu)} of the first answers are the float model’s; for TensorRT ${percent(result.agreement.tensorrt)}`,

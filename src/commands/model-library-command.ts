@@ -73,11 +73,11 @@ async function place({
 }
 
 async function add(what: string, options: AddOptions): Promise<void> {
-  const { wantedModel } = await import('../modelkit/wanted.ts');
+  const { resolveAddRequest } = await import('../modelkit/add-request.ts');
   const { addModel } = await import('../modelkit/add.ts');
   const { addedModel, verifyModel } = await import('../model/library.ts');
   const { folder, config } = await place(options);
-  const wanted = wantedModel(what, options);
+  const wanted = resolveAddRequest(what, options);
   const there = await addedModel(folder, wanted.name);
   if (there?.origin.published.sha256 === wanted.sha256) {
     await verifyModel(there);
@@ -187,7 +187,7 @@ async function describeAdded({ name, file, origin }: AddedModel, inUse: boolean)
 
 async function verify(names: string[], options: ConfigOption): Promise<void> {
   const { addedModel, addedModels, verifyModel } = await import('../model/library.ts');
-  const { unknownModel } = await import('../modelkit/wanted.ts');
+  const { unknownModel } = await import('../modelkit/add-request.ts');
   const { folder } = await place(options);
   const models =
     names.length === 0
@@ -218,7 +218,7 @@ async function verify(names: string[], options: ConfigOption): Promise<void> {
 async function remove(name: string, options: ConfigOption & { force?: true }): Promise<void> {
   const { removeModel } = await import('../modelkit/remove-model.ts');
   const { isModelName, addedFileIn } = await import('../config/names.ts');
-  const { unknownModel } = await import('../modelkit/wanted.ts');
+  const { unknownModel } = await import('../modelkit/add-request.ts');
   const { removeMade } = await import('../model/builtin.ts');
   const { folder, used, config } = await place(options);
   if (!isModelName(name)) throw unknownModel(name);

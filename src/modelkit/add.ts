@@ -3,8 +3,8 @@
  *
  *   download or copy → checksum → import (.tflite) or check (.onnx) → trial run → one rename
  *
- * Everything is made in a folder beside the final place, which is deleted whatever happens; only an unfinished
- * download stays.
+ * The model is prepared in a temporary folder next to its final place. The folder is always deleted; only an unfinished
+ * download is kept.
  */
 import { copyFile, mkdir, open, readFile, rename, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -33,19 +33,19 @@ import { type DownloadOptions, download } from './download.ts';
 import { importTflite } from './import.ts';
 import { type Trial, tryModel } from './trial.ts';
 
-/** What to add. */
-export interface Wanted {
+/** The model to add. */
+export interface AddRequest {
   name: string;
-  /** What the catalogue says about it, under which name; null for a model that is named by its address. */
+  /** Its name and entry in the catalogue; null for a model that is named by its URL. */
   catalogue: { name: string; entry: CatalogueEntry } | null;
   url: string;
   /** In hex. */
   sha256: string;
-  /** A copy of the published file, instead of a download. */
+  /** Copy of the published file to use instead of a download. */
   from?: string | undefined;
-  /** Labels file, instead of the published one. */
+  /** Labels file to use instead of the published one. */
   labels?: string | undefined;
-  /** Description (.json) for an .onnx file that says nothing about itself. */
+  /** Description (.json) for an .onnx file without its own. */
   description?: string | undefined;
 }
 
@@ -54,22 +54,22 @@ export interface Added extends AddedModel {
   trial: Trial;
 }
 
-const MOST_MODEL_BYTES = 256 * 1024 * 1024;
-const MOST_LABEL_BYTES = 4 * 1024 * 1024;
+const MAX_MODEL_BYTES = 256 * 1024 * 1024;
+const MAX_LABEL_BYTES = 4 * 1024 * 1024;
 
 /**
- * @param folder see `modelsFolder`; created if need be
- * @throws LookoutError MODEL_*; then nothing is left behind except a partial download
+ * @param folder see `modelsFolder`; created if necessary
+ * @throws LookoutError MODEL_*; only a partial download is left then
  */
 export async function addModel(
   folder: string,
-  wanted: Wanted,
+  request: AddRequest,
   options: DownloadOptions = {},
 ): Promise<Added> {
-  const { name } = wanted;
+  const { name } = request;
   if (await addedModel(folder, name)) {
-    throw new LookoutError('MODEL_EXISTS', `another model has been added as ${name}`, {
-      hint: `\`lookout model remove ${name}\` first, or choose another name with --name.`,
+    throw new LookoutError('MODEL_EXISTS', `another model is already added as ${name}`, {
+      hint: `Run \`lookout model remove ${name}\` first, or choose another name with --name.`,
     });
   }
   let stage = join(folder, stagePrefix(name));
@@ -81,19 +81,19 @@ export async function addModel(
     source = join(stage, `${name}.tflite`);
     out = addedFileIn(stage, name);
     await mkdir(join(stage, name));
-    const published = await obtain(folder, source, wanted, options);
-    const labels = await obtainLabels(stage, wanted, options);
-    const made = (await isTflite(source, wanted.url))
+    const published = await obtain(folder, source, request, options);
+    const labels = await obtainLabels(stage, request, options);
+    const made = (await isTflite(source, request.url))
       ? await importTflite({ file: source, out, labels })
-      : await takeOnnx(source, out, labels, published, wanted);
+      : await takeOnnx(source, out, labels, published, request);
     const { description, trial } = made;
     const origin: Origin = {
-      catalogue: wanted.catalogue?.name ?? null,
-      url: withoutSecrets(wanted.url),
+      catalogue: request.catalogue?.name ?? null,
+      url: withoutSecrets(request.url),
       published,
       file: await fingerprintOf(out),
       description: await fingerprintOf(descriptionBeside(out)).catch(() => null),
-      licence: wanted.catalogue?.entry.licence ?? description.licence,
+      licence: request.catalogue?.entry.licence ?? description.licence,
       addedAt: new Date().toISOString(),
     };
     const record = `${JSON.stringify(origin, null, 2)}\n`;
@@ -101,23 +101,23 @@ export async function addModel(
     await rename(join(stage, name), join(folder, name));
     return { name, file: addedFileIn(folder, name), origin, description, trial };
   } catch (error) {
-    throw explained(error, folder, [source, out], wanted.from ?? redact(wanted.url));
+    throw explained(error, folder, [source, out], request.from ?? redact(request.url));
   } finally {
     await removeFolder(stage).catch(() => {});
   }
 }
 
-/** Brings the published file to `target`. */
+/** Downloads or copies the published file to `target`. */
 async function obtain(
   folder: string,
   target: string,
-  { name, url, sha256, from, catalogue }: Wanted,
+  { name, url, sha256, from, catalogue }: AddRequest,
   options: DownloadOptions,
 ): Promise<Fingerprint> {
   if (from === undefined) {
     const partial = partialFile(folder, name);
     const bytes = catalogue?.entry.file.bytes ?? null;
-    await download(url, { partial, to: target }, { bytes, most: MOST_MODEL_BYTES }, options);
+    await download(url, { partial, to: target }, { bytes, most: MAX_MODEL_BYTES }, options);
   } else {
     await mustBeReadable(from);
     await copyFile(from, target);
@@ -127,10 +127,10 @@ async function obtain(
   return found;
 }
 
-/** The labels file that goes with the model; undefined if its own labels are all there is. */
+/** The model's labels file; undefined if there are no labels but its own. */
 async function obtainLabels(
   stage: string,
-  { catalogue, from, labels }: Wanted,
+  { catalogue, from, labels }: AddRequest,
   options: DownloadOptions,
 ): Promise<string | undefined> {
   if (labels !== undefined || !catalogue) return labels;
@@ -141,12 +141,12 @@ async function obtainLabels(
     const { wait, onRetry, idleMs } = options;
     const quiet = { ...(wait && { wait }), ...(onRetry && { onRetry }), ...(idleMs && { idleMs }) };
     const places = { partial: `${file}.part`, to: file };
-    await download(url, places, { bytes: null, most: MOST_LABEL_BYTES }, quiet);
+    await download(url, places, { bytes: null, most: MAX_LABEL_BYTES }, quiet);
   } else {
     source = join(dirname(from), basename(new URL(url).pathname));
     await mustBeReadable(
       source,
-      `Its labels are published as ${url}: put them there, or name them with --labels.`,
+      `The labels are published at ${url}: save them as this file, or name your copy with --labels.`,
     );
     await copyFile(source, file);
   }
@@ -161,7 +161,7 @@ async function takeOnnx(
   out: string,
   labels: string | undefined,
   { sha256 }: Fingerprint,
-  { name, url, catalogue, description: named }: Wanted,
+  { name, url, catalogue, description: named }: AddRequest,
 ): Promise<{ description: ModelDescription; trial: Trial }> {
   await rename(source, out);
   let described = named;
@@ -180,7 +180,7 @@ async function takeOnnx(
   const bytes = await readFile(out);
   if (described || labels) {
     if (metadata(decodeModel(bytes), DESCRIPTION_KEY) !== undefined) {
-      throw new LookoutError('USAGE', `${redact(url)} carries its own description and labels`, {
+      throw new LookoutError('USAGE', `${redact(url)} has its own description and labels`, {
         hint: 'Add it without --labels and --description; `model.labels` in the configuration renames labels.',
       });
     }
@@ -194,7 +194,7 @@ function checkSum(what: string, found: Fingerprint, expected: string): void {
   throw new LookoutError(
     'MODEL_CHECKSUM',
     `${what}: expected sha256 ${expected}, found ${found.sha256} (${found.bytes} bytes)`,
-    { hint: 'This is not the published file; it was not used.' },
+    { hint: 'The file is not the published one and was not added. Get it again, or check --sha256.' },
   );
 }
 
@@ -202,13 +202,13 @@ async function mustBeReadable(file: string, hint?: string): Promise<void> {
   try {
     const handle = await open(file);
     const kind = await handle.stat().finally(() => handle.close());
-    if (!kind.isFile()) throw new Error('it is no file');
+    if (!kind.isFile()) throw new Error('it is not a regular file');
   } catch (cause) {
-    throw new LookoutError('MODEL_MISSING', `${file} cannot be read: ${messageOf(cause)}`, { cause, hint });
+    throw new LookoutError('MODEL_MISSING', `cannot read ${file}: ${messageOf(cause)}`, { cause, hint });
   }
 }
 
-/** By its mark (or that of a ZIP archive, which the import explains), or where that is damaged by its name. */
+/** Checks for the mark of TensorFlow Lite, for that of a ZIP archive (which the import explains), and for the file name. */
 async function isTflite(file: string, url: string): Promise<boolean> {
   const handle = await open(file);
   const { buffer } = await handle.read(Buffer.alloc(8), 0, 8, 0).finally(() => handle.close());
@@ -216,7 +216,7 @@ async function isTflite(file: string, url: string): Promise<boolean> {
   return mark.startsWith('TFL3', 4) || mark.startsWith('PK') || /\.tflite$/i.test(new URL(url).pathname);
 }
 
-/** The address as it may be kept and shown. */
+/** Removes the secrets from a URL, so that it can be stored and shown. */
 function withoutSecrets(address: string): string {
   const url = new URL(address);
   url.username = '';
@@ -224,7 +224,7 @@ function withoutSecrets(address: string): string {
   return redactLogin(url.href);
 }
 
-/** Names the file that the user knows instead of our working copies, and gives system errors a code. */
+/** Names the user's file instead of the working copies, and gives system errors a code. */
 function explained(error: unknown, folder: string, working: string[], known: string): unknown {
   if (error instanceof LookoutError) {
     const { code, hint, cause } = error;
@@ -234,7 +234,7 @@ function explained(error: unknown, folder: string, working: string[], known: str
     return new LookoutError(code, message, { hint, cause });
   }
   if (!isSystemError(error)) return error;
-  return new LookoutError('MODEL_WRITE_FAILED', `${folder} cannot be written: ${error.message}`, {
+  return new LookoutError('MODEL_WRITE_FAILED', `cannot write to ${folder}: ${error.message}`, {
     cause: error,
   });
 }

@@ -1,4 +1,4 @@
-/** Members of the MobileNet families with seeded weights: for measuring speed, not for seeing anything. */
+/** Builds members of the MobileNet families with random weights, for measuring speed only. */
 import { Scene } from '../demo/scene.ts';
 import { describeModel } from '../model/describe.ts';
 import { descriptionFile, type ModelDescription } from '../model/description.ts';
@@ -26,12 +26,12 @@ export interface BuildReport {
   trial: Trial;
 }
 
-/** What is printed about a member elsewhere, in millions of parameters and multiply-adds. */
+/** Published figures of a member, in millions of parameters and multiply-adds. */
 export interface Published {
   parameters: number;
   multiplyAdds: number;
   where: string;
-  /** What its own description of the layers does not add up to. */
+  /** Where the published figures differ from the published layers. */
   note: string | null;
 }
 
@@ -41,21 +41,21 @@ const PUBLISHED: Record<string, Published> = {
     parameters: 4.2,
     multiplyAdds: 575,
     where: 'Sandler et al. 2018',
-    note: 'Howard et al. 2017, who describe this network, count 4.2 M and 569 M, as is counted here',
+    note: 'Howard et al. 2017, who describe this network, count 4.2 M and 569 M, as Lookout does',
   },
   'v2 1 224': { parameters: 3.4, multiplyAdds: 300, where: 'Sandler et al. 2018', note: null },
   'v2 1.4 224': {
     parameters: 6.9,
     multiplyAdds: 585,
     where: 'Sandler et al. 2018',
-    note: 'the layers of table 2 at width 1.4 add up to 6.06 M and 582 M, as in the authors’ list of released models; no way of counting or rounding gives all printed figures',
+    note: 'the layers of table 2 at width 1.4 add up to 6.06 M and 582 M, as in the authors’ list of released models; no counting or rounding rule gives all published figures',
   },
 };
 
-const CALIBRATION_PICTURES = 16;
+const CALIBRATION_IMAGES = 16;
 
 /**
- * Builds, quantises on pictures of the demo scene, tries and writes a member.
+ * Builds a member, quantises it on frames of the demo scene, tests and writes it.
  * @throws LookoutError MODEL_WRITE_FAILED
  */
 export async function buildModel(options: BuildOptions): Promise<BuildReport> {
@@ -68,7 +68,7 @@ export async function buildModel(options: BuildOptions): Promise<BuildReport> {
     output: { name: 'probabilities' },
     embedding: options.embedding ? { name: 'embedding', size: built.features } : null,
     labels: Array.from({ length: classes }, (_, index) => `class ${index}`),
-    warning: 'Random weights: this model is for measuring speed; its answers mean nothing.',
+    warning: 'Random weights: this model is for measuring speed; its results are meaningless.',
     licence: 'Apache-2.0',
   });
   const description = describeModel(model.graph, name, name, { source: name, content }, { beside: [] });
@@ -93,19 +93,19 @@ async function quantized(model: OnnxModel, resolution: number): Promise<OnnxMode
     { beside: [] },
   );
   const output = { name: 'probabilities', kind: 'probabilities' } as const;
-  const options = { output, methods: ['minmax'], mostReal: 0 } as const;
-  return (await quantizeModel(model, input, pictures(resolution), options)).models.cpu.model;
+  const options = { output, methods: ['minmax'], maxFloatShare: 0 } as const;
+  return (await quantizeModel(model, input, calibrationImages(resolution), options)).models.cpu.model;
 }
 
-/** Some pictures, so that activations have ranges. */
-function pictures(resolution: number): Uint8Array[] {
+/** Images to measure the ranges of activations with. */
+function calibrationImages(resolution: number): Uint8Array[] {
   const [width, height] = [320, 240];
   const scene = new Scene(width, height, 1);
   const memory = new PixelMemory();
   const output = { ...plainBytes(3), width: resolution, height: resolution };
   const resizer = new Resizer(memory, output);
   const format = { width, height, pixels: 'i420', colour: 'bt601' } as const;
-  return Array.from({ length: CALIBRATION_PICTURES }, (_, index) => {
+  return Array.from({ length: CALIBRATION_IMAGES }, (_, index) => {
     scene.render(index * 4000, memory.bytes(scene.bytes).subarray(0, scene.bytes));
     const pixels = new Uint8Array(outputBytes(output));
     resizer.resize(format, WHOLE, orientationOf({ rotate: 0, mirror: 'none' }), pixels);

@@ -1,4 +1,4 @@
-/** Pictures to calibrate with, as the daemon would show them to the model: from a folder or from a camera. */
+/** Calibration images from a folder or a camera, resized as in the daemon. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FramePool } from '../capture/frame-pool.ts';
@@ -13,19 +13,21 @@ import { outputBytes, plainBytes, Resizer } from '../pixels/resize.ts';
 import { Random } from '../runtime/random.ts';
 import type { Box, ModelInput, RawFrame } from '../types.ts';
 
-/** Size of the model's picture, its channels and their order. */
+/** Size, channels and channel order of the model's input. */
 type Size = Pick<ModelDescription['input'], 'width' | 'height' | 'channels' | 'order'>;
 
 const UPRIGHT = orientationOf({ rotate: 0, mirror: 'none' });
 
 /**
- * Up to `most` pictures of a folder, spread over it evenly.
+ * Up to `most` images of a folder, evenly spread over its files.
  * @returns uint8 1×H×W×C each
  * @throws LookoutError MODEL_CALIBRATION_EMPTY
  */
-export async function picturesOf(folder: string, size: Size, most: number): Promise<Uint8Array[]> {
+export async function imagesInFolder(folder: string, size: Size, most: number): Promise<Uint8Array[]> {
   const none = (why: string) =>
-    new LookoutError('MODEL_CALIBRATION_EMPTY', `${folder}: no pictures to calibrate with: ${why}`);
+    new LookoutError('MODEL_CALIBRATION_EMPTY', `${folder}: no images to calibrate with: ${why}`, {
+      hint: 'Name a folder with a hundred or more image files of what the camera sees.',
+    });
   const entries = await readdir(folder, { recursive: true }).catch((cause) => {
     throw none(messageOf(cause));
   });
@@ -33,33 +35,33 @@ export async function picturesOf(folder: string, size: Size, most: number): Prom
   const count = Math.min(most, files.length);
   const cutter = new Cutter(size);
   const pool = new FramePool();
-  const pictures: Uint8Array[] = [];
+  const images: Uint8Array[] = [];
   for (let index = 0; index < count; index++) {
     const file = join(folder, files[Math.floor((index * files.length) / count)]!);
     const decoded = await decodeImageFile(file, null, pool).catch(() => null);
     if (!decoded) continue;
-    pictures.push(cutter.cut(decoded, WHOLE));
+    images.push(cutter.cut(decoded, WHOLE));
     pool.release(decoded.data);
   }
-  if (pictures.length === 0) throw none(`it holds no readable image file (${DECODED})`);
-  return pictures;
+  if (images.length === 0) throw none(`the folder contains no readable image file (${DECODED})`);
+  return images;
 }
 
 /**
- * `count` pictures of a camera: whole frames and parts of them in turn, as motion shows the model both.
+ * `count` images from a camera, alternately complete frames and regions: motion detection gives the model both.
  * @throws LookoutError CAPTURE_*
  */
-export async function picturesFrom(source: Source, size: Size, count: number): Promise<Uint8Array[]> {
+export async function imagesFromCamera(source: Source, size: Size, count: number): Promise<Uint8Array[]> {
   const cutter = new Cutter(size);
   const random = new Random(1);
   const pool = new FramePool();
   const enough = new AbortController();
-  const pictures: Uint8Array[] = [];
-  const take = (picture: RawFrame) => {
-    if (pictures.length >= count) return enough.abort();
-    const box = pictures.length % 2 === 0 ? WHOLE : somewhere(picture, random);
-    pictures.push(cutter.cut(picture, box));
-    pool.release(picture.data);
+  const images: Uint8Array[] = [];
+  const take = (frame: RawFrame) => {
+    if (images.length >= count) return enough.abort();
+    const box = images.length % 2 === 0 ? WHOLE : randomSquare(frame, random);
+    images.push(cutter.cut(frame, box));
+    pool.release(frame.data);
   };
   const sink: FrameSink = {
     acquire: (bytes) => pool.acquire(bytes),
@@ -68,21 +70,22 @@ export async function picturesFrom(source: Source, size: Size, count: number): P
     consumed: async () => {},
     fault: () => {},
   };
-  // The timers of sources do not keep a process alive.
+  // A source's timers do not keep the process alive.
   const alive = setInterval(() => {}, 60_000);
   try {
     await source.run(sink, enough.signal);
   } finally {
     clearInterval(alive);
   }
-  if (pictures.length > 0) return pictures;
+  if (images.length > 0) return images;
   throw new LookoutError(
     'MODEL_CALIBRATION_EMPTY',
-    `${source.description} gave no picture to calibrate with`,
+    `${source.description}: received no frame to calibrate with`,
+    { hint: 'Check the camera with `lookout doctor`, or use --calibrate FOLDER.' },
   );
 }
 
-/** Cuts boxes out of pictures with the daemon's own resize. */
+/** Cuts boxes out of frames with the daemon's own resize. */
 class Cutter {
   readonly #output: ModelInput;
   readonly #memory = new PixelMemory();
@@ -102,8 +105,8 @@ class Cutter {
   }
 }
 
-/** A square of a quarter to the whole of the picture's height. */
-function somewhere({ format: { width, height } }: RawFrame, random: Random): Box {
+/** A random square with a side of a quarter to all of the frame's height. */
+function randomSquare({ format: { width, height } }: RawFrame, random: Random): Box {
   const h = random.range(0.25, 1);
   const w = Math.min(1, (h * height) / width);
   return { x: random.range(0, 1 - w), y: random.range(0, 1 - h), w, h };

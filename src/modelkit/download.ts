@@ -1,4 +1,4 @@
-/** Fetches one file, going on where an earlier attempt ended. */
+/** Downloads one file and resumes interrupted downloads. */
 import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,56 +9,56 @@ import { redact, redactLogin } from '../runtime/secrets.ts';
 import { type Answer, get, Interrupted } from './https-get.ts';
 
 export interface DownloadLimits {
-  /** Size that was published; null if none was. */
+  /** Published size; null if there is none. */
   bytes: number | null;
-  /** Most bytes that are taken. */
+  /** Maximum size. */
   most: number;
 }
 
 export interface DownloadOptions {
   /** Called as bytes arrive, those of earlier attempts included; `total` is null while unknown. */
   onProgress?: (received: number, total: number | null) => void;
-  /** Called before each new try. */
+  /** Called before each retry. */
   onRetry?: (reason: string, waitMs: number) => void;
-  /** Milliseconds without a sign of life after which a connection is cut. */
+  /** Milliseconds without data after which the connection is closed. */
   idleMs?: number;
-  /** Between tries. */
+  /** Waits before a retry. */
   wait?: (ms: number) => Promise<unknown>;
 }
 
-const TRIES = 6;
-const FIRST_PAUSE_MS = 1000;
+const ATTEMPTS = 6;
+const FIRST_BACKOFF_MS = 1000;
 const IDLE_MS = 30_000;
 
-/** What is known about the bytes that lie in a partial file; kept in a note beside it. */
+/** Facts about a partial file, kept in a note next to it. */
 const note = z.strictObject({
   /** Without secrets. */
   url: z.string(),
-  /** A strong validator (RFC 9110, 8.8.3): with it a server can say whether its file is still the same. */
+  /** A strong validator (RFC 9110, 8.8.3), by which the server knows whether its file is still the same. */
   etag: z.string().nullable(),
-  /** Inode of the partial file: another one of that name is none of ours. */
+  /** Inode of the partial file: a file of that name with another inode is not Lookout's. */
   inode: z.number(),
 });
 type Partial = z.infer<typeof note>;
 
 const noteOf = (file: string) => `${file}.json`;
 
-/** Where a download goes. */
-export interface Places {
-  /** Takes what arrives, with a note beside it. */
+/** Paths of a download. */
+export interface Target {
+  /** The incomplete file, with a note next to it. */
   partial: string;
-  /** Where the file is once it is complete. */
+  /** The complete file. */
   to: string;
 }
 
 /**
- * Downloads a file. When the network fails, what has arrived stays in `partial` for the next call; after every other
+ * Downloads a file. If the network fails, the received part stays in `partial` for the next call; after every other
  * error nothing is left.
- * @throws LookoutError MODEL_DOWNLOAD_FAILED, MODEL_CHECKSUM (another size than was published), MODEL_WRITE_FAILED
+ * @throws LookoutError MODEL_DOWNLOAD_FAILED, MODEL_CHECKSUM (the size differs from the published one), MODEL_WRITE_FAILED
  */
 export async function download(
   url: string,
-  { partial, to }: Places,
+  { partial, to }: Target,
   limits: DownloadLimits,
   options: DownloadOptions = {},
 ): Promise<void> {
@@ -74,33 +74,33 @@ export async function download(
         discard(partial);
         throw isSystemError(error) ? unwritable(partial, error) : error;
       }
-      if (error.lasting || attempt === TRIES) throw givenUp(url, partial, error);
-      const pause = Math.max(
+      if (error.permanent || attempt === ATTEMPTS) throw downloadFailed(url, partial, error);
+      const backoff = Math.max(
         error.retryAfterMs,
-        FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.75 + Math.random() / 2),
+        FIRST_BACKOFF_MS * 2 ** (attempt - 1) * (0.75 + Math.random() / 2),
       );
-      onRetry?.(error.message, pause);
-      await wait(pause);
+      onRetry?.(error.message, backoff);
+      await wait(backoff);
     }
   }
 }
 
 function unwritable(file: string, cause: Error): LookoutError {
-  return new LookoutError('MODEL_WRITE_FAILED', `${file} cannot be written: ${cause.message}`, { cause });
+  return new LookoutError('MODEL_WRITE_FAILED', `cannot write ${file}: ${cause.message}`, { cause });
 }
 
-function givenUp(url: string, to: string, cause: Interrupted): LookoutError {
+function downloadFailed(url: string, to: string, cause: Interrupted): LookoutError {
   const kept = readPartial(url, to);
   if (!kept) discard(to);
   return new LookoutError('MODEL_DOWNLOAD_FAILED', `${redact(url)}: ${cause.message}`, {
     cause,
     hint: kept
-      ? `The first ${kept.size} bytes are kept: the same command goes on from there.`
-      : 'Behind a proxy set HTTPS_PROXY; without a network fetch the file elsewhere and use --from FILE.',
+      ? `The first ${kept.size} bytes are kept. Run the same command again to resume the download.`
+      : 'Behind a proxy, set HTTPS_PROXY. Without a network, download the file elsewhere and use --from FILE.',
   });
 }
 
-/** Deletes what a download has left behind; says whether there was anything. */
+/** Deletes what an unfinished download left. @returns whether there was anything */
 export function discard(file: string): boolean {
   const note = readNote(file);
   const found = removeFile(file, ({ stats }) => note?.inode === stats.ino);
@@ -120,12 +120,15 @@ async function fetchRest(
   try {
     const start = status === 206 ? startOf(answer, partial?.size ?? 0) : 0;
     if (status === 416 || start === null) {
-      // The partial file does not fit what the server has now.
+      // The file on the server has changed.
       discard(to);
-      throw new Interrupted('the server could not go on where the last download ended');
+      throw new Interrupted('the server could not resume the download');
     }
     if (response.headers['content-encoding'] && response.headers['content-encoding'] !== 'identity') {
-      throw new LookoutError('MODEL_DOWNLOAD_FAILED', `${redact(url)}: the server sends the file compressed`);
+      throw new LookoutError(
+        'MODEL_DOWNLOAD_FAILED',
+        `${redact(url)}: the server sends the file compressed, which is not supported`,
+      );
     }
     const length = response.headers['content-length'];
     const total = length === undefined ? null : start + Number(length);
@@ -137,7 +140,7 @@ async function fetchRest(
   }
 }
 
-/** A partial file of this download that a server may go on with. */
+/** A partial file of this download that can be resumed. */
 function readPartial(url: string, to: string): { etag: string; size: number } | null {
   const note = readNote(to);
   const file = lstatSync(to, { throwIfNoEntry: false });
@@ -162,10 +165,10 @@ function parseNote(text: Buffer): Partial | null {
   }
 }
 
-/** The proof for a note. */
+/** Proves that a file is a note of a download. */
 const isNote: Proof = ({ stats, head }) => parseNote(head(stats.size)) !== null;
 
-/** Where the bytes of a partial answer start; null if not where they were asked to. */
+/** The first byte of a partial response; null if it is not the requested one. */
 function startOf({ response }: Answer, asked: number): number | null {
   const [, start] = /^bytes (\d+)-/.exec(response.headers['content-range'] ?? '') ?? [];
   return Number(start) === asked ? asked : null;
@@ -175,18 +178,18 @@ function checkSize(url: string, size: number, complete: boolean, { bytes, most }
   if (bytes !== null && (size > bytes || (complete && size !== bytes))) {
     throw new LookoutError(
       'MODEL_CHECKSUM',
-      `${redact(url)}: expected ${bytes} bytes, the server has ${complete ? size : 'more'}: this is not the published file`,
+      `${redact(url)}: expected ${bytes} bytes, the server has ${complete ? size : 'more'}: it is not the published file`,
     );
   }
   if (size > most) {
     throw new LookoutError(
       'MODEL_DOWNLOAD_FAILED',
-      `${redact(url)} is larger than ${most} bytes, the most that is taken`,
+      `${redact(url)} is larger than the limit of ${most} bytes`,
     );
   }
 }
 
-interface Target {
+interface Reception {
   url: string;
   to: string;
   start: number;
@@ -195,19 +198,22 @@ interface Target {
   onProgress: DownloadOptions['onProgress'];
 }
 
-/** Everything here is synchronous up to the listeners: what happens to a response before them is lost. */
-async function receive(answer: Answer, { url, to, start, total, limits, onProgress }: Target): Promise<void> {
-  const { response, alive, cutReason } = answer;
+/** Nothing before the listeners is asynchronous: earlier events of the response would be lost. */
+async function receive(
+  answer: Answer,
+  { url, to, start, total, limits, onProgress }: Reception,
+): Promise<void> {
+  const { response, alive, closeReason } = answer;
   const file = openPartial(url, to, start, response.headers.etag);
   try {
     let received = start;
     onProgress?.(received, total);
     await new Promise<void>((resolve, reject) => {
-      const broken = (reason: string) => reject(new Interrupted(cutReason() ?? reason));
+      const interrupt = (reason: string) => reject(new Interrupted(closeReason() ?? reason));
       response.on('end', resolve);
-      response.on('error', (error) => broken(`the connection broke: ${error.message}`));
-      response.on('close', () => broken('the connection was closed'));
-      // Written at once, not through a queue: what a broken stream still holds would be lost.
+      response.on('error', (error) => interrupt(`the connection broke: ${error.message}`));
+      response.on('close', () => interrupt('the connection was closed'));
+      // Written synchronously: data in a queue would be lost if the stream breaks.
       response.on('data', (chunk: Buffer) => {
         try {
           alive();
@@ -228,16 +234,16 @@ async function receive(answer: Answer, { url, to, start, total, limits, onProgre
   }
 }
 
-/** Opens the file for the bytes from `start` on, and notes beside it which file on the server they belong to. */
+/** Opens the partial file to append from `start`, and writes the note that names the file on the server. */
 function openPartial(url: string, to: string, start: number, etag: string | undefined): number {
   if (start > 0) return openSync(to, 'a');
   discard(to);
   if (lstatSync(to, { throwIfNoEntry: false })) {
-    throw new LookoutError('MODEL_WRITE_FAILED', `${to} is there, and is no unfinished download`, {
-      hint: 'Move it away, or delete it if nobody needs it.',
+    throw new LookoutError('MODEL_WRITE_FAILED', `${to} exists and is not an unfinished download`, {
+      hint: 'Move or delete that file.',
     });
   }
-  // It gets its name when the note is there: without one it could not be proven to be ours.
+  // The file gets its name after the note is written: without the note Lookout could not prove that the file is its own.
   const draft = createEmpty(to);
   try {
     const { ino: inode } = lstatSync(draft.path);

@@ -1,4 +1,4 @@
-/** Says what a file is that should be a model and is none that is read here, by its first bytes, and what to do. */
+/** Recognises files that are not supported models by their first bytes, and tells the user what to do. */
 import { basename, extname } from 'node:path';
 import { LookoutError } from '../errors.ts';
 import { packedNames } from './tflite/zip.ts';
@@ -11,20 +11,20 @@ interface Finding {
 const EXPORT =
   'Export it as a TensorFlow Lite file with full integer quantisation, or as ONNX (see docs/models.md).';
 const KERAS =
-  'Convert it where TensorFlow is: tf.lite.TFLiteConverter.from_keras_model(keras.models.load_model(…)); ' +
-  'docs/models.md shows the whole of it.';
+  'Convert it with TensorFlow: tf.lite.TFLiteConverter.from_keras_model(keras.models.load_model(…)); ' +
+  'docs/models.md shows the complete script.';
 const PYTORCH =
-  'Export it where PyTorch is: torch.onnx.export(model, torch.zeros(1, 3, 224, 224), "model.onnx"), with the size of your model.';
-const SOURCE = 'Bring the ONNX or TensorFlow Lite file that it was made from.';
+  'Export it with PyTorch: torch.onnx.export(model, torch.zeros(1, 3, 224, 224), "model.onnx"), with the size of your model.';
+const SOURCE = 'Use the ONNX or TensorFlow Lite file that it was made from.';
 const UNPACK = 'Unpack it and name the .tflite or .onnx file inside.';
 
 const compiled = (chip: string): Finding => ({ is: `compiled for ${chip}`, todo: SOURCE });
-const ARCHIVE = { is: 'a packed archive', todo: UNPACK };
-const PICKLE = { is: 'a PyTorch checkpoint or another pickle of Python', todo: PYTORCH };
+const ARCHIVE = { is: 'an archive', todo: UNPACK };
+const PICKLE = { is: 'a PyTorch checkpoint or another Python pickle', todo: PYTORCH };
 const IMAGE = { is: 'an image file', todo: 'Name the model file.' };
-const ENGINE = { is: 'an engine of TensorRT, which runs only where it was built', todo: SOURCE };
+const ENGINE = { is: 'a TensorRT engine, which runs only where it was built', todo: SOURCE };
 
-/** Bytes, as Latin-1, at a place of the file. */
+/** Bytes, as Latin-1, at an offset in the file. */
 const MARKS: [at: number, bytes: string, Finding][] = [
   [0, '\x89HDF\r\n', { is: 'a Keras model (HDF5)', todo: KERAS }],
   [0, '\x80\x02', PICKLE],
@@ -47,20 +47,20 @@ const MARKS: [at: number, bytes: string, Finding][] = [
   [
     0,
     'GGUF',
-    { is: 'a language model (GGUF)', todo: 'Bring an image classifier: `lookout model list` shows some.' },
+    { is: 'a language model (GGUF)', todo: 'Use an image classifier: run `lookout model list` to see some.' },
   ],
-  [8, '{"', { is: 'a file of weights alone (safetensors)', todo: EXPORT }],
+  [8, '{"', { is: 'a file with only weights (safetensors)', todo: EXPORT }],
   [0, '\xff\xd8\xff', IMAGE],
   [0, '\x89PNG', IMAGE],
   [8, 'WEBP', IMAGE],
 ];
 
-/** How the beginning of a text looks. */
+/** Patterns of the beginning of a text. */
 const TEXTS: [RegExp, Finding][] = [
   [
     /^version https:\/\/git-lfs/,
     {
-      is: 'a pointer of Git LFS, not the model itself',
+      is: 'a Git LFS pointer, not the model itself',
       todo: 'Fetch the model with `git lfs pull`, or download it from its page.',
     },
   ],
@@ -68,10 +68,10 @@ const TEXTS: [RegExp, Finding][] = [
     /^\s*<(!doctype|html|head|body)/i,
     {
       is: 'a web page, not the model itself',
-      todo: 'Download the file itself: on GitHub and Hugging Face with the button Download or Raw.',
+      todo: 'Download the file itself: on GitHub and Hugging Face use the Download or Raw button.',
     },
   ],
-  [/^\s*<(\?xml|net )/, { is: 'an XML file, such as OpenVINO has', todo: EXPORT }],
+  [/^\s*<(\?xml|net )/, { is: 'an XML file, possibly of OpenVINO', todo: EXPORT }],
   [
     /^\s*\{[\s\S]*"(modelTopology|weightsManifest|tfjsVersion)"/,
     {
@@ -82,15 +82,15 @@ const TEXTS: [RegExp, Finding][] = [
   [/^\s*(\{\s*"|\[\s*["{\d])/, { is: 'a JSON file', todo: 'Name the model file itself.' }],
   [
     /unsigned\s+char[\s\S]*=\s*\{\s*0x/,
-    { is: 'a model written as C source', todo: 'Bring the .tflite file that it was made from.' },
+    { is: 'a model written as C source', todo: 'Use the .tflite file that it was made from.' },
   ],
 ];
 
-/** Where the bytes say nothing. */
+/** By file name, if the bytes are not recognised. */
 const ENDINGS: Record<string, Finding> = {
   '.pb': {
     is: 'a TensorFlow model (SavedModel or frozen graph)',
-    todo: `Convert it where TensorFlow is: tf.lite.TFLiteConverter.from_saved_model(folder). ${EXPORT}`,
+    todo: `Convert it with TensorFlow: tf.lite.TFLiteConverter.from_saved_model(folder). ${EXPORT}`,
   },
   '.h5': { is: 'a Keras model', todo: KERAS },
   '.keras': { is: 'a Keras model', todo: KERAS },
@@ -98,31 +98,31 @@ const ENDINGS: Record<string, Finding> = {
   '.pth': { is: 'a PyTorch model', todo: PYTORCH },
   '.mlmodel': { is: 'a Core ML model', todo: EXPORT },
   '.caffemodel': { is: 'a Caffe model', todo: EXPORT },
-  '.weights': { is: 'weights of Darknet', todo: EXPORT },
+  '.weights': { is: 'Darknet weights', todo: EXPORT },
   '.engine': ENGINE,
 };
 
-/** How much of a text is looked at. */
+/** Size of the beginning that is checked. */
 const HEAD_BYTES = 4096;
 
 /**
- * @param wanted what it should be, in words
- * @returns null for bytes that nothing is known of
+ * @param expected the expected kind of file, as text
+ * @returns null for unknown bytes
  */
-export function foreignFile(bytes: Uint8Array, file: string, wanted: string): LookoutError | null {
+export function foreignFile(bytes: Uint8Array, file: string, expected: string): LookoutError | null {
   const found = bytes.length === 0 ? null : findingOf(bytes, file);
   if (!found) return null;
-  return new LookoutError('MODEL_FORMAT_UNSUPPORTED', `${file} is ${found.is}; expected ${wanted}`, {
+  return new LookoutError('MODEL_FORMAT_UNSUPPORTED', `${file} is ${found.is}; expected ${expected}`, {
     hint: found.todo,
   });
 }
 
-/** @returns null unless reading failed because it is a folder */
-export function foreignFolder(cause: unknown, file: string, wanted: string): LookoutError | null {
+/** @returns null unless reading failed because the file is a folder */
+export function foreignFolder(cause: unknown, file: string, expected: string): LookoutError | null {
   if (!(cause instanceof Error && 'code' in cause && cause.code === 'EISDIR')) return null;
   return new LookoutError(
     'MODEL_FORMAT_UNSUPPORTED',
-    `${file} is a folder, as a SavedModel of TensorFlow is; expected ${wanted}`,
+    `${file} is a folder, as TensorFlow SavedModels are; expected ${expected}`,
     { hint: ENDINGS['.pb']!.todo },
   );
 }
@@ -153,7 +153,7 @@ function archive(bytes: Uint8Array, file: string): Finding {
     return { is: 'a Keras model', todo: KERAS };
   }
   if (names.some((name) => name.endsWith('saved_model.pb'))) {
-    return { is: 'a ZIP archive with a SavedModel of TensorFlow inside', todo: ENDINGS['.pb']!.todo };
+    return { is: 'a ZIP archive with a TensorFlow SavedModel inside', todo: ENDINGS['.pb']!.todo };
   }
   return { is: 'a ZIP archive', todo: UNPACK };
 }

@@ -1,19 +1,19 @@
-/** One GET over HTTPS: redirects, proxies, timeouts, and which failures are worth another try. */
+/** One GET over HTTPS, with redirects, proxies, timeouts and a distinction between temporary and permanent failures. */
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import { LookoutError } from '../errors.ts';
 import { AddressError, parseAddress, publicAddress } from '../runtime/address.ts';
 import { VERSION } from '../version.ts';
 
-/** A failure of the network or the server: what has arrived so far is not to blame. */
+/** A failure of the network or the server: the data received so far is valid. */
 export class Interrupted extends Error {
-  /** Whether another try in a moment makes no sense. */
-  readonly lasting: boolean;
+  /** Whether a retry is pointless. */
+  readonly permanent: boolean;
   /** Milliseconds that the server asked to wait. */
   readonly retryAfterMs: number;
 
-  constructor(message: string, { lasting = false, retryAfterMs = 0 } = {}) {
+  constructor(message: string, { permanent = false, retryAfterMs = 0 } = {}) {
     super(message);
-    this.lasting = lasting;
+    this.permanent = permanent;
     this.retryAfterMs = retryAfterMs;
   }
 }
@@ -21,25 +21,25 @@ export class Interrupted extends Error {
 export interface Answer {
   response: IncomingMessage;
   status: number;
-  /** Call on every sign of life; without one for `idleMs` the connection is cut. */
+  /** Call when data arrives: after `idleMs` without a call the connection is closed. */
   alive: () => void;
-  /** Why the connection was cut, if it was. */
-  cutReason: () => string | null;
+  /** Why the connection was closed here, if it was. */
+  closeReason: () => string | null;
   done: () => void;
 }
 
 const REDIRECTS = 5;
 const REDIRECT = new Set([301, 302, 303, 307, 308]);
 const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504]);
-const LONGEST_PAUSE_MS = 60_000;
+const MAX_RETRY_AFTER_MS = 60_000;
 /** Unknown hosts, certificates, a proxy that refuses. */
-const LASTING = /^(ENOTFOUND|ERR_PROXY|ERR_TLS|ERR_INVALID|ERR_UNESCAPED)|CERT|SELF_SIGNED|UNABLE_TO/;
+const PERMANENT = /^(ENOTFOUND|ERR_PROXY|ERR_TLS|ERR_INVALID|ERR_UNESCAPED)|CERT|SELF_SIGNED|UNABLE_TO/;
 
 /**
- * Asks for `url` with the given headers and follows redirects. Proxies come from HTTPS_PROXY, HTTP_PROXY and
+ * Requests `url` with the given headers and follows redirects. Proxies come from HTTPS_PROXY, HTTP_PROXY and
  * NO_PROXY.
- * @returns an answer with status 200, 206 or 416; its body is still to be read, then `done` to be called
- * @throws Interrupted, or LookoutError MODEL_DOWNLOAD_FAILED when there is no such file
+ * @returns an answer with status 200, 206 or 416; the caller reads its body and then calls `done`
+ * @throws Interrupted, or LookoutError MODEL_DOWNLOAD_FAILED if there is no such file
  */
 export async function get(url: string, headers: RequestOptions['headers'], idleMs: number): Promise<Answer> {
   let address = allowed(url, null);
@@ -53,7 +53,7 @@ export async function get(url: string, headers: RequestOptions['headers'], idleM
       address = allowed(response.headers.location, address);
     } else if (TRANSIENT.has(status)) {
       throw new Interrupted(`the server answered ${status} ${response.statusMessage}`, {
-        retryAfterMs: pause(response),
+        retryAfterMs: retryAfter(response),
       });
     } else {
       throw refused(address, `the server answered ${status} ${response.statusMessage}`);
@@ -62,15 +62,15 @@ export async function get(url: string, headers: RequestOptions['headers'], idleM
   throw refused(address, `more than ${REDIRECTS} redirects`);
 }
 
-/** Only https; plain http within this machine. A redirect never leads from https to http. */
+/** Allows only https, and plain http to this machine. A redirect from https to http is refused. */
 function allowed(target: string, from: URL | null): URL {
   const url = from ? URL.parse(target, from.href) : parseDownload(target);
-  if (!url) throw new LookoutError('MODEL_DOWNLOAD_FAILED', `${from?.host} redirects to what is no address`);
+  if (!url) throw new LookoutError('MODEL_DOWNLOAD_FAILED', `${from?.host} redirects to an invalid URL`);
   const local = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
   const plain = url.protocol === 'http:' && local && from?.protocol !== 'https:';
   if (url.protocol === 'https:' || plain) return url;
   const what = from ? `${from.host} redirects to ${publicAddress(url)}: ` : `${publicAddress(url)}: `;
-  throw new LookoutError('MODEL_DOWNLOAD_FAILED', `${what}expected an address that starts with https://`);
+  throw new LookoutError('MODEL_DOWNLOAD_FAILED', `${what}expected a URL that starts with https://`);
 }
 
 function parseDownload(target: string): URL {
@@ -78,14 +78,14 @@ function parseDownload(target: string): URL {
     return parseAddress(target, { schemes: ['https', 'http'] });
   } catch (error) {
     if (!(error instanceof AddressError)) throw error;
-    throw new LookoutError('MODEL_DOWNLOAD_FAILED', `the address of the model: ${error.message}`, {
+    throw new LookoutError('MODEL_DOWNLOAD_FAILED', `model URL: ${error.message}`, {
       hint: error.hint,
     });
   }
 }
 
 async function getOnce(url: URL, headers: RequestOptions['headers'], idleMs: number): Promise<Answer> {
-  // Every start passes this module, and hardly any needs one of these.
+  // Loaded here because this module is part of every start, but downloads are rare.
   const http = await (url.protocol === 'http:' ? import('node:http') : import('node:https'));
   const agent = new http.Agent({ proxyEnv: process.env });
   let reason: string | null = null;
@@ -105,21 +105,21 @@ async function getOnce(url: URL, headers: RequestOptions['headers'], idleMs: num
     request.on('response', (response) => {
       idle.refresh();
       const status = response.statusCode ?? 0;
-      resolve({ response, status, alive: () => idle.refresh(), cutReason: () => reason, done });
+      resolve({ response, status, alive: () => idle.refresh(), closeReason: () => reason, done });
     });
     request.on('error', (error: NodeJS.ErrnoException) => {
       done();
       reject(
-        new Interrupted(error.message || String(error.code), { lasting: LASTING.test(error.code ?? '') }),
+        new Interrupted(error.message || String(error.code), { permanent: PERMANENT.test(error.code ?? '') }),
       );
     });
     request.end();
   });
 }
 
-function pause({ headers }: IncomingMessage): number {
+function retryAfter({ headers }: IncomingMessage): number {
   const seconds = Number(headers['retry-after']);
-  return Number.isFinite(seconds) ? Math.min(Math.max(0, seconds * 1000), LONGEST_PAUSE_MS) : 0;
+  return Number.isFinite(seconds) ? Math.min(Math.max(0, seconds * 1000), MAX_RETRY_AFTER_MS) : 0;
 }
 
 function refused(url: URL, why: string): LookoutError {

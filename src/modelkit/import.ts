@@ -1,4 +1,4 @@
-/** Brings a TensorFlow Lite classifier in: one .tflite file becomes one .onnx file that says everything itself. */
+/** Imports a TensorFlow Lite classifier: converts a .tflite file into a self-contained .onnx file. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
@@ -15,21 +15,21 @@ import { writeWhole } from '../runtime/write-file.ts';
 import { foreignFile, foreignFolder } from './file-kind.ts';
 import { type GuessedRange, guessRange } from './quantize/guess-range.ts';
 import { type Converted, convertTflite } from './tflite/convert.ts';
-import { readMetadata, realPixels, type TfliteMetadata, wholePixels } from './tflite/metadata.ts';
+import { floatPixels, intPixels, readMetadata, type TfliteMetadata } from './tflite/metadata.ts';
 import { isTflite, readTflite, type TfliteModel } from './tflite/read-tflite.ts';
 import { type Trial, tryModel } from './trial.ts';
 
 export interface ImportOptions {
   file: string;
-  /** Where to write; by default beside `file`, as .onnx. */
+  /** Output file; by default next to `file`, as .onnx. */
   out?: string | undefined;
-  /** Labels file; by default those inside the file, or the one beside it that fits. */
+  /** Labels file; by default the one inside the file, or the one next to it that fits. */
   labels?: string | undefined;
-  /** Description file, for what the file does not say or says wrong. */
+  /** Description file, for what the file does not state or states wrongly. */
   description?: string | undefined;
-  /** What a float file's input stands for, where neither the file nor a description says so. */
+  /** Input range of a float file, if neither the file nor a description states it. */
   range?: InputRange | undefined;
-  /** Also give out the pooled features. */
+  /** Also output the pooled features. */
   embedding?: boolean | undefined;
 }
 
@@ -43,7 +43,7 @@ export interface ImportReport {
 }
 
 /**
- * Converts, tries and writes a model. Either a complete file is written or none.
+ * Converts, tests and writes a model. Either a complete file is written or none.
  * @throws LookoutError MODEL_*
  */
 export async function importTflite(options: ImportOptions): Promise<ImportReport> {
@@ -59,18 +59,18 @@ export async function importTflite(options: ImportOptions): Promise<ImportReport
   return { out, bytes: encoded.length, description, operators, trial };
 }
 
-/** A file that was read. */
+/** A file that was read and converted. */
 export interface OpenedTflite {
   source: TfliteModel;
   converted: Converted;
   description: ModelDescription;
-  /** What a float input is taken for, if nobody says so. */
+  /** The guessed range of a float input, if nothing states it. */
   assumed: GuessedRange | null;
 }
 
 /**
  * Reads and converts a file without writing anything.
- * @param plain for being quantised anew (see `convertTflite`)
+ * @param plain for quantising it again (see `convertTflite`)
  * @throws LookoutError MODEL_*
  */
 export async function openTflite(
@@ -80,8 +80,8 @@ export async function openTflite(
   const { file, embedding = false } = options;
   const bytes = await read(file);
   if (!isTflite(bytes)) throw notTflite(bytes, file);
-  const source = soundly(file, () => readTflite(bytes));
-  const converted = soundly(file, () => convertTflite(source, file, { embedding, plain }));
+  const source = orCorrupt(file, () => readTflite(bytes));
+  const converted = orCorrupt(file, () => convertTflite(source, file, { embedding, plain }));
   return { source, converted, ...(await describe(bytes, source, converted, options)) };
 }
 
@@ -91,16 +91,16 @@ async function read(file: string): Promise<Buffer> {
   } catch (cause) {
     const folder = foreignFolder(cause, file, 'a TensorFlow Lite model');
     if (folder) throw folder;
-    throw new LookoutError('MODEL_MISSING', `${file} cannot be read: ${messageOf(cause)}`, { cause });
+    throw new LookoutError('MODEL_MISSING', `cannot read ${file}: ${messageOf(cause)}`, { cause });
   }
 }
 
-/** What a file without the mark of TensorFlow Lite is. */
+/** The error for a file without the mark of TensorFlow Lite. */
 function notTflite(bytes: Uint8Array, file: string): LookoutError {
   const onnx = onnxGraph(bytes);
   if (!onnx) {
     const foreign = foreignFile(bytes, file, 'a TensorFlow Lite model');
-    return foreign ?? corrupt(file, bytes.length === 0 ? 'it is empty' : 'it does not carry the mark TFL3');
+    return foreign ?? corrupt(file, bytes.length === 0 ? 'the file is empty' : 'the mark TFL3 is missing');
   }
   checkNetwork(networkOf(onnx, undefined), file);
   return new LookoutError(
@@ -108,7 +108,7 @@ function notTflite(bytes: Uint8Array, file: string): LookoutError {
     `${file} is an ONNX model; expected a TensorFlow Lite one`,
     {
       hint:
-        'It needs no import: name it in `model.file` or with --model. One that computes in floats gets faster with ' +
+        'It needs no import: name it in `model.file` or with --model. If it computes in floats, make it faster with ' +
         `\`lookout model quantize ${file} --calibrate FOLDER\`.`,
     },
   );
@@ -122,8 +122,8 @@ function onnxGraph(bytes: Uint8Array): OnnxGraph | null {
   }
 }
 
-/** Whatever stumbles over damaged bytes, the answer is that they are damaged. */
-function soundly<T>(file: string, step: () => T): T {
+/** Reports any error of a step as damage of the file. */
+function orCorrupt<T>(file: string, step: () => T): T {
   try {
     return step();
   } catch (cause) {
@@ -133,9 +133,9 @@ function soundly<T>(file: string, step: () => T): T {
 }
 
 function corrupt(file: string, reason: string, cause?: unknown): LookoutError {
-  return new LookoutError('MODEL_CORRUPT', `${file} is no sound TensorFlow Lite model: ${reason}`, {
+  return new LookoutError('MODEL_CORRUPT', `${file} is not a valid TensorFlow Lite model: ${reason}`, {
     cause,
-    hint: 'It may have been cut short: download or copy it again.',
+    hint: 'It may be incomplete: download or copy it again.',
   });
 }
 
@@ -151,9 +151,9 @@ async function describe(
   const labels =
     (named ? parseLabels(textOf(await read(named), named)) : content.labels) ?? metadata.labels ?? undefined;
   const input = { ...pixelsIn(metadata, converted), ...content.input };
-  const real = converted.pixels === 'real';
+  const float = converted.pixels === 'float';
   const assumed =
-    real && !range && !input.mean ? guessRange(converted.model, 'nhwc', converted.channels) : null;
+    float && !range && !input.mean ? guessRange(converted.model, 'nhwc', converted.channels) : null;
   const description = describeModel(
     converted.model.graph,
     basename(file, extname(file)),
@@ -179,13 +179,13 @@ async function describe(
   };
 }
 
-/** How levels become what the file takes, if its metadata say so. */
+/** Mean and scale of the input, if the metadata state them. */
 function pixelsIn(
   { normalisation }: TfliteMetadata,
   { pixels, channels }: Converted,
 ): { mean: number[]; scale: number[] } | null {
   if (!normalisation || !pixels) return null;
-  return pixels === 'real'
-    ? realPixels(normalisation, channels)
-    : wholePixels(normalisation, pixels, channels);
+  return pixels === 'float'
+    ? floatPixels(normalisation, channels)
+    : intPixels(normalisation, pixels, channels);
 }

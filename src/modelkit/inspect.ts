@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { type LoadedModel, loadModel } from '../model/load-model.ts';
 import { decodeModel, integer } from '../model/onnx.ts';
 
-/** What `lookout model inspect` says about a model. */
+/** The result of `lookout model inspect`. */
 export interface Inspection extends LoadedModel {
   bytes: number;
   producer: string;
@@ -13,7 +13,7 @@ export interface Inspection extends LoadedModel {
 }
 
 /**
- * Reads a model as the daemon would, and counts what is in it.
+ * Reads a model as the daemon does, and counts its operators.
  * @throws LookoutError MODEL_*
  */
 export async function inspectModel(

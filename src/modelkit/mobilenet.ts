@@ -3,7 +3,7 @@
  *
  * V1: Howard et al. 2017, "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications",
  * table 1. V2: Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", tables 1 and 2.
- * Batch normalisation is not in the graph: at inference it is part of the convolution before it.
+ * The graph has no batch normalisation: at inference it is folded into the convolution before it.
  */
 
 import type { OnnxModel } from '../model/onnx.ts';
@@ -14,34 +14,34 @@ export interface FamilyOptions {
   family: 'v1' | 'v2';
   /** Width multiplier: scales the number of channels everywhere. */
   width: number;
-  /** Side of the square picture in pixels. */
+  /** Side of the square input in pixels. */
   resolution: number;
   classes: number;
   /** Expansion factor of the inverted residuals (V2 only). */
   expansion: number;
   seed: number;
-  /** Also give out the pooled features, as `embedding` 1×C. */
+  /** Also output the pooled features, as `embedding` 1×C. */
   embedding?: boolean;
 }
 
-/** A convolution with its bias, and what follows it. Names are those of the graph's tensors. */
+/** A convolution with its bias, by the names of the graph's tensors. */
 export interface Layer {
   weights: string;
   bias: string;
-  /** What the convolution gives, before any activation. */
+  /** The output of the convolution, before any activation. */
   result: string;
   channels: number;
 }
 
 export interface Family {
   model: OnnxModel;
-  /** In the order in which data meets them; the last one is the classifier. */
+  /** In graph order; the last one is the classifier. */
   layers: Layer[];
-  /** How many pooled features go into the classifier. */
+  /** Number of pooled features, the input of the classifier. */
   features: number;
   /** Weights and the classifier's biases, as papers count them (without batch normalisation). */
   parameters: number;
-  /** Multiplications with addition for one picture. */
+  /** Multiply-adds for one image. */
   multiplyAdds: number;
 }
 
@@ -73,12 +73,12 @@ const V1_BLOCKS: [channels: number, stride: number][] = [
   [1024, 1],
 ];
 
-/** A picture's pixels as real numbers, −1…1. */
+/** Pixels as floats, −1…1. */
 export const PIXELS = { scale: 1 / 128, zeroPoint: 128, type: 'uint8' } as const;
 
 /**
- * Channels after scaling: the multiple of 8 nearest to it, at least 8, and not more than 10 % below (as in the
- * authors' code; the papers do not say).
+ * Channels after scaling: rounded to a multiple of 8, at least 8, and at most 10 % below (as in the authors' code; the
+ * papers do not specify it).
  */
 export function scaledChannels(channels: number): number {
   const rounded = Math.max(8, Math.floor((channels + 4) / 8) * 8);
@@ -95,7 +95,7 @@ export function buildFamily(options: FamilyOptions): Family {
   );
 }
 
-/** What a member of the family costs, without making its weights. */
+/** The cost of a member of the family, without making its weights. */
 export function familyCost(options: FamilyOptions): Pick<Family, 'parameters' | 'multiplyAdds'> {
   const { parameters, multiplyAdds } = assemble(options, () => new Float32Array(0));
   return { parameters, multiplyAdds };
@@ -174,7 +174,7 @@ interface Convolution {
   relu6: boolean;
 }
 
-/** Adds layers to a graph and counts what they cost. */
+/** Adds layers to a graph and counts their cost. */
 class Net {
   readonly layers: Layer[] = [];
   parameters = 0;

@@ -1,4 +1,4 @@
-/** Quantises a model file on this device, for both families of providers at once. */
+/** Quantises a model file on this device, for the CPU and for TensorRT. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
@@ -16,47 +16,47 @@ import { isTflite } from './tflite/read-tflite.ts';
 import { type Trial, tryModel } from './trial.ts';
 
 export interface QuantizeFileOptions {
-  /** An .onnx file, float or quantised before, or a .tflite file. */
+  /** An .onnx file, float or already quantised, or a .tflite file. */
   file: string;
   labels?: string | undefined;
   description?: string | undefined;
-  /** What a float model's input stands for, where neither the file nor a description says so. */
+  /** Input range of a float model, if neither the file nor a description states it. */
   range?: InputRange | undefined;
   /** Share of the multiply-adds that the first layers may compute in floats, 0…1; by default a tenth. */
   floatShare?: number | undefined;
-  /** Where to write the form for the CPU; that for TensorRT goes beside it. */
+  /** Output file for the CPU; the one for TensorRT is written next to it. */
   out?: string | undefined;
-  /** Pictures to calibrate with, uint8 1×H×W×C in the model's size and order of colours. */
-  pictures: (input: ModelDescription['input']) => Promise<Uint8Array[]>;
+  /** Calibration images, uint8 1×H×W×C in the model's size and channel order. */
+  images: (input: ModelDescription['input']) => Promise<Uint8Array[]>;
   log: (message: string) => void;
-  /** Hears how much of the work is done, 0…1. */
+  /** Called with the share of the work that is done, 0…1. */
   onProgress: (share: number) => void;
 }
 
 export interface QuantizeReport {
   cpu: { file: string; bytes: number; trial: Trial };
   tensorrt: { file: string; bytes: number };
-  /** The source itself: how large and how fast it is. */
+  /** Size and speed of the source model. */
   source: { bytes: number; milliseconds: number };
   description: ModelDescription;
-  /** What the float input was taken for, if nobody says so. */
+  /** The guessed range of a float input, if nothing states it. */
   assumed: GuessedRange | null;
-  pictures: number;
+  images: number;
   result: Omit<Quantized, 'models'>;
 }
 
 /**
- * Either both files are written or none.
+ * Writes either both files or none.
  * @throws LookoutError MODEL_*, CAPTURE_*
  */
 export async function quantizeFile(options: QuantizeFileOptions): Promise<QuantizeReport> {
   const { model, description, assumed } = await openModel(options);
-  const pictures = await options.pictures(description.input);
-  options.log(`${pictures.length} pictures`);
-  const { models, ...result } = await understood(options.file, () =>
-    quantizeModel(model, description.input, pictures, {
+  const images = await options.images(description.input);
+  options.log(`${images.length} images`);
+  const { models, ...result } = await orUnsupported(options.file, () =>
+    quantizeModel(model, description.input, images, {
       output: description.output,
-      ...(options.floatShare !== undefined && { mostReal: options.floatShare }),
+      ...(options.floatShare !== undefined && { maxFloatShare: options.floatShare }),
       log: options.log,
       onProgress: options.onProgress,
     }),
@@ -80,7 +80,7 @@ export async function quantizeFile(options: QuantizeFileOptions): Promise<Quanti
     source: { bytes: before.length, milliseconds },
     description: cpu.description,
     assumed,
-    pictures: pictures.length,
+    images: images.length,
     result,
   };
 }
@@ -97,11 +97,11 @@ async function openModel(
   const loaded = await loadModel({ file, labels, description }, '', range);
   const bytes = await readFile(loaded.file);
   const source = { file: basename(file), sha256: createHash('sha256').update(bytes).digest('hex') };
-  const model = await understood(file, () => readExported(loaded.file, loaded.description.input));
+  const model = await orUnsupported(file, () => readExported(loaded.file, loaded.description.input));
   return { model, description: { source, ...loaded.description }, assumed: null };
 }
 
-/** Puts the description of one form into it. */
+/** Writes the description into one form of the model. */
 function finish(
   { model, input }: Quantized['models']['cpu'],
   description: ModelDescription,
@@ -111,12 +111,12 @@ function finish(
   return { bytes: encodeModel(model), description: own };
 }
 
-async function understood<T>(file: string, step: () => Promise<T>): Promise<T> {
+async function orUnsupported<T>(file: string, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (cause) {
     if (cause instanceof LookoutError) throw cause;
-    throw new LookoutError('MODEL_OPERATOR_UNSUPPORTED', `${file} cannot be quantised: ${messageOf(cause)}`, {
+    throw new LookoutError('MODEL_OPERATOR_UNSUPPORTED', `cannot quantise ${file}: ${messageOf(cause)}`, {
       cause,
     });
   }

@@ -1,4 +1,4 @@
-/** Deletes models that were added, and nothing else. */
+/** Deletes added models, and nothing else. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
@@ -25,14 +25,14 @@ import { discard } from './download.ts';
 export interface RemovedModel {
   /** Whether there was anything to delete. */
   found: boolean;
-  /** What stays in the folder of the model because `add` did not write it. */
+  /** Files in the model's folder that are kept because `add` did not write them. */
   left: string[];
 }
 
 /**
- * Deletes a model, and what an unfinished `add` of it has left: only the files that `add` wrote, as it wrote them.
- * @param changed deletes the files of those names also if they were changed since
- * @throws LookoutError MODEL_CHECKSUM and deletes nothing, if they were changed and that is not wanted
+ * Deletes a model and the remains of an unfinished `add`: only files that `add` wrote and that have not changed since.
+ * @param changed also deletes files that have changed
+ * @throws LookoutError MODEL_CHECKSUM, and deletes nothing, if files have changed and `changed` is false
  */
 export async function removeModel(folder: string, name: string, changed = false): Promise<RemovedModel> {
   const home = join(folder, name);
@@ -43,9 +43,9 @@ export async function removeModel(folder: string, name: string, changed = false)
   if (strangers[0]) {
     throw new LookoutError(
       'MODEL_CHECKSUM',
-      `${strangers[0].path} is not the file that was added: it stays`,
+      `${strangers[0].path} is not the file that was added and is kept`,
       {
-        hint: `\`lookout model remove ${name} --force\` deletes it nevertheless.`,
+        hint: `Run \`lookout model remove ${name} --force\` to delete it anyway.`,
       },
     );
   }
@@ -62,7 +62,7 @@ export async function removeModel(folder: string, name: string, changed = false)
   return { found, left };
 }
 
-/** The files of an added model, each with the proof that it is as it was written. */
+/** The files of an added model, each with the proof that it has not changed. */
 async function filesOf(
   folder: string,
   name: string,
@@ -78,12 +78,12 @@ async function filesOf(
   return [
     { path: file, proof: hasFingerprint(model?.origin.file) },
     { path: descriptionBeside(file), proof: hasFingerprint(model?.origin.description ?? undefined) },
-    // Last, so that what is left after a fault can still be proven.
+    // Deleted last, because it proves the other files after a failure.
     record,
   ];
 }
 
-/** The proof for a file that is still as it was when its size and checksum were taken. */
+/** Proves that a file still has the recorded size and checksum. */
 function hasFingerprint(known: Fingerprint | undefined): Proof {
   return ({ stats, head }) =>
     known !== undefined &&

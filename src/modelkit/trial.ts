@@ -1,4 +1,4 @@
-/** Runs a model once, to see that it works and what ONNX Runtime makes of it. */
+/** Test-runs a model, and reports its speed and its nodes after ONNX Runtime's optimisation. */
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,9 +10,9 @@ import { openSession, type SessionSettings, Tensor } from '../model/onnxruntime.
 import { makeFolder, removeFolder } from '../runtime/own-files.ts';
 
 export interface Trial {
-  /** Nodes that the CPU provider is left with after fusing, by operator; null when there is no room to write them. */
+  /** Nodes of the CPU provider after fusing, by operator; null if the optimised model cannot be written. */
   fused: Record<string, number> | null;
-  /** Milliseconds of one inference with one thread, the fastest of several: other programs only ever slow it down. */
+  /** Milliseconds of one inference with one thread, the fastest of several: other programs can only slow it down. */
   milliseconds: number;
 }
 
@@ -26,8 +26,8 @@ const OPTIONS: SessionSettings = {
 };
 
 /**
- * Shows the model a grey picture.
- * @throws LookoutError MODEL_UNUSABLE when ONNX Runtime refuses it or the scores are no numbers
+ * Runs the model on a grey image.
+ * @throws LookoutError MODEL_UNUSABLE if ONNX Runtime refuses it or a score is not a finite number
  */
 export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescription): Promise<Trial> {
   const folder = await makeFolder(join(tmpdir(), 'lookout-model-'));
@@ -47,7 +47,8 @@ export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescri
       const results = await session.run({ [input.name]: grey });
       fastest = Math.min(fastest, performance.now() - started);
       const scores = results[output.name]?.data as Float32Array | undefined;
-      if (!scores?.every(Number.isFinite)) throw new Error(`the output ${output.name} holds no numbers`);
+      if (!scores?.every(Number.isFinite))
+        throw new Error(`the output ${output.name} contains values that are not finite numbers`);
     }
     await session.release();
     return { fused, milliseconds: fastest };
@@ -60,7 +61,7 @@ export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescri
   }
 }
 
-/** Lets ONNX Runtime write down what it made of the model. */
+/** Counts the operators of the model that ONNX Runtime writes after its optimisation. */
 async function fusedOperators(bytes: Uint8Array, file: string): Promise<Record<string, number> | null> {
   try {
     const session = await openSession(bytes, { ...OPTIONS, optimizedModelFilePath: file });

@@ -1,7 +1,7 @@
 /** What the faster int8 kernel costs: how far its answers are from the exact ones, on this machine. */
 import { Scene } from '../demo/scene.ts';
 import { loadModel } from '../model/load-model.ts';
-import { picturesOf } from '../modelkit/calibration.ts';
+import { imagesInFolder } from '../modelkit/calibration.ts';
 import type { FrameFormat } from '../types.ts';
 import { Classifier } from '../vision/classifier.ts';
 import type { Agreement, ModelRef } from './profile-types.ts';
@@ -30,7 +30,7 @@ export async function measureAgreement(model: ModelRef, snapshots: string): Prom
     Classifier.open({ file, description: { ...description, labels } }, { ...settings, exact: choice }),
   ) as [Classifier, Classifier];
   const size = { width, height, channels: 3, order: 'rgb' } as const;
-  const saved = await picturesOf(snapshots, size, SNAPSHOTS).catch(() => []);
+  const saved = await imagesInFolder(snapshots, size, SNAPSHOTS).catch(() => []);
   const found: Agreement = { frames: 0, same: 0, largest: 0 };
   for (const frame of shown(saved, { width, height, pixels: 'rgb24', colour: 'jpeg' })) {
     const right = exact.classify(frame, labels.length);

@@ -20,7 +20,7 @@ const CASES: [file: string, commands: string[], error: RegExp, hint: RegExp][] =
     'tflm_person_detect_vela.tflite',
     ['import', 'quantize', 'inspect', 'classify'],
     /^MODEL_COMPILED: .* is compiled for Arm’s Ethos-U/,
-    /given to Vela, probably tflm_person_detect\.tflite/,
+    /that Vela was given, probably tflm_person_detect\.tflite/,
   ],
   [
     'pet_ai_detect.tflite',

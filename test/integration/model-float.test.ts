@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import sharp from 'sharp';
 import type { ModelDescription } from '../../src/model/description.ts';
-import { picturesOf } from '../../src/modelkit/calibration.ts';
+import { imagesInFolder } from '../../src/modelkit/calibration.ts';
 import { importTflite } from '../../src/modelkit/import.ts';
 import { quantizeFile } from '../../src/modelkit/quantize-file.ts';
 import { convertTflite } from '../../src/modelkit/tflite/convert.ts';
@@ -107,7 +107,7 @@ describe('a float TensorFlow Lite file', { skip }, () => {
     const { cpu, tensorrt, description, assumed } = await quantizeFile({
       file: shared(`field/models/${TEACHABLE}`),
       out: join(folder, 'teachable.onnx'),
-      pictures: (size) => picturesOf(shared('data/photos'), size, 200),
+      images: (size) => imagesInFolder(shared('data/photos'), size, 200),
       log: () => {},
       onProgress: () => {},
     });

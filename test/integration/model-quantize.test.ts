@@ -27,12 +27,15 @@ const PROBABILITIES = { name: 'probabilities', kind: 'probabilities' } as const;
 
 const first = (scores: Float32Array) => scores.indexOf(Math.max(...scores));
 
-async function agreement(a: OnnxModel, b: OnnxModel, held: Uint8Array[]): Promise<number> {
-  const [left, right] = [await outputsOf(a, PROBABILITIES, held), await outputsOf(b, PROBABILITIES, held)];
-  return left.filter((scores, index) => first(scores) === first(right[index]!)).length / held.length;
+async function agreement(a: OnnxModel, b: OnnxModel, holdout: Uint8Array[]): Promise<number> {
+  const [left, right] = [
+    await outputsOf(a, PROBABILITIES, holdout),
+    await outputsOf(b, PROBABILITIES, holdout),
+  ];
+  return left.filter((scores, index) => first(scores) === first(right[index]!)).length / holdout.length;
 }
 
-test('quantising the float form of the built-in model keeps 97 % of its first answers on held-out pictures', async () => {
+test('quantising the float form of the built-in model keeps 97 % of its top-1 classes on held-out images', async () => {
   const model = decodeModel(readFileSync(BUILTIN_MODEL));
   const { description } = await loadModel({ file: 'builtin' }, folder);
   const side = description.input.width;
@@ -76,9 +79,9 @@ test('lookout model quantize writes a model for the CPU and one for TensorRT', a
   const { status, stdout, stderr } = quantize(net, '--calibrate', photos, '--out', join(folder, 'q.onnx'));
   assert.equal(status, 0, stderr);
   assert.match(stdout, /^written +.*q\.onnx, \d+ bytes, for the CPU$/m);
-  assert.match(stdout, /^ranges +(minmax|percentile|mse)(, equalised)?: answers within [\d.]+ dB$/m);
+  assert.match(stdout, /^ranges +(minmax|percentile|mse)(, equalised)?: signal-to-noise ratio [\d.]+ dB$/m);
   assert.match(stdout, /^agreement +\d/m);
-  assert.match(stdout, /^pictures +12, of which 3 were held back/m);
+  assert.match(stdout, /^images +12, 3 of them kept for measuring/m);
   const cpu = await loadModel({ file: join(folder, 'q.onnx') }, '/');
   const tensorrt = await loadModel({ file: join(folder, 'q.tensorrt.onnx') }, '/');
   assert.deepEqual([cpu.description.input.type, tensorrt.description.input.type], ['uint8', 'float32']);
@@ -99,15 +102,15 @@ function smallNet(): string {
   return file;
 }
 
-test('lookout model quantize takes its pictures from a camera', async () => {
+test('lookout model quantize takes its images from a camera', async () => {
   const model = smallNet();
   const { status, stdout, stderr } = quantize(model, '--from-camera', 'demo', '--pictures', '5', '--json');
   assert.equal(status, 0, stderr);
   const report = JSON.parse(stdout) as {
-    pictures: number;
+    images: number;
     result: { choices: unknown[]; layers: unknown[] };
   };
-  assert.equal(report.pictures, 5);
+  assert.equal(report.images, 5);
   assert.ok(report.result.choices.length >= 6);
   assert.ok(report.result.layers.length >= 4);
 });

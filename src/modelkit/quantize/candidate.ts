@@ -1,7 +1,7 @@
-/** A float graph with everything that is known about its values, and the quantised models that come of it. */
+/** A float graph with the statistics of its values, and the quantised models made from it. */
 import { type Emitted, emitQuantized, type Target } from './emit.ts';
 import { type FloatGraph, writeFloatGraph } from './float-graph.ts';
-import { type PixelForm, takeReals } from './input-pixels.ts';
+import { type PixelForm, takeFloats } from './input-pixels.ts';
 import { planQuantization, type Step, scaledValues, weightedInputs } from './layer-plan.ts';
 import { type CalibrationInput, gather, type Statistics } from './observe.ts';
 import { chooseRange, type RangeMethod } from './ranges.ts';
@@ -13,16 +13,16 @@ export interface Candidate {
   statistics: ReadonlyMap<string, Statistics>;
 }
 
-/** What is decided when a candidate is quantised. */
+/** The options of quantising a candidate. */
 export interface Variant {
   ranges: RangeMethod;
-  /** Outputs of the nodes that shall work on real numbers. */
-  real: ReadonlySet<string>;
+  /** Outputs of the nodes that compute in floats. */
+  float: ReadonlySet<string>;
 }
 
 /**
- * Looks at what a graph makes of pictures.
- * @param onProgress hears the share of the pictures that was seen, 0…1
+ * Runs a graph on the calibration images and gathers statistics of its values.
+ * @param onProgress called with the share of the images that is done, 0…1
  */
 export async function makeCandidate(
   graph: FloatGraph,
@@ -31,9 +31,9 @@ export async function makeCandidate(
   onProgress: (share: number) => void,
 ): Promise<Candidate> {
   const steps = planQuantization(graph);
-  // What gets its scale from elsewhere on the CPU may need one of its own in the form for TensorRT or behind a real layer.
+  // A value that inherits its scale on the CPU may need its own for TensorRT or after a float layer.
   const scaled = steps.flatMap(({ kind, node }) =>
-    kind === 'given' || kind === 'moving' ? node.outputs : [],
+    kind === 'given' || kind === 'passThrough' ? node.outputs : [],
   );
   const values = [...new Set([...scaledValues(graph, steps), ...weightedInputs(steps), ...scaled])];
   const statistics = await gather(writeFloatGraph(graph), values, inputs, onProgress);
@@ -42,22 +42,22 @@ export async function makeCandidate(
 
 export function emitCandidate(
   { graph, statistics }: Candidate,
-  { ranges: method, real }: Variant,
+  { ranges: method, float }: Variant,
   target: Target,
 ): Emitted {
   const ranges = new Map([...statistics].map(([name, seen]) => [name, chooseRange(seen, method)]));
-  const corrected = correctBiases(graph, statistics, real);
-  const renewed = new Map(graph.nodes.map((node, index) => [node, corrected.nodes[index]!]));
-  const steps = planQuantization(graph, real);
-  const again = steps.map((step): Step => ({ ...step, node: renewed.get(step.node)! }));
-  return emitQuantized(corrected, again, ranges, target);
+  const corrected = correctBiases(graph, statistics, float);
+  const correctedNodes = new Map(graph.nodes.map((node, index) => [node, corrected.nodes[index]!]));
+  const steps = planQuantization(graph, float);
+  const correctedSteps = steps.map((step): Step => ({ ...step, node: correctedNodes.get(step.node)! }));
+  return emitQuantized(corrected, correctedSteps, ranges, target);
 }
 
-/** TensorRT takes no uint8: its form of the model takes real numbers, scaled by whoever feeds it. */
-export function withRealInput(
+/** TensorRT does not support uint8: its form of the model has a float input, which the caller scales. */
+export function withFloatInput(
   candidate: Candidate,
   form: PixelForm,
 ): { candidate: Candidate; form: PixelForm } {
-  const reals = takeReals(candidate.graph, form);
-  return { candidate: { ...candidate, graph: reals.graph }, form: reals.form };
+  const converted = takeFloats(candidate.graph, form);
+  return { candidate: { ...candidate, graph: converted.graph }, form: converted.form };
 }

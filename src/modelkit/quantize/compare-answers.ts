@@ -1,4 +1,4 @@
-/** How close a quantised model comes to its float form. */
+/** Compares a quantised model with its float form. */
 import { scoresForLabels } from '../../model/answers.ts';
 import type { ModelDescription } from '../../model/description.ts';
 import { DataType, type OnnxModel } from '../../model/onnx.ts';
@@ -11,12 +11,12 @@ interface Powers {
   noise: number;
 }
 
-/** Signal-to-noise ratio in decibels; 60 stands for "no difference worth mentioning". */
+/** Signal-to-noise ratio in decibels, at most 60, which means "no relevant difference". */
 function decibels({ signal, noise }: Powers): number {
   return Math.min(60, 10 * Math.log10(Math.max(signal, 1e-30) / Math.max(noise, 1e-30)));
 }
 
-/** Answers of a model, one for each input. A single number becomes two: one that speaks against it, and itself. */
+/** A model's scores for each input. A single number becomes two: the score against it, and the number itself. */
 export async function outputsOf(
   model: OnnxModel,
   { name, kind }: Pick<ModelDescription['output'], 'name' | 'kind'>,
@@ -32,8 +32,8 @@ export async function outputsOf(
 }
 
 /**
- * Signal-to-noise ratio of one set of answers against another, in dB. Of probabilities the logarithms are compared,
- * so that pictures with one clear answer do not outweigh all others.
+ * Signal-to-noise ratio between two sets of scores, in dB. Probabilities are compared by their logarithms, so that
+ * images with one clear result do not outweigh all others.
  */
 export function answerRatio(expected: readonly Float32Array[], found: readonly Float32Array[]): number {
   const powers = { signal: 0, noise: 0 };
@@ -41,7 +41,7 @@ export function answerRatio(expected: readonly Float32Array[], found: readonly F
   return decibels(powers);
 }
 
-/** Logits, or what they must have been up to a common number: logarithms of probabilities with mean 0. */
+/** Logits, or for probabilities their logarithms, which are the logits up to a common offset; with mean 0. */
 function evidence(answers: Float32Array): Float32Array {
   const sum = answers.reduce((total, value) => total + value, 0);
   if (Math.abs(sum - 1) > 0.01 || answers.some((value) => value < 0)) return answers;
@@ -50,39 +50,39 @@ function evidence(answers: Float32Array): Float32Array {
   return logarithms.map((value) => value - mean);
 }
 
-/** Smaller ones are noise anyway. */
+/** Smaller probabilities are noise. */
 const LEAST_PROBABILITY = 1e-6;
 
-/** Share of the pictures for which both have the same first answer. */
+/** Share of the images for which both have the same top-1 class. */
 export function agreement(expected: readonly Float32Array[], found: readonly Float32Array[]): number {
-  const same = expected.filter((row, index) => indexOfMost(row) === indexOfMost(found[index]!));
+  const same = expected.filter((row, index) => indexOfMax(row) === indexOfMax(found[index]!));
   return same.length / expected.length;
 }
 
 /**
- * Signal-to-noise ratio of every quantised value against its float form, in the order of the graph.
- * @param inputs few, as all values are kept meanwhile
+ * Signal-to-noise ratio of every quantised value compared with its float form, in graph order.
+ * @param inputs only a few, because all their values are kept in memory
  */
 export async function layerRatios(
-  float: OnnxModel,
-  { model, whole, rounded: values }: Emitted,
+  floatModel: OnnxModel,
+  { model, ints, rounded: values }: Emitted,
   inputs: readonly CalibrationInput[],
 ): Promise<{ name: string; decibels: number }[]> {
   const expected = new Map(values.map((name) => [name, [] as Float32Array[]]));
-  await observe(float, values, inputs, (name, numbers) => {
+  await observe(floatModel, values, inputs, (name, numbers) => {
     expected.get(name)!.push(Float32Array.from(numbers));
   });
   const ratios = new Map(values.map((name) => [name, { signal: 0, noise: 0 }]));
-  const valueBehind = new Map(values.map((name) => [whole.get(name)!.name, name]));
-  const bytes = whole.get(values[0]!)!.quantization.type;
+  const valueNames = new Map(values.map((name) => [ints.get(name)!.name, name]));
+  const bytes = ints.get(values[0]!)!.quantization.type;
   const watch = (name: string, numbers: ArrayLike<number>) => {
-    const value = valueBehind.get(name)!;
-    const { scale, zeroPoint } = whole.get(value)!.quantization;
-    const real = Float32Array.from(numbers, (number) => (number - zeroPoint) * scale);
-    add(ratios.get(value)!, expected.get(value)!.shift()!, real);
+    const value = valueNames.get(name)!;
+    const { scale, zeroPoint } = ints.get(value)!.quantization;
+    const found = Float32Array.from(numbers, (number) => (number - zeroPoint) * scale);
+    add(ratios.get(value)!, expected.get(value)!.shift()!, found);
   };
   const type = bytes === 'uint8' ? DataType.uint8 : DataType.int8;
-  await observe(model, [...valueBehind.keys()], inputs, watch, type);
+  await observe(model, [...valueNames.keys()], inputs, watch, type);
   return values.map((name) => ({ name, decibels: decibels(ratios.get(name)!) }));
 }
 
@@ -93,7 +93,7 @@ function add(powers: Powers, expected: Float32Array, found: Float32Array): void 
   }
 }
 
-function indexOfMost(values: Float32Array): number {
+function indexOfMax(values: Float32Array): number {
   let most = 0;
   for (const [index, value] of values.entries()) if (value > values[most]!) most = index;
   return most;

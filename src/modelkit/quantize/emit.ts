@@ -2,8 +2,8 @@
  * Writes a quantised graph in ONNX's QDQ form: every integer node between DequantizeLinear and QuantizeLinear,
  * weights int8 per output channel and symmetric.
  *
- * `cpu`: activations uint8, asymmetric; the limits of the whole numbers replace Relu and Clip; biases int32.
- * `tensorrt`: activations int8 and symmetric, all zero points 0; activations stay; biases stay real.
+ * `cpu`: values uint8, asymmetric; the limits of the integers replace Relu and Clip; biases int32.
+ * `tensorrt`: values int8 and symmetric, all zero points 0; Relu and Clip stay; biases stay float.
  */
 
 import type { OnnxModel } from '../../model/onnx.ts';
@@ -16,16 +16,16 @@ import { isWeighted, outputAxis, quantizeWeights } from './weights.ts';
 
 export type Target = 'cpu' | 'tensorrt';
 
-/** A quantised model and where its values are. */
+/** A quantised model and its values. */
 export interface Emitted {
   model: OnnxModel;
-  /** Value of the float graph → its whole numbers in the model, with their meaning. */
-  whole: Map<string, { name: string; quantization: Quantization }>;
-  /** The values among them that were computed on whole numbers, in the order of the graph. */
+  /** Value of the float graph → its integers in the model, with their scale and zero point. */
+  ints: Map<string, { name: string; quantization: Quantization }>;
+  /** Those of them that are computed in integers, in graph order. */
   rounded: string[];
 }
 
-/** @param ranges of every value that gets a scale */
+/** @param ranges of all values that get a scale */
 export function emitQuantized(
   graph: FloatGraph,
   steps: readonly Step[],
@@ -35,10 +35,10 @@ export function emitQuantized(
   return new Emitter(graph, ranges, target).emit(steps);
 }
 
-/** One value under construction: as real numbers, as whole ones, or both. */
+/** One value under construction: as floats, as integers, or both. */
 interface Value {
-  real: string | null;
-  whole: string | null;
+  float: string | null;
+  int: string | null;
   quantization: Quantization | null;
 }
 
@@ -59,66 +59,66 @@ class Emitter {
   emit(steps: readonly Step[]): Emitted {
     const { input, outputs, opset } = this.#source;
     this.#graph.input(input.name, input.type, input.shape);
-    this.#set(input.name, { real: input.name });
+    this.#set(input.name, { float: input.name });
     for (const step of steps) {
       if (step.kind === 'integer') this.#integer(step);
-      else if (step.kind === 'moving') this.#moving(step.node);
+      else if (step.kind === 'passThrough') this.#passThrough(step.node);
       else if (step.kind === 'float') this.#float(step.node);
       else {
         const { scale, zeroPoint } = step;
-        const whole = this.#realOf(step.node.inputs[0]!);
-        this.#set(step.node.outputs[0]!, { whole, quantization: { scale, zeroPoint, type: 'uint8' } });
+        const int = this.#floatOf(step.node.inputs[0]!);
+        this.#set(step.node.outputs[0]!, { int, quantization: { scale, zeroPoint, type: 'uint8' } });
       }
     }
     for (const { name, shape } of outputs) {
-      const real = this.#realOf(name);
-      if (real !== name) this.#graph.alias(real, name);
+      const float = this.#floatOf(name);
+      if (float !== name) this.#graph.alias(float, name);
       this.#graph.output(name, shape);
     }
     const model = this.#graph.build();
     model.opsetImport = [{ domain: '', version: opset }];
-    const whole: Emitted['whole'] = new Map();
+    const ints: Emitted['ints'] = new Map();
     for (const [name, value] of this.#values) {
-      if (value.whole && value.quantization)
-        whole.set(name, { name: value.whole, quantization: value.quantization });
+      if (value.int && value.quantization)
+        ints.set(name, { name: value.int, quantization: value.quantization });
     }
     const rounded = steps.flatMap((step) => (step.kind === 'integer' && step.rounded ? [step.output] : []));
-    return { model, whole, rounded };
+    return { model, ints, rounded };
   }
 
   #integer({ node, output, activation, rounded }: Extract<Step, { kind: 'integer' }>): void {
     const inputs = isWeighted(this.#source, node)
       ? this.#weighted(node)
       : node.inputs.map((name) => this.#dequantized(name));
-    let real = this.#graph.node(node.op, inputs, node.attributes, `${output}_real`);
+    let float = this.#graph.node(node.op, inputs, node.attributes, `${output}_real`);
     if (activation && this.#target === 'tensorrt') {
-      const bounds = activation.inputs.slice(1).map((name) => (name ? this.#realOf(name) : ''));
-      real = this.#graph.node(activation.op, [real, ...bounds], activation.attributes, `${output}_active`);
+      const bounds = activation.inputs.slice(1).map((name) => (name ? this.#floatOf(name) : ''));
+      float = this.#graph.node(activation.op, [float, ...bounds], activation.attributes, `${output}_active`);
     }
     if (!rounded) {
-      this.#set(output, { real });
+      this.#set(output, { float });
       return;
     }
     this.#set(output, {
-      whole: this.#quantize(output, real, activation),
+      int: this.#quantize(output, float, activation),
       quantization: this.#scaleOf(output, activation),
     });
   }
 
-  /** ONNX Runtime moves whole numbers directly; TensorRT wants to see real ones. */
-  #moving(node: FloatNode): void {
+  /** ONNX Runtime moves integers directly; TensorRT needs floats. */
+  #passThrough(node: FloatNode): void {
     const [first, ...more] = node.inputs as [string, ...string[]];
     const [output] = node.outputs as [string];
-    const rest = more.map((input) => (input ? this.#realOf(input) : ''));
+    const rest = more.map((input) => (input ? this.#floatOf(input) : ''));
     const { quantization } = this.#values.get(first)!;
     if (this.#target === 'cpu') {
       const moved = this.#graph.node(
         node.op,
-        [this.#wholeOf(first), ...rest],
+        [this.#intOf(first), ...rest],
         node.attributes,
         `${output}_whole`,
       );
-      this.#set(output, { whole: moved, quantization });
+      this.#set(output, { int: moved, quantization });
     } else {
       const moved = this.#graph.node(
         node.op,
@@ -126,27 +126,27 @@ class Emitter {
         node.attributes,
         `${output}_real`,
       );
-      this.#set(output, { real: moved, quantization });
+      this.#set(output, { float: moved, quantization });
     }
   }
 
   #float(node: FloatNode): void {
-    const inputs = node.inputs.map((name) => (name === '' ? '' : this.#realOf(name)));
+    const inputs = node.inputs.map((name) => (name === '' ? '' : this.#floatOf(name)));
     const [output] = node.outputs as [string];
-    this.#set(output, { real: this.#graph.node(node.op, inputs, node.attributes, output) });
+    this.#set(output, { float: this.#graph.node(node.op, inputs, node.attributes, output) });
   }
 
-  /** Input, weights and bias of a convolution or matrix product, all as reals. */
+  /** Input, weights and bias of a convolution or matrix product, all as floats. */
   #weighted(node: FloatNode): string[] {
     const [input, weightName, biasName] = node.inputs as [string, string, string | undefined];
     const { data, dims } = this.#source.constants.get(weightName)! as { data: Float32Array; dims: number[] };
     const axis = outputAxis(node, dims);
-    const { whole, scales } = quantizeWeights(data, dims, axis);
+    const { ints, scales } = quantizeWeights(data, dims, axis);
     const inputs = [
       this.#dequantized(input),
-      this.#graph.dequantizedConstant(weightName, whole, dims, scales, { axis }),
+      this.#graph.dequantizedConstant(weightName, ints, dims, scales, { axis }),
     ];
-    if (biasName && this.#target === 'tensorrt') inputs.push(this.#realOf(biasName));
+    if (biasName && this.#target === 'tensorrt') inputs.push(this.#floatOf(biasName));
     else if (biasName) {
       const bias = this.#source.constants.get(biasName)!.data as Float32Array;
       const inputScale = this.#values.get(input)!.quantization!.scale;
@@ -157,40 +157,40 @@ class Emitter {
     return inputs;
   }
 
-  /** Real numbers that come out of a DequantizeLinear; each user gets its own. */
+  /** Floats from a DequantizeLinear; each user gets its own node. */
   #dequantized(name: string): string {
-    const whole = this.#wholeOf(name);
-    return this.#graph.dequantize(whole, this.#values.get(name)!.quantization!, `${name}_from_whole`);
+    const int = this.#intOf(name);
+    return this.#graph.dequantize(int, this.#values.get(name)!.quantization!, `${name}_from_whole`);
   }
 
-  #wholeOf(name: string): string {
+  #intOf(name: string): string {
     const known = this.#values.get(name);
-    if (known?.whole) return known.whole;
-    const real = this.#realOf(name);
+    if (known?.int) return known.int;
+    const float = this.#floatOf(name);
     const quantization = known?.quantization ?? this.#scaleOf(name, null);
-    const whole = this.#graph.quantize(real, quantization, `${name}_whole`);
-    this.#values.set(name, { real, whole, quantization });
-    return whole;
+    const int = this.#graph.quantize(float, quantization, `${name}_whole`);
+    this.#values.set(name, { float, int, quantization });
+    return int;
   }
 
-  #realOf(name: string): string {
+  #floatOf(name: string): string {
     const known = this.#values.get(name);
-    if (known?.real) return known.real;
+    if (known?.float) return known.float;
     const constant = this.#source.constants.get(name);
-    if (known?.whole) return this.#dequantized(name);
-    if (!constant) throw new Error(`${name} is used before it is made`);
-    const real = this.#graph.constant(name, constant.data, constant.dims);
-    this.#set(name, { real });
-    return real;
+    if (known?.int) return this.#dequantized(name);
+    if (!constant) throw new Error(`${name} is used before it is computed`);
+    const float = this.#graph.constant(name, constant.data, constant.dims);
+    this.#set(name, { float });
+    return float;
   }
 
-  #quantize(name: string, real: string, activation: FloatNode | null): string {
-    return this.#graph.quantize(real, this.#scaleOf(name, activation), `${name}_whole`);
+  #quantize(name: string, float: string, activation: FloatNode | null): string {
+    return this.#graph.quantize(float, this.#scaleOf(name, activation), `${name}_whole`);
   }
 
   #scaleOf(name: string, activation: FloatNode | null): Quantization {
     const range = this.#ranges.get(name);
-    if (!range) throw new Error(`no range was measured for ${name}`);
+    if (!range) throw new Error(`there is no measured range for ${name}`);
     const limits = activation && activationRange(this.#source, activation);
     const { min, max } = limits ?? { min: -Infinity, max: Infinity };
     const within = { min: Math.max(range.min, min), max: Math.min(range.max, max) };
@@ -198,7 +198,7 @@ class Emitter {
   }
 
   #set(name: string, value: Partial<Value>): void {
-    this.#values.set(name, { real: null, whole: null, quantization: null, ...value });
+    this.#values.set(name, { float: null, int: null, quantization: null, ...value });
   }
 }
 

@@ -1,4 +1,4 @@
-/** Brings models of any exporter into a plain form, with the constant folding of ONNX Runtime. */
+/** Simplifies the models of any exporter by ONNX Runtime's constant folding. */
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -9,13 +9,13 @@ import { openSession } from '../../model/onnxruntime.ts';
 import { makeFolder, removeFolder } from '../../runtime/own-files.ts';
 
 /**
- * Reads a model; what a float one works out from constants and from the size of the picture is worked out once, and
- * weights that lie in files beside it come in. Exporters write pads and shapes as long chains of nodes otherwise.
- * A quantised model stays as it is, and so does one that ONNX Runtime does not take.
+ * Reads a model. Weights in files next to it are read, too. In a float model everything that depends only on constants and
+ * on the image size is computed once: exporters write pads and shapes as long chains of nodes. A quantised model, or
+ * one that ONNX Runtime refuses, is returned unchanged.
  */
 export async function readExported(file: string, described: ModelDescription['input']): Promise<OnnxModel> {
   const model = decodeModel(await readFile(file));
-  await bringWeightsIn(model, dirname(file));
+  await readExternalWeights(model, dirname(file));
   if (model.graph.node.some(({ opType }) => opType.endsWith('QuantizeLinear'))) return model;
   const constants = new Set(model.graph.initializer.map(({ name }) => name));
   const input = model.graph.input.find(({ name }) => !constants.has(name));
@@ -28,7 +28,7 @@ export async function readExported(file: string, described: ModelDescription['in
   try {
     const plain = join(folder, 'plain.onnx');
     const session = await openSession(encodeModel(model), {
-      // Nothing is run: the graph is to come back as it is, but for what is constant.
+      // The model is not run; only constants are folded, and the rest of the graph must stay unchanged.
       exact: 'never',
       executionProviders: ['cpu'],
       graphOptimizationLevel: 'basic',
@@ -45,8 +45,8 @@ export async function readExported(file: string, described: ModelDescription['in
   }
 }
 
-/** PyTorch keeps the weights in a file of their own, `model.onnx.data`. Only files in the folder of the model are read. */
-async function bringWeightsIn({ graph }: OnnxModel, folder: string): Promise<void> {
+/** PyTorch writes the weights to a separate file, `model.onnx.data`. Only files in the model's folder are read. */
+async function readExternalWeights({ graph }: OnnxModel, folder: string): Promise<void> {
   const files = new Map<string, Buffer>();
   for (const tensor of graph.initializer) {
     if (tensor.dataLocation !== 1) continue;

@@ -1,4 +1,4 @@
-/** A float ONNX graph in the form that quantisation works on: nodes with decoded attributes, constants at hand. */
+/** A float ONNX graph in the form that quantisation works on: with decoded attributes and constants. */
 
 import { AttributeType, integer, type OnnxModel, type OnnxNode, type OnnxTensor } from '../../model/onnx.ts';
 import { type AttributeValue, GraphBuilder, makeNode, type TensorData } from '../../model/onnx-graph.ts';
@@ -20,7 +20,7 @@ export interface FloatGraph {
   name: string;
   input: { name: string; type: 'float' | 'uint8' | 'int8'; shape: number[] };
   outputs: { name: string; shape: number[] }[];
-  /** In an order in which everything is made before it is used. */
+  /** In topological order. */
   nodes: FloatNode[];
   constants: Map<string, Constant>;
   opset: number;
@@ -29,8 +29,8 @@ export interface FloatGraph {
 const INPUT_TYPES: Record<number, FloatGraph['input']['type']> = { 1: 'float', 2: 'uint8', 3: 'int8' };
 
 /**
- * Reads a model as it is, but for constants that are written as nodes and steps that do nothing.
- * @throws Error for attributes and element types that no image classifier has
+ * Reads a model unchanged, except that Constant nodes become constants and no-op nodes are removed.
+ * @throws Error for attributes and element types that image classifiers do not have
  */
 export function readFloatGraph(model: OnnxModel): FloatGraph {
   const { graph } = model;
@@ -63,7 +63,7 @@ export function readFloatGraph(model: OnnxModel): FloatGraph {
   };
 }
 
-/** The graph as a model again, without constants that nothing uses any more. */
+/** Converts the graph back to a model, without unused constants. */
 export function writeFloatGraph(graph: FloatGraph): OnnxModel {
   const builder = new GraphBuilder(graph.name);
   builder.input(graph.input.name, graph.input.type, graph.input.shape);
@@ -86,13 +86,13 @@ export function useCounts(graph: FloatGraph): Map<string, number> {
   return counts;
 }
 
-/** Float values of a constant, or null when `name` is none. */
+/** Values of a float constant, or null if `name` is not one. */
 export function floatConstant(graph: FloatGraph, name: string | undefined): Float32Array | null {
   const constant = graph.constants.get(name ?? '');
   return constant?.data instanceof Float32Array ? constant.data : null;
 }
 
-/** A list of whole numbers: an attribute, or a constant input. */
+/** A list of integers: an attribute or a constant input. */
 export function integers(
   graph: FloatGraph,
   node: FloatNode,
@@ -118,7 +118,7 @@ function decodeNode(node: OnnxNode): FloatNode {
     else if (type === AttributeType.string) attributes[name] = Buffer.from(attribute.s ?? []).toString();
     else if (type === AttributeType.ints) attributes[name] = (attribute.ints ?? []).map(integer);
     else if (node.opType !== 'Constant') {
-      throw new Error(`${node.opType} ${node.name}: the attribute ${name} is not understood`);
+      throw new Error(`${node.opType} ${node.name}: the attribute ${name} is not supported`);
     }
   }
   return { op: node.opType, inputs: [...node.input], outputs: [...node.output], attributes };

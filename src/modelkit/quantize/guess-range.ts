@@ -1,4 +1,4 @@
-/** What a float model's input stands for, told from its first convolution. */
+/** Guesses a float model's input range from its first convolution. */
 import type { InputRange } from '../../model/input-range.ts';
 import type { OnnxModel } from '../../model/onnx.ts';
 import { floatConstant, readFloatGraph } from './float-graph.ts';
@@ -7,17 +7,17 @@ import { withoutRescaling } from './rescaling.ts';
 import { simplify } from './simplify.ts';
 
 /**
- * The size of the largest filter (the root of the sum of its squares) below which a first convolution takes levels of
- * 0…255. Of networks that are fed numbers of about 1 it is 0.3 at least, before any training; divided by 127.5 or 255, as
- * in networks with a Rescaling layer, 0.1 at most.
+ * If the largest filter norm of the first convolution is below this, its input is levels of 0…255. The norm is at least
+ * 0.3, even before training, in networks with inputs of about 1, and at most 0.1 where it is divided by 127.5 or 255, as
+ * in networks with a Rescaling layer.
  */
 const LEAST_FILTER = 0.2;
 
 export type GuessedRange = Exclude<InputRange, '0..1'>;
 
 /**
- * `0..255` for a model that scales the levels itself, be it with layers of its own or in its first weights, where
- * converters put such layers; else the usual `-1..1`.
+ * `0..255` for a model that scales the levels itself, with its own layers or in its first weights, into which
+ * converters fold such layers; else the usual `-1..1`.
  */
 export function guessRange(model: OnnxModel, layout: 'nhwc' | 'nchw', channels: 1 | 3): GuessedRange {
   const each = (value: number) => new Array<number>(channels).fill(value);

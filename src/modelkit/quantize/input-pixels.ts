@@ -1,22 +1,22 @@
-/** How pixels come in: as bytes in rows, whatever the float model takes, or as real numbers in planes. */
+/** Converts a model's image input to bytes in rows or to floats in planes. */
 import type { ModelDescription } from '../../model/description.ts';
 import { type FloatGraph, type FloatNode, floatConstant } from './float-graph.ts';
 
-/** What a form of the model is fed. */
+/** The input of one form of the model. */
 export type PixelForm = Pick<
   ModelDescription['input'],
   'name' | 'type' | 'layout' | 'channels' | 'mean' | 'scale'
 >;
 
-/** Names in the graph: the picture, its planes, and its pixels as real numbers. */
+/** Names in the graph: the image, its planes, and its pixels as floats. */
 const BYTES = 'image';
 const PLANES = 'image_planes';
-const REAL = 'image_real';
+const FLOATS = 'image_real';
 
 /**
- * Makes a float model take uint8 1×H×W×C. The pixels are dequantised with one scale and one zero point for all
- * channels; what differs between channels goes into the first convolutions.
- * @returns null when something other than convolutions uses the pixels
+ * Changes the input of a float model to uint8 1×H×W×C. The pixels are dequantised with one scale and one zero point
+ * for all channels; differences between channels are folded into the first convolutions.
+ * @returns null if other nodes than convolutions use the pixels
  */
 export function takeBytes(graph: FloatGraph, form: PixelForm): { graph: FloatGraph; form: PixelForm } | null {
   if (graph.input.type !== 'float') return null;
@@ -31,17 +31,17 @@ export function takeBytes(graph: FloatGraph, form: PixelForm): { graph: FloatGra
   if (!exact && !first.every((node) => isPlainConvolution(graph, node, value, channels))) return null;
 
   const constants = new Map(graph.constants);
-  const names = [`${REAL}_scale`, `${REAL}_zero`] as const;
+  const names = [`${FLOATS}_scale`, `${FLOATS}_zero`] as const;
   constants.set(names[0], { data: Float32Array.of(common.scale), dims: [] });
   constants.set(names[1], { data: Uint8Array.of(common.zeroPoint), dims: [] });
   const head: FloatNode[] = [
     { op: 'Transpose', inputs: [BYTES], outputs: [PLANES], attributes: { perm: [0, 3, 1, 2] } },
-    { op: 'DequantizeLinear', inputs: [PLANES, ...names], outputs: [REAL], attributes: {} },
+    { op: 'DequantizeLinear', inputs: [PLANES, ...names], outputs: [FLOATS], attributes: {} },
   ];
   const rest = graph.nodes.flatMap((node): FloatNode[] => {
     if (turned && node === users[0]) return [];
     if (!first.includes(node)) return [node];
-    const fed = { ...node, inputs: node.inputs.map((name) => (name === value ? REAL : name)) };
+    const fed = { ...node, inputs: node.inputs.map((name) => (name === value ? FLOATS : name)) };
     return [exact ? fed : scaleInput(graph, fed, constants, common, form)];
   });
   const [batch, a, b, c] = graph.input.shape as [number, number, number, number];
@@ -49,17 +49,21 @@ export function takeBytes(graph: FloatGraph, form: PixelForm): { graph: FloatGra
   return {
     graph: { ...graph, input: { name: BYTES, type: 'uint8', shape }, constants, nodes: [...head, ...rest] },
     form: {
-      ...{ name: BYTES, type: 'uint8', layout: 'nhwc', channels },
-      ...{ mean: scale.map(() => 0), scale: scale.map(() => 1) },
+      name: BYTES,
+      type: 'uint8',
+      layout: 'nhwc',
+      channels,
+      mean: scale.map(() => 0),
+      scale: scale.map(() => 1),
     },
   };
 }
 
 /**
- * Makes a model that takes uint8 1×H×W×C through a Transpose and a DequantizeLinear take float32 1×C×H×W instead;
- * any other is left as it is.
+ * Changes the input of a model that takes uint8 1×H×W×C through a Transpose and a DequantizeLinear to float32 1×C×H×W;
+ * any other model is returned unchanged.
  */
-export function takeReals(graph: FloatGraph, form: PixelForm): { graph: FloatGraph; form: PixelForm } {
+export function takeFloats(graph: FloatGraph, form: PixelForm): { graph: FloatGraph; form: PixelForm } {
   const [turn, dequantize] = graph.nodes as [FloatNode, FloatNode];
   const scale = floatConstant(graph, dequantize.inputs[1])?.[0];
   const zero = graph.constants.get(dequantize.inputs[2] ?? '')?.data[0];
@@ -76,8 +80,12 @@ export function takeReals(graph: FloatGraph, form: PixelForm): { graph: FloatGra
       nodes: graph.nodes.slice(2),
     },
     form: {
-      ...{ name, type: 'float32', layout: 'nchw', channels: form.channels },
-      ...{ mean: form.mean.map(() => Number(zero)), scale: form.scale.map(() => scale) },
+      name,
+      type: 'float32',
+      layout: 'nchw',
+      channels: form.channels,
+      mean: form.mean.map(() => Number(zero)),
+      scale: form.scale.map(() => scale),
     },
   };
 }
@@ -90,7 +98,7 @@ function nearestByte(mean: PixelForm['mean']): number {
   return Math.max(0, Math.min(255, Math.round(average(mean))));
 }
 
-/** Whether a node turns rows of pixels into planes; of a grey picture only the shape changes. */
+/** Whether a node turns rows of pixels into planes. For a grey image only the shape changes. */
 export function isTurned(graph: FloatGraph, { op, inputs, attributes }: FloatNode): boolean {
   if (op === 'Transpose') return String(attributes.perm) === '0,3,1,2';
   const [, height, width, channels] = graph.input.shape;
@@ -103,7 +111,7 @@ function isPlainConvolution(graph: FloatGraph, node: FloatNode, value: string, c
   return node.op === 'Conv' && node.inputs[0] === value && dims?.[1] === channels;
 }
 
-/** real_c = (pixel − mean_c) · scale_c = u · scale_c / scale + (zero − mean_c) · scale_c with u = (pixel − zero) · scale. */
+/** float_c = (pixel − mean_c) · scale_c = u · scale_c / scale + (zero − mean_c) · scale_c with u = (pixel − zero) · scale. */
 function scaleInput(
   graph: FloatGraph,
   node: FloatNode,

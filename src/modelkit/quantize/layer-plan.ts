@@ -1,7 +1,7 @@
-/** Which nodes will work on whole numbers, and which values get a scale. */
+/** Plans which nodes compute in integers, and which values get a scale. */
 import { type FloatGraph, type FloatNode, floatConstant, useCounts } from './float-graph.ts';
 
-/** Nodes that ONNX Runtime has integer kernels for when their inputs and output are quantised. */
+/** Operators with integer kernels in ONNX Runtime, used if their inputs and output are quantised. */
 const INTEGER = new Set([
   'Conv',
   'Gemm',
@@ -13,50 +13,50 @@ const INTEGER = new Set([
   'Concat',
 ]);
 const WEIGHTED = new Set(['Conv', 'Gemm', 'MatMul']);
-/** Nodes that only move or choose numbers: the output has the input's scale. */
+/** Operators that only move or select numbers: the output has the input's scale. */
 const PASS_THROUGH = new Set(['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze', 'Transpose', 'MaxPool', 'Slice']);
 
 export type Step =
   | {
       kind: 'integer';
       node: FloatNode;
-      /** The value that gets a scale: the node's output, or that of the activation behind it. */
+      /** The value that gets a scale: the output of the node, or of the activation after it. */
       output: string;
-      /** A Relu or Clip behind the node, which the limits of the whole numbers can replace. */
+      /** A Relu or Clip after the node, which the limits of the integers can replace. */
       activation: FloatNode | null;
-      /** Whether the output is rounded to whole numbers, too: the last matrix product's is not. */
+      /** Whether the output is rounded to integers, too. The output of the last matrix product is not. */
       rounded: boolean;
     }
-  | { kind: 'moving'; node: FloatNode }
-  /** A DequantizeLinear of the float graph, such as that of the pixels: its scale is given. */
+  | { kind: 'passThrough'; node: FloatNode }
+  /** A DequantizeLinear of the float graph, such as that of the pixels, which has its own scale. */
   | { kind: 'given'; node: FloatNode; scale: number; zeroPoint: number }
   | { kind: 'float'; node: FloatNode };
 
-/** @param real outputs of nodes that shall work on real numbers */
-export function planQuantization(graph: FloatGraph, real: ReadonlySet<string> = new Set()): Step[] {
+/** @param float outputs of nodes that compute in floats */
+export function planQuantization(graph: FloatGraph, float: ReadonlySet<string> = new Set()): Step[] {
   const uses = useCounts(graph);
   const users = new Map(graph.nodes.map((node) => [node.inputs[0]!, node]));
   const steps: Step[] = [];
   const absorbed = new Set<FloatNode>();
   const last = graph.nodes.findLast((node) => isInteger(graph, node));
-  const whole = new Set<string>();
+  const quantized = new Set<string>();
   for (const node of graph.nodes) {
     if (absorbed.has(node)) continue;
     const [output] = node.outputs as [string];
     const given = givenScale(graph, node);
-    if (isInteger(graph, node) && !real.has(output)) {
+    if (isInteger(graph, node) && !float.has(output)) {
       const rounded = node !== last || (node.op !== 'Gemm' && node.op !== 'MatMul');
       const next = rounded ? users.get(output) : undefined;
       const activation = next && uses.get(output) === 1 && activationRange(graph, next) ? next : null;
       if (activation) absorbed.add(activation);
       const scaled = activation?.outputs[0] ?? output;
-      if (rounded) whole.add(scaled);
+      if (rounded) quantized.add(scaled);
       steps.push({ kind: 'integer', node, output: scaled, activation, rounded });
-    } else if (PASS_THROUGH.has(node.op) && whole.has(node.inputs[0]!)) {
-      whole.add(output);
-      steps.push({ kind: 'moving', node });
+    } else if (PASS_THROUGH.has(node.op) && quantized.has(node.inputs[0]!)) {
+      quantized.add(output);
+      steps.push({ kind: 'passThrough', node });
     } else if (given) {
-      whole.add(output);
+      quantized.add(output);
       steps.push({ kind: 'given', node, ...given });
     } else {
       steps.push({ kind: 'float', node });
@@ -65,31 +65,31 @@ export function planQuantization(graph: FloatGraph, real: ReadonlySet<string> = 
   return steps;
 }
 
-/** The values whose ranges must be measured: what integer nodes make, and real numbers that go into them. */
+/** The values whose ranges must be measured: the outputs of integer nodes, and their float inputs. */
 export function scaledValues(graph: FloatGraph, steps: readonly Step[]): string[] {
-  const whole = new Set<string>();
-  const wanted = new Set<string>();
+  const quantized = new Set<string>();
+  const measured = new Set<string>();
   for (const step of steps) {
     if (step.kind === 'integer') {
       for (const input of step.node.inputs) {
-        if (input && !whole.has(input) && !graph.constants.has(input)) wanted.add(input);
+        if (input && !quantized.has(input) && !graph.constants.has(input)) measured.add(input);
       }
       if (!step.rounded) continue;
-      wanted.add(step.output);
+      measured.add(step.output);
     }
-    if (step.kind !== 'float') whole.add(step.kind === 'integer' ? step.output : step.node.outputs[0]!);
+    if (step.kind !== 'float') quantized.add(step.kind === 'integer' ? step.output : step.node.outputs[0]!);
   }
-  return [...wanted];
+  return [...measured];
 }
 
-/** The values that go into weighted nodes, whose means correct the biases. */
+/** The inputs of weighted nodes: their means correct the biases. */
 export function weightedInputs(steps: readonly Step[]): string[] {
   return steps.flatMap(({ kind, node }) =>
     kind === 'integer' && WEIGHTED.has(node.op) ? [node.inputs[0]!] : [],
   );
 }
 
-/** The range that a Relu or a Clip leaves, or null for anything else. */
+/** The output range of a Relu or a Clip, or null for anything else. */
 export function activationRange(graph: FloatGraph, node: FloatNode): { min: number; max: number } | null {
   if (node.op === 'Relu') return { min: 0, max: Infinity };
   if (node.op !== 'Clip') return null;
@@ -105,7 +105,7 @@ function givenScale(graph: FloatGraph, node: FloatNode): { scale: number; zeroPo
   return { scale: scale[0]!, zeroPoint: zero[0]! };
 }
 
-/** Weights must be constants, and constants that are added or multiplied would need a scale of their own. */
+/** Weights must be constants. Other nodes with constant operands are excluded: those would need their own scale. */
 function isInteger(graph: FloatGraph, node: FloatNode): boolean {
   if (!INTEGER.has(node.op)) return false;
   if (WEIGHTED.has(node.op)) {

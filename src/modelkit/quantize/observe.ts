@@ -1,26 +1,26 @@
-/** Runs a model on pictures and watches its values. */
+/** Runs a model on images and observes its values. */
 import { DataType, encodeModel, integer, type OnnxModel } from '../../model/onnx.ts';
 import { openSession, Tensor } from '../../model/onnxruntime.ts';
 
-/** What goes into a model once, in its own layout and type. */
+/** One input of a model, in its layout and type. */
 export type CalibrationInput = Uint8Array | Int8Array | Float32Array;
 
-/** What was seen of one value. */
+/** Statistics of one value. */
 export interface Statistics {
   min: number;
   max: number;
-  /** Mean and largest size of each channel (the second dimension). */
+  /** Mean and largest magnitude of each channel (the second dimension). */
   channelMeans: Float64Array;
   channelSizes: Float64Array;
-  /** Elements of the value, for one picture. */
+  /** Elements of the value, for one image. */
   size: number;
-  /** How often the value lay in each of equal parts of min…max. */
+  /** Counts in equal bins of min…max. */
   histogram: Float64Array;
 }
 
 const BINS = 2048;
-/** Of each picture about so many elements of a value are counted. */
-const COUNTED = 20_000;
+/** About this many elements of a value are counted for each image. */
+const SAMPLED = 20_000;
 
 /**
  * Calls `watch` with every value of `names` for every input.
@@ -55,8 +55,8 @@ export async function observe(
 }
 
 /**
- * Runs twice over the inputs: once for the limits, once to count in between.
- * @param onProgress hears the share of the work that is done, 0…1
+ * Runs over the inputs twice: first for the limits, then for the histograms.
+ * @param onProgress called with the share of the work that is done, 0…1
  */
 export async function gather(
   model: OnnxModel,
@@ -79,8 +79,8 @@ export async function gather(
   await observe(model, names, inputs, (name, values) => {
     const { min, max, histogram } = statistics.get(name)!;
     const width = BINS / Math.max(max - min, 1e-12);
-    // An odd step, so that no column of the picture is left out.
-    const step = Math.floor(values.length / COUNTED / 2) * 2 + 1;
+    // An odd step covers all columns of the image.
+    const step = Math.floor(values.length / SAMPLED / 2) * 2 + 1;
     for (let i = 0; i < values.length; i += step) {
       histogram[Math.min(BINS - 1, Math.floor((values[i]! - min) * width))]!++;
     }
@@ -104,7 +104,7 @@ function widen(
   known: Statistics,
   values: Float32Array | Uint8Array | Int8Array,
   channels: number,
-  pictures: number,
+  images: number,
 ): void {
   const area = values.length / channels;
   for (let channel = 0; channel < channels; channel++) {
@@ -115,7 +115,7 @@ function widen(
       if (value < low) low = value;
       if (value > high) high = value;
     }
-    known.channelMeans[channel]! += sum / area / pictures;
+    known.channelMeans[channel]! += sum / area / images;
     known.channelSizes[channel] = Math.max(known.channelSizes[channel]!, -low, high);
     known.min = Math.min(known.min, low);
     known.max = Math.max(known.max, high);

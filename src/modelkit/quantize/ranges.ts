@@ -1,22 +1,22 @@
-/** Which real numbers the whole numbers of a value should cover. */
+/** Chooses the range of floats that the integers of a value cover. */
 import type { Quantization } from '../../model/onnx-graph.ts';
 import type { Statistics } from './observe.ts';
 
-/** Smallest and largest real number. */
+/** Smallest and largest float. */
 export interface Range {
   min: number;
   max: number;
 }
 
 /**
- * `minmax` covers all that was seen, `percentile` all but the outermost 0.01 % on each side, `mse` what gives the
- * least squared error of rounding and cutting off together.
+ * `minmax` covers all observed values, `percentile` all but the outermost 0.01 % on each side, `mse` the range with the
+ * smallest squared error of rounding and clipping together.
  */
 export type RangeMethod = 'minmax' | 'percentile' | 'mse';
 export const RANGE_METHODS: readonly RangeMethod[] = ['minmax', 'percentile', 'mse'];
 
 const TAIL = 1e-4;
-/** How much narrower than all that was seen the search of `mse` goes, in steps. */
+/** `mse` tries ranges down to this share of the observed one, in steps. */
 const NARROWEST = 0.3;
 const STEPS = 36;
 
@@ -26,7 +26,7 @@ export function chooseRange(statistics: Statistics, method: RangeMethod): Range 
   return method === 'percentile' ? withoutTails(statistics) : leastError(statistics);
 }
 
-/** uint8 for a range; zero is one of the numbers exactly. */
+/** uint8 for a range; 0 is represented exactly. */
 export function asymmetric({ min, max }: Range): Quantization {
   const low = Math.min(0, min);
   const high = Math.max(0, max, low + 1e-6);
@@ -61,8 +61,8 @@ function leastError({ min, max, histogram }: Statistics): Range {
     for (const [bin, count] of histogram.entries()) {
       if (count === 0) continue;
       const value = min + (bin + 0.5) * width;
-      const whole = Math.max(0, Math.min(255, Math.round(value / scale) + zeroPoint));
-      error += count * (value - (whole - zeroPoint) * scale) ** 2;
+      const int = Math.max(0, Math.min(255, Math.round(value / scale) + zeroPoint));
+      error += count * (value - (int - zeroPoint) * scale) ** 2;
     }
     if (error < least) [least, best] = [error, range];
   }

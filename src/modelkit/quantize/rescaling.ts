@@ -1,16 +1,16 @@
-/** Models that scale the levels of the picture themselves, as Keras' Rescaling and Normalization layers do. */
+/** Handles models that scale the levels of the image themselves, with layers like Keras' Rescaling and Normalization. */
 import { type FloatGraph, type FloatNode, floatConstant, useCounts } from './float-graph.ts';
 import { isTurned, type PixelForm } from './input-pixels.ts';
 
-/** What a node makes of a number x: factor · x + shift, for each channel. */
+/** A node's function of x for each channel: factor · x + shift. */
 interface Line {
   factor: number[];
   shift: number[];
 }
 
 /**
- * Takes the first sums and products with constants out of a model and puts them into what it is fed: the whole numbers of
- * the picture go straight into the first convolution then.
+ * Removes the first additions of and multiplications by constants from a model and folds them into its mean and scale, so
+ * that the integers of the image are the direct input of the first convolution.
  */
 export function withoutRescaling(graph: FloatGraph, form: PixelForm): { graph: FloatGraph; form: PixelForm } {
   if (graph.input.type !== 'float') return { graph, form };
@@ -60,7 +60,7 @@ function lineOf(
   const constant = graph.constants.get(name ?? '');
   const numbers = floatConstant(graph, name);
   if (!constant || !numbers || inputs.length !== 2) return null;
-  // One number for all, or one for each channel along the axis where the channels are.
+  // One number for all channels, or one for each along the channel axis.
   const fromEnd = constant.dims.length - (channelsLast ? 1 : 3);
   if (numbers.length !== 1 && (numbers.length !== channels || constant.dims[fromEnd] !== channels))
     return null;

@@ -1,17 +1,17 @@
-/** Brings float graphs of different exporters into one form before they are quantised. */
+/** Normalises float graphs of different exporters before they are quantised. */
 import { OPSET } from '../../model/onnx-graph.ts';
 import { type FloatGraph, type FloatNode, floatConstant, integers, useCounts } from './float-graph.ts';
 
 /**
- * Writes old forms of operators in today's, folds batch normalisation into the convolution before it and borders of
- * zeros into the one behind them, makes a mean over all pixels a global average pool, and the last convolution behind
- * it a matrix product. The results stay the same.
+ * Updates old forms of operators, folds batch normalisation into the convolution before it and zero padding into the
+ * convolution after it, turns a mean over all pixels into a global average pool, and the last convolution after it into
+ * a matrix product. The results stay the same.
  */
 export function simplify(graph: FloatGraph): FloatGraph {
   return multiplyLast(poolMeans(foldBorders(foldNormalisation(modernise(graph)))));
 }
 
-/** Attributes that have become inputs since: Clip's in opset 11, those of Squeeze and Unsqueeze in opset 13. */
+/** Turns attributes into inputs, as newer opsets require: Clip since opset 11, Squeeze and Unsqueeze since opset 13. */
 function modernise(graph: FloatGraph): FloatGraph {
   if (graph.opset >= OPSET) return graph;
   const constants = new Map(graph.constants);
@@ -80,7 +80,7 @@ function foldNormalisation(graph: FloatGraph): FloatGraph {
   return { ...graph, constants, nodes: nodes.map((node) => folded.get(node) ?? node) };
 }
 
-/** Frameworks that pad on one side only write a Pad for it, which would compute with real numbers. */
+/** Frameworks that pad only one side write a Pad node, which would compute in floats. */
 function foldBorders(graph: FloatGraph): FloatGraph {
   const uses = useCounts(graph);
   const pads = new Map(graph.nodes.filter(({ op }) => op === 'Pad').map((node) => [node.outputs[0]!, node]));
@@ -102,7 +102,7 @@ function foldBorders(graph: FloatGraph): FloatGraph {
   return { ...graph, nodes: nodes.filter((node) => !folded.has(node)) };
 }
 
-/** Top, left, bottom and right of a Pad that puts zeros around rows and columns, or null. */
+/** Top, left, bottom and right of a Pad that adds zeros around rows and columns, or null. */
 function zeroBorders(graph: FloatGraph, { inputs, attributes }: FloatNode): number[] | null {
   const all = graph.constants.get(inputs[1] ?? '')?.data;
   const value = inputs[2] ? floatConstant(graph, inputs[2])?.[0] : 0;
@@ -119,8 +119,8 @@ function poolMeans(graph: FloatGraph): FloatGraph {
   const constants = new Map(graph.constants);
   const nodes = graph.nodes.flatMap((node): FloatNode[] => {
     const axes = node.op === 'ReduceMean' ? integers(graph, node, 'axes', 1) : null;
-    const wanted = axes?.map((axis) => (axis < 0 ? axis + 4 : axis)).sort();
-    if (wanted?.join() !== '2,3') return [node];
+    const positive = axes?.map((axis) => (axis < 0 ? axis + 4 : axis)).sort();
+    if (positive?.join() !== '2,3') return [node];
     const [output] = node.outputs as [string];
     const keep = node.attributes.keepdims !== 0;
     const pool = { op: 'GlobalAveragePool', inputs: [node.inputs[0]!], attributes: {} };
@@ -132,8 +132,8 @@ function poolMeans(graph: FloatGraph): FloatGraph {
 }
 
 /**
- * A last convolution that sees one pixel only is a matrix product, and of those ONNX Runtime has one that takes whole
- * numbers and gives real ones.
+ * Turns a last convolution over one pixel into a matrix product: ONNX Runtime has a kernel for those with integer inputs
+ * and float outputs.
  */
 function multiplyLast(graph: FloatGraph): FloatGraph {
   const makers = new Map(graph.nodes.map((node) => [node.outputs[0]!, node]));
@@ -159,7 +159,7 @@ function multiplyLast(graph: FloatGraph): FloatGraph {
   return { ...graph, constants, nodes: graph.nodes.flatMap((node) => (node === last ? product : [node])) };
 }
 
-/** Whether the input is the output of a global pool, perhaps with an activation between. */
+/** Whether the input comes from a global pool, possibly through an activation. */
 function seesPooled(makers: ReadonlyMap<string, FloatNode>, node: FloatNode): boolean {
   const maker = makers.get(node.inputs[0]!);
   if (maker?.op === 'Relu' || maker?.op === 'Clip') return seesPooled(makers, maker);

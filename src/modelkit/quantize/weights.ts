@@ -1,16 +1,16 @@
-/** The weights of convolutions and matrix products: quantising them, and making up for what that costs. */
+/** Quantises the weights of convolutions and matrix products, and compensates for the error. */
 import { type FloatGraph, type FloatNode, floatConstant, useCounts } from './float-graph.ts';
 import { activationRange, planQuantization } from './layer-plan.ts';
 import type { Statistics } from './observe.ts';
 
 const WEIGHTED = new Set(['Conv', 'Gemm', 'MatMul']);
 
-/** How much a channel may be stretched: those that hardly ever speak are not worth more. */
-const MOST_STRETCH = 16;
-/** Room above the largest value that was seen, before a stretched channel is cut off. */
+/** Maximum scaling of a channel: channels with tiny values are not worth more. */
+const MAX_CHANNEL_FACTOR = 16;
+/** Room above the largest observed value before a scaled channel is clipped. */
 const HEADROOM = 1.1;
 
-/** Whether a node multiplies what comes in by constant weights. */
+/** Whether a node multiplies its input by constant weights. */
 export function isWeighted(graph: FloatGraph, node: FloatNode): boolean {
   return WEIGHTED.has(node.op) && floatConstant(graph, node.inputs[1]) !== null;
 }
@@ -22,7 +22,7 @@ export interface Layer {
   multiplyAdds: number;
 }
 
-/** The layers that the multiply-adds are spent in, in the order of the graph. */
+/** The layers with weights and their multiply-adds, in graph order. */
 export function weightedLayers(graph: FloatGraph, statistics: ReadonlyMap<string, Statistics>): Layer[] {
   return planQuantization(graph).flatMap((step): Layer[] => {
     if (step.kind !== 'integer' || !isWeighted(graph, step.node)) return [];
@@ -33,20 +33,20 @@ export function weightedLayers(graph: FloatGraph, statistics: ReadonlyMap<string
   });
 }
 
-/** The dimension of the weights along which the output channels lie. */
+/** The axis of the output channels in the weights. */
 export function outputAxis(node: FloatNode, dims: readonly number[]): number {
   return node.op === 'Conv' || node.attributes.transB === 1 ? 0 : dims.length - 1;
 }
 
 /**
- * Symmetric int8 numbers, −127…127, with one scale for each channel along `axis`. Weights that were quantised before
- * keep their numbers where these fit.
+ * Quantises weights to symmetric int8, −127…127, with one scale for each channel along `axis`. Weights that were
+ * quantised before keep their integers if these fit.
  */
 export function quantizeWeights(
   data: Float32Array,
   dims: readonly number[],
   axis: number,
-): { whole: Int8Array; scales: Float32Array } {
+): { ints: Int8Array; scales: Float32Array } {
   const channelOf = alongAxis(dims, axis);
   const largest = new Float64Array(dims[axis]!);
   const steps = new Float64Array(dims[axis]!);
@@ -63,18 +63,18 @@ export function quantizeWeights(
     // A channel of zeros may have any scale but 0.
     return (size < 127.5 * step ? step : size / 127) || 1;
   });
-  const whole = Int8Array.from(data, (value, index) =>
+  const ints = Int8Array.from(data, (value, index) =>
     Math.max(-127, Math.min(127, Math.round(value / scales[channelOf(index)]!))),
   );
-  return { whole, scales };
+  return { ints, scales };
 }
 
-/** Remainders smaller than this share of the largest weight come from the precision of float32. */
+/** Remainders smaller than this share of the largest weight are float32 rounding errors. */
 const PRECISION = 1e-4;
 
 /**
- * The largest number that both are multiples of (Euclid's algorithm); tiny for numbers that were never whole.
- * @param least what counts as nothing
+ * The greatest common divisor (Euclid's algorithm); tiny for weights that were never quantised.
+ * @param least smaller remainders count as 0
  */
 function commonStep(a: number, b: number, least: number): number {
   let [large, small] = a > b ? [a, b] : [b, a];
@@ -83,8 +83,8 @@ function commonStep(a: number, b: number, least: number): number {
 }
 
 /**
- * Stretches the channels between a convolution and the depthwise one behind it until all make full use of the
- * common scale; the depthwise weights shrink accordingly, which costs nothing as each channel has its own scale.
+ * Scales up the channels between a convolution and the depthwise one after it, so that all use the full range of the
+ * common scale. The depthwise weights are scaled down accordingly, at no cost because each channel has its own scale.
  * After Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction", with measured
  * activations in place of weights.
  */
@@ -103,7 +103,7 @@ export function equalise(graph: FloatGraph, statistics: ReadonlyMap<string, Stat
     if (!seen || !alone || !depthwise || !isDepthwise(graph, depthwise)) continue;
     const largest = Math.max(...seen.channelSizes);
     const factors = Float32Array.from(seen.channelSizes, (size) =>
-      Math.max(1, Math.min(MOST_STRETCH, largest / Math.max(size * HEADROOM, 1e-9))),
+      Math.max(1, Math.min(MAX_CHANNEL_FACTOR, largest / Math.max(size * HEADROOM, 1e-9))),
     );
     scaleChannels(constants, first.inputs[1]!, factors, 1);
     if (first.inputs[2]) scaleChannels(constants, first.inputs[2], factors, 1);
@@ -113,28 +113,29 @@ export function equalise(graph: FloatGraph, statistics: ReadonlyMap<string, Stat
 }
 
 /**
- * Takes the mean error that rounding the weights causes off the biases: Δb = −Σ ΔW · E[x], for each channel
- * (Nagel et al. 2019). Without it MobileNetV2 loses a tenth of its answers.
- * @param real outputs of nodes whose weights stay as they are
+ * Subtracts the mean error that rounding the weights causes from the biases: Δb = −Σ ΔW · E[x], for each channel
+ * (Nagel et al. 2019). Without it a tenth of MobileNetV2's top-1 results are wrong.
+ * @param float outputs of nodes whose weights stay floats
  */
 export function correctBiases(
   graph: FloatGraph,
   statistics: ReadonlyMap<string, Statistics>,
-  real: ReadonlySet<string> = new Set(),
+  float: ReadonlySet<string> = new Set(),
 ): FloatGraph {
   const constants = new Map(graph.constants);
   const nodes = graph.nodes.map((node) => {
     const means = statistics.get(node.inputs[0] ?? '')?.channelMeans;
-    if (!means || !isWeighted(graph, node) || node.op === 'MatMul' || real.has(node.outputs[0]!)) return node;
+    if (!means || !isWeighted(graph, node) || node.op === 'MatMul' || float.has(node.outputs[0]!))
+      return node;
     const { data, dims } = graph.constants.get(node.inputs[1]!)! as { data: Float32Array; dims: number[] };
     const axis = outputAxis(node, dims);
-    const { whole, scales } = quantizeWeights(data, dims, axis);
+    const { ints, scales } = quantizeWeights(data, dims, axis);
     const outOf = alongAxis(dims, axis);
     const inOf = inputChannel(node, dims);
     const bias = floatConstant(graph, node.inputs[2])?.slice() ?? new Float32Array(dims[axis]!);
     for (const [index, value] of data.entries()) {
       const out = outOf(index);
-      bias[out]! -= (whole[index]! * scales[out]! - value) * (means[inOf(index, out)] ?? 0);
+      bias[out]! -= (ints[index]! * scales[out]! - value) * (means[inOf(index, out)] ?? 0);
     }
     const name = `${node.outputs[0]!}_corrected_bias`;
     constants.set(name, { data: bias, dims: [bias.length] });

@@ -1,9 +1,9 @@
-/** Operators that change each number by itself, and the scores at the end. */
+/** Elementwise operators and activations, including those that make the scores. */
 import { activation, type Conversion, makeValue, naturalAxes, type Value } from './conversion.ts';
 import { HARD_SWISH, hardSwishLike } from './hard-swish.ts';
 import type { Layer } from './layer-operators.ts';
 import type { TfliteOperator, TfliteTensor } from './read-tflite.ts';
-import { ALONE } from './window.ts';
+import { SEPARATE } from './window.ts';
 
 type Graph = Conversion['graph'];
 
@@ -21,10 +21,10 @@ export const activations: Record<string, Layer> = {
   TANH: each((graph, x) => graph.node('Tanh', [x])),
   ELU: each((graph, x) => graph.node('Elu', [x])),
   ABS: each((graph, x) => graph.node('Abs', [x])),
-  // Of whole numbers TensorFlow Lite turns the sign of the bytes, whatever they stand for; no converter writes that.
+  // TensorFlow Lite negates the bytes of integers, regardless of their zero point; no converter writes that.
   NEG: (conversion, operator, output) =>
     activation(output)
-      ? conversion.refuse(operator, 'works on whole numbers')
+      ? conversion.refuse(operator, 'has an integer input')
       : each((graph, x) => graph.node('Neg', [x]))(conversion, operator, output),
   EXP: each((graph, x) => graph.node('Exp', [x])),
   SQRT: each((graph, x) => graph.node('Sqrt', [x])),
@@ -41,7 +41,7 @@ export const activations: Record<string, Layer> = {
   QUANTIZE: requantize,
   DEQUANTIZE: (conversion, { inputs }) => {
     const input = conversion.value(inputs[0]);
-    return { ...input, whole: null, real: conversion.real(input) };
+    return { ...input, int: null, float: conversion.float(input) };
   },
 };
 
@@ -53,14 +53,14 @@ function each(formula: Formula): Layer {
     return finished(
       conversion,
       operator,
-      formula(conversion.graph, conversion.real(value), operator),
+      formula(conversion.graph, conversion.float(value), operator),
       output,
       value,
     );
   };
 }
 
-/** Formulas that look at all numbers along the last axis. */
+/** Formulas over all numbers along the last axis. */
 function alongLast(formula: Formula): Layer {
   return (conversion, operator, output) => {
     const given = conversion.value(operator.inputs[0]);
@@ -68,58 +68,58 @@ function alongLast(formula: Formula): Layer {
     return finished(
       conversion,
       operator,
-      formula(conversion.graph, conversion.real(value), operator),
+      formula(conversion.graph, conversion.float(value), operator),
       output,
       value,
     );
   };
 }
 
-/** Probabilities at the end stay real, which is finer than the 256 steps of the file. */
+/** Final probabilities stay floats, which are finer than the 256 steps of the file. */
 const PROBABILITIES = new Set(['LOGISTIC', 'SOFTMAX']);
 
 function finished(
   conversion: Conversion,
   { name }: TfliteOperator,
-  real: string,
+  float: string,
   output: TfliteTensor,
   layout: Value,
 ): Value {
   const finer = PROBABILITIES.has(name) && conversion.isScores(output);
-  return finer ? { ...layout, whole: null, real } : conversion.quantized(real, output, layout);
+  return finer ? { ...layout, int: null, float } : conversion.quantized(float, output, layout);
 }
 
 function relu(conversion: Conversion, operator: TfliteOperator, output: TfliteTensor): Value {
   const value = conversion.value(operator.inputs[0]);
-  return conversion.quantized(conversion.real(value), output, value, ALONE[operator.name]!);
+  return conversion.quantized(conversion.float(value), output, value, SEPARATE[operator.name]!);
 }
 
 function hardSwish(conversion: Conversion, { inputs }: TfliteOperator, output: TfliteTensor): Value {
   const { graph } = conversion;
   const value = conversion.value(inputs[0]);
-  const wanted = activation(output);
-  const own = !conversion.plain && wanted && value.whole;
-  const { slope, middle, step } = own ? hardSwishLike(value.whole!.quantization, wanted) : HARD_SWISH;
-  const x = conversion.real(value);
+  const quantization = activation(output);
+  const own = !conversion.plain && quantization && value.int;
+  const { slope, middle, step } = own ? hardSwishLike(value.int!.quantization, quantization) : HARD_SWISH;
+  const x = conversion.float(value);
   const gate = graph.node('HardSigmoid', [x], { alpha: { float: slope }, beta: { float: middle } });
-  const real = graph.node('Mul', [x, gate]);
-  if (!own) return conversion.quantized(real, output, value);
-  const name = graph.quantize(real, { ...wanted, scale: step }, conversion.nameOf(output));
-  return makeValue(value, { name, quantization: wanted });
+  const float = graph.node('Mul', [x, gate]);
+  if (!own) return conversion.quantized(float, output, value);
+  const name = graph.quantize(float, { ...quantization, scale: step }, conversion.nameOf(output));
+  return makeValue(value, { name, quantization });
 }
 
-/** Slopes for numbers below zero, most often one for each channel. */
+/** Slopes for numbers below zero, usually one for each channel. */
 function prelu(conversion: Conversion, { inputs }: TfliteOperator, output: TfliteTensor): Value {
   const given = conversion.value(inputs[0]);
   const rank = given.shape.length;
   const value =
     rank === 4 ? conversion.asPlanes(given) : conversion.arranged(given, naturalAxes(given.shape));
   const slopes = conversion.operand(inputs[1], rank, value.axes);
-  const real = conversion.graph.node('PRelu', [conversion.real(value), conversion.real(slopes)]);
-  return conversion.quantized(real, output, value);
+  const float = conversion.graph.node('PRelu', [conversion.float(value), conversion.float(slopes)]);
+  return conversion.quantized(float, output, value);
 }
 
-/** x · Φ(x), or the usual approximation with a tanh. */
+/** x · Φ(x), or its usual approximation with tanh. */
 function gelu(graph: Graph, x: string, { options }: TfliteOperator): string {
   const number = (value: number) => graph.constant('number', Float32Array.of(value));
   const times = (value: string, factor: number) => graph.node('Mul', [value, number(factor)]);
@@ -134,10 +134,10 @@ function gelu(graph: Graph, x: string, { options }: TfliteOperator): string {
 function requantize(conversion: Conversion, operator: TfliteOperator, output: TfliteTensor): Value {
   const [input] = operator.inputs;
   const value = conversion.value(input);
-  const wanted = activation(output);
-  // Scores that were kept finer than the whole numbers of the file stay so.
-  if (!value.whole && input && activation(input)) return value;
-  const has = value.whole?.quantization;
-  if (has && wanted && has.scale === wanted.scale && has.zeroPoint === wanted.zeroPoint) return value;
-  return conversion.quantized(conversion.real(value), output, value);
+  const next = activation(output);
+  // Scores that were kept finer than the integers of the file stay so.
+  if (!value.int && input && activation(input)) return value;
+  const now = value.int?.quantization;
+  if (now && next && now.scale === next.scale && now.zeroPoint === next.zeroPoint) return value;
+  return conversion.quantized(conversion.float(value), output, value);
 }

@@ -1,4 +1,4 @@
-/** Operators on two values, which may have different shapes: TensorFlow repeats what is one long. */
+/** Operators on two values, whose shapes may differ: TensorFlow broadcasts axes of size 1. */
 import { activation, type Conversion, type Layout, naturalAxes, PLANES, type Value } from './conversion.ts';
 import { elements } from './elements.ts';
 import type { Layer } from './layer-operators.ts';
@@ -15,14 +15,14 @@ export const arithmetic: Record<string, Layer> = {
   MINIMUM: pairwise('Min'),
   SQUARED_DIFFERENCE: (conversion, operator, output) => {
     const { operands, layout } = aligned(conversion, operator);
-    const reals = operands.map((operand) => conversion.real(operand));
-    const difference = conversion.graph.node('Sub', reals);
+    const floats = operands.map((operand) => conversion.float(operand));
+    const difference = conversion.graph.node('Sub', floats);
     return conversion.quantized(conversion.graph.node('Mul', [difference, difference]), output, layout);
   },
   BATCH_MATMUL: product,
 };
 
-/** Those whose options begin with a fused activation. */
+/** Operators whose options begin with a fused activation. */
 const FUSING = new Set(['ADD', 'SUB', 'MUL', 'DIV']);
 
 function pairwise(op: string): Layer {
@@ -30,14 +30,14 @@ function pairwise(op: string): Layer {
     const { operands, layout } = aligned(conversion, operator);
     const result = conversion.graph.node(
       op,
-      terms(conversion, operator, operands).map((operand) => conversion.real(operand)),
+      terms(conversion, operator, operands).map((operand) => conversion.float(operand)),
     );
     const kind = FUSING.has(operator.name) ? (operator.options?.int8(0) ?? 0) : 0;
     return conversion.quantized(result, output, layout, fusedBounds(conversion, operator, kind));
   };
 }
 
-/** The terms of a sum with scales that make it round as in TensorFlow Lite (see sums.ts). */
+/** The terms of a sum, with scales that make it round as in TensorFlow Lite (see sums.ts). */
 function terms(
   conversion: Conversion,
   operator: TfliteOperator,
@@ -46,19 +46,19 @@ function terms(
   const { name, inputs, outputs } = operator;
   const signs = { ADD: [1, 1], SUB: [1, -1] }[name];
   const step = outputs[0] && activation(outputs[0])?.scale;
-  if (conversion.plain || !signs || !step || operands.some(({ whole }) => !whole)) return operands;
-  const made = operands.map(({ whole }, side): Term => {
-    const { scale, zeroPoint } = whole!.quantization;
+  if (conversion.plain || !signs || !step || operands.some(({ int }) => !int)) return operands;
+  const made = operands.map(({ int }, side): Term => {
+    const { scale, zeroPoint } = int!.quantization;
     return { scale, steps: bytesOf(inputs[side]!).map((byte) => signs[side]! * (byte - zeroPoint)) };
   });
   const scales = scalesOfTerms(made as [Term, Term], step);
   return operands.map((operand, side) => {
-    const quantization = { ...operand.whole!.quantization, scale: scales[side]! };
-    return { ...operand, whole: { ...operand.whole!, quantization } };
+    const quantization = { ...operand.int!.quantization, scale: scales[side]! };
+    return { ...operand, int: { ...operand.int!, quantization } };
   });
 }
 
-/** The bytes that may occur in a value, as uint8. */
+/** The bytes that can occur in a value, as uint8. */
 function bytesOf(tensor: TfliteTensor): number[] {
   const shift = tensor.type === 'int8' ? 128 : 0;
   const found = tensor.data && elements(tensor);
@@ -66,7 +66,7 @@ function bytesOf(tensor: TfliteTensor): number[] {
   return [...new Set(Array.from(found as ArrayLike<number>, (element) => element + shift))];
 }
 
-/** Both operands, lying alike. */
+/** Both operands, in the same memory layout. */
 function aligned(conversion: Conversion, operator: TfliteOperator): { operands: Value[]; layout: Layout } {
   const [first, second] = operator.inputs;
   const computed = [first, second].flatMap((tensor) =>
@@ -101,9 +101,9 @@ function product(conversion: Conversion, operator: TfliteOperator, output: Tflit
     const side = (value: Value) => value.shape.at(axis - rank) ?? 1;
     return axis === rank - 2 ? side(left) : Math.max(side(left), side(right));
   });
-  const real = conversion.graph.node(
+  const float = conversion.graph.node(
     'MatMul',
-    factors.map((factor) => conversion.real(factor)),
+    factors.map((factor) => conversion.float(factor)),
   );
-  return conversion.quantized(real, output, { shape, axes: naturalAxes(shape) });
+  return conversion.quantized(float, output, { shape, axes: naturalAxes(shape) });
 }

@@ -1,19 +1,19 @@
-/** Refuses files that cannot be converted, before anything is built, with everything that is wrong at once. */
+/** Refuses files that cannot be converted, before anything is built, with all problems in one message. */
 import { LookoutError } from '../../errors.ts';
 import { LAYERS } from './layer-operators.ts';
 import { shortName, type TfliteModel, type TfliteOperator, type TfliteTensor } from './read-tflite.ts';
 
-/** Operators whose weights make a file a "float" or a "dynamic range" one when they work on floats. */
+/** Operators with weights: if they compute in floats, the file is a "float" or a "dynamic range" one. */
 const WEIGHTED = new Set(['CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED']);
 
 const howToQuantise = (file: string, operators: readonly TfliteOperator[]) => {
-  const here = `run \`lookout model quantize ${file} --calibrate FOLDER\` with pictures of what the camera sees`;
+  const here = `run \`lookout model quantize ${file} --calibrate FOLDER\` with images of what the camera sees`;
   return isTeachable(file, operators)
     ? `In Teachable Machine choose TensorFlow Lite › Quantized, or ${here}.`
     : `Export it again with full integer quantisation (see docs/models.md), or ${here}.`;
 };
 
-/** Teachable Machine's names of the file and of its layers. */
+/** Recognises Teachable Machine's names of files and layers. */
 function isTeachable(file: string, operators: readonly TfliteOperator[]): boolean {
   const made = operators.some(({ outputs }) =>
     outputs.some(({ name }) => /^sequential_\d+\/dense_Dense\d/.test(name)),
@@ -22,37 +22,37 @@ function isTeachable(file: string, operators: readonly TfliteOperator[]): boolea
 }
 
 /**
- * The operators that the outputs need, in order. What only works out the shapes of RESHAPE is left out: shapes
- * are fixed in the file anyway.
+ * The operators that the outputs need, in order. Operators that only compute the shapes of RESHAPE are left out: the file
+ * states those shapes.
  */
 export function neededOperators(model: TfliteModel): TfliteOperator[] {
-  const wanted = new Set(model.outputs);
+  const used = new Set(model.outputs);
   const needed = new Set<TfliteOperator>();
   for (const operator of [...model.operators].reverse()) {
-    if (!operator.outputs.some((output) => wanted.has(output))) continue;
+    if (!operator.outputs.some((output) => used.has(output))) continue;
     needed.add(operator);
     const inputs = operator.name === 'RESHAPE' ? operator.inputs.slice(0, 1) : operator.inputs;
-    for (const input of inputs) if (input) wanted.add(input);
+    for (const input of inputs) if (input) used.add(input);
   }
   return model.operators.filter((operator) => needed.has(operator));
 }
 
-/** Whether a file computes in floats, wholly or in part, so that it has to be quantised. */
-export function computesWithReals(model: TfliteModel): boolean {
+/** Whether a file computes in floats, completely or partly, and must be quantised. */
+export function computesInFloats(model: TfliteModel): boolean {
   return model.operators.some((operator) => WEIGHTED.has(operator.name) && !isInteger(operator));
 }
 
 /**
  * @param file named in errors
- * @param real whether layers may compute with real numbers
+ * @param float whether layers may compute in floats
  * @throws LookoutError MODEL_OPERATOR_UNSUPPORTED, MODEL_NOT_QUANTIZED, MODEL_QUANTIZATION_INVALID
  */
-export function checkOperators(operators: readonly TfliteOperator[], file: string, real = false): void {
+export function checkOperators(operators: readonly TfliteOperator[], file: string, float = false): void {
   const unsupported = operators.filter(({ name }) => !Object.hasOwn(LAYERS, name));
   const list = counted(unsupported);
   const floats = operators.filter((operator) => WEIGHTED.has(operator.name) && !isInteger(operator));
-  if (floats.length > 0 && !real) {
-    const foreign = list ? `; nor are these operators of it supported: ${list}` : '';
+  if (floats.length > 0 && !float) {
+    const foreign = list ? `; these operators are not supported either: ${list}` : '';
     throw new LookoutError(
       'MODEL_NOT_QUANTIZED',
       `${file} is not fully quantised: ${floatKind(floats, operators)}${foreign}`,
@@ -64,7 +64,7 @@ export function checkOperators(operators: readonly TfliteOperator[], file: strin
       'MODEL_OPERATOR_UNSUPPORTED',
       `${file} has operators that are not supported: ${list}`,
       {
-        hint: 'Export the network without them, or bring another one: docs/models.md says which can be converted.',
+        hint: 'Export the network without them, or use another one: docs/models.md lists the supported operators.',
       },
     );
   }
@@ -73,7 +73,7 @@ export function checkOperators(operators: readonly TfliteOperator[], file: strin
   if (sparse.length > 0) {
     throw new LookoutError(
       'MODEL_OPERATOR_UNSUPPORTED',
-      `${file} keeps sparse weights, which cannot be converted: ${sparse.join(', ')}`,
+      `${file} has sparse weights, which cannot be converted: ${sparse.join(', ')}`,
       { hint: 'Export it again without tf.lite.Optimize.EXPERIMENTAL_SPARSITY.' },
     );
   }
@@ -84,11 +84,13 @@ export function checkOperators(operators: readonly TfliteOperator[], file: strin
   if (problems.length > 0) {
     const shown = problems.slice(0, 8).join('; ');
     const more = problems.length > 8 ? ` and ${problems.length - 8} more` : '';
-    throw new LookoutError('MODEL_QUANTIZATION_INVALID', `${file}: ${shown}${more}`);
+    throw new LookoutError('MODEL_QUANTIZATION_INVALID', `${file}: ${shown}${more}`, {
+      hint: 'Export or download the model again; the file contradicts itself.',
+    });
   }
 }
 
-/** Each name once, with how often it occurs. */
+/** Each name once, with its count. */
 function counted(operators: readonly TfliteOperator[]): string {
   const counts = new Map<string, number>();
   for (const { name } of operators) counts.set(name, (counts.get(name) ?? 0) + 1);
@@ -96,14 +98,14 @@ function counted(operators: readonly TfliteOperator[]): string {
 }
 
 function isInteger({ inputs: [input, weights], outputs: [output] }: TfliteOperator): boolean {
-  const whole = (tensor: TfliteTensor | null | undefined) =>
+  const int = (tensor: TfliteTensor | null | undefined) =>
     tensor?.type === 'uint8' || tensor?.type === 'int8';
-  return whole(input) && whole(weights) && whole(output);
+  return int(input) && int(weights) && int(output);
 }
 
 function floatKind(floats: readonly TfliteOperator[], operators: readonly TfliteOperator[]): string {
   const [first] = floats as [TfliteOperator];
-  // Converters leave small layers in floats, so any layer may be the one that tells.
+  // Converters leave small layers in floats, so every layer must be checked.
   const weights = new Set(floats.map(({ inputs }) => inputs[1]?.type));
   const half = operators.some(
     ({ name, inputs }) => name === 'DEQUANTIZE' && inputs[0]?.data && inputs[0].type === 'float16',
@@ -116,7 +118,7 @@ function floatKind(floats: readonly TfliteOperator[], operators: readonly Tflite
         : half
           ? 'its weights are float16 and it computes in floats'
           : 'it computes in floats';
-  return `${kind} in ${floats.length} layers`;
+  return `${kind} in ${floats.length} ${floats.length === 1 ? 'layer' : 'layers'}`;
 }
 
 function quantizationProblems(tensor: TfliteTensor): string[] {
@@ -133,13 +135,15 @@ function quantizationProblems(tensor: TfliteTensor): string[] {
     return [`${name} has ${scales.length} scales and ${zeroPoints.length} zero points`];
   }
   if (scales.length === 1) return [];
-  if (!tensor.data) return [`${name} is computed and has ${scales.length} scales`];
+  if (!tensor.data) return [`${name} is not constant, but has ${scales.length} scales`];
   if (shape[axis] !== scales.length)
     return [`${name} of ${shape.join('×')} has ${scales.length} scales on axis ${axis}`];
-  return zeroPoints.some((zero) => zero !== 0) ? [`${name} has zero points for single channels`] : [];
+  return zeroPoints.some((zero) => zero !== 0)
+    ? [`${name} has zero points other than 0 for separate channels`]
+    : [];
 }
 
-/** Rules of single operators on the scales of their values. */
+/** Checks the scales that single operators require. */
 function operatorProblems(operator: TfliteOperator): string[] {
   const [input, second, third] = operator.inputs;
   const [output] = operator.outputs;
@@ -167,19 +171,21 @@ function sameScale(a: TfliteTensor | null | undefined, b: TfliteTensor | null | 
   return close && (a?.zeroPoints[0] ?? 0) === (b?.zeroPoints[0] ?? 0);
 }
 
-/** A bias counts in steps of input scale × weight scale, or its sum with the products would mean nothing. */
+/** The scale of a bias must be input scale × weight scale, so that it can be added to the products. */
 function biasProblems(
   input: TfliteTensor | null | undefined,
   weights: TfliteTensor,
   bias: TfliteTensor,
 ): string[] {
-  if (bias.type !== 'int32') return [`${nameOf(bias)} is ${bias.type} and not int32`];
+  if (bias.type !== 'int32') return [`${nameOf(bias)} is ${bias.type} instead of int32`];
   const wrong = bias.scales.some((scale, channel) => {
     const weightScale = weights.scales[channel] ?? weights.scales[0]!;
     const expected = (input?.scales[0] ?? 1) * weightScale;
     return Math.abs(scale - expected) > 0.02 * expected;
   });
-  return wrong ? [`${nameOf(bias)} has a scale other than that of its input times that of its weights`] : [];
+  return wrong
+    ? [`the scale of ${nameOf(bias)} is not the scale of its input times the scale of its weights`]
+    : [];
 }
 
 function nameOf(tensor: TfliteTensor | null | undefined): string {

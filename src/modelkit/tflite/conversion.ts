@@ -1,4 +1,4 @@
-/** The graph under construction and the values that are in it so far. */
+/** The graph under construction, and its values so far. */
 import { LookoutError } from '../../errors.ts';
 import { GraphBuilder, type Quantization } from '../../model/onnx-graph.ts';
 import type { Copies } from './copy-operators.ts';
@@ -7,35 +7,35 @@ import { shortName, type TfliteOperator, type TfliteTensor } from './read-tflite
 
 /** A value of the graph under construction. */
 export interface Value {
-  /** Shape as in the TensorFlow Lite file, without copies: mostly batch, rows, columns, channels. */
+  /** Shape as in the TensorFlow Lite file, without copies: usually batch, rows, columns, channels. */
   shape: readonly number[];
   /**
-   * How the numbers lie: for each axis in memory the axis of `shape` that it holds, or ONE. Axes of size 1 may be
-   * missing, so that a reshape that only adds or drops such axes costs nothing; nor does a transpose.
+   * Memory layout: for each axis in memory the axis of `shape` that it holds, or ONE. Axes of size 1 may be missing, so
+   * that a reshape that only adds or drops such axes costs nothing; neither does a transpose.
    */
   axes: readonly number[];
-  /** Whole numbers, uint8, or null. */
-  whole: { name: string; quantization: Quantization } | null;
-  /** Real numbers, or null. */
-  real: string | null;
-  /** Rows and columns of zeros that are still to be put around it; `fill` is the whole number in them. */
+  /** The value as integers, uint8, or null. */
+  int: { name: string; quantization: Quantization } | null;
+  /** The value as floats, or null. */
+  float: string | null;
+  /** Pending zero padding; `fill` is its integer. */
   padding: { top: number; left: number; bottom: number; right: number; fill: number } | null;
 }
 
-/** The least and the greatest number that an activation leaves. */
+/** The output range of an activation. */
 export type Bounds = readonly [low: number, high: number];
 
-/** Where the numbers of a value lie, apart from the numbers. */
+/** Shape and memory layout of a value. */
 export type Layout = Pick<Value, 'shape' | 'axes'>;
 
 /** An axis in memory that holds no axis of the value: its size is 1. */
 const ONE = -1;
-/** Rows and columns of one channel after the other, 1×C×H×W: what convolutions want. */
+/** Planes, 1×C×H×W: the layout of convolutions. */
 export const PLANES = [0, 3, 1, 2];
 
 export class Conversion {
   readonly graph = new GraphBuilder('imported');
-  /** Whether the real numbers shall mean what they say, without help for the rounding of whole ones. */
+  /** Whether floats are converted plainly, without corrections for the rounding of integers. */
   readonly plain: boolean;
   readonly #file: string;
   readonly #values = new Map<TfliteTensor, Value>();
@@ -44,8 +44,8 @@ export class Conversion {
 
   /**
    * @param file named in errors
-   * @param copies channels that values have a second time
-   * @param scores values that the file only writes down in another way before it gives them out
+   * @param copies duplicated channels of values
+   * @param scores the output and values that differ from it only in layout or type
    */
   constructor(
     file: string,
@@ -61,31 +61,31 @@ export class Conversion {
     return (tensor && this.#copies.get(tensor)) ?? [];
   }
 
-  /** Whether a value is what the file answers: it may stay finer than the 256 steps of the file. */
+  /** Whether a value is the file's output: it may stay finer than the 256 steps of the file. */
   isScores(tensor: TfliteTensor): boolean {
     return this.#scores.has(tensor);
   }
 
-  /** The value of a tensor that was computed, or of a constant. Nothing is pending around it. */
+  /** The value of a computed tensor or a constant, without pending padding. */
   value(tensor: TfliteTensor | null | undefined): Value {
     return this.padded(this.pendingValue(tensor));
   }
 
-  /** As `value`, but zeros may still have to be put around it. */
+  /** Like `value`, but padding may be pending. */
   pendingValue(tensor: TfliteTensor | null | undefined): Value {
     const known = tensor && this.#values.get(tensor);
     if (known) return known;
     if (tensor?.data) return this.#constant(tensor, tensor.shape, naturalAxes(tensor.shape));
     throw new LookoutError(
       'MODEL_CORRUPT',
-      `${this.#file}: ${tensor ? shortName(tensor.name) : 'an input'} is used before it is made`,
+      `${this.#file}: ${tensor ? shortName(tensor.name) : 'an input'} is used before it is computed`,
     );
   }
 
   /**
-   * A value for an operator that needs several to lie alike.
+   * A value for an operator whose operands must have the same layout.
    * @param rank number of dimensions; ones are added in front
-   * @param axes how it shall lie: every axis once
+   * @param axes the layout: every axis once
    */
   operand(tensor: TfliteTensor | null | undefined, rank: number, axes: readonly number[]): Value {
     if (tensor?.data && !this.has(tensor)) return this.#constant(tensor, ofRank(tensor.shape, rank), axes);
@@ -101,54 +101,53 @@ export class Conversion {
     return this.#values.has(tensor);
   }
 
-  /** A name for what belongs to a tensor. */
   nameOf(tensor: TfliteTensor): string {
     return shortName(tensor.name);
   }
 
   /** @throws LookoutError MODEL_OPERATOR_UNSUPPORTED */
   refuse(operator: TfliteOperator, reason: string): never {
-    const made = operator.outputs[0] ? this.nameOf(operator.outputs[0]) : 'nothing';
+    const output = operator.outputs[0] ? this.nameOf(operator.outputs[0]) : 'nothing';
     throw new LookoutError(
       'MODEL_OPERATOR_UNSUPPORTED',
-      `${this.#file}: ${operator.name} (makes ${made}) ${reason}, which cannot be converted`,
+      `${this.#file}: cannot convert ${operator.name} (output ${output}): it ${reason}`,
     );
   }
 
-  /** Real numbers of a value; each user gets its own DequantizeLinear, which is what ONNX Runtime fuses best. */
-  real(value: Value): string {
-    if (value.real !== null) return value.real;
-    const { name, quantization } = value.whole!;
+  /** A value as floats; each user gets its own DequantizeLinear, which ONNX Runtime fuses best. */
+  float(value: Value): string {
+    if (value.float !== null) return value.float;
+    const { name, quantization } = value.int!;
     return this.graph.dequantize(name, quantization);
   }
 
   /**
-   * Turns the real numbers that an operator made into the whole numbers that its output tensor has.
+   * Quantises an operator's float output as its output tensor states.
    * @param bounds of an activation
    */
-  quantized(real: string, output: TfliteTensor, layout: Layout, bounds: Bounds | null = null): Value {
+  quantized(float: string, output: TfliteTensor, layout: Layout, bounds: Bounds | null = null): Value {
     const { graph } = this;
     const quantization = activation(output);
     if (!quantization) {
       const limits = bounds?.map((bound) => graph.constant('bound', Float32Array.of(bound)));
       return {
         ...makeValue(layout, null),
-        real: limits ? graph.node('Clip', [real, ...limits], {}, this.nameOf(output)) : real,
+        float: limits ? graph.node('Clip', [float, ...limits], {}, this.nameOf(output)) : float,
       };
     }
-    const name = graph.quantize(real, quantization, this.nameOf(output));
+    const name = graph.quantize(float, quantization, this.nameOf(output));
     return this.limited(makeValue(layout, { name, quantization }), bounds);
   }
 
-  /** Whole numbers within the limits of an activation. */
+  /** Clips integers to the range of an activation. */
   limited(value: Value, bounds: Bounds | null): Value {
-    const { name, quantization } = value.whole!;
-    const [low, high] = (bounds ?? [-Infinity, Infinity]).map((bound) => wholeNumber(bound, quantization));
+    const { name, quantization } = value.int!;
+    const [low, high] = (bounds ?? [-Infinity, Infinity]).map((bound) => toInt(bound, quantization));
     if (low === 0 && high === 255) return value;
-    // As TensorFlow Lite does, after rounding: ONNX Runtime merges layers whose real numbers nothing else touches.
+    // Clipped after rounding, as in TensorFlow Lite: ONNX Runtime fuses layers whose floats have no other user.
     const limits = [low!, high!].map((bound) => this.graph.constant('bound', Uint8Array.of(bound)));
     const clipped = this.graph.node('Clip', [name, ...limits], {}, `${name}_clip`);
-    return { ...value, whole: { name: clipped, quantization } };
+    return { ...value, int: { name: clipped, quantization } };
   }
 
   /** The value as planes, 1×C×H×W; a vector counts as one pixel. */
@@ -163,7 +162,7 @@ export class Conversion {
     return this.arranged(vector, [0, 1]);
   }
 
-  /** The same numbers in another shape. @param axes how they lie if they have to be written anew */
+  /** The same numbers in another shape. @param axes their layout if they must be rewritten */
   reshape(value: Value, shape: readonly number[], axes: readonly number[] = naturalAxes(shape)): Value {
     const before = longAxes(value.shape);
     const after = longAxes(shape);
@@ -177,7 +176,7 @@ export class Conversion {
     return this.arranged({ ...this.#reshaped(plain, sizes(made)), ...made }, axes);
   }
 
-  /** The same numbers with axis i of the new shape being axis `order[i]` of the old one. */
+  /** The same numbers; axis i of the new shape is axis `order[i]` of the old one. */
   transposed(value: Value, order: readonly number[]): Value {
     return {
       ...value,
@@ -186,14 +185,14 @@ export class Conversion {
     };
   }
 
-  /** The value lying in the given way: every axis of its shape once. */
+  /** The value in the given layout: every axis of its shape once. */
   arranged(value: Value, axes: readonly number[]): Value {
     if (value.axes.join() === axes.join()) return value;
     const long = (list: readonly number[]) => list.filter((axis) => axis !== ONE && value.shape[axis] !== 1);
     if (long(value.axes).join() === long(axes).join()) {
-      const wanted = sizes({ shape: value.shape, axes });
-      const same = sizes(value).join() === wanted.join();
-      return { ...(same ? value : this.#reshaped(value, wanted)), axes };
+      const target = sizes({ shape: value.shape, axes });
+      const same = sizes(value).join() === target.join();
+      return { ...(same ? value : this.#reshaped(value, target)), axes };
     }
     const missing = axes.filter((axis) => !value.axes.includes(axis));
     const complete = [...missing, ...value.axes.filter((axis) => axis !== ONE)];
@@ -201,28 +200,28 @@ export class Conversion {
     return { ...this.moved(full, 'Transpose', [], { perm: axes.map((a) => complete.indexOf(a)) }), axes };
   }
 
-  /** Puts what is pending around the value. */
+  /** Applies pending padding. */
   padded(value: Value): Value {
-    if (!value.padding || !value.whole) return value;
+    if (!value.padding || !value.int) return value;
     const { top, left, bottom, right, fill } = value.padding;
     const pads = this.graph.constant('pads', int64([0, 0, top, left, 0, 0, bottom, right]), [8]);
     const filling = this.graph.constant('filling', Uint8Array.of(fill));
     return { ...this.moved(value, 'Pad', [pads, filling]), padding: null };
   }
 
-  /** The numbers, whole or real, through a node that only moves them. */
+  /** Passes the value, integers or floats, through a node that only moves numbers. */
   moved(
     value: Value,
     op: string,
     more: readonly string[] = [],
     attributes: Record<string, number | string | readonly number[]> = {},
   ): Value {
-    if (value.real !== null) {
-      return { ...value, real: this.graph.node(op, [value.real, ...more], attributes) };
+    if (value.float !== null) {
+      return { ...value, float: this.graph.node(op, [value.float, ...more], attributes) };
     }
-    const { name, quantization } = value.whole!;
+    const { name, quantization } = value.int!;
     const moved = this.graph.node(op, [name, ...more], attributes, `${name}_${op.toLowerCase()}`);
-    return { ...value, whole: { name: moved, quantization } };
+    return { ...value, int: { name: moved, quantization } };
   }
 
   #reshaped(value: Value, shape: readonly number[]): Value {
@@ -238,46 +237,46 @@ export class Conversion {
         `${this.#file}: the constant ${shortName(tensor.name)} of type ${tensor.type} cannot be converted`,
       );
     }
-    const lying = permuted(data, shape, axes);
+    const arranged = permuted(data, shape, axes);
     const layout = { shape, axes };
-    if (lying instanceof Float32Array) {
-      const real = this.graph.constant(this.nameOf(tensor), lying, sizes(layout));
-      return { ...makeValue(layout, null), real };
+    if (arranged instanceof Float32Array) {
+      const float = this.graph.constant(this.nameOf(tensor), arranged, sizes(layout));
+      return { ...makeValue(layout, null), float };
     }
     const shift = tensor.type === 'int8' ? 128 : 0;
-    const whole = Uint8Array.from(lying as Int8Array | Uint8Array, (number) => number + shift);
-    const name = this.graph.constant(this.nameOf(tensor), whole, sizes(layout));
+    const ints = Uint8Array.from(arranged as Int8Array | Uint8Array, (number) => number + shift);
+    const name = this.graph.constant(this.nameOf(tensor), ints, sizes(layout));
     return makeValue(layout, { name, quantization: quantization! });
   }
 }
 
-export function makeValue({ shape, axes }: Layout, whole: Value['whole']): Value {
-  return { shape, axes, whole, real: null, padding: null };
+export function makeValue({ shape, axes }: Layout, int: Value['int']): Value {
+  return { shape, axes, int, float: null, padding: null };
 }
 
-/** What the whole numbers of an activation stand for, as uint8; null for floats. */
+/** Scale and zero point of a tensor, as uint8; null for floats. */
 export function activation({ type, scales, zeroPoints }: TfliteTensor): Quantization | null {
   if (type !== 'uint8' && type !== 'int8') return null;
   const shift = type === 'int8' ? 128 : 0;
   return { scale: scales[0]!, zeroPoint: (zeroPoints[0] ?? 0) + shift, type: 'uint8' };
 }
 
-/** The whole number for a real one, or the nearest that there is. */
-function wholeNumber(real: number, { scale, zeroPoint }: Quantization): number {
-  return Math.max(0, Math.min(255, Math.round(real / scale) + zeroPoint));
+/** Quantises a float, clipped to uint8. */
+function toInt(float: number, { scale, zeroPoint }: Quantization): number {
+  return Math.max(0, Math.min(255, Math.round(float / scale) + zeroPoint));
 }
 
-/** Each axis in its place. */
+/** The axes in their order. */
 export function naturalAxes(shape: readonly number[]): number[] {
   return [...shape.keys()];
 }
 
-/** The shape with as many ones in front as it takes. */
+/** The shape with leading ones up to the given rank. */
 export function ofRank(shape: readonly number[], rank: number): number[] {
   return [...new Array<number>(Math.max(0, rank - shape.length)).fill(1), ...shape];
 }
 
-/** How many numbers a shape has. */
+/** Number of elements. */
 export function count(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }

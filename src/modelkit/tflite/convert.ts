@@ -1,9 +1,9 @@
 /**
- * From TensorFlow Lite's integer graph to ONNX's QDQ form with the same numbers.
+ * Converts TensorFlow Lite's integer graph to ONNX's QDQ form with the same numbers.
  *
  * Activations become uint8 (int8 ones are shifted by 128 together with their zero points) and weights int8 (uint8
- * ones are shifted by −128): real = (whole − zeroPoint) × scale stays the same for each of them, and ONNX Runtime
- * has its fastest kernels for this pair. Pictures and features become planes, N×C×H×W.
+ * ones are shifted by −128): float = (int − zeroPoint) × scale stays the same for each of them, and ONNX Runtime
+ * has its fastest kernels for this pair. Images and features become planes, N×C×H×W.
  */
 import { LookoutError } from '../../errors.ts';
 import type { OnnxModel } from '../../model/onnx.ts';
@@ -11,7 +11,7 @@ import type { Quantization } from '../../model/onnx-graph.ts';
 import { checkOperators, neededOperators } from './check-file.ts';
 import { activation, Conversion, count, makeValue, PLANES } from './conversion.ts';
 import { planCopies } from './copy-operators.ts';
-import { reals } from './elements.ts';
+import { floats } from './elements.ts';
 import { LAYERS } from './layer-operators.ts';
 import { checkPurpose } from './purpose.ts';
 import type { TfliteModel, TfliteOperator, TfliteTensor } from './read-tflite.ts';
@@ -20,28 +20,28 @@ export interface Converted {
   model: OnnxModel;
   width: number;
   height: number;
-  /** 1 for grey pictures. */
+  /** 1 for grey images. */
   channels: 1 | 3;
-  /** How the file quantises real pixels when it takes those, or `real` if it computes with them; null if it takes bytes. */
-  pixels: Quantization | 'real' | null;
+  /** How the file quantises its float input; `float` if it computes in floats; null if its input is bytes. */
+  pixels: Quantization | 'float' | null;
   classes: number;
   output: { name: string; kind: 'probabilities' | 'logits' };
-  /** Length of the pooled features, when they were asked for. */
+  /** Length of the pooled features, if they are requested. */
   embedding: { name: string; size: number } | null;
 }
 
-/** Operators that change how numbers lie or are written, not what they mean. */
+/** Operators that change only the layout or type of numbers. */
 const FORMAL = new Set(['RESHAPE', 'SQUEEZE', 'EXPAND_DIMS', 'TRANSPOSE', 'QUANTIZE', 'DEQUANTIZE']);
-/** Larger pictures are a damaged file. */
+/** Larger inputs mean a damaged file. */
 const LARGEST_SIDE = 2048;
 const POOLS = new Set(['AVERAGE_POOL_2D', 'MEAN', 'SUM', 'REDUCE_MAX']);
 const WEIGHTED = new Set(['CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED']);
 
 /**
  * @param file named in errors
- * @param embedding also make the pooled features an output
- * @param plain for being quantised anew: nothing is done for the speed and the rounding of whole numbers, and layers may
- *   compute with real ones
+ * @param embedding also output the pooled features
+ * @param plain for quantising it again: without optimisations for the speed and rounding of integers; layers may
+ *   compute in floats
  * @throws LookoutError MODEL_OPERATOR_UNSUPPORTED, MODEL_NOT_QUANTIZED, MODEL_QUANTIZATION_INVALID,
  *   MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED, MODEL_COMPILED, MODEL_CORRUPT
  */
@@ -53,7 +53,7 @@ export function convertTflite(
   checkPurpose(model, file);
   const needed = neededOperators(model);
   checkOperators(needed, file, plain);
-  const operators = plain ? withRealConstants(needed) : needed;
+  const operators = plain ? withFloatConstants(needed) : needed;
   const pooled = findPooled(operators);
   const fixed = [...model.inputs, ...model.outputs, ...(embedding && pooled ? [pooled] : [])];
   const scores = findScores(model, operators);
@@ -62,7 +62,7 @@ export function convertTflite(
   const { width, height, channels, pixels } = addInput(conversion, model, operators, file);
   for (const operator of operators) {
     for (const output of operator.outputs) {
-      // The picture itself may be what a QUANTIZE makes.
+      // The output of a QUANTIZE may be the image itself.
       if (!conversion.has(output)) {
         conversion.set(output, LAYERS[operator.name]!(conversion, operator, output));
       }
@@ -71,14 +71,18 @@ export function convertTflite(
   const last = operators.findLast(({ name }) => !FORMAL.has(name))?.name;
   const classes = addOutput(conversion, model, file);
   return {
-    ...{ width, height, channels, pixels, classes },
+    width,
+    height,
+    channels,
+    pixels,
+    classes,
     output: { name: 'scores', kind: last === 'SOFTMAX' || last === 'LOGISTIC' ? 'probabilities' : 'logits' },
     embedding: embedding ? addEmbedding(conversion, pooled, file) : null,
     model: conversion.graph.build(),
   };
 }
 
-/** What the file answers, and what it is made of by writing it in another way. */
+/** The output, and the values that differ from it only in layout or type. */
 function findScores(model: TfliteModel, operators: readonly TfliteOperator[]): Set<TfliteTensor> {
   const scores = new Set(model.outputs);
   for (const { name, inputs, outputs } of [...operators].reverse()) {
@@ -87,17 +91,17 @@ function findScores(model: TfliteModel, operators: readonly TfliteOperator[]): S
   return scores;
 }
 
-/** The pooled features that go into the last layer. */
+/** The pooled features: the input of the last layer. */
 function findPooled(operators: readonly TfliteOperator[]): TfliteTensor | undefined {
   const last = operators.findLastIndex(({ name }) => WEIGHTED.has(name));
   return operators.slice(0, last).findLast(({ name }) => POOLS.has(name))?.outputs[0];
 }
 
-/** Weights that the file keeps as float16 or in 8 bits and turns into real numbers before it uses them. */
-function withRealConstants(operators: readonly TfliteOperator[]): TfliteOperator[] {
+/** Replaces weights that the file stores as float16 or in 8 bits, and dequantises before use, with floats. */
+function withFloatConstants(operators: readonly TfliteOperator[]): TfliteOperator[] {
   const made = new Map<TfliteTensor, TfliteTensor>();
   for (const { name, inputs, outputs } of operators) {
-    const found = name === 'DEQUANTIZE' && inputs[0] ? reals(inputs[0]) : null;
+    const found = name === 'DEQUANTIZE' && inputs[0] ? floats(inputs[0]) : null;
     if (found) made.set(outputs[0]!, { ...outputs[0]!, data: new Uint8Array(found.buffer) });
   }
   return operators
@@ -108,7 +112,7 @@ function withRealConstants(operators: readonly TfliteOperator[]): TfliteOperator
     }));
 }
 
-/** The picture: uint8 1×H×W×C, whatever the file takes; float32 if the file computes with real numbers. */
+/** Adds the image input: uint8 1×H×W×C for any input of the file, but float32 if the file computes in floats. */
 function addInput(
   conversion: Conversion,
   model: TfliteModel,
@@ -118,29 +122,29 @@ function addInput(
   const refuse = (message: string) => new LookoutError('MODEL_INPUT_UNSUPPORTED', `${file}: ${message}`);
   const [input] = model.inputs;
   if (!input || model.inputs.length > 1) throw refuse(`expected one input, found ${model.inputs.length}`);
-  // A float input that is quantised first thing stands for pixels as well.
+  // A float input whose first user is a QUANTIZE is treated as pixels, too.
   const first = operators.find(({ inputs }) => inputs.includes(input));
   const source = input.type === 'float32' && first?.name === 'QUANTIZE' ? first.outputs[0]! : input;
-  const picture = pictureShape(input.shape);
-  if (!picture)
-    throw refuse(`expected a picture, 1×H×W×3 (colours) or 1×H×W×1 (grey), found ${input.shape.join('×')}`);
-  const { height, width, channels, planes } = picture;
+  const image = imageShape(input.shape);
+  if (!image)
+    throw refuse(`expected an image, 1×H×W×3 (colours) or 1×H×W×1 (grey), found ${input.shape.join('×')}`);
+  const { height, width, channels, planes } = image;
   const quantization = activation(source);
-  const real = conversion.plain && source.type === 'float32';
-  if (!quantization && !real) throw refuse(`expected pixels of 8 bits, found ${source.type}`);
+  const float = conversion.plain && source.type === 'float32';
+  if (!quantization && !float) throw refuse(`expected 8-bit pixels, found ${source.type}`);
   const shape = [1, height, width, channels];
-  const name = conversion.graph.input('image', real ? 'float' : 'uint8', shape);
+  const name = conversion.graph.input('image', float ? 'float' : 'uint8', shape);
   const layout = { shape, axes: [0, 1, 2, 3] };
-  const image = quantization
+  const value = quantization
     ? makeValue(layout, { name, quantization })
-    : { ...makeValue(layout, null), real: name };
-  const lying = conversion.asPlanes(image);
-  conversion.set(source, planes ? conversion.transposed(lying, PLANES) : lying);
-  return { width, height, channels, pixels: real ? 'real' : source === input ? null : quantization };
+    : { ...makeValue(layout, null), float: name };
+  const arranged = conversion.asPlanes(value);
+  conversion.set(source, planes ? conversion.transposed(arranged, PLANES) : arranged);
+  return { width, height, channels, pixels: float ? 'float' : source === input ? null : quantization };
 }
 
-/** What a picture of this shape is; null if it is none. Channels come last, or as planes. */
-function pictureShape([batch, ...sizes]: readonly number[]):
+/** Interprets a shape as an image with channels last or as planes; null if it is not one. */
+function imageShape([batch, ...sizes]: readonly number[]):
   | (Pick<Converted, 'width' | 'height' | 'channels'> & { planes: boolean })
   | null {
   const isChannels = (size: number | undefined): size is 1 | 3 => size === 1 || size === 3;
@@ -153,7 +157,7 @@ function pictureShape([batch, ...sizes]: readonly number[]):
   return isChannels(channels) && sensible ? { width, height, channels, planes } : null;
 }
 
-/** One float vector of scores. @returns its length */
+/** Adds the output, one float vector of scores. @returns its length */
 function addOutput(conversion: Conversion, model: TfliteModel, file: string): number {
   const refuse = (message: string) => new LookoutError('MODEL_OUTPUT_UNSUPPORTED', `${file}: ${message}`);
   const [output] = model.outputs;
@@ -162,7 +166,7 @@ function addOutput(conversion: Conversion, model: TfliteModel, file: string): nu
   if (classes < 1 || output.shape.filter((size) => size !== 1).length > 1) {
     throw refuse(`expected scores, 1×N, found ${output.shape.join('×')}`);
   }
-  const scores = conversion.real(conversion.asVector(conversion.value(output), classes));
+  const scores = conversion.float(conversion.asVector(conversion.value(output), classes));
   conversion.graph.alias(scores, 'scores');
   conversion.graph.output('scores', [1, classes]);
   return classes;
@@ -175,9 +179,11 @@ function addEmbedding(
 ): { name: string; size: number } {
   const size = pooled?.shape.at(-1) ?? 0;
   if (!pooled) {
-    throw new LookoutError('MODEL_OUTPUT_UNSUPPORTED', `${file} has no pooled features to give out`);
+    throw new LookoutError('MODEL_OUTPUT_UNSUPPORTED', `${file} has no pooled features to output`, {
+      hint: 'Import it without --embedding.',
+    });
   }
-  conversion.graph.alias(conversion.real(conversion.asVector(conversion.value(pooled), size)), 'embedding');
+  conversion.graph.alias(conversion.float(conversion.asVector(conversion.value(pooled), size)), 'embedding');
   conversion.graph.output('embedding', [1, size]);
   return { name: 'embedding', size };
 }

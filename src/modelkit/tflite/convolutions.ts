@@ -2,16 +2,16 @@
 import type { Quantization } from '../../model/onnx-graph.ts';
 import { type Conversion, count, type Layout, PLANES, type Value } from './conversion.ts';
 import { centred, isPointwise, LARGEST } from './copy-operators.ts';
-import { reals } from './elements.ts';
+import { floats } from './elements.ts';
 import type { TfliteOperator, TfliteTensor } from './read-tflite.ts';
 import { checkWindow, fusedBounds, padsOf, VALID, type Window } from './window.ts';
 
-/** Weights and how they are turned: TensorFlow Lite has them as rows, columns and channels, ONNX as planes. */
+/** Weights and their order: TensorFlow Lite stores rows, columns and channels, ONNX planes. */
 interface Kernel {
   tensor: TfliteTensor;
   /** Output channels, channels of each group, rows, columns, as in the file. */
   dims: [number, number, number, number];
-  /** The channels that the output and the groups have a second time (see copy-operators.ts). */
+  /** Duplicated channels of the output and of the groups (see copy-operators.ts). */
   copies: { out: readonly number[]; in: readonly number[] };
   /** Index in the file of the weight at (output channel, channel of the group, row, column). */
   indexOf: (out: number, channel: number, row: number, column: number) => number;
@@ -64,7 +64,7 @@ export function convolution(conversion: Conversion, operator: TfliteOperator, ou
   return weighted(conversion, operator, output, planes, kernel, attributes, kind, layout);
 }
 
-/** A matrix product is a convolution over a single pixel, or over a column of them: one for each row of the matrix. */
+/** A matrix product is a convolution over a single pixel, or over a column with one pixel for each row of the matrix. */
 export function fullyConnected(
   conversion: Conversion,
   operator: TfliteOperator,
@@ -108,12 +108,12 @@ function weighted(
   if (bias && bias.data.length !== to * 4) {
     conversion.refuse(operator, `has ${bias.data.length / 4} biases for ${to} channels`);
   }
-  const constants = input.whole
-    ? wholeConstants(conversion, operator, kernel, bias, input.whole.quantization, name)
-    : realConstants(conversion, operator, kernel, bias, name);
+  const constants = input.int
+    ? intConstants(conversion, operator, kernel, bias, input.int.quantization, name)
+    : floatConstants(conversion, operator, kernel, bias, name);
   const result = conversion.graph.node(
     'Conv',
-    [conversion.real(input), ...constants],
+    [conversion.float(input), ...constants],
     attributes,
     `${name}_real`,
   );
@@ -122,8 +122,8 @@ function weighted(
 
 type Constant = TfliteTensor & { data: Uint8Array };
 
-/** Weights and biases that stand for real numbers. @returns their names */
-function wholeConstants(
+/** Adds quantised weights and biases. @returns their names */
+function intConstants(
   { graph }: Conversion,
   operator: TfliteOperator,
   kernel: Kernel,
@@ -132,8 +132,8 @@ function wholeConstants(
   name: string,
 ): string[] {
   const scales = Float32Array.from(kernel.tensor.scales);
-  const { whole, dims, zeroPoint } = turned(kernel, isPointwise(operator));
-  const names = [graph.dequantizedConstant(`${name}_weights`, whole, dims, scales, { zeroPoint })];
+  const { ints, dims, zeroPoint } = reordered(kernel, isPointwise(operator));
+  const names = [graph.dequantizedConstant(`${name}_weights`, ints, dims, scales, { zeroPoint })];
   if (bias) {
     const view = new DataView(bias.data.buffer, bias.data.byteOffset, bias.data.byteLength);
     const channels = withCopies(kernel.dims[0], kernel.copies.out);
@@ -144,8 +144,8 @@ function wholeConstants(
   return names;
 }
 
-/** Weights and biases that are real numbers, or become such because the input is. @returns their names */
-function realConstants(
+/** Adds weights and biases as floats, because they or the input are floats. @returns their names */
+function floatConstants(
   conversion: Conversion,
   operator: TfliteOperator,
   { tensor, dims, indexOf }: Kernel,
@@ -153,7 +153,7 @@ function realConstants(
   name: string,
 ): string[] {
   const numbers = (constant: TfliteTensor) =>
-    reals(constant) ?? conversion.refuse(operator, `has weights of type ${constant.type}`);
+    floats(constant) ?? conversion.refuse(operator, `has weights of type ${constant.type}`);
   const given = numbers(tensor);
   const [to, from, rows, columns] = dims;
   const weights = new Float32Array(given.length);
@@ -173,13 +173,13 @@ function realConstants(
 }
 
 /**
- * The weights as int8 in ONNX's order, with their zero point: 0 where they fit around it, by themselves or split
+ * The weights as int8 in ONNX's order, with their zero point. It is 0 if they fit, possibly after splitting them
  * between a channel and its copies.
  */
-function turned(
+function reordered(
   kernel: Kernel,
   mayBeSplit: boolean,
-): { whole: Int8Array; dims: number[]; zeroPoint: number } {
+): { ints: Int8Array; dims: number[]; zeroPoint: number } {
   const { tensor, dims, copies, indexOf } = kernel;
   const [to, from, rows, columns] = dims;
   const weights = centred(tensor);
@@ -206,7 +206,7 @@ function turned(
   const symmetric = split.every((weight) => weight === within(weight));
   const zeroPoint = symmetric ? 0 : (tensor.zeroPoints[0] ?? 0) - (tensor.type === 'uint8' ? 128 : 0);
   const shape = [outs.length, width, rows, columns];
-  return { whole: Int8Array.from(split, (weight) => weight + zeroPoint), dims: shape, zeroPoint };
+  return { ints: Int8Array.from(split, (weight) => weight + zeroPoint), dims: shape, zeroPoint };
 }
 
 function within(weight: number): number {

@@ -1,4 +1,4 @@
-/** The numbers of constants. */
+/** Reads the elements of constants. */
 import type { TfliteTensor } from './read-tflite.ts';
 
 export type Elements = Int8Array | Uint8Array | Int32Array | BigInt64Array | Float32Array;
@@ -13,35 +13,35 @@ const ARRAYS: Partial<
   float32: Float32Array,
 };
 
-/** The elements of a constant, or null for what is computed and for other types. */
+/** The elements of a constant, or null for computed tensors and other types. */
 export function elements({ data, type }: TfliteTensor): Elements | null {
   const Elements = ARRAYS[type];
   if (!data || !Elements) return null;
-  // The bytes may begin anywhere in the file.
+  // Copied, because the bytes may be unaligned in the file.
   return new Elements(new Uint8Array(data).buffer);
 }
 
 /**
- * The real numbers of a constant: floats of 32 or 16 bits, or whole numbers with what they stand for. Null for others.
+ * A constant as floats: from float32, float16, or 8-bit integers with their scale. Null for others.
  */
-export function reals(tensor: TfliteTensor): Float32Array | null {
+export function floats(tensor: TfliteTensor): Float32Array | null {
   const { data, type, shape, scales, zeroPoints, axis } = tensor;
   if (data && type === 'float16') {
     const halves = new Uint16Array(new Uint8Array(data).buffer);
-    return Float32Array.from(halves, halfToReal);
+    return Float32Array.from(halves, halfToFloat);
   }
   const found = elements(tensor);
   if (found instanceof Float32Array) return found;
   if (!(found instanceof Int8Array || found instanceof Uint8Array) || scales.length === 0) return null;
   const inner = shape.slice(axis + 1).reduce((product, size) => product * size, 1);
-  return Float32Array.from(found, (whole, index) => {
+  return Float32Array.from(found, (int, index) => {
     const channel = scales.length > 1 ? Math.floor(index / inner) % scales.length : 0;
-    return (whole - (zeroPoints[channel] ?? zeroPoints[0] ?? 0)) * scales[channel]!;
+    return (int - (zeroPoints[channel] ?? zeroPoints[0] ?? 0)) * scales[channel]!;
   });
 }
 
 /** IEEE 754 binary16: 1 bit of sign, 5 of exponent, 10 of fraction. */
-function halfToReal(bits: number): number {
+function halfToFloat(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
   const fraction = bits & 0x3ff;
@@ -50,13 +50,13 @@ function halfToReal(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** The elements of a constant of int32 or int64 as numbers; none for any other. */
-export function wholes(tensor: TfliteTensor): number[] {
+/** The elements of an int32 or int64 constant as numbers; empty for any other. */
+export function ints(tensor: TfliteTensor): number[] {
   const found = elements(tensor);
   return found instanceof Int32Array || found instanceof BigInt64Array ? Array.from(found, Number) : [];
 }
 
-/** The elements in another order of the axes: axis i of the result is axis `axes[i]` of `shape`. */
+/** The elements with permuted axes: axis i of the result is axis `axes[i]` of `shape`. */
 export function permuted<T extends Elements>(data: T, shape: readonly number[], axes: readonly number[]): T {
   const steps = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, size) => product * size, 1));
   const result = data.slice() as T;

@@ -1,7 +1,6 @@
 /**
- * Reads FlatBuffers (https://flatbuffers.dev/internals/) from bytes that cannot be trusted: every offset is
- * checked against the file, every list against what is left of it, so that nothing larger than the file is ever
- * allocated.
+ * Reads FlatBuffers (https://flatbuffers.dev/internals/) from untrusted bytes: every offset is checked against the file,
+ * and every list against the rest of it, so that nothing larger than the file is ever allocated.
  */
 
 /** A table: fields by number, absent ones with a default. */
@@ -12,7 +11,7 @@ export class Table {
   readonly #fields: number;
   readonly #fieldsEnd: number;
 
-  /** @throws RangeError when the table does not lie inside the bytes */
+  /** @throws RangeError if the table is not inside the bytes */
   constructor(bytes: Uint8Array, position: number) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -114,7 +113,7 @@ export class Table {
     return { start, length };
   }
 
-  /** Where an offset at `at` points to. Offsets point forward. */
+  /** The target of the offset at `at`. Offsets point forward. */
   #follow(at: number): number {
     return at + this.#view.getUint32(at, true);
   }

@@ -1,41 +1,41 @@
 /**
  * HARD_SWISH, x · min(max(x / 6 + 1/2, 0), 1), with the numbers of TensorFlow Lite.
  *
- * There it is computed in whole numbers of 16 bits (reference/hard_swish.h), here in floats. Of the 256 bytes up to three lie
- * so near a tie that the two disagree. A slope, a middle and a step that differ in their fifth digit move those bytes to the
- * other side of the tie, and no others.
+ * TensorFlow Lite computes it in 16-bit integers (reference/hard_swish.h), ONNX Runtime in floats. Up to three of the 256
+ * bytes are so close to a tie that the results differ. A slope, a middle and a step that differ in their fifth digit move
+ * only those bytes to the other side of the tie.
  */
 import type { Quantization } from '../../model/onnx-graph.ts';
 
 type Step = Pick<Quantization, 'scale' | 'zeroPoint'>;
 
-/** The formula's own numbers: x · min(max(slope · x + middle, 0), 1) ÷ step. */
+/** Parameters of the formula x · min(max(slope · x + middle, 0), 1) ÷ step. */
 export interface HardSwish {
   slope: number;
   middle: number;
   step: number;
 }
 
-/** Without any help for the rounding; the step is the output's own. */
+/** The exact formula, with the output's own step. */
 export const HARD_SWISH: HardSwish = { slope: 1 / 6, middle: 1 / 2, step: 1 };
 
-/** How far each of the three may differ, as shares, and in how many steps up and down. */
+/** Relative changes of each parameter that are tried, and the number of steps up and down. */
 const REACHES = [1e-4, 2e-4, 4e-4];
 const TRIES = 12;
-/** Bytes that are farther than this from a tie, in steps, stay on their side. */
+/** Bytes farther than this from a tie, in steps, stay on their side. */
 const NEAR = 0.1;
-/** That far from every tie, in steps, floats round alike on all processors. */
+/** At this distance from a tie, in steps, floats round the same on all processors. */
 const SAFE = 1e-3;
 
-/** More bytes than this are on the wrong side only where the scales are none that a network has. */
-const MOST = 16;
+/** With the scales of real networks fewer bytes than this are on the wrong side. */
+const MAX_MISSES = 16;
 
-/** What makes the formula round as in TensorFlow Lite, for all bytes or nearly all. */
+/** Parameters with which the formula rounds as in TensorFlow Lite, for all bytes or nearly all. */
 export function hardSwishLike(input: Step, output: Step): HardSwish {
   const near = bytesNearTies(input, output);
   let best = { ...HARD_SWISH, step: output.scale };
-  let fewest = misses(near, best.slope, best.middle, best.step, MOST);
-  if (fewest === MOST) return best;
+  let fewest = misses(near, best.slope, best.middle, best.step, MAX_MISSES);
+  if (fewest === MAX_MISSES) return best;
   for (const reach of REACHES) {
     const middles = around(HARD_SWISH.middle, reach);
     const steps = around(output.scale, reach);
@@ -52,14 +52,14 @@ export function hardSwishLike(input: Step, output: Step): HardSwish {
   return best;
 }
 
-/** An input and the limits within which it rounds as it should, in steps from the zero point. */
+/** An input, and the limits between which it rounds correctly, in steps from the zero point. */
 interface Near {
   x: number;
   low: number;
   high: number;
 }
 
-/** Those that are nearest come first. */
+/** Sorted by distance, the nearest first. */
 function bytesNearTies(input: Step, output: Step): Near[] {
   const table = hardSwishTable(input, output);
   const found = [...table.keys()].flatMap((byte) => {
@@ -72,7 +72,7 @@ function bytesNearTies(input: Step, output: Step): Near[] {
   return found.sort((a, b) => a.room - b.room);
 }
 
-/** How many round otherwise, or too near a tie; `most` if it is as many or more. */
+/** Counts inputs that round differently or too close to a tie, up to `most`. */
 function misses(near: readonly Near[], slope: number, middle: number, step: number, most: number): number {
   let count = 0;
   for (const { x, low, high } of near) {
@@ -92,12 +92,12 @@ function around(value: number, reach: number): number[] {
   );
 }
 
-/** What rounds to a byte, in steps from the zero point. */
+/** The interval that rounds to a byte, in steps from the zero point. */
 function limits(byte: number, { zeroPoint }: Step): [low: number, high: number] {
   return [byte === 0 ? -Infinity : byte - 0.5 - zeroPoint, byte === 255 ? Infinity : byte + 0.5 - zeroPoint];
 }
 
-/** For each input byte what TensorFlow Lite answers. */
+/** TensorFlow Lite's output for each input byte. */
 export function hardSwishTable(input: Step, output: Step): Uint8Array {
   const fine = Math.fround(Math.fround(1 / 128) * Math.fround(input.scale));
   const out = multiplier(Math.fround(fine / Math.fround(output.scale)));
@@ -115,10 +115,10 @@ export function hardSwishTable(input: Step, output: Step): Uint8Array {
   });
 }
 
-/** A real factor as 15 bits and a power of two. */
-function multiplier(real: number): { factor: number; exponent: number } {
-  const exponent = Math.floor(Math.log2(real)) + 1;
-  const fixed = Math.round((real / 2 ** exponent) * 2 ** 31);
+/** A factor as 15 bits and a power of two. */
+function multiplier(factor: number): { factor: number; exponent: number } {
+  const exponent = Math.floor(Math.log2(factor)) + 1;
+  const fixed = Math.round((factor / 2 ** exponent) * 2 ** 31);
   return { factor: Math.min(32767, (fixed + 32768) / 65536) | 0, exponent };
 }
 
@@ -126,13 +126,13 @@ function within16(value: number): number {
   return Math.max(-32768, Math.min(32767, value));
 }
 
-/** The high half of a doubled product of 16 bits, rounded. */
+/** The high half of a doubled 16-bit product, rounded. */
 function roundedHigh(a: number, b: number): number {
   const product = a * b;
   return Math.trunc((product + (product >= 0 ? 16384 : -16383)) / 32768);
 }
 
-/** Divided by a power of two, ties away from zero; multiplied where there is nothing to divide by. */
+/** Divides by a power of two, with ties away from zero; multiplies if `bits` is negative. */
 function shifted(value: number, bits: number): number {
   if (bits <= 0) return value * 2 ** -bits;
   const mask = 2 ** bits - 1;

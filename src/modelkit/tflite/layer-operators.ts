@@ -1,4 +1,4 @@
-/** Which part of the conversion writes each operator of TensorFlow Lite in ONNX. */
+/** Maps each TensorFlow Lite operator to the function that converts it to ONNX. */
 import { activations } from './activations.ts';
 import { arithmetic } from './arithmetic.ts';
 import type { Conversion, Value } from './conversion.ts';
@@ -7,10 +7,10 @@ import { moves } from './move-operators.ts';
 import { pools } from './pools.ts';
 import type { TfliteOperator, TfliteTensor } from './read-tflite.ts';
 
-/** Makes one output of an operator. Options are read by field number of TensorFlow Lite's schema. */
+/** Converts one output of an operator. Options are read by field number of TensorFlow Lite's schema. */
 export type Layer = (conversion: Conversion, operator: TfliteOperator, output: TfliteTensor) => Value;
 
-/** The operators of image classifiers whose exact integer meaning is known here. */
+/** The supported operators of image classifiers, whose exact integer arithmetic is implemented here. */
 export const LAYERS: Readonly<Record<string, Layer>> = {
   CONV_2D: convolution,
   DEPTHWISE_CONV_2D: convolution,

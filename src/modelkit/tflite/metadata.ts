@@ -1,4 +1,4 @@
-/** What a TensorFlow Lite file says about itself (metadata schema 1.0.1) and the labels packed with it. */
+/** Reads the metadata of a TensorFlow Lite file (metadata schema 1.0.1) and the labels packed with it. */
 
 import { parseLabels } from '../../model/label-file.ts';
 import type { Quantization } from '../../model/onnx-graph.ts';
@@ -12,14 +12,14 @@ export interface TfliteMetadata {
   author: string | null;
   /** Labels of the first output, or null. */
   labels: string[] | null;
-  /** How pixels of 0…255 become the model's real numbers: (pixel − mean) / deviation, per channel or for all. */
+  /** How pixels of 0…255 become the model's floats: (pixel − mean) / deviation, per channel or for all. */
   normalisation: { mean: number[]; deviation: number[] } | null;
 }
 
 const AXIS_LABELS = 2;
 const NORMALISATION = 1;
 
-/** Whatever can be read; damaged metadata counts as none. */
+/** Returns what can be read; damaged metadata is ignored. */
 export function readMetadata(bytes: Uint8Array, model: TfliteModel): TfliteMetadata {
   const found: TfliteMetadata = {
     name: null,
@@ -37,13 +37,13 @@ export function readMetadata(bytes: Uint8Array, model: TfliteModel): TfliteMetad
     found.normalisation = normalisationOf(subgraph?.tables(2)[0]);
     found.labels = labelsOf(subgraph?.tables(3)[0], packedFiles(bytes));
   } catch {
-    // A model works without.
+    // A model works without metadata.
   }
   return found;
 }
 
-/** How bytes of a picture of `channels` become the real numbers that a file takes: (byte − mean) × scale. */
-export function realPixels(
+/** Mean and scale for a float input: (byte − mean) × scale. */
+export function floatPixels(
   { mean, deviation }: NonNullable<TfliteMetadata['normalisation']>,
   channels: number,
 ): { mean: number[]; scale: number[] } {
@@ -53,17 +53,17 @@ export function realPixels(
 }
 
 /**
- * How bytes of a picture of `channels` become the whole numbers that a file makes of real pixels: (byte − mean) × scale.
- * @returns null when the bytes themselves are those numbers
+ * Mean and scale for the integers that a file makes of its float input: (byte − mean) × scale.
+ * @returns null if the integers are the bytes themselves
  */
-export function wholePixels(
+export function intPixels(
   normalisation: NonNullable<TfliteMetadata['normalisation']>,
   { scale: step, zeroPoint }: Quantization,
   channels: number,
 ): { mean: number[]; scale: number[] } | null {
-  const reals = realPixels(normalisation, channels);
-  const scale = reals.scale.map((real) => real / step);
-  const mean = reals.mean.map((real, channel) => real - zeroPoint / scale[channel]!);
+  const floats = floatPixels(normalisation, channels);
+  const scale = floats.scale.map((factor) => factor / step);
+  const mean = floats.mean.map((level, channel) => level - zeroPoint / scale[channel]!);
   const same = scale.every((each, channel) =>
     [0, 255].every((byte) => Math.abs((byte - mean[channel]!) * each - byte) < 1),
   );

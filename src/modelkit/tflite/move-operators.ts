@@ -1,6 +1,6 @@
-/** Operators that move, choose or join numbers without changing them. */
+/** Operators that move, select or join numbers without changing them. */
 import { activation, type Conversion, count, int64, naturalAxes, PLANES, type Value } from './conversion.ts';
-import { elements, wholes } from './elements.ts';
+import { elements, ints } from './elements.ts';
 import type { Layer } from './layer-operators.ts';
 import { axesOf } from './pools.ts';
 import type { TfliteOperator, TfliteTensor } from './read-tflite.ts';
@@ -25,7 +25,7 @@ export const moves: Record<string, Layer> = {
     const value = conversion.value(operator.inputs[1]);
     const [axis] = axesOf(conversion, operator, operator.inputs[0], value.shape.length) as [number];
     const size = (value.shape[axis] ?? 0) / operator.outputs.length;
-    if (!Number.isInteger(size)) conversion.refuse(operator, 'makes parts of different sizes');
+    if (!Number.isInteger(size)) conversion.refuse(operator, 'has parts of different sizes');
     const start = size * operator.outputs.indexOf(output);
     return sliced(conversion, value, [{ axis, start, end: start + size, step: 1 }]);
   },
@@ -34,10 +34,10 @@ export const moves: Record<string, Layer> = {
     const value = conversion.value(input);
     const [axis] = axesOf(conversion, operator, along, value.shape.length) as [number];
     const part = operator.outputs.indexOf(output);
-    const given = list ? wholes(list) : [];
+    const given = list ? ints(list) : [];
     const rest = (value.shape[axis] ?? 0) - given.reduce((sum, size) => sum + Math.max(0, size), 0);
     const parts = given.map((size) => (size < 0 ? rest : size));
-    if (part >= parts.length) conversion.refuse(operator, 'computes the sizes of its parts');
+    if (part >= parts.length) conversion.refuse(operator, 'has part sizes that are not constant');
     const start = parts.slice(0, part).reduce((sum, size) => sum + size, 0);
     return sliced(conversion, value, [{ axis, start, end: start + parts[part]!, step: 1 }]);
   },
@@ -51,16 +51,16 @@ export const moves: Record<string, Layer> = {
   SLICE: (conversion, operator) => {
     const [input, begin, size] = operator.inputs;
     const value = conversion.value(input);
-    const [starts, lengths] = [begin, size].map((tensor) => (tensor ? wholes(tensor) : []));
+    const [starts, lengths] = [begin, size].map((tensor) => (tensor ? ints(tensor) : []));
     return sliced(
       conversion,
       value,
-      value.shape.map((whole, axis) => {
+      value.shape.map((extent, axis) => {
         const [start, length] = [starts?.[axis], lengths?.[axis]];
         if (start === undefined || length === undefined) {
-          return conversion.refuse(operator, 'computes what it cuts out');
+          return conversion.refuse(operator, 'has limits that are not constant');
         }
-        return { axis, start, end: length < 0 ? whole : start + length, step: 1 };
+        return { axis, start, end: length < 0 ? extent : start + length, step: 1 };
       }),
     );
   },
@@ -79,9 +79,9 @@ export const moves: Record<string, Layer> = {
     const [input, list] = operator.inputs;
     const value = conversion.value(input);
     const axis = inside(conversion, operator, operator.options?.int32(0) ?? 0, value.shape.length);
-    const indices = list ? wholes(list) : [];
+    const indices = list ? ints(list) : [];
     if (indices.length === 0 || list!.shape.length > 1 || operator.options?.int32(1)) {
-      conversion.refuse(operator, 'computes what it picks');
+      conversion.refuse(operator, 'has indices that are not constant');
     }
     const full = complete(conversion, value);
     const constant = conversion.graph.constant('indices', int64(indices), [indices.length]);
@@ -94,8 +94,9 @@ export const moves: Record<string, Layer> = {
     const value = conversion.asPlanes(conversion.value(operator.inputs[0]));
     const block = operator.options?.int32(0) ?? 0;
     const [batch = 1, rows = 0, columns = 0, channels = 0] = value.shape;
-    if (block < 1 || rows % block || columns % block) conversion.refuse(operator, `takes blocks of ${block}`);
-    const moved = conversion.graph.node('SpaceToDepth', [conversion.real(value)], { blocksize: block });
+    if (block < 1 || rows % block || columns % block)
+      conversion.refuse(operator, `has a block size of ${block} for ${rows}×${columns}`);
+    const moved = conversion.graph.node('SpaceToDepth', [conversion.float(value)], { blocksize: block });
     const shape = [batch, rows / block, columns / block, channels * block * block];
     return conversion.quantized(moved, output, { shape, axes: PLANES });
   },
@@ -106,25 +107,25 @@ export const moves: Record<string, Layer> = {
 function reshape(conversion: Conversion, operator: TfliteOperator, output: TfliteTensor): Value {
   const value = conversion.value(operator.inputs[0]);
   if (count(value.shape) !== count(output.shape)) {
-    // Where the shape is worked out for any number of pictures, the file says 1 for what it does not know.
+    // If the shape is computed for any batch size, the file states 1 for unknown sizes.
     if (operator.inputs[1] && !operator.inputs[1].data) return value;
-    conversion.refuse(operator, `makes ${output.shape.join('×')} of ${value.shape.join('×')}`);
+    conversion.refuse(operator, `changes the shape ${value.shape.join('×')} to ${output.shape.join('×')}`);
   }
   return conversion.reshape(value, output.shape);
 }
 
-/** Only says how the numbers lie: they are moved when something wants them otherwise. */
+/** Only records the new layout; numbers are moved when an operator needs them in order. */
 function transpose(conversion: Conversion, operator: TfliteOperator): Value {
   const [input, list] = operator.inputs;
   const value = conversion.value(input);
   const order = axesOf(conversion, operator, list, value.shape.length);
   if (order.toSorted().join() !== naturalAxes(value.shape).join()) {
-    conversion.refuse(operator, `turns ${value.shape.join('×')} by ${order.join(', ')}`);
+    conversion.refuse(operator, `transposes ${value.shape.join('×')} by ${order.join(', ')}`);
   }
   return conversion.transposed(value, order);
 }
 
-/** Puts values behind each other along one axis. They may have different scales. */
+/** Concatenates values along one axis. They may have different scales. */
 function joined(
   conversion: Conversion,
   operator: TfliteOperator,
@@ -143,30 +144,30 @@ function joined(
   const sum = parts.reduce((length, { shape }) => length + (shape[axis] ?? 0), 0);
   const layout = { shape: (parts[0]?.shape ?? []).with(axis, sum), axes };
   const attributes = { axis: axes.indexOf(axis) };
-  const wanted = activation(output);
+  const quantization = activation(output);
   const alike = parts.every(
-    ({ whole }) =>
-      whole?.quantization.scale === wanted?.scale && whole?.quantization.zeroPoint === wanted?.zeroPoint,
+    ({ int }) =>
+      int?.quantization.scale === quantization?.scale &&
+      int?.quantization.zeroPoint === quantization?.zeroPoint,
   );
-  if (wanted && alike) {
-    const names = parts.map(({ whole }) => whole!.name);
+  if (quantization && alike) {
+    const names = parts.map(({ int }) => int!.name);
     const name = conversion.graph.node('Concat', names, attributes, conversion.nameOf(output));
-    return { ...layout, whole: { name, quantization: wanted }, real: null, padding: null };
+    return { ...layout, int: { name, quantization }, float: null, padding: null };
   }
-  const reals = parts.map((part) => conversion.real(part));
-  const result = conversion.graph.node('Concat', reals, attributes);
+  const floats = parts.map((part) => conversion.float(part));
+  const result = conversion.graph.node('Concat', floats, attributes);
   return conversion.quantized(result, output, layout);
 }
 
 interface Cut {
   axis: number;
-  /** First number, and the one behind the last; −1 as the end of a backward step is before the first. */
+  /** First index, and the index after the last; −1 as the end of a negative step means before the first. */
   start: number;
   end: number;
   step: number;
 }
 
-/** Cuts a part out of a value. */
 function sliced(conversion: Conversion, value: Value, cuts: readonly Cut[]): Value {
   const needed = cuts.filter(
     ({ axis, start, end, step }) => start !== 0 || end !== value.shape[axis] || step !== 1,
@@ -174,7 +175,7 @@ function sliced(conversion: Conversion, value: Value, cuts: readonly Cut[]): Val
   if (needed.length === 0) return value;
   const full = complete(conversion, value);
   const list = (numbers: number[]) => conversion.graph.constant('cut', int64(numbers), [numbers.length]);
-  // ONNX counts negative ends from the back: one that is before everything must be far in front.
+  // ONNX counts negative ends from the back, so an end before the first index must be very small.
   const ends = needed.map(({ end }) => (end < 0 ? -(2 ** 31) : end));
   const cut = conversion.moved(full, 'Slice', [
     list(needed.map(({ start }) => start)),
@@ -191,19 +192,19 @@ function stridedSlice(conversion: Conversion, operator: TfliteOperator): Value {
   const { options } = operator;
   const [input, ...lists] = operator.inputs;
   const value = conversion.value(input);
-  const [begins, ends, steps] = lists.map((tensor) => (tensor ? wholes(tensor) : [])) as number[][];
+  const [begins, ends, steps] = lists.map((tensor) => (tensor ? ints(tensor) : [])) as number[][];
   const mask = (field: number, axis: number) => (((options?.int32(field) ?? 0) >> axis) & 1) === 1;
   if (!begins?.length || ends?.length !== begins.length || steps?.length !== begins.length) {
-    conversion.refuse(operator, 'computes what it cuts out');
+    conversion.refuse(operator, 'has limits that are not constant');
   }
   if (options?.int32(2) || options?.int32(3) || options?.int8(5) || begins.length > value.shape.length) {
-    conversion.refuse(operator, 'cuts in a way that is not known');
+    conversion.refuse(operator, 'has options that are not supported');
   }
   const single = begins.map((_, axis) => mask(4, axis));
   const cuts = begins.map((begin, axis): Cut => {
     const size = value.shape[axis]!;
     const step = single[axis] ? 1 : steps[axis]!;
-    if (step === 0) conversion.refuse(operator, 'steps by 0');
+    if (step === 0) conversion.refuse(operator, 'has a step of 0');
     const [lowest, highest] = step > 0 ? [0, size] : [-1, size - 1];
     const at = (place: number) => Math.max(lowest, Math.min(highest, place < 0 ? place + size : place));
     const start = mask(0, axis) ? (step > 0 ? 0 : size - 1) : at(begin);
@@ -217,16 +218,19 @@ function stridedSlice(conversion: Conversion, operator: TfliteOperator): Value {
   );
 }
 
-/** Zeros are only remembered, because the convolution that usually follows pads by itself. */
+/** Zero padding stays pending, because the convolution that usually follows can pad. */
 function pad(conversion: Conversion, operator: TfliteOperator): Value {
   const [input, amounts, filling] = operator.inputs;
   const given = conversion.value(input);
-  const pads = amounts ? wholes(amounts) : [];
+  const pads = amounts ? ints(amounts) : [];
   if (pads.length !== 2 * given.shape.length || pads.some((n) => n < 0 || n > 1024)) {
-    conversion.refuse(operator, `pads by ${pads.join(', ') || 'what it computes'}`);
+    conversion.refuse(
+      operator,
+      pads.length > 0 ? `pads by ${pads.join(', ')}` : 'has padding that is not constant',
+    );
   }
   const shape = given.shape.map((size, axis) => size + pads[2 * axis]! + pads[2 * axis + 1]!);
-  const quantization = given.whole?.quantization;
+  const quantization = given.int?.quantization;
   const fill =
     operator.name === 'PADV2' ? fillingOf(conversion, operator, filling) : (quantization?.zeroPoint ?? 0);
   const flat = pads.length === 8 && pads.every((amount, index) => amount === 0 || (index >= 2 && index < 6));
@@ -244,14 +248,14 @@ function pad(conversion: Conversion, operator: TfliteOperator): Value {
   return { ...conversion.moved(value, 'Pad', more), shape };
 }
 
-/** What PADV2 puts around its input; whole numbers count in the steps of the input, as uint8. */
+/** The value that PADV2 pads with; integers have the scale of the input, as uint8. */
 function fillingOf(
   conversion: Conversion,
   operator: TfliteOperator,
   tensor: TfliteTensor | null | undefined,
 ): number {
   const found = tensor && elements(tensor);
-  if (found?.length !== 1) conversion.refuse(operator, 'pads by a number that it computes');
+  if (found?.length !== 1) conversion.refuse(operator, 'has a padding value that is not constant');
   return Number(found[0]) + (tensor!.type === 'int8' ? 128 : 0);
 }
 
@@ -264,6 +268,6 @@ function complete(conversion: Conversion, value: Value): Value {
 
 function inside(conversion: Conversion, operator: TfliteOperator, axis: number, rank: number): number {
   const found = axis < 0 ? axis + rank : axis;
-  if (found < 0 || found >= rank) conversion.refuse(operator, `works along axis ${axis} of ${rank}`);
+  if (found < 0 || found >= rank) conversion.refuse(operator, `has axis ${axis} for ${rank} dimensions`);
   return found;
 }

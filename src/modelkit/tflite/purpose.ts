@@ -1,17 +1,17 @@
-/** Refuses TensorFlow Lite files that are made for something else, before their operators are looked at. */
+/** Refuses TensorFlow Lite files that are made for another purpose, before their operators are checked. */
 import { basename } from 'node:path';
 import { LookoutError } from '../../errors.ts';
 import { checkNetwork, type Port } from '../../model/classifier-check.ts';
 import type { TfliteModel, TfliteTensor } from './read-tflite.ts';
 
-/** Operators that stand for a whole network in the code of another chip. */
+/** Operators that contain a complete network compiled for another chip. */
 const COMPILED: [operator: RegExp, chip: string, before: string][] = [
   [/edgetpu-custom-op/, 'the Edge TPU (Coral)', 'the Edge TPU compiler'],
   [/ethos-u/, 'Arm’s Ethos-U', 'Vela'],
   [/Neutron/, 'NXP’s Neutron', 'the Neutron converter'],
   [/DISPATCH_OP/, 'the NPU of a phone', 'the compiler of LiteRT'],
 ];
-/** What compilers add to the names of files. */
+/** Suffixes that compilers add to file names. */
 const SUFFIX = /_(edgetpu|vela)(?=\.tflite$)/i;
 
 /**
@@ -24,8 +24,8 @@ export function checkPurpose({ inputs, outputs, operators }: TfliteModel, file: 
     if (![...names].some((name) => operator.test(name))) continue;
     const plain = basename(file).replace(SUFFIX, '');
     const called = plain === basename(file) ? '' : `, probably ${plain}`;
-    throw new LookoutError('MODEL_COMPILED', `${file} is compiled for ${chip} and runs on nothing else`, {
-      hint: `Bring the file that was given to ${before}${called}.`,
+    throw new LookoutError('MODEL_COMPILED', `${file} is compiled for ${chip} and runs nowhere else`, {
+      hint: `Use the file that ${before} was given${called}.`,
     });
   }
   checkNetwork({ inputs: inputs.map(port), outputs: outputs.map(port), operators: names }, file);

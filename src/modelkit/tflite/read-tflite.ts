@@ -1,4 +1,4 @@
-/** A TensorFlow Lite file as plain objects (schema version 3). */
+/** Reads a TensorFlow Lite file into plain objects (schema version 3). */
 import { Table } from './flatbuffer.ts';
 import { operatorName } from './operators.ts';
 
@@ -30,19 +30,19 @@ export interface TfliteTensor {
   name: string;
   shape: number[];
   type: TensorType;
-  /** real = (whole − zeroPoint) × scale; one of each, or one for every channel along `axis`; empty: none. */
+  /** float = (int − zeroPoint) × scale; one of each, or one for every channel along `axis`; empty if not quantised. */
   scales: number[];
   zeroPoints: number[];
   axis: number;
-  /** Bytes of a constant, little-endian; null for what is computed. */
+  /** Bytes of a constant, little-endian; null for a computed tensor. */
   data: Uint8Array | null;
-  /** Only the weights other than 0 are kept. */
+  /** Whether only the weights other than 0 are stored. */
   sparse: boolean;
 }
 
 export interface TfliteOperator {
   name: string;
-  /** Null stands for an optional input that is left out. */
+  /** Null for an omitted optional input. */
   inputs: (TfliteTensor | null)[];
   outputs: TfliteTensor[];
   options: Table | null;
@@ -52,13 +52,13 @@ export interface TfliteModel {
   description: string;
   inputs: TfliteTensor[];
   outputs: TfliteTensor[];
-  /** In an order in which everything is made before it is used. */
+  /** In topological order. */
   operators: TfliteOperator[];
   /** The embedded description of inputs and outputs (another FlatBuffer), if any. */
   metadata: Uint8Array | null;
 }
 
-const MOST_TENSORS = 20_000;
+const MAX_TENSORS = 20_000;
 
 export function isTflite(bytes: Uint8Array): boolean {
   return Buffer.from(bytes.subarray(4, 8)).toString('latin1') === 'TFL3';
@@ -66,16 +66,17 @@ export function isTflite(bytes: Uint8Array): boolean {
 
 /**
  * Reads the first subgraph of a file.
- * @throws Error when the bytes are no sound TensorFlow Lite file
+ * @throws Error if the bytes are not a valid TensorFlow Lite file
  */
 export function readTflite(bytes: Uint8Array): TfliteModel {
-  if (!isTflite(bytes)) throw new Error('it does not carry the mark TFL3');
+  if (!isTflite(bytes)) throw new Error('the mark TFL3 is missing');
   const model = Table.root(bytes);
   const [subgraph] = model.tables(2);
-  if (!subgraph) throw new Error('there is no graph in it');
+  if (!subgraph) throw new Error('it contains no graph');
   const buffers = model.tables(4).map((buffer) => contentOf(buffer, bytes));
   const tables = subgraph.tables(0);
-  if (tables.length > MOST_TENSORS) throw new Error(`${tables.length} tensors are too many`);
+  if (tables.length > MAX_TENSORS)
+    throw new Error(`it has ${tables.length} tensors, more than the limit of ${MAX_TENSORS}`);
   const tensors = tables.map((table, index) => readTensor(table, index, buffers));
 
   const tensor = (index: number): TfliteTensor => {
@@ -84,7 +85,7 @@ export function readTflite(bytes: Uint8Array): TfliteModel {
     return found;
   };
   const codes = model.tables(1).map((code) => ({
-    // Numbers over 127 are in the newer field 3.
+    // Codes over 127 are in the newer field 3.
     name: operatorName(Math.max(code.int8(0), code.int32(3)), code.text(1)),
   }));
   const operators = subgraph.tables(3).map((table): TfliteOperator => {
@@ -106,17 +107,17 @@ export function readTflite(bytes: Uint8Array): TfliteModel {
   };
 }
 
-/** Names of fused layers are lists; the first entry says enough. */
+/** Names of fused layers are lists; the first entry is enough. */
 export function shortName(name: string): string {
   return name.split(';')[0] || name;
 }
 
-/** Bytes inside the FlatBuffer, or behind it in files that may grow beyond 2 GB. */
+/** Bytes inside the FlatBuffer, or after it in files that may be larger than 2 GB. */
 function contentOf(buffer: Table, file: Uint8Array): Uint8Array | null {
   const [start, size] = [buffer.uint64(1), buffer.uint64(2)];
-  // A start of 1 is what writers put there until they know better.
+  // Writers use a start of 1 as a placeholder.
   if (start <= 1) return buffer.bytes(0);
-  if (start + size > file.length) throw new RangeError('weights are kept beyond the end of the file');
+  if (start + size > file.length) throw new RangeError('weights are stored beyond the end of the file');
   return file.subarray(start, start + size);
 }
 

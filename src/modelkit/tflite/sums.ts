@@ -1,27 +1,27 @@
 /**
- * Sums of two values that round as TensorFlow Lite rounds them.
+ * Makes sums of two values round as in TensorFlow Lite.
  *
- * There (XNNPACK, qs8-vadd) each term is brought to the step of the sum by a factor of 21 bits, in whole numbers, and
- * ties round up. ONNX Runtime does the same with floats of 24 bits, ties to even. Of the 65 536 pairs of bytes a few lie
- * so near a tie that the two disagree, and a single such sum can move the last layer by a step. Scales that differ in
- * their last bits move those pairs away from the tie, each to its side.
+ * There (XNNPACK, qs8-vadd) each term is multiplied by a 21-bit factor to the step of the sum, in integers, and ties round
+ * up. ONNX Runtime does the same with 24-bit floats and rounds ties to even. A few of the 65 536 pairs of bytes are so
+ * close to a tie that the results differ, and one such sum can change the last layer by a step. Scales that differ in
+ * their last bits move those pairs away from the tie, each to its correct side.
  */
 
-/** One term: its scale, and each of its whole numbers less the zero point. */
+/** One term: its scale, and its integers minus the zero point. */
 export interface Term {
   scale: number;
   steps: readonly number[];
 }
 
-/** Bits of the larger factor behind its first. */
+/** Bits of the larger factor after the first. */
 const FACTOR_BITS = 20;
-/** Pairs that are farther than this from a tie, in steps, cannot be moved to it. */
+/** Pairs farther than this from a tie, in steps, cannot reach it. */
 const NEAR = 2 ** -11;
-/** The last bits that are tried: so many units in the last place up and down. */
+/** Units in the last place, up and down, that are tried. */
 const REACH = 12;
 
 /**
- * @param terms what is added; a subtracted one has its `steps` negated
+ * @param terms the operands; a subtracted one has its `steps` negated
  * @param step of the sum
  * @returns scales for the terms
  */

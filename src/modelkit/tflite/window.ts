@@ -1,16 +1,16 @@
-/** What convolutions and pools have in common: windows, padding, fused activations. */
+/** Windows, padding and fused activations of convolutions and pools. */
 import { type Bounds, type Conversion, type Layout, PLANES, type Value } from './conversion.ts';
 import type { TfliteOperator } from './read-tflite.ts';
 
-/** Activations that are operators of their own. */
-export const ALONE: Record<string, Bounds> = {
+/** Activations that are separate operators. */
+export const SEPARATE: Record<string, Bounds> = {
   RELU: [0, Infinity],
   RELU_0_TO_1: [0, 1],
   RELU_N1_TO_1: [-1, 1],
   RELU6: [0, 6],
 };
 
-/** Those that end another operator, by ActivationFunctionType. */
+/** Activations fused into another operator, by ActivationFunctionType. */
 const FUSED: Record<number, Bounds> = { 1: [0, Infinity], 2: [-1, 1], 3: [0, 6] };
 
 /** Padding */
@@ -23,10 +23,10 @@ export interface Window {
   valid: boolean;
 }
 
-/** The limits that an operator's fused activation sets; null for none. */
+/** The range of an operator's fused activation; null if it has none. */
 export function fusedBounds(conversion: Conversion, operator: TfliteOperator, kind: number): Bounds | null {
   if (kind === 0) return null;
-  return FUSED[kind] ?? conversion.refuse(operator, `ends in activation ${kind}`);
+  return FUSED[kind] ?? conversion.refuse(operator, `has the unknown fused activation ${kind}`);
 }
 
 /** ONNX's pads (top, left, bottom, right) for a window over `rows` × `columns`: "same" puts the odd one last. */
@@ -45,14 +45,14 @@ export function padsOf(window: Window, rows: number, columns: number, pending: V
 }
 
 /**
- * Sizes that a real layer has: anything else is a damaged file.
- * @returns how what it makes lies
+ * Checks the sizes of a window: sizes that no real layer has mean a damaged file.
+ * @returns the layout of the output
  */
 export function checkWindow(conversion: Conversion, operator: TfliteOperator, window: Window): Layout {
   const sizes = [...window.kernel, ...window.stride, ...window.dilation];
   if (sizes.some((size) => size < 1 || size > 1024))
-    conversion.refuse(operator, 'has a window of no sensible size');
+    conversion.refuse(operator, 'has a window of an invalid size');
   const { shape = [] } = operator.outputs[0] ?? {};
-  if (shape.length !== 4) conversion.refuse(operator, `makes ${shape.join('×')}`);
+  if (shape.length !== 4) conversion.refuse(operator, `has an output of ${shape.join('×')}`);
   return { shape, axes: PLANES };
 }

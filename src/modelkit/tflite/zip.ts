@@ -1,5 +1,5 @@
 /**
- * Files that are packed behind a model: TensorFlow Lite appends them as a ZIP archive
+ * Reads files that are appended to a model: TensorFlow Lite appends them as a ZIP archive
  * (APPNOTE.TXT 6.3, without encryption and ZIP64).
  */
 import { inflateRawSync } from 'node:zlib';
@@ -7,21 +7,21 @@ import { inflateRawSync } from 'node:zlib';
 const END_OF_DIRECTORY = 0x06054b50;
 const DIRECTORY_ENTRY = 0x02014b50;
 const END_BYTES = 22;
-const MOST_FILES = 64;
+const MAX_FILES = 64;
 /** Labels and notes are small; nothing larger is unpacked. */
-const MOST_BYTES = 4 << 20;
+const MAX_BYTES = 4 << 20;
 
-/** Files by name; empty when there is no archive. @throws Error for a broken one */
+/** Files by name; empty if there is no archive. @throws Error if the archive is damaged */
 export function packedFiles(bytes: Uint8Array): Map<string, Buffer> {
   return new Map(
     entries(bytes).map(({ name, deflated, packed }) => [
       name,
-      deflated ? inflateRawSync(packed, { maxOutputLength: MOST_BYTES }) : packed,
+      deflated ? inflateRawSync(packed, { maxOutputLength: MAX_BYTES }) : packed,
     ]),
   );
 }
 
-/** Names of the packed files; none for a broken archive. */
+/** Names of the packed files; empty if the archive is damaged. */
 export function packedNames(bytes: Uint8Array): string[] {
   try {
     return entries(bytes).map(({ name }) => name);
@@ -35,7 +35,7 @@ function entries(bytes: Uint8Array): { name: string; deflated: boolean; packed: 
   const found: ReturnType<typeof entries> = [];
   const end = findEnd(buffer);
   if (end === null) return found;
-  const count = Math.min(MOST_FILES, buffer.readUInt16LE(end + 10));
+  const count = Math.min(MAX_FILES, buffer.readUInt16LE(end + 10));
   let at = buffer.readUInt32LE(end + 16);
   for (let i = 0; i < count; i++) {
     if (buffer.readUInt32LE(at) !== DIRECTORY_ENTRY) throw new Error('the packed files are damaged');
@@ -51,7 +51,7 @@ function entries(bytes: Uint8Array): { name: string; deflated: boolean; packed: 
   return found;
 }
 
-/** The archive's last record is the last thing in the file, but for a comment of at most 64 KiB. */
+/** The archive's last record is at the end of the file, before a comment of at most 64 KiB. */
 function findEnd(buffer: Buffer): number | null {
   const last = buffer.length - END_BYTES;
   for (let at = last; at >= Math.max(0, last - 0xffff); at--) {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, type TestContext, test } from 'node:test';
 import type { LookoutError } from '../../../src/errors.ts';
 import { addedModel, addedModels, stagePrefix, verifyModel } from '../../../src/model/library.ts';
-import { addModel, type Wanted } from '../../../src/modelkit/add.ts';
+import { type AddRequest, addModel } from '../../../src/modelkit/add.ts';
 import { loadCatalogue } from '../../../src/modelkit/catalogue.ts';
 import { removeModel } from '../../../src/modelkit/remove-model.ts';
 import { makeNotedFolder } from '../../../src/runtime/own-files.ts';
@@ -27,8 +27,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-/** A catalogue entry like that of the ONNX zoo, for the small model. */
-function like(origin: string, over: Partial<Wanted> = {}): Wanted {
+/** A catalogue entry for the small model, like those of the ONNX Model Zoo. */
+function like(origin: string, over: Partial<AddRequest> = {}): AddRequest {
   const entry: typeof zoo = {
     ...zoo,
     file: { url: `${origin}/means.onnx`, bytes: bytes.length, sha256: sha256(bytes) },
@@ -54,7 +54,7 @@ const refused = (code: string, message: RegExp) => (error: LookoutError) => {
 const left = () => (existsSync(folder) ? readdirSync(folder) : []);
 
 describe('adding a model', () => {
-  test('downloads model and labels, describes it, tries it and notes where it came from', async (t) => {
+  test('downloads model and labels, describes it, tests it and records its origin', async (t) => {
     const origin = await server(t, breakAfter(100, bytes), serve(bytes), serve(labels));
     const { description, file, origin: noted } = await addModel(folder, like(origin), hurry);
     assert.deepEqual(description.labels, ['red', 'green', 'blue'], 'without those that are to be skipped');
@@ -78,7 +78,7 @@ describe('adding a model', () => {
     assert.deepEqual(again.description, description, 'it says the same when it is loaded');
   });
 
-  test('takes an offline copy with its labels beside it, under the same checks', async () => {
+  test('accepts an offline copy with its labels next to it, after the same checks', async () => {
     writeFileSync(join(root, 'copy.onnx'), bytes);
     const wanted = like('https://example.org', { from: join(root, 'copy.onnx') });
     await assert.rejects(addModel(folder, wanted), (error: LookoutError) => {
@@ -103,7 +103,7 @@ describe('adding a model', () => {
     assert.deepEqual(left(), ['means']);
   });
 
-  test('leaves nothing behind when other bytes arrive', async (t) => {
+  test('leaves nothing behind if the checksum differs', async (t) => {
     const other = bytes.with(50, bytes[50]! ^ 1);
     const origin = await server(t, serve(other));
     await assert.rejects(addModel(folder, like(origin), hurry), (error: LookoutError) => {
@@ -113,7 +113,7 @@ describe('adding a model', () => {
     assert.deepEqual(left(), []);
   });
 
-  test('leaves nothing behind when the right bytes are no model, or want what we cannot give', async (t) => {
+  test('leaves nothing behind if the file is not a model or not a supported one', async (t) => {
     const junk = Buffer.from('<html>no model</html>');
     const cases = [
       { url: '/x.onnx', data: junk, code: 'MODEL_FORMAT_UNSUPPORTED' },
@@ -137,7 +137,7 @@ describe('adding a model', () => {
     }
   });
 
-  test('takes a description and labels of the user, and refuses them where the model has its own', async (t) => {
+  test('accepts a description and labels of the user, but not for a model with its own', async (t) => {
     const input = { mean: [0, 0, 0], scale: [1, 1, 1], width: 8, height: 8 };
     writeFileSync(join(root, 'd.json'), JSON.stringify({ input }));
     writeFileSync(join(root, 'l.txt'), 'a\nb\nc\n');
@@ -162,13 +162,13 @@ describe('adding a model', () => {
     await assert.rejects(addModel(folder, like(origin), hurry), refused('MODEL_EXISTS', /means/));
   });
 
-  test('keeps a password in an address to itself', async (t) => {
+  test('does not store a password in a URL', async (t) => {
     const origin = (await server(t, serve(bytes), serve(labels))).replace('//', '//me:secret@');
     const { origin: noted } = await addModel(folder, like(origin), hurry);
     assert.doesNotMatch(JSON.stringify(noted), /secret/);
   });
 
-  test('keeps the part of a model that arrived, and removing cleans it up', async (t) => {
+  test('keeps a partial download, and removing deletes it', async (t) => {
     const origin = await server(t, breakAfter(100, bytes), status(503));
     await assert.rejects(addModel(folder, like(origin), hurry), refused('MODEL_DOWNLOAD_FAILED', /503/));
     assert.deepEqual(left(), ['means.part', 'means.part.json']);
@@ -177,7 +177,7 @@ describe('adding a model', () => {
     assert.deepEqual(await removeModel(folder, 'means'), { found: false, left: [] });
   });
 
-  test('is removed without what somebody else has put beside it', async (t) => {
+  test('is removed without files that others added to its folder', async (t) => {
     const origin = await server(t, serve(bytes), serve(labels));
     const { file } = await addModel(folder, like(origin), hurry);
     const home = join(folder, 'means');
@@ -195,7 +195,7 @@ describe('adding a model', () => {
     assert.deepEqual(await removeModel(folder, 'means'), { found: false, left });
   });
 
-  test('leaves a folder behind when it is killed that removing knows again', async () => {
+  test('when killed, leaves a folder that removing recognises', async () => {
     mkdirSync(folder);
     const stage = await makeNotedFolder(join(folder, stagePrefix('means')));
     writeFileSync(join(stage, 'means.tflite'), 'half of it');
@@ -205,7 +205,7 @@ describe('adding a model', () => {
 });
 
 describe('an added model', () => {
-  test('is found changed when a byte of it differs, or its record is damaged', async (t) => {
+  test('is reported as changed if a byte of it differs or its record is damaged', async (t) => {
     const origin = await server(t, serve(bytes), serve(labels));
     const { file } = await addModel(folder, like(origin), hurry);
     const added = (await addedModel(folder, 'means'))!;

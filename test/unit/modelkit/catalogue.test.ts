@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { modelFile } from '../../../src/config/names.ts';
 import type { LookoutError } from '../../../src/errors.ts';
+import { resolveAddRequest } from '../../../src/modelkit/add-request.ts';
 import { type Catalogue, loadCatalogue, parseCatalogue } from '../../../src/modelkit/catalogue.ts';
-import { wantedModel } from '../../../src/modelkit/wanted.ts';
 
 const PINNED = 'mobilenet_v2_imagenet';
 const UNPINNED = 'mobilenet_v2_inat_insect';
@@ -15,7 +15,7 @@ const refusedWith = (code: string, message: RegExp) => (error: LookoutError) => 
   return true;
 };
 
-test('the catalogue has the models that are published for boards like these', () => {
+test('the catalogue has models that are published for small boards', () => {
   assert.deepEqual(Object.keys(loadCatalogue()), [
     'mobilenet_v2_imagenet',
     'mobilenet_v2_inat_bird',
@@ -25,7 +25,7 @@ test('the catalogue has the models that are published for boards like these', ()
   ]);
 });
 
-test('every address in the catalogue names a commit', () => {
+test('every URL in the catalogue names a commit', () => {
   for (const { file, labels } of Object.values(loadCatalogue())) {
     for (const { url } of [file, labels]) assert.match(url, /\/[0-9a-f]{40}\//);
   }
@@ -43,8 +43,8 @@ test('a catalogue with an unknown field, a short checksum or plain http is refus
   }
 });
 
-test('a name stands for its address and checksum', () => {
-  const wanted = wantedModel(PINNED, {});
+test('a name resolves to its URL and checksum', () => {
+  const wanted = resolveAddRequest(PINNED, {});
   const { file } = loadCatalogue()[PINNED]!;
   assert.deepEqual(
     [wanted.name, wanted.url, wanted.sha256, wanted.catalogue?.name],
@@ -53,25 +53,28 @@ test('a name stands for its address and checksum', () => {
 });
 
 test('a model without a known checksum needs one from the user', () => {
-  assert.throws(() => wantedModel(UNPINNED, {}), refusedWith('MODEL_CHECKSUM_UNKNOWN', /insect/));
-  assert.equal(wantedModel(UNPINNED, { sha256: HASH.toUpperCase() }).sha256, HASH);
+  assert.throws(() => resolveAddRequest(UNPINNED, {}), refusedWith('MODEL_CHECKSUM_UNKNOWN', /insect/));
+  assert.equal(resolveAddRequest(UNPINNED, { sha256: HASH.toUpperCase() }).sha256, HASH);
   const address = 'https://example.org/models/My Birds-1.0.tflite';
-  assert.throws(() => wantedModel(address, {}), refusedWith('MODEL_CHECKSUM_UNKNOWN', /example/));
-  assert.equal(wantedModel(address, { sha256: HASH }).name, 'my_birds-1_0');
+  assert.throws(() => resolveAddRequest(address, {}), refusedWith('MODEL_CHECKSUM_UNKNOWN', /example/));
+  assert.equal(resolveAddRequest(address, { sha256: HASH }).name, 'my_birds-1_0');
 });
 
-test('the published checksum cannot be talked over', () => {
-  assert.throws(() => wantedModel(PINNED, { sha256: HASH }), refusedWith('MODEL_CHECKSUM', /published/));
-  assert.throws(() => wantedModel(PINNED, { sha256: 'abc' }), refusedWith('USAGE', /64 hexadecimal/));
-});
-
-test('an unknown name is refused with the nearest one, and names of models are simple', () => {
+test('the published checksum cannot be overridden', () => {
   assert.throws(
-    () => wantedModel('mobilenet_v2_imagenett', {}),
+    () => resolveAddRequest(PINNED, { sha256: HASH }),
+    refusedWith('MODEL_CHECKSUM', /published/),
+  );
+  assert.throws(() => resolveAddRequest(PINNED, { sha256: 'abc' }), refusedWith('USAGE', /64 hexadecimal/));
+});
+
+test('an unknown name is refused with a suggestion, and model names are simple', () => {
+  assert.throws(
+    () => resolveAddRequest('mobilenet_v2_imagenett', {}),
     refusedWith('MODEL_UNKNOWN', /mobilenet_v2_imagenet\b/),
   );
   for (const name of ['../x', 'builtin', 'A', '']) {
-    assert.throws(() => wantedModel(PINNED, { name }), refusedWith('USAGE', /--name/));
+    assert.throws(() => resolveAddRequest(PINNED, { name }), refusedWith('USAGE', /--name/));
   }
 });
 

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, type TestContext, test } from 'node:test';
 import type { LookoutError } from '../../../src/errors.ts';
-import { type DownloadOptions, discard, download, type Places } from '../../../src/modelkit/download.ts';
+import { type DownloadOptions, discard, download, type Target } from '../../../src/modelkit/download.ts';
 import { breakAfter, FileServer, serve, status } from '../../fakes/file-server.ts';
 import { tempFolder } from '../../support/folder.ts';
 
@@ -12,7 +12,7 @@ const most = 1_000_000;
 const limits = { bytes: null, most };
 
 let folder: string;
-let to: Places;
+let to: Target;
 let pauses: number[];
 let options: DownloadOptions;
 
@@ -47,7 +47,7 @@ function code(expected: string, message = /./) {
 const nothingLeft = () => assert.deepEqual(readdirSync(folder), []);
 
 describe('a download', () => {
-  test('brings the file and tells how far it is', async (t) => {
+  test('downloads the file and reports its progress', async (t) => {
     const source = await server(t, serve(body));
     const seen: [number, number | null][] = [];
     await download(source.url(), to, limits, {
@@ -58,7 +58,7 @@ describe('a download', () => {
     assert.deepEqual(seen.at(-1), [body.length, body.length]);
   });
 
-  test('goes on where the connection broke', async (t) => {
+  test('resumes where the connection broke', async (t) => {
     const source = await server(t, breakAfter(60_000, body), breakAfter(30_000, body), serve(body));
     const seen: number[] = [];
     const onProgress = (received: number) => seen.push(received);
@@ -77,7 +77,7 @@ describe('a download', () => {
     );
   });
 
-  test('keeps what has arrived for the next call when the network is gone', async (t) => {
+  test('keeps the received part for the next call if the network fails', async (t) => {
     const first = await server(t, breakAfter(60_000, body), (request) => request.socket.destroy());
     const given = first.url();
     await assert.rejects(download(given, to, limits, options), (error: LookoutError) => {
@@ -96,14 +96,14 @@ describe('a download', () => {
     assert.equal(second.requests[0]?.headers.range, 'bytes=60000-');
   });
 
-  test('starts anew when the file has changed meanwhile', async (t) => {
+  test('restarts if the file has changed in the meantime', async (t) => {
     const other = new Uint8Array(80_000).fill(9);
     const source = await server(t, breakAfter(60_000, other, '"v1"'), serve(body, '"v2"'));
     await download(source.url(), to, limits, options);
     arrived();
   });
 
-  test('starts anew when the server goes on from elsewhere, or cannot', async (t) => {
+  test('restarts if the server resumes at another offset, or cannot resume', async (t) => {
     const elsewhere = await server(
       t,
       breakAfter(60_000, body),
@@ -120,13 +120,13 @@ describe('a download', () => {
     assert.equal(cannot.requests[2]?.headers.range, undefined);
   });
 
-  test('keeps nothing of a file that its server cannot name', async (t) => {
+  test('keeps no part of a file without an ETag', async (t) => {
     const source = await server(t, breakAfter(60_000, body, 'W/"weak"'));
     await assert.rejects(download(source.url(), to, limits, options), code('MODEL_DOWNLOAD_FAILED'));
     nothingLeft();
   });
 
-  test('cuts a silent connection and tries again', async (t) => {
+  test('closes a silent connection and retries', async (t) => {
     const silent = await server(
       t,
       () => {},
@@ -143,7 +143,7 @@ describe('a download', () => {
     assert.deepEqual(reasons, ['no data for 0.06 seconds', 'no data for 0.06 seconds']);
   });
 
-  test('tries again after errors of the server, with growing pauses', async (t) => {
+  test('retries after server errors, with growing backoff', async (t) => {
     const source = await server(t, ...[500, 502, 503, 504, 429].map((answer) => status(answer)), serve(body));
     await download(source.url(), to, limits, options);
     arrived();
@@ -154,7 +154,7 @@ describe('a download', () => {
     }
   });
 
-  test('waits as long as the server asks, a minute at most', async (t) => {
+  test('waits as long as the server requests, at most a minute', async (t) => {
     const source = await server(
       t,
       status(503, { 'retry-after': '20' }),
@@ -165,21 +165,21 @@ describe('a download', () => {
     assert.deepEqual(pauses, [20_000, 60_000]);
   });
 
-  test('gives up at once when there is no such file', async (t) => {
+  test('fails immediately if there is no such file', async (t) => {
     const source = await server(t, status(404));
     await assert.rejects(download(source.url(), to, limits, options), code('MODEL_DOWNLOAD_FAILED', /404/));
     assert.equal(source.requests.length, 1);
     nothingLeft();
   });
 
-  test('gives up after six tries', async (t) => {
+  test('fails after six attempts', async (t) => {
     const source = await server(t, status(500));
     await assert.rejects(download(source.url(), to, limits, options), code('MODEL_DOWNLOAD_FAILED', /500/));
     assert.equal(source.requests.length, 6);
     nothingLeft();
   });
 
-  test('does not take a file of another size than was published', async (t) => {
+  test('refuses a file whose size differs from the published one', async (t) => {
     const source = await server(t, serve(body));
     const wrong = { bytes: body.length + 1, most };
     await assert.rejects(download(source.url(), to, wrong, options), code('MODEL_CHECKSUM', /100001/));
@@ -187,7 +187,7 @@ describe('a download', () => {
     nothingLeft();
   });
 
-  test('stops when more arrives than was announced or published', async (t) => {
+  test('stops if more data arrives than announced or published', async (t) => {
     const endless = await server(t, (_request, response) => {
       const more = () => response.write(Buffer.alloc(10_000), () => response.destroyed || setImmediate(more));
       more();
@@ -199,12 +199,12 @@ describe('a download', () => {
     nothingLeft();
     await assert.rejects(
       download(endless.url(), to, { bytes: null, most: 50_000 }, options),
-      code('MODEL_DOWNLOAD_FAILED', /larger than 50000 bytes/),
+      code('MODEL_DOWNLOAD_FAILED', /larger than the limit of 50000 bytes/),
     );
     nothingLeft();
   });
 
-  test('notices that less arrived than was announced', async (t) => {
+  test('detects that less data arrived than announced', async (t) => {
     const source = await server(t, (_request, response) => {
       response.writeHead(200, { 'content-length': body.length + 50 });
       response.write(body, () => response.destroy());
@@ -213,7 +213,7 @@ describe('a download', () => {
     nothingLeft();
   });
 
-  test('follows redirects, but not for ever', async (t) => {
+  test('follows a limited number of redirects', async (t) => {
     const source = await server(
       t,
       status(302, { location: '/elsewhere' }),
@@ -234,7 +234,7 @@ describe('a download', () => {
     arrived();
   });
 
-  test('goes nowhere without encryption, except within this machine', async (t) => {
+  test('refuses unencrypted connections, except to this machine', async (t) => {
     const source = await server(t, status(302, { location: 'http://192.0.2.1/model.tflite' }));
     for (const address of [
       source.url(),
@@ -250,7 +250,7 @@ describe('a download', () => {
     nothingLeft();
   });
 
-  test('does not take compressed bytes', async (t) => {
+  test('refuses compressed responses', async (t) => {
     const source = await server(t, (_request, response) => {
       response.writeHead(200, { 'content-encoding': 'gzip' }).end(body);
     });
@@ -261,7 +261,7 @@ describe('a download', () => {
     nothingLeft();
   });
 
-  test('says when it cannot write', async (t) => {
+  test('reports that it cannot write', async (t) => {
     const source = await server(t, serve(body));
     await assert.rejects(
       download(source.url(), { ...to, partial: join(folder, 'absent', 'model.part') }, limits, options),
@@ -269,13 +269,13 @@ describe('a download', () => {
     );
   });
 
-  test('leaves a file alone that has the name of a partial one', async (t) => {
+  test('does not touch another file with the name of the partial one', async (t) => {
     const source = await server(t, serve(body));
     writeFileSync(to.partial, 'my own');
-    const refused = code('MODEL_WRITE_FAILED', /model\.part is there, and is no unfinished download/);
+    const refused = code('MODEL_WRITE_FAILED', /model\.part exists and is not an unfinished download/);
     await assert.rejects(download(source.url(), to, limits, options), refused);
     assert.equal(discard(to.partial), false);
-    // A note that belongs to a file that has gone proves nothing about the one in its place.
+    // The note of a deleted file proves nothing about a new file of the same name.
     writeFileSync(`${to.partial}.json`, JSON.stringify({ url: source.url(), etag: '"v1"', inode: 1 }));
     await assert.rejects(download(source.url(), to, limits, options), refused);
     assert.equal(readFileSync(to.partial, 'utf8'), 'my own');

@@ -34,13 +34,13 @@ const CASES: [file: string, bytes: Buffer, is: RegExp, todo: RegExp][] = [
   ['saved_model.pb', latin1('\x08\x01\x12\x05abcde'), /SavedModel/, /from_saved_model/],
   ['tm.zip', zip('labels.txt', 'model.tflite'), /a ZIP archive with model\.tflite inside/, /Unpack it/],
   ['m.zip', zip('readme.txt'), /a ZIP archive;/, /Unpack it/],
-  ['m.tar.gz', latin1('\x1f\x8b\x08'), /a packed archive/, /Unpack it/],
+  ['m.tar.gz', latin1('\x1f\x8b\x08'), /an archive/, /Unpack it/],
   ['m.tflite', latin1('<!DOCTYPE html>\n<html>'), /a web page/, /Download or Raw/],
   ['m.onnx', latin1('\n\n<html lang="en">'), /a web page/, /Download or Raw/],
   [
     'm.tflite',
     latin1('version https://git-lfs.github.com/spec/v1\noid'),
-    /a pointer of Git LFS/,
+    /a Git LFS pointer/,
     /git lfs pull/,
   ],
   [
@@ -51,17 +51,17 @@ const CASES: [file: string, bytes: Buffer, is: RegExp, todo: RegExp][] = [
   ],
   ['m.json', latin1('{"a":1}'), /a JSON file/, /model file itself/],
   ['m.xml', latin1('<?xml version="1.0"?><net name="m"'), /OpenVINO/, /Export it/],
-  ['m.ort', latin1('\x20\x00\x00\x00ORTM'), /own format/, /Bring the ONNX/],
+  ['m.ort', latin1('\x20\x00\x00\x00ORTM'), /own format/, /Use the ONNX/],
   ['m.hef', latin1('\x01HEF'), /compiled for a Hailo chip/, /that it was made from/],
   ['m.rknn', latin1('RKNN'), /compiled for a Rockchip NPU/, /that it was made from/],
-  ['m.engine', latin1('\x00\x00\x00\x00'), /an engine of TensorRT/, /that it was made from/],
-  ['m.safetensors', latin1('\x10\x00\x00\x00\x00\x00\x00\x00{"x":'), /weights alone/, /Export it/],
+  ['m.engine', latin1('\x00\x00\x00\x00'), /a TensorRT engine/, /that it was made from/],
+  ['m.safetensors', latin1('\x10\x00\x00\x00\x00\x00\x00\x00{"x":'), /only weights/, /Export it/],
   ['m.cc', latin1('#include "m.h"\nconst unsigned char m[] = {\n  0x1c, 0x00'), /C source/, /\.tflite file/],
   ['m.jpg', latin1('\xff\xd8\xff\xe0'), /an image file/, /Name the model file/],
 ];
 
 for (const [file, bytes, is, todo] of CASES) {
-  test(`${file} of ${JSON.stringify(bytes.toString('latin1', 0, 12))} is told by its bytes or its name`, () => {
+  test(`${file} of ${JSON.stringify(bytes.toString('latin1', 0, 12))} is recognised by its bytes or its name`, () => {
     const error = foreignFile(bytes, file, 'an ONNX model');
     assert.equal(error?.code, 'MODEL_FORMAT_UNSUPPORTED');
     assert.match(error.message, is);
@@ -70,7 +70,7 @@ for (const [file, bytes, is, todo] of CASES) {
   });
 }
 
-test('nothing is said of bytes that could be anything', () => {
+test('unknown bytes are not recognised', () => {
   assert.equal(foreignFile(latin1('nothing in particular'), 'm.onnx', 'an ONNX model'), null);
   assert.equal(foreignFile(Buffer.alloc(0), 'm.pt', 'an ONNX model'), null);
 });

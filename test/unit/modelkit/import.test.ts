@@ -21,7 +21,7 @@ beforeEach(() => {
 
 const file = (name: string) => join(folder, name);
 
-test('an imported model says everything itself', async () => {
+test('an imported model is self-contained', async () => {
   writeFileSync(file('my_labels.txt'), 'background\ncat\ndog\n');
   const report = await importTflite({ file: file('net.tflite'), embedding: true });
   assert.equal(report.out, file('net.onnx'));
@@ -37,7 +37,7 @@ test('an imported model says everything itself', async () => {
   assert.deepEqual([description.name, description.input.width, description.input.type], ['net', 9, 'uint8']);
 });
 
-test('labels and the place of the result can be named', async () => {
+test('labels and the output file can be given', async () => {
   writeFileSync(file('other.txt'), 'x\ny\nz\n');
   const { out } = await importTflite({
     file: file('net.tflite'),

@@ -10,14 +10,14 @@ const options = (family: 'v1' | 'v2', width: number, resolution: number, classes
 });
 const member = (...args: Parameters<typeof options>) => buildFamily(options(...args));
 
-test('channels are scaled to multiples of 8, never more than 10 % down', () => {
+test('channels are scaled to multiples of 8, at most 10 % down', () => {
   assert.deepEqual(
     [1, 3, 11.2, 12, 16, 33.6, 44.8, 134.4].map(scaledChannels),
     [8, 8, 16, 16, 16, 32, 48, 136],
   );
 });
 
-test('the family costs what its papers say', () => {
+test('the family costs what its papers state', () => {
   // Sandler et al. print 3.4 M and 300 M for V2, Howard et al. 4.2 M and 569 M for V1.
   assert.deepEqual(cost('v2', 1), [3_470_760, 300_774_272]);
   assert.deepEqual(cost('v1', 1), [4_210_088, 568_740_352]);
@@ -29,7 +29,7 @@ function cost(family: 'v1' | 'v2', width: number): [number, number] {
   return [parameters, multiplyAdds];
 }
 
-test('every member runs and answers with probabilities', async () => {
+test('every member runs and returns probabilities', async () => {
   for (const [family, width, side] of [
     ['v2', 0.35, 96],
     ['v2', 0.5, 33],

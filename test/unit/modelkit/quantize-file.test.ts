@@ -9,8 +9,8 @@ import { GraphBuilder } from '../../../src/model/onnx-graph.ts';
 import { type QuantizeFileOptions, quantizeFile } from '../../../src/modelkit/quantize-file.ts';
 import { Random } from '../../../src/runtime/random.ts';
 import { tempFolder } from '../../support/folder.ts';
+import { type Weights, withFloats } from '../../support/tflite-floats.ts';
 import { TinyNet } from '../../support/tflite-nets.ts';
-import { type Weights, withReals } from '../../support/tflite-reals.ts';
 import { writeTflite } from '../../support/tflite-writer.ts';
 
 const root = tempFolder();
@@ -23,23 +23,23 @@ beforeEach(() => {
 });
 const path = (name: string) => join(folder, name);
 
-/** As Teachable Machine exports it, but small. @param factor of the first weights */
+/** A small model in Teachable Machine's format. @param factor of the first weights */
 function putNet(weights: Weights = 'float32', { factor = 1, classes = 3 } = {}): string {
   const net = new TinyNet(31, 'int8', 17, { perChannel: true }).conv(16, 3, 2).depthwise(1).conv(32, 1, 1);
   const written = net.mean().dense(classes).model();
   const first = written.tensors.find(({ name }) => name === 'weights')!;
   first.scales = first.scales!.map((scale) => scale * factor);
-  writeFileSync(path('net.tflite'), writeTflite(withReals(written, weights)));
+  writeFileSync(path('net.tflite'), writeTflite(withFloats(written, weights)));
   return path('net.tflite');
 }
 
-/** @returns the report, and what the model was asked to be fed */
+/** @returns the report, and the input that the images were requested for */
 async function quantize(file: string, options: Partial<QuantizeFileOptions> = {}) {
   const random = new Random(4);
   let seen: ModelDescription['input'] | undefined;
   const report = await quantizeFile({
     file,
-    pictures: async (input) => {
+    images: async (input) => {
       seen = input;
       const length = input.width * input.height * input.channels;
       return Array.from({ length: 8 }, () =>
@@ -53,7 +53,7 @@ async function quantize(file: string, options: Partial<QuantizeFileOptions> = {}
   return { report, fed: seen! };
 }
 
-test('floats, halves and weights of 8 bits become int8 models that take bytes', async () => {
+test('float32, float16 and 8-bit weights become int8 models with a byte input', async () => {
   writeFileSync(path('labels.txt'), '0 none\n1 cat\n2 dog\n');
   for (const weights of ['float32', 'float16', 'int8'] as const) {
     const { report, fed } = await quantize(putNet(weights));
@@ -68,13 +68,13 @@ test('floats, halves and weights of 8 bits become int8 models that take bytes', 
   }
 });
 
-test('a net whose first weights are made for levels of 0…255 is fed those', async () => {
+test('a net whose first weights fit levels of 0…255 gets that range', async () => {
   const { report, fed } = await quantize(putNet('float32', { factor: 1 / 255 }));
   assert.equal(report.assumed, '0..255');
   assert.deepEqual([fed.mean[0], fed.scale[0]], [0, 1]);
 });
 
-test('an option or a description says what the input stands for', async () => {
+test('an option or a description sets the input range', async () => {
   const file = putNet();
   const ranged = await quantize(file, { range: '0..1' });
   assert.deepEqual([ranged.report.assumed, ranged.fed.mean[0], ranged.fed.scale[0]], [null, 0, 1 / 255]);
@@ -93,7 +93,7 @@ test('an option or a description says what the input stands for', async () => {
   assert.deepEqual([name, labels, background, licence], ['mine_int8', own.labels, ['background'], 'MIT']);
 });
 
-test('a net with one output is compared by which of two labels it means', async () => {
+test('a net with one output is compared by the better one of its two labels', async () => {
   writeFileSync(path('labels.txt'), 'nobody\nface\n');
   const { report } = await quantize(putNet('float32', { classes: 1 }));
   assert.deepEqual(report.description.labels, ['nobody', 'face']);
@@ -101,7 +101,7 @@ test('a net with one output is compared by which of two labels it means', async 
   assert.ok(report.result.choices[0]!.decibels > 10);
 });
 
-test('a float ONNX file needs to be told its range, by a description or an option', async () => {
+test('a float ONNX file needs its range in a description or an option', async () => {
   const g = new GraphBuilder('edges');
   const weights = g.constant(
     'w',
@@ -115,7 +115,7 @@ test('a float ONNX file needs to be told its range, by a description or an optio
   writeFileSync(file, encodeModel(g.build()));
   await assert.rejects(quantize(file), {
     code: 'MODEL_DESCRIPTION_MISSING',
-    hint: /`lookout model quantize` takes `--input-range -1\.\.1` as well/,
+    hint: /`lookout model quantize` also accepts `--input-range -1\.\.1`/,
   });
   const { report, fed } = await quantize(file, { range: '0..1' });
   assert.deepEqual([report.assumed, fed.scale], [null, [1 / 255, 1 / 255, 1 / 255]]);

@@ -6,7 +6,7 @@ import { readTflite } from '../../../../src/modelkit/tflite/read-tflite.ts';
 import { packedFiles } from '../../../../src/modelkit/tflite/zip.ts';
 import { TinyNet } from '../../../support/tflite-nets.ts';
 
-/** A ZIP archive behind `before`, as TensorFlow Lite appends it. */
+/** `before` with an appended ZIP archive, as TensorFlow Lite writes it. */
 function withFiles(before: Uint8Array, files: Record<string, { text: string; deflate?: boolean }>): Buffer {
   const parts: Buffer[] = [Buffer.from(before)];
   const directory: Buffer[] = [];
@@ -42,7 +42,7 @@ function withFiles(before: Uint8Array, files: Record<string, { text: string; def
 
 const bytes = new TinyNet(1, 'uint8', 9).conv(4, 3, 2).pool('AVERAGE_POOL_2D', 5, 5, true).dense(3).write();
 
-test('files that are packed behind a model are found, stored or deflated', () => {
+test('files appended to a model are found, stored or deflated', () => {
   const packed = withFiles(bytes, {
     'labels.txt': { text: 'a\nb\n' },
     'notes.md': { text: 'x'.repeat(999), deflate: true },
@@ -54,20 +54,20 @@ test('files that are packed behind a model are found, stored or deflated', () =>
   assert.equal(packedFiles(bytes).size, 0);
 });
 
-test('a packed file that would unpack to more than a few megabytes is refused', () => {
+test('a packed file that unpacks to more than a few megabytes is refused', () => {
   const packed = withFiles(bytes, { 'labels.txt': { text: 'x'.repeat(8 << 20), deflate: true } });
   assert.throws(() => packedFiles(packed));
   assert.equal(readMetadata(packed, readTflite(packed)).labels, null);
 });
 
-test('the only text file is the labels file when no metadata names one', () => {
+test('the only text file is the labels file if the metadata name none', () => {
   const one = withFiles(bytes, { 'classes.txt': { text: '0 cat\n1 dog\n2 none\n' } });
   assert.deepEqual(readMetadata(one, readTflite(one)).labels, ['cat', 'dog', 'none']);
   const two = withFiles(bytes, { 'a.txt': { text: 'x' }, 'b.txt': { text: 'y' } });
   assert.equal(readMetadata(two, readTflite(two)).labels, null);
 });
 
-test('a damaged archive counts as none', () => {
+test('a damaged archive is ignored', () => {
   const packed = withFiles(bytes, { 'labels.txt': { text: 'a\nb\nc\n' } });
   packed.writeUInt32LE(0xfffffff0, packed.length - 6);
   assert.equal(readMetadata(packed, readTflite(packed)).labels, null);

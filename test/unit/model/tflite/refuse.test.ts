@@ -35,7 +35,7 @@ const named = (model: WrittenModel, name: string): WrittenTensor => {
 };
 
 describe('a TensorFlow Lite file is refused', () => {
-  test('unless it is quantised, saying how to export it', () => {
+  test('unless it is quantised, with a hint on how to export it', () => {
     const toFloat = (model: WrittenModel) => {
       for (const tensor of model.tensors) {
         tensor.type = 'float32';
@@ -65,7 +65,7 @@ describe('a TensorFlow Lite file is refused', () => {
       } as const;
       model.operators.unshift({ ...unpack, inputs: [index], outputs: [...unpack.outputs] });
     });
-    refused('MODEL_NOT_QUANTIZED', /nor are these operators of it supported: TRANSPOSE_CONV$/, (model) => {
+    refused('MODEL_NOT_QUANTIZED', /these operators are not supported either: TRANSPOSE_CONV$/, (model) => {
       toFloat(model);
       model.operators.at(-1)!.code = 67;
     });
@@ -80,12 +80,16 @@ describe('a TensorFlow Lite file is refused', () => {
       model.operators[1]!.code = 23;
       model.operators[2]!.code = 200;
     });
-    refused('MODEL_OPERATOR_UNSUPPORTED', /CONV_2D \(makes CONV_2D_0\): .*|ends in activation 4/, (model) => {
-      model.operators[0]!.options = [...model.operators[0]!.options!.slice(0, 3), [3, 'int8', 4]];
-    });
+    refused(
+      'MODEL_OPERATOR_UNSUPPORTED',
+      /cannot convert CONV_2D \(output CONV_2D_0\): it has the unknown fused activation 4/,
+      (model) => {
+        model.operators[0]!.options = [...model.operators[0]!.options!.slice(0, 3), [3, 'int8', 4]];
+      },
+    );
   });
 
-  test('with scales and zero points that make no sense', () => {
+  test('with invalid scales and zero points', () => {
     const wrong: [RegExp, (model: WrittenModel) => void][] = [
       [/weights has a scale that is not positive/, (m) => (named(m, 'weights').scales = [Number.NaN])],
       [/CONV_2D_0 has no scale/, (m) => (named(m, 'CONV_2D_0').scales = [])],
@@ -98,26 +102,29 @@ describe('a TensorFlow Lite file is refused', () => {
         /of 4×3×3×3 has 5 scales on axis 0/,
         (m) => Object.assign(named(m, 'weights'), { scales: [1, 1, 1, 1, 1], zeroPoints: [] }),
       ],
-      [/CONV_2D_bias has a scale other than/, (m) => (named(m, 'CONV_2D_bias').scales = [1])],
+      [
+        /the scale of CONV_2D_bias is not the scale of its input/,
+        (m) => (named(m, 'CONV_2D_bias').scales = [1]),
+      ],
       [/AVERAGE_POOL_2D .* changes the scale/, (m) => (named(m, 'AVERAGE_POOL_2D_1').scales = [1])],
     ];
     for (const [message, change] of wrong) refused('MODEL_QUANTIZATION_INVALID', message, change);
   });
 
   test('with sparse weights, by their names', () => {
-    refused('MODEL_OPERATOR_UNSUPPORTED', /keeps sparse weights.*: weights$/, (model) => {
+    refused('MODEL_OPERATOR_UNSUPPORTED', /has sparse weights.*: weights$/, (model) => {
       const weights = named(model, 'weights');
       weights.sparse = true;
       weights.data = weights.data!.slice(0, 20);
     });
   });
 
-  test('with constants that are kept beyond its end', () => {
-    const whole = writeTfliteOutside(small().model());
-    assert.throws(() => readTflite(whole.subarray(0, whole.length - 1)), /beyond the end of the file/);
+  test('with constants beyond its end', () => {
+    const complete = writeTfliteOutside(small().model());
+    assert.throws(() => readTflite(complete.subarray(0, complete.length - 1)), /beyond the end of the file/);
   });
 
-  test('with an input that is no picture, or several', () => {
+  test('with an input that is not one image', () => {
     refused(
       'MODEL_INPUT_UNSUPPORTED',
       /1×H×W×3 \(colours\) or 1×H×W×1 \(grey\), found 1×9×9×2/,
@@ -132,7 +139,7 @@ describe('a TensorFlow Lite file is refused', () => {
     refused('MODEL_INPUT_UNSUPPORTED', /expected one input, found 0/, (m) => (m.inputs = []));
   });
 
-  test('with outputs that are no single vector', () => {
+  test('with outputs that are not a single vector', () => {
     refused(
       'MODEL_OUTPUT_UNSUPPORTED',
       /expected one output, found 2/,
@@ -151,7 +158,11 @@ describe('a TensorFlow Lite file is refused', () => {
       /weights of 3×4 for 3 numbers/,
       (m) => (named(m, 'AVERAGE_POOL_2D_1').shape = [1, 1, 1, 3]),
     );
-    refused('MODEL_OPERATOR_UNSUPPORTED', /no sensible size/, (m) => (m.operators[0]!.options![1]![2] = 0));
-    refused('MODEL_CORRUPT', /is used before it is made/, (m) => m.operators.reverse());
+    refused(
+      'MODEL_OPERATOR_UNSUPPORTED',
+      /a window of an invalid size/,
+      (m) => (m.operators[0]!.options![1]![2] = 0),
+    );
+    refused('MODEL_CORRUPT', /is used before it is computed/, (m) => m.operators.reverse());
   });
 });

@@ -29,20 +29,20 @@ const input: ModelDescription['input'] = {
   scale: [1, 1, 1],
 };
 
-/** As PyTorch writes it: the amounts of a Pad and the shape of the features are worked out while the model runs. */
+/** As PyTorch exports it: pads and shapes are computed while the model runs. */
 function network(): OnnxModel {
   const g = new GraphBuilder('exported');
   const x = g.input('x', 'float', ['batch', 3, SIDE, SIDE]);
-  const whole = (name: string, ...values: number[]) =>
+  const ints = (name: string, ...values: number[]) =>
     g.constant(name, BigInt64Array.from(values, BigInt), [values.length]);
-  const front = g.node('Concat', [whole('start', 0, 0, 0), whole('left', 0)], { axis: 0 }, 'front');
-  const pads = g.node('Concat', [front, whole('end', 0, 0, 1, 1)], { axis: 0 }, 'pads');
+  const front = g.node('Concat', [ints('start', 0, 0, 0), ints('left', 0)], { axis: 0 }, 'front');
+  const pads = g.node('Concat', [front, ints('end', 0, 0, 1, 1)], { axis: 0 }, 'pads');
   const padded = g.node('Pad', [x, pads], { mode: 'constant' }, 'padded');
   const weights = g.constant('w', normal(4 * 27), [4, 3, 3, 3]);
   const made = g.node('Conv', [padded, weights], { kernel_shape: [3, 3], strides: [2, 2] }, 'made');
   const pooled = g.node('GlobalAveragePool', [made], {}, 'pooled');
-  const batch = g.node('Slice', [g.node('Shape', [x]), whole('from', 0), whole('to', 1)], {}, 'count');
-  const shape = g.node('Concat', [batch, whole('rest', -1)], { axis: 0 }, 'shape');
+  const batch = g.node('Slice', [g.node('Shape', [x]), ints('from', 0), ints('to', 1)], {}, 'count');
+  const shape = g.node('Concat', [batch, ints('rest', -1)], { axis: 0 }, 'shape');
   const flat = g.node('Reshape', [pooled, shape], {}, 'flat');
   g.node('Gemm', [flat, g.constant('w2', normal(12), [3, 4])], { transB: 1 }, 'logits');
   g.output('logits', ['batch', 3]);
@@ -51,7 +51,7 @@ function network(): OnnxModel {
 
 const picture = normal(3 * SIDE * SIDE);
 
-test('what an exported model works out from constants and sizes is worked out once', async () => {
+test('the constants of an exported model are folded', async () => {
   const file = join(folder, 'exported.onnx');
   const model = network();
   writeFileSync(file, encodeModel(model));
@@ -67,7 +67,7 @@ test('what an exported model works out from constants and sizes is worked out on
   assert.ok(logits!.every((value, index) => Math.abs(value - expected.logits![index]!) < 1e-4));
 });
 
-test('weights in a file beside the model come in, from its folder only', async () => {
+test('weights are read from a file next to the model, and from no other folder', async () => {
   const model = network();
   const weights = model.graph.initializer.find(({ name }) => name === 'w')!;
   writeFileSync(join(folder, 'outside.onnx.data'), Buffer.concat([Buffer.alloc(16), weights.rawData]));

@@ -5,7 +5,7 @@ import type { OnnxModel } from '../../../../src/model/onnx.ts';
 import { GraphBuilder, makeNode, makeTensor } from '../../../../src/model/onnx-graph.ts';
 import { dequantized } from '../../../../src/modelkit/quantize/dequantize.ts';
 import { readFloatGraph, writeFloatGraph } from '../../../../src/modelkit/quantize/float-graph.ts';
-import { type PixelForm, takeBytes, takeReals } from '../../../../src/modelkit/quantize/input-pixels.ts';
+import { type PixelForm, takeBytes, takeFloats } from '../../../../src/modelkit/quantize/input-pixels.ts';
 import { gather } from '../../../../src/modelkit/quantize/observe.ts';
 import { quantizeModel } from '../../../../src/modelkit/quantize/quantize.ts';
 import { withoutRescaling } from '../../../../src/modelkit/quantize/rescaling.ts';
@@ -76,7 +76,7 @@ function network(): OnnxModel {
   return model;
 }
 
-/** What the float model is fed for a picture. */
+/** The float model's input for an image. */
 function planes(picture: Uint8Array, { mean, scale } = input): Float32Array {
   const area = SIDE * SIDE;
   return Float32Array.from({ length: 3 * area }, (_, i) => {
@@ -87,8 +87,8 @@ function planes(picture: Uint8Array, { mean, scale } = input): Float32Array {
 
 const worst = (a: Float32Array, b: Float32Array) => Math.max(...a.map((value, i) => Math.abs(value - b[i]!)));
 
-describe('a float graph keeps its answers', () => {
-  test('when normalisation is folded, means become pools, and Identity goes', async () => {
+describe('a float graph keeps its outputs', () => {
+  test('when normalisation is folded, means become pools, and Identity is removed', async () => {
     const model = network();
     const simple = simplify(readFloatGraph(model));
     const ops = simple.nodes.map(({ op }) => op);
@@ -110,11 +110,11 @@ describe('a float graph keeps its answers', () => {
     }
   });
 
-  test('when it takes bytes, and reals again', async () => {
+  test('when its input becomes bytes, and floats again', async () => {
     const model = network();
     const taken = takeBytes(simplify(readFloatGraph(model)), input)!;
     assert.deepEqual([taken.form.type, taken.form.layout], ['uint8', 'nhwc']);
-    const back = takeReals(taken.graph, taken.form);
+    const back = takeFloats(taken.graph, taken.form);
     for (const picture of pictures.slice(0, 5)) {
       const expected = (await runModel(model, planes(picture))).logits!;
       const bytes = (await runModel(writeFloatGraph(taken.graph), picture)).logits!;
@@ -124,7 +124,7 @@ describe('a float graph keeps its answers', () => {
     }
   });
 
-  test('when it scales the picture itself, in rows or in planes', async () => {
+  test('when it scales the image itself, in rows or in planes', async () => {
     const { graph } = network();
     const each = (name: string, values: number[], dims: number[]) =>
       makeTensor(name, Float32Array.from(values), dims);
@@ -182,9 +182,9 @@ describe('a float graph keeps its answers', () => {
 });
 
 describe('a quantised network', () => {
-  test('answers nearly what the float one does, on the CPU and in the form for TensorRT', async () => {
+  test('returns nearly the same scores as the float one, on the CPU and in the form for TensorRT', async () => {
     const model = network();
-    const { models, choices, layers, agreement, held } = await quantizeModel(model, input, pictures, {
+    const { models, choices, layers, agreement, holdout } = await quantizeModel(model, input, pictures, {
       output: LOGITS,
     });
     let [signal, cpuNoise, tensorrtNoise] = [0, 0, 0];
@@ -203,10 +203,10 @@ describe('a quantised network', () => {
     assert.ok(decibels(cpuNoise) > 25, `cpu ${decibels(cpuNoise)} dB`);
     assert.ok(decibels(tensorrtNoise) > 18, `tensorrt ${decibels(tensorrtNoise)} dB`);
     assert.ok(agreement.cpu >= 0.9 && agreement.tensorrt >= 0.8, JSON.stringify(agreement));
-    assert.equal(held, 10);
-    const integer = choices.filter(({ real }) => real.layers.length === 0);
+    assert.equal(holdout, 10);
+    const integer = choices.filter(({ float }) => float.layers.length === 0);
     assert.equal(integer.length, 6);
-    assert.ok(choices.every(({ real }) => real.share <= 0.1));
+    assert.ok(choices.every(({ float }) => float.share <= 0.1));
     assert.deepEqual(
       layers.map(({ name }) => name),
       ['six', 'relu', 'third', 'sum', 'pooled_pooled', 'logits'],
@@ -217,7 +217,7 @@ describe('a quantised network', () => {
     );
   });
 
-  test('multiplies in whole numbers behind a pool and answers in real ones', async () => {
+  test('multiplies integers after a pool and returns floats', async () => {
     const g = new GraphBuilder('head');
     const x = g.input('x', 'float', [1, 3, SIDE, SIDE]);
     const one = g.node('Conv', [x, g.constant('w1', normal(24), [8, 3, 1, 1])], {}, 'one');
@@ -242,16 +242,13 @@ describe('a quantised network', () => {
     }
   });
 
-  test('has no activations left on the CPU, and only zero zero points for TensorRT', async () => {
+  test('has no activations for the CPU, and only zero points of 0 for TensorRT', async () => {
     const { models } = await quantizeModel(network(), input, pictures, {
       output: LOGITS,
       methods: ['minmax'],
     });
     const ops = models.cpu.model.graph.node.map(({ opType }) => opType);
-    assert.ok(
-      !ops.includes('Clip') && !ops.includes('Relu'),
-      'the limits of the whole numbers do their work',
-    );
+    assert.ok(!ops.includes('Clip') && !ops.includes('Relu'), 'the limits of the integers replace them');
     const { graph } = models.tensorrt.model;
     const zeros = graph.node
       .filter(({ opType }) => /^(Deq|Q)uantizeLinear$/.test(opType))
@@ -291,7 +288,7 @@ describe('a quantised network', () => {
   });
 
   for (const op of ['AveragePool', 'MaxPool']) {
-    test(`may begin with ${op}, and pool again`, async () => {
+    test(`may begin with ${op} and pool again`, async () => {
       const g = new GraphBuilder('pool');
       const x = g.input('x', 'float', [1, 3, SIDE, SIDE]);
       const half = { kernel_shape: [2, 2], strides: [2, 2] };
@@ -313,12 +310,12 @@ describe('a quantised network', () => {
     });
   }
 
-  test('has the limits of a Clip of whole numbers in its float form', async () => {
+  test('keeps the limits of an integer Clip in its float form', async () => {
     const g = new GraphBuilder('limited');
     const x = g.input('x', 'float', [1, 3, SIDE, SIDE]);
     const quantization = { scale: 0.05, zeroPoint: 100, type: 'uint8' } as const;
-    const whole = g.quantize(x, quantization, 'whole');
-    const turned = g.node('Transpose', [whole], { perm: [0, 2, 3, 1] }, 'turned');
+    const int = g.quantize(x, quantization, 'int');
+    const turned = g.node('Transpose', [int], { perm: [0, 2, 3, 1] }, 'turned');
     const limits = [80, 220].map((limit) => g.constant(`limit${limit}`, Uint8Array.of(limit)));
     const limited = g.node('Clip', [turned, ...limits], {}, 'limited');
     g.alias(g.dequantize(limited, quantization), g.reserve('y'));
@@ -328,7 +325,7 @@ describe('a quantised network', () => {
     const float = writeFloatGraph(dequantized(readFloatGraph(model)));
     assert.deepEqual(new Set(float.graph.node.map(({ opType }) => opType)).has('QuantizeLinear'), false);
     const [expected, found] = [(await runModel(model, values)).y!, (await runModel(float, values)).y!];
-    assert.ok(worst(expected, found) <= 0.0251, 'half a step of the whole numbers');
+    assert.ok(worst(expected, found) <= 0.0251, 'half a step of the integers');
     for (const y of [expected, found]) {
       assert.ok(Math.abs(Math.min(...y) + 1) < 1e-5 && Math.abs(Math.max(...y) - 6) < 1e-5);
     }

@@ -14,11 +14,11 @@ const pictures = Array.from({ length: 3 }, () =>
   Uint8Array.from({ length: SIDE * SIDE * 3 }, () => Math.floor(random.range(0, 256))),
 );
 
-/** Holds the converted network against the reference; they may differ by two steps of the last layer. */
+/** Compares the converted network with the reference; they may differ by two steps of the last layer. */
 async function agrees(net: TinyNet, step: number): Promise<void> {
   const source = readTflite(net.write());
   const { model } = convertTflite(source, 'net.tflite');
-  // A float input is quantised first; the reference starts behind that.
+  // A float input is quantised first; the reference starts after that.
   const pixels = source.operators.find(
     ({ name, inputs }) => name === 'QUANTIZE' && inputs[0]!.type === 'float32',
   );
@@ -42,7 +42,7 @@ async function agrees(net: TinyNet, step: number): Promise<void> {
   }
 }
 
-test('constants behind the FlatBuffer and an input for any number of pictures make the same model', () => {
+test('constants after the FlatBuffer and an input of any batch size make the same model', () => {
   const net = new TinyNet(9, 'int8', SIDE, { perChannel: true }).conv(8, 3, 2).mean().dense(4).softmax();
   const convert = (bytes: Uint8Array) => convertTflite(readTflite(bytes), 'net.tflite').model;
   const model = net.model();
@@ -66,7 +66,7 @@ describe('the conversion agrees with the integer reference for', () => {
     await agrees(net, net.at.scale);
   });
 
-  test('float input and output round an integer network, flattened features', async () => {
+  test('float input and output around an integer network, flattened features', async () => {
     const net = new TinyNet(3, 'int8', SIDE, { perChannel: true, floats: true }).conv(6, 5, 3);
     net
       .pool('MAX_POOL_2D', 2, 2)
@@ -76,7 +76,7 @@ describe('the conversion agrees with the integer reference for', () => {
     await agrees(net.dequantize(), net.at.scale);
   });
 
-  test('constants, dilation, pools with borders, single activations, requantising, squeezing', async () => {
+  test('constants, dilation, pools with padding, separate activations, requantising, squeezing', async () => {
     const net = new TinyNet(4, 'uint8', SIDE)
       .constant('MUL')
       .constant('ADD')
@@ -87,7 +87,7 @@ describe('the conversion agrees with the integer reference for', () => {
     await agrees(net, net.at.scale);
   });
 
-  test('a ReLU whose output could hold negative numbers', async () => {
+  test('a ReLU whose output type allows negative numbers', async () => {
     const net = new TinyNet(5, 'int8', SIDE).conv(6, 3, 2, { activation: 1 });
     net.tensors.at(-1)!.zeroPoints = [-90];
     net.at.zeroPoint = -90;
@@ -95,16 +95,16 @@ describe('the conversion agrees with the integer reference for', () => {
     await agrees(net, net.at.scale);
   });
 
-  test('a dense layer for every place of the picture', async () => {
+  test('a dense layer for every place of the image', async () => {
     const net = new TinyNet(13, 'int8', SIDE, { perChannel: true }).conv(12, 3, 6);
     net.reshape([1, 9, 12]).dense(5, { activation: 1, each: true }).reshape([1, 45]).dense(4);
     await agrees(net, net.at.scale);
   });
 
-  test('shapes that are worked out for any number of pictures', async () => {
+  test('shapes that are computed for any batch size', async () => {
     const net = new TinyNet(14, 'int8', SIDE, { perChannel: true }).conv(12, 3, 6);
     net.reshape([1, 9, 12]).dense(5, { activation: 1, each: true }).reshape([1, 45]).dense(4);
-    // Neither the rows in front of the dense layer nor its results have a shape that the file knows.
+    // The file states neither the shape of the dense layer's input rows nor that of its results.
     const shape = net.tensors.push({ name: 'worked out', shape: [2], type: 'int32' }) - 1;
     const [, before, each] = net.operators as [unknown, WrittenOperator, WrittenOperator];
     before.inputs[1] = shape;
@@ -114,7 +114,7 @@ describe('the conversion agrees with the integer reference for', () => {
     await agrees(net, net.at.scale);
   });
 
-  test('borders of any number, and activations between 0 or −1 and 1 as operators', async () => {
+  test('padding with any number, and activations between 0 or −1 and 1 as operators', async () => {
     const net = new TinyNet(11, 'int8', SIDE, { perChannel: true }).pad(1, 90).conv(8, 3, 2, { valid: true });
     net.pad(1, -128).depthwise(1, { valid: true, activation: 0 }).relu('RELU_N1_TO_1');
     net.pad(1, 40).pool('MAX_POOL_2D', 2, 2).conv(8, 1, 1, { activation: 2 }).relu('RELU_0_TO_1');
@@ -122,7 +122,7 @@ describe('the conversion agrees with the integer reference for', () => {
   });
 });
 
-test('scores that the file rounds once more, for another type, stay as fine as they were', async () => {
+test('scores that the file requantises to another type keep their precision', async () => {
   const net = new TinyNet(12, 'int8', SIDE).conv(8, 3, 2).mean().dense(4).softmax();
   const plain = convertTflite(readTflite(net.write()), 'net.tflite').model;
   net.requantize(1);

@@ -13,7 +13,7 @@ import { runModel } from '../../model/run-model.ts';
 
 const step = (scale: number, zeroPoint: number): Quantization => ({ scale, zeroPoint, type: 'uint8' });
 
-/** What ONNX Runtime makes of all bytes. */
+/** ONNX Runtime's results for all bytes. */
 async function answers(
   input: Quantization,
   output: Quantization,
@@ -34,7 +34,7 @@ async function answers(
 const wrong = (found: ArrayLike<number>, table: Uint8Array) =>
   table.filter((byte, index) => byte !== found[index]).length;
 
-// LiteRT 2.3 on layers of a MobileNetV3: bytes that floats round the other way.
+// LiteRT 2.3 on layers of a MobileNetV3: bytes that floats round differently.
 const LITERT = [
   { input: step(0.049329616129398346, 117), output: step(0.028152700513601303, 13), byte: 232, is: 214 },
   { input: step(0.06168094649910927, 122), output: step(0.033620160073041916, 11), byte: 152, is: 56 },
@@ -46,7 +46,7 @@ test('the table has the numbers of TensorFlow Lite', () => {
   for (const { input, output, byte, is } of LITERT) assert.equal(hardSwishTable(input, output)[byte], is);
 });
 
-test('HARD_SWISH in floats rounds as TensorFlow Lite does, but for one byte in a thousand', async () => {
+test('HARD_SWISH in floats rounds as in TensorFlow Lite, except for one byte in a thousand', async () => {
   const random = new Random(11);
   let [plain, like] = [0, 0];
   const layers = 25;

@@ -13,12 +13,12 @@ const COUNT = 6 * 8 * 3;
 type Made = Pick<Node, 'shape'> & Partial<Node>;
 type Code = WrittenOperator['code'];
 
-/** Puts one or a few operators on the picture itself: their numbers may then differ by one step at most. */
+/** Applies one or a few operators to the image itself: the results may then differ by one step at most. */
 async function agrees(
   build: (net: TinyNet) => void,
-  { whole = 'int8', shape = SHAPE, worst = 1 }: { whole?: Whole; shape?: number[]; worst?: number } = {},
+  { int = 'int8', shape = SHAPE, worst = 1 }: { int?: Whole; shape?: number[]; worst?: number } = {},
 ): Promise<void> {
-  const net = new TinyNet(3, whole, 0, { shape });
+  const net = new TinyNet(3, int, 0, { shape });
   build(net);
   net.apply('RESHAPE', [net.at, int32s(1, -1)], [{ shape: [1, net.at.shape.reduce((a, b) => a * b, 1)] }]);
   const { scale } = net.at;
@@ -27,12 +27,12 @@ async function agrees(
   const [output] = source.outputs as [TfliteTensor];
   const random = new Random(11);
   const picture = Uint8Array.from({ length: COUNT }, () => Math.floor(random.range(0, 256)));
-  // What lies as planes in the file is turned, as whoever feeds it does.
+  // Planes in the file are transposed, as the caller of such a model does.
   const fed =
     shape[1] === 3
       ? Uint8Array.from(picture, (_, i) => picture[(i % (COUNT / 3)) * 3 + Math.floor(i / (COUNT / 3))]!)
       : picture;
-  const shift = whole === 'int8' ? 128 : 0;
+  const shift = int === 'int8' ? 128 : 0;
   const values = evaluate(
     source,
     Int32Array.from(fed, (pixel) => pixel - shift),
@@ -47,7 +47,7 @@ async function agrees(
 
 const half = { scale: 1 / 100, zeroPoint: 3 };
 
-describe('each number by itself:', () => {
+describe('elementwise operators:', () => {
   const formulas: [Code, Option[], Partial<Node>][] = [
     ['LEAKY_RELU', [[0, 'float32', 0.2]], half],
     ['HARD_SWISH', [], half],
@@ -73,7 +73,7 @@ describe('each number by itself:', () => {
       net.apply('RSQRT', [net.at], [{ shape: SHAPE, scale: 1 / 100, zeroPoint: -128 }]);
     }));
 
-  test('NEG of real numbers between whole ones, as in a normalisation over channels', async () => {
+  test('NEG of floats between integers, as in a normalisation over channels', async () => {
     const net = new TinyNet(3, 'int8', 0, { shape: [1, 1, 8, 3] });
     const { scale, zeroPoint } = net.at;
     net.dequantize();
@@ -84,18 +84,18 @@ describe('each number by itself:', () => {
     const random = new Random(5);
     const bytes = Array.from({ length: 24 }, () => Math.floor(random.range(0, 256)));
     for (const [i, score] of (await scoresOf(net)).entries()) {
-      const whole = bytes[i]! - 128;
-      assert.equal(Math.round(score / scale), Math.max(-128, Math.min(127, zeroPoint - whole)));
+      const int = bytes[i]! - 128;
+      assert.equal(Math.round(score / scale), Math.max(-128, Math.min(127, zeroPoint - int)));
     }
   });
 
-  test('NEG of whole numbers is refused', () => {
+  test('NEG of integers is refused', () => {
     const net = new TinyNet(3, 'int8', 0, { shape: [1, 1, 8, 3] });
     net.apply('NEG', [net.at], [{ shape: [1, 1, 8, 3] }]);
     net.reshape([1, 24]);
     assert.throws(() => convertTflite(readTflite(net.write()), 'net.tflite'), {
       code: 'MODEL_OPERATOR_UNSUPPORTED',
-      message: /works on whole numbers/,
+      message: /has an integer input/,
     });
   });
 
@@ -104,7 +104,7 @@ describe('each number by itself:', () => {
       net.apply('PRELU', [net.at, net.constantOf([1, 1, 3], 1 / 90)], [{ ...half, shape: SHAPE }]),
     ));
 
-  test('a LOGISTIC within a network is rounded as the file has it, one that ends it is not', async () => {
+  test('a LOGISTIC inside a network is rounded as in the file; the last one is not rounded', async () => {
     const net = new TinyNet(3, 'int8', 0, { shape: [1, 1, 8, 3] });
     net.apply('LOGISTIC', [net.at], [{ shape: [1, 1, 8, 3], scale: 1 / 256, zeroPoint: -128 }]);
     net.reshape([1, 24]);
@@ -131,7 +131,7 @@ async function scoresOf(net: TinyNet): Promise<Float32Array> {
   return scores!;
 }
 
-describe('two values:', () => {
+describe('operators on two values:', () => {
   for (const code of ['ADD', 'SUB', 'MUL', 'MAXIMUM', 'MINIMUM', 'SQUARED_DIFFERENCE'] as const) {
     test(`${code} with a constant of each shape`, async () => {
       for (const shape of [[], [1], [3], [1, 1, 3], [8, 1], [6, 1, 1], SHAPE]) {
@@ -147,10 +147,10 @@ describe('two values:', () => {
     });
   }
 
-  test('a constant in front', () =>
+  test('a constant as the first operand', () =>
     agrees((net) => net.apply('SUB', [net.constantOf([3], 1 / 90), net.at], [{ ...half, shape: SHAPE }])));
 
-  test('DIV of whole numbers without a sign', () =>
+  test('DIV of unsigned integers', () =>
     agrees(
       (net) =>
         net.apply(
@@ -158,13 +158,13 @@ describe('two values:', () => {
           [net.at, net.constantOf([3], 1 / 90, 0)],
           [{ scale: 1 / 50, zeroPoint: 120, shape: SHAPE }],
         ),
-      { whole: 'uint8' },
+      { int: 'uint8' },
     ));
 
   test('ties of a sum with a constant round up', () =>
     agrees(
       (net) => {
-        // As ÷ 127.5 − 1 in front of a network: each step is one and a half of the steps of the sum.
+        // As ÷ 127.5 − 1 before a network: each step is one and a half steps of the sum.
         net.at.scale = net.tensors[0]!.scales![0] = 3 / 128;
         const one: Constant = {
           shape: [],
@@ -178,7 +178,7 @@ describe('two values:', () => {
       { worst: 0 },
     ));
 
-  test('a factor for each channel that comes from the picture, as squeeze and excite has it', () =>
+  test('a factor for each channel that is computed from the image, as in squeeze-and-excitation', () =>
     agrees(
       (net) => {
         const picture = net.at;
@@ -200,7 +200,7 @@ describe('two values:', () => {
       { worst: 2 },
     ));
 
-  test('BATCH_MATMUL, one side turned', () =>
+  test('BATCH_MATMUL with one side transposed', () =>
     agrees((net) => {
       net.apply('RESHAPE', [net.at, int32s(1, 48, 3)], [{ shape: [1, 48, 3] }]);
       const left = net.at;
@@ -216,15 +216,15 @@ describe('two values:', () => {
     }));
 });
 
-describe('many numbers:', () => {
-  for (const whole of ['uint8', 'int8'] as const) {
-    test(`AVERAGE_POOL_2D of ${whole} rounds ties as TensorFlow Lite does`, () =>
+describe('reductions:', () => {
+  for (const int of ['uint8', 'int8'] as const) {
+    test(`AVERAGE_POOL_2D of ${int} rounds ties as TensorFlow Lite does`, () =>
       agrees(
         (net) => {
           net.pool('AVERAGE_POOL_2D', 2, 1);
           net.pool('AVERAGE_POOL_2D', 2, 2, true);
         },
-        { whole, worst: 0 },
+        { int, worst: 0 },
       ));
   }
 
@@ -254,7 +254,7 @@ describe('many numbers:', () => {
   });
 });
 
-describe('numbers that only move:', () => {
+describe('operators that only move numbers:', () => {
   const turned = (shape: number[], order: number[]) => order.map((axis) => shape[axis]!);
   for (const order of [
     [0, 3, 1, 2],
@@ -268,7 +268,7 @@ describe('numbers that only move:', () => {
       }));
   }
 
-  test('an input of planes, as exporters of PyTorch models write it', async () => {
+  test('an input of planes, as PyTorch exporters write it', async () => {
     const shape = [1, 3, 6, 8];
     await agrees(() => {}, { shape, worst: 0 });
     await agrees(
@@ -280,7 +280,7 @@ describe('numbers that only move:', () => {
     );
   });
 
-  test('channels that are shuffled between groups', () =>
+  test('channel shuffles between groups', () =>
     agrees(
       (net) => {
         net.apply(
@@ -299,7 +299,7 @@ describe('numbers that only move:', () => {
       { worst: 0 },
     ));
 
-  test('CONCATENATION of values of one scale, along any axis', async () => {
+  test('CONCATENATION of values with the same scale, along any axis', async () => {
     for (const axis of [1, 2, 3, -1]) {
       const shape = SHAPE.with(axis < 0 ? 3 : axis, 2 * SHAPE.at(axis)!);
       await agrees(
@@ -318,7 +318,7 @@ describe('numbers that only move:', () => {
     }
   });
 
-  test('CONCATENATION of values of different scales, and of a constant', () =>
+  test('CONCATENATION of values with different scales, and of a constant', () =>
     agrees(
       (net) => {
         const picture = net.at;
@@ -333,7 +333,7 @@ describe('numbers that only move:', () => {
           ],
         );
       },
-      { whole: 'uint8' },
+      { int: 'uint8' },
     ));
 
   const cuts: [string, Code, (net: TinyNet) => (Node | Constant)[], Made[], Option[]][] = [

@@ -9,7 +9,7 @@ const even = (x: number) => {
   return x - floor === 0.5 ? floor + (floor & 1) : Math.round(x);
 };
 
-/** As TensorFlow Lite adds: factors of 21 bits, ties up. */
+/** Adds as TensorFlow Lite does: 21-bit factors, ties up. */
 function expected([x, y]: [number, number], [a, b]: [number, number], step: number): number {
   const ratios = [fround(a / step), fround(b / step)] as const;
   const shift = 20 - Math.floor(Math.log2(Math.max(...ratios)));
@@ -17,7 +17,7 @@ function expected([x, y]: [number, number], [a, b]: [number, number], step: numb
   return Number((BigInt(x) * m + BigInt(y) * n + (1n << BigInt(shift - 1))) >> BigInt(shift));
 }
 
-/** As ONNX Runtime adds: floats, ties to even, one rounding or two for each product. */
+/** Adds as ONNX Runtime does: floats, ties to even, one or two roundings for each product. */
 function found(
   [x, y]: [number, number],
   [a, b]: [number, number],
@@ -49,7 +49,7 @@ function disagreements(
   return count;
 }
 
-test('sums of two values round as in TensorFlow Lite, but for very few', () => {
+test('sums of two values round as in TensorFlow Lite, with very few exceptions', () => {
   const random = new Random(4);
   let [before, after] = [0, 0];
   for (let round = 0; round < 10; round++) {

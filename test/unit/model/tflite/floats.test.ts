@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { convertTflite } from '../../../../src/modelkit/tflite/convert.ts';
-import { reals } from '../../../../src/modelkit/tflite/elements.ts';
+import { floats } from '../../../../src/modelkit/tflite/elements.ts';
 import { readTflite, type TfliteTensor } from '../../../../src/modelkit/tflite/read-tflite.ts';
 import { Random } from '../../../../src/runtime/random.ts';
+import { type Weights, withFloats } from '../../../support/tflite-floats.ts';
 import { TinyNet } from '../../../support/tflite-nets.ts';
-import { type Weights, withReals } from '../../../support/tflite-reals.ts';
 import { writeTflite } from '../../../support/tflite-writer.ts';
 import { runModel } from '../run-model.ts';
 
@@ -32,11 +32,11 @@ const NETS: Record<string, () => TinyNet> = {
   },
 };
 
-/** Answers to all pictures. */
+/** The scores of all images. */
 async function answers(net: TinyNet, weights: Weights | null): Promise<Float32Array[]> {
-  const written = weights ? withReals(net.model(), weights) : net.model();
+  const written = weights ? withFloats(net.model(), weights) : net.model();
   const { model, pixels } = convertTflite(readTflite(writeTflite(written)), 'net.tflite', { plain: true });
-  assert.equal(pixels, weights ? 'real' : null);
+  assert.equal(pixels, weights ? 'float' : null);
   const all: Float32Array[] = [];
   for (const picture of pictures) {
     const fed = weights ? Float32Array.from(picture, (level) => (level - 127) / 127.5) : picture;
@@ -48,7 +48,7 @@ async function answers(net: TinyNet, weights: Weights | null): Promise<Float32Ar
 const worst = (a: Float32Array[], b: Float32Array[]) =>
   Math.max(...a.flatMap((row, r) => [...row].map((value, i) => Math.abs(value - b[r]![i]!))));
 
-/** How alike two sets of answers are, 1 for the same but for their scale. */
+/** Similarity of two sets of scores; 1 if they differ only in scale. */
 function likeness(a: Float32Array[], b: Float32Array[]): number {
   const pairs = a.flatMap((row, r) => [...row].map((value, i) => [value, b[r]![i]!] as const));
   const sum = (of: (pair: readonly [number, number]) => number) =>
@@ -56,28 +56,28 @@ function likeness(a: Float32Array[], b: Float32Array[]): number {
   return sum(([x, y]) => x * y) / Math.sqrt(sum(([x]) => x * x) * sum(([, y]) => y * y));
 }
 
-describe('a network that computes with real numbers', () => {
+describe('a network that computes in floats', () => {
   for (const [name, net] of Object.entries(NETS)) {
     test(`becomes a float graph: ${name}`, async () => {
-      const whole = await answers(net(), null);
+      const ints = await answers(net(), null);
       const float = await answers(net(), 'float32');
       const size = Math.max(...float.flatMap((row) => [...row].map(Math.abs)));
       assert.ok(size > 0.1);
-      // Whole numbers are cut off where they end; anything out of place would leave nothing alike.
-      assert.ok(likeness(whole, float) > 0.97, `${likeness(whole, float)}`);
+      // Integers are clipped at their limits; a misplaced value would make the results completely different.
+      assert.ok(likeness(ints, float) > 0.97, `${likeness(ints, float)}`);
       assert.ok(worst(float, await answers(net(), 'float16')) < 0.005 * size);
       assert.ok(worst(float, await answers(net(), 'int8')) < 1e-4 * size);
     });
   }
 
-  test('is refused where it should be whole numbers', () => {
+  test('is refused where integers are required', () => {
     const net = NETS[Object.keys(NETS)[0]!]!();
     for (const [weights, reason] of [
       ['float32', /it computes in floats in 6 layers/],
       ['float16', /its weights are float16/],
       ['int8', /its weights are 8-bit but it computes in floats/],
     ] as const) {
-      const source = readTflite(writeTflite(withReals(net.model(), weights)));
+      const source = readTflite(writeTflite(withFloats(net.model(), weights)));
       assert.throws(() => convertTflite(source, 'net.tflite'), {
         code: 'MODEL_NOT_QUANTIZED',
         message: reason,
@@ -87,13 +87,13 @@ describe('a network that computes with real numbers', () => {
   });
 });
 
-test('numbers of 16 bits are read as what they are', () => {
+test('float16 numbers are read exactly', () => {
   const bits = [0x3c00, 0xc000, 0x3555, 0x0001, 0x8000, 0x7bff, 0x0400, 0x7c00, 0xfc00];
   const tensor = { type: 'float16', data: new Uint8Array(Uint16Array.from(bits).buffer) } as TfliteTensor;
   assert.deepEqual(
-    [...reals(tensor)!],
+    [...floats(tensor)!],
     [1, -2, 0.333251953125, 2 ** -24, -0, 65504, 2 ** -14, Infinity, -Infinity],
   );
   tensor.data = new Uint8Array(Uint16Array.of(0x7e00).buffer);
-  assert.ok(Number.isNaN(reals(tensor)![0]));
+  assert.ok(Number.isNaN(floats(tensor)![0]));
 });

@@ -1,16 +1,16 @@
-/** The forms in which TensorFlow's converter writes a network that is not fully quantised, made of one that is. */
+/** Turns a fully quantised network into the float forms that TensorFlow's converter writes. */
 import type { WrittenModel, WrittenOperator, WrittenTensor } from './tflite-writer.ts';
 
-/** How weights are kept: as floats, as halves behind a DEQUANTIZE, or in 8 bits while everything else is real. */
+/** Type of the weights: float32, float16 with a DEQUANTIZE, or int8 while everything else is float32. */
 export type Weights = 'float32' | 'float16' | 'int8';
 
-export function withReals(model: WrittenModel, weights: Weights): WrittenModel {
+export function withFloats(model: WrittenModel, weights: Weights): WrittenModel {
   const tensors = model.tensors.map((tensor): WrittenTensor => {
     const { name, shape, scales, data } = tensor;
     if (!scales) return tensor;
     if (!data) return { name, shape, type: 'float32' };
     if (weights === 'int8' && tensor.type === 'int8') return tensor;
-    return { name, shape, type: 'float32', data: realNumbers(tensor) };
+    return { name, shape, type: 'float32', data: floatsOf(tensor) };
   });
   const operators: WrittenOperator[] = [];
   if (weights === 'float16') {
@@ -25,11 +25,11 @@ export function withReals(model: WrittenModel, weights: Weights): WrittenModel {
   return { ...model, tensors, operators: [...operators, ...model.operators] };
 }
 
-function realNumbers({ data, shape, scales, zeroPoints, axis = 0 }: WrittenTensor): Float32Array {
+function floatsOf({ data, shape, scales, zeroPoints, axis = 0 }: WrittenTensor): Float32Array {
   const inner = shape.slice(axis + 1).reduce((product, size) => product * size, 1);
-  return Float32Array.from(data as Int8Array, (whole, index) => {
+  return Float32Array.from(data as Int8Array, (int, index) => {
     const channel = scales!.length > 1 ? Math.floor(index / inner) % scales!.length : 0;
-    return (whole - (zeroPoints?.[channel] ?? 0)) * scales![channel]!;
+    return (int - (zeroPoints?.[channel] ?? 0)) * scales![channel]!;
   });
 }
 
@@ -38,7 +38,7 @@ function toHalf(value: number): number {
   const sign = value < 0 ? 0x8000 : 0;
   const size = Math.abs(value);
   const exponent = Math.max(-14, Math.floor(Math.log2(size)));
-  // Small numbers have no leading 1; a fraction that rounds up to 1024 carries into the exponent by itself.
+  // Small numbers have no leading 1; a fraction that rounds up to 1024 carries into the exponent.
   if (size < 2 ** -14) return sign | Math.round(size * 2 ** 24);
   return sign | (((exponent + 15) << 10) + Math.round((size / 2 ** exponent - 1) * 1024));
 }

@@ -1,13 +1,13 @@
-/** What `lookout model add` is asked for: a name from the catalogue or an address, and a checksum in any case. */
+/** Resolves the argument of `lookout model add`: a name in the catalogue or a URL, and always a checksum. */
 import { resolve } from 'node:path';
 import { isModelName, NAME } from '../config/names.ts';
 import { didYouMean } from '../config/problems.ts';
 import { LookoutError } from '../errors.ts';
 import { redact } from '../runtime/secrets.ts';
-import type { Wanted } from './add.ts';
+import type { AddRequest } from './add.ts';
 import { type Catalogue, loadCatalogue } from './catalogue.ts';
 
-export interface WantedOptions {
+export interface AddOptions {
   sha256?: string;
   from?: string;
   labels?: string;
@@ -16,14 +16,14 @@ export interface WantedOptions {
 }
 
 /**
- * @param what a name in the catalogue, or an address
+ * @param what a name in the catalogue, or a URL
  * @throws LookoutError MODEL_UNKNOWN, MODEL_CHECKSUM_UNKNOWN, MODEL_CHECKSUM or USAGE
  */
-export function wantedModel(
+export function resolveAddRequest(
   what: string,
-  options: WantedOptions,
+  options: AddOptions,
   catalogue: Catalogue = loadCatalogue(),
-): Wanted {
+): AddRequest {
   const entry = Object.hasOwn(catalogue, what) ? catalogue[what] : undefined;
   if (!entry && !/^https?:\/\//.test(what)) throw unknownModel(what, Object.keys(catalogue));
   const name = options.name ?? (entry ? what : nameOf(what));
@@ -41,13 +41,9 @@ export function wantedModel(
 }
 
 export function unknownModel(name: string, known: readonly string[] = []): LookoutError {
-  return new LookoutError(
-    'MODEL_UNKNOWN',
-    `there is no model called ${redact(name)}${didYouMean(name, known)}`,
-    {
-      hint: '`lookout model list` shows what there is. A file of your own: `lookout model import`, or its path in `model.file`.',
-    },
-  );
+  return new LookoutError('MODEL_UNKNOWN', `unknown model ${redact(name)}${didYouMean(name, known)}`, {
+    hint: 'Run `lookout model list` to see all models. For your own file, use `lookout model import` or set its path in `model.file`.',
+  });
 }
 
 function checksum(what: string, given: string | undefined, published: string | null): string {
@@ -62,14 +58,14 @@ function checksum(what: string, given: string | undefined, published: string | n
   }
   const sha256 = published ?? given;
   if (sha256) return sha256;
-  throw new LookoutError('MODEL_CHECKSUM_UNKNOWN', `${redact(what)}: no published checksum is known`, {
-    hint: 'Give it with --sha256, from the publisher or from a copy that you trust (sha256sum FILE).',
+  throw new LookoutError('MODEL_CHECKSUM_UNKNOWN', `${redact(what)}: the publisher gives no checksum`, {
+    hint: 'Give the checksum of a copy that you trust with --sha256 (run `sha256sum FILE` to get it).',
   });
 }
 
-/** A name from the last part of an address, without its ending. */
-function nameOf(address: string): string {
-  const path = URL.parse(address)?.pathname ?? '';
+/** A name from the last part of a URL, without its extension. */
+function nameOf(url: string): string {
+  const path = URL.parse(url)?.pathname ?? '';
   return decodeURIComponent(path.slice(path.lastIndexOf('/') + 1))
     .replace(/\.\w+$/, '')
     .toLowerCase()
