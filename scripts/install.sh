@@ -9,12 +9,12 @@ usage() {
 Usage: sudo scripts/install.sh [--prefix DIR] [--no-start]
        sudo scripts/install.sh --uninstall [--prefix DIR] [--purge]
 
-  --prefix DIR   where the program goes (default: /opt/lookout)
+  --prefix DIR   folder of the program (default: /opt/lookout)
   --no-start     set everything up but do not start the service
-  --uninstall    stop the service and remove the program; configuration and data stay
-  --purge        with --uninstall: remove configuration, data and user too
+  --uninstall    stop the service and remove the program; keep configuration and data
+  --purge        with --uninstall: also remove configuration, data and user
 
-With DESTDIR set, files go below that folder, and neither users nor services are touched (for packages and tests).
+With DESTDIR set, all files are written below that folder, and users and services stay unchanged (for packages and tests).
 TEXT
 }
 
@@ -49,7 +49,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ "$action" = uninstall ] || [ "$purge" = no ] || fail '--purge goes with --uninstall.'
+[ "$action" = uninstall ] || [ "$purge" = no ] || fail '--purge requires --uninstall.'
 [[ $prefix =~ ^(/[A-Za-z0-9._+-]+)+$ ]] ||
   fail "--prefix: expected an absolute folder of letters, digits and . _ + -, found \"$prefix\"."
 
@@ -65,13 +65,13 @@ config=$dest/etc/lookout
 data=$dest/var/lib/lookout
 command=$dest/usr/local/bin/lookout
 
-# Whether systemd runs this machine and is ours to command.
+# Whether systemd runs on this machine and this is a real installation.
 live() { [ -z "$dest" ] && [ -d /run/systemd/system ]; }
 
-# Lookout's own folder, or one that is free for it; anything else is not touched.
+# Refuses a folder that something else uses.
 check_folder() {
   if [ -e "$app" ] && ! grep -qs '"name": "lookout"' "$app/package.json"; then
-    fail "$app exists and is not Lookout's; it is left alone. Choose another --prefix."
+    fail "$app exists and does not belong to Lookout, so it stays unchanged. Choose another --prefix."
   fi
 }
 
@@ -84,8 +84,8 @@ stage() {
     *) fail "Lookout runs on 64-bit ARM and x86, not on $(uname -m)." ;;
   esac
   node=$source/node_modules/node-linux-$arch/bin/node
-  [ -x "$node" ] || node=$source/bin/node # when an installed Lookout installs itself anew
-  [ -x "$node" ] || fail "its packages are missing. First run, as yourself: (cd $source && npm ci)"
+  [ -x "$node" ] || node=$source/bin/node # when an installed Lookout installs itself again
+  [ -x "$node" ] || fail "the npm packages are missing. First run, as your own user: (cd $source && npm ci)"
 
   rm -rf "$target"
   mkdir -p "$target/bin"
@@ -102,7 +102,7 @@ stage() {
     cp -r "$source/dist" "$target/"
   fi
 
-  # The lock file marks packages that only developers need. Binaries for other machines stay behind too.
+  # The lock file marks packages that only developers need. Binaries for other machines are left out, too.
   (cd "$source" && "$node" --eval '
     const { packages } = require("./package-lock.json");
     for (const [path, { dev }] of Object.entries(packages)) {
@@ -121,7 +121,7 @@ stage() {
 install_lookout() {
   check_folder
   if { [ -e "$command" ] || [ -L "$command" ]; } && [ "$(readlink "$command")" != "$prefix/bin/lookout" ]; then
-    fail "$command exists and belongs to something else; remove it first."
+    fail "$command exists and does not belong to Lookout; remove it first."
   fi
   trap 'rm -rf "$app.new"' EXIT
   stage "$app.new"
@@ -136,10 +136,10 @@ install_lookout() {
   cp "$source/systemd/lookout.sysusers" "$sysusers"
   cp "$source/systemd/lookout.tmpfiles" "$tmpfiles"
 
-  local kept='kept as it is'
+  local kept='kept unchanged'
   if [ ! -e "$config/lookout.yaml" ]; then
     cp "$source/config/lookout.yaml" "$config/lookout.yaml"
-    kept='new; look into it'
+    kept='new; edit it'
   fi
   if [ -z "$dest" ]; then
     systemd-sysusers "$sysusers"
@@ -150,7 +150,7 @@ install_lookout() {
   say "  configuration  $config/lookout.yaml ($kept)"
   say "  cameras        lookout cameras"
   if [ -z "$dest" ] && ! command -v ffmpeg >/dev/null; then
-    say '  note           ffmpeg is missing; USB and network cameras need it: sudo apt install ffmpeg'
+    say '  note           ffmpeg is not installed; USB and network cameras need it: sudo apt install ffmpeg'
   fi
   say "  undo           sudo $prefix/scripts/install.sh --uninstall"
   start_lookout
@@ -169,7 +169,7 @@ start_lookout() {
   else
     journalctl "_SYSTEMD_INVOCATION_ID=$(systemctl show --property=InvocationID --value lookout.service)" \
       --lines 15 --no-pager --output cat >&2 || true
-    fail 'Lookout is installed but does not start; the lines above say why. Then: sudo systemctl restart lookout'
+    fail 'Lookout is installed but does not start; the log lines above show the reason. When it is fixed: sudo systemctl restart lookout'
   fi
 }
 
@@ -185,10 +185,10 @@ uninstall_lookout() {
   if [ "$purge" = yes ]; then
     rm -rf "$config" "$data" "$unit.d"
     if [ -z "$dest" ] && id lookout >/dev/null 2>&1; then userdel lookout; fi
-    say 'Lookout, its configuration, its data and its user are gone.'
+    say 'Removed Lookout, its configuration, its data and its user.'
   else
-    say "Lookout is removed. Its configuration in $config and its data in $data are kept;"
-    say "to remove them too: sudo rm -r $config $data"
+    say "Removed Lookout. Its configuration in $config and its data in $data are still there;"
+    say "to remove them, too: sudo rm -r $config $data"
   fi
 }
 

@@ -90,7 +90,7 @@ describe('scripts/install.sh', { skip }, () => {
     appendFileSync(config(dest), '# mine\n');
     const before = contents(dest);
     const { stdout } = await installFrom(installed(), []);
-    assert.match(stdout, /kept as it is/);
+    assert.match(stdout, /kept unchanged/);
     assert.deepEqual(contents(dest), before);
   });
 
@@ -98,7 +98,7 @@ describe('scripts/install.sh', { skip }, () => {
     const command = join(dest, 'usr/local/bin/lookout');
     rmSync(command);
     symlinkSync('/usr/bin/somebody-elses', command);
-    await assert.rejects(install(), /belongs to something else/);
+    await assert.rejects(install(), /does not belong to Lookout/);
     assert.equal(readlinkSync(command), '/usr/bin/somebody-elses');
     rmSync(command);
     symlinkSync('/opt/lookout/bin/lookout', command);
@@ -107,8 +107,8 @@ describe('scripts/install.sh', { skip }, () => {
   test('a folder that is not ours is left alone, by install and by uninstall', async () => {
     mkdirSync(join(dest, 'srv/photos'), { recursive: true });
     writeFileSync(join(dest, 'srv/photos/holiday.jpg'), 'x');
-    await assert.rejects(install('--prefix', '/srv/photos'), /is not Lookout's/);
-    await assert.rejects(install('--uninstall', '--prefix', '/srv/photos'), /is not Lookout's/);
+    await assert.rejects(install('--prefix', '/srv/photos'), /does not belong to Lookout/);
+    await assert.rejects(install('--uninstall', '--prefix', '/srv/photos'), /does not belong to Lookout/);
     assert.ok(existsSync(join(dest, 'srv/photos/holiday.jpg')));
     rmSync(join(dest, 'srv'), { recursive: true });
   });
@@ -132,7 +132,7 @@ describe('scripts/install.sh', { skip }, () => {
   test('a wrong call changes nothing and says what is wrong', async () => {
     const before = contents(dest);
     await assert.rejects(install('--perge'), /unknown option --perge/);
-    await assert.rejects(install('--purge'), /--purge goes with --uninstall/);
+    await assert.rejects(install('--purge'), /--purge requires --uninstall/);
     await assert.rejects(install('--prefix', 'opt'), /expected an absolute folder/);
     await assert.rejects(install('--prefix', '/opt/a b'), /expected an absolute folder/);
     await assert.rejects(install('--prefix'), /--prefix needs a folder/);
