@@ -17,6 +17,8 @@ import { Viewpoint } from './viewpoint.ts';
 
 /** Who is in a picture, and where. */
 export interface Seen {
+  /** The same for one actor from entering to leaving, and for no other. */
+  actor: number;
   label: ActorLabel;
   /** In fractions of the picture, cut off at its edges. */
   box: Box;
@@ -25,6 +27,7 @@ export interface Seen {
 }
 
 interface Entrance {
+  id: number;
   /** Milliseconds since the scene began. */
   at: number;
   actor: Actor;
@@ -33,6 +36,8 @@ interface Entrance {
 const MINUTE = 60_000;
 const FIRST = 3000;
 const SLOT = 19_000;
+/** Actors that come within a minute where the scene is busy, besides a car in each slot. */
+const BUSY: readonly ActorLabel[] = ['person', 'person', 'person', 'person', 'cat', 'cat'];
 
 export class Scene {
   /** Bytes of one picture, i420. */
@@ -44,6 +49,7 @@ export class Scene {
   readonly #empty: Uint8Array;
   readonly #tree: Tree;
   readonly #noise: SensorNoise;
+  readonly #busy: boolean;
   #minute = -1;
   #entrances: Entrance[] = [];
 
@@ -51,10 +57,12 @@ export class Scene {
    * @param width @param height pixels, even
    * @param seed which driveway and which day
    * @param noise standard deviation of the sensor noise in luma steps, at most 3
+   * @param busy several actors at a time, who cross and hide each other
    */
-  constructor(width: number, height: number, seed: number, noise = 2) {
+  constructor(width: number, height: number, seed: number, noise = 2, busy = false) {
     this.bytes = (width * height * 3) / 2;
     this.#seed = seed;
+    this.#busy = busy;
     this.#view = new Viewpoint(width, height);
     this.#place = makePlace(seed);
     this.#canvas = new Canvas(width, height);
@@ -79,10 +87,10 @@ export class Scene {
     const present = this.#present(time);
     const seen: Seen[] = [];
     const drawWhile = (wanted: (z: number) => boolean) => {
-      for (const { actor, since, z } of present.filter((entry) => wanted(entry.z))) {
+      for (const { id, actor, since, z } of present.filter((entry) => wanted(entry.z))) {
         canvas.takeBounds();
         actor.draw(canvas, since);
-        const sight = this.#seen(actor.label, canvas.takeBounds());
+        const sight = this.#seen(id, actor.label, canvas.takeBounds());
         if (sight && z > 0) seen.push(sight);
       }
     };
@@ -96,7 +104,7 @@ export class Scene {
   }
 
   /** Actors that are on their way at `time`, far to near. */
-  #present(time: number): { actor: Actor; since: number; z: number }[] {
+  #present(time: number): { id: number; actor: Actor; since: number; z: number }[] {
     const minute = Math.floor(time / MINUTE);
     if (minute !== this.#minute) {
       this.#minute = minute;
@@ -104,20 +112,33 @@ export class Scene {
     }
     return this.#entrances
       .filter(({ at, actor }) => time >= at && time < at + actor.duration)
-      .map(({ at, actor }) => ({ actor, since: time - at, z: actor.distance(time - at) }))
+      .map(({ id, at, actor }) => ({ id, actor, since: time - at, z: actor.distance(time - at) }))
       .sort((a, b) => b.z - a.z);
   }
 
   /** Everybody who comes within one minute; all have left before the next begins. */
   #schedule(minute: number): Entrance[] {
     const random = new Random(this.#seed, 7, minute);
+    const id = (index: number) => 100 * minute + index;
+    if (this.#busy) {
+      // One car after the other, for they would drive through each other on the drive.
+      const cars = [0, 1, 2].map((slot) => [slot * SLOT, SLOT, 'car'] as const);
+      const others = BUSY.map((label) => [0, MINUTE - FIRST, label] as const);
+      return [...cars, ...others].map(([from, length, label], index) => ({
+        id: id(index),
+        at: minute * MINUTE + FIRST + from + random.range(0, length - LONGEST),
+        actor: makeActor(label, this.#place, this.#view, random),
+      }));
+    }
     const entrances = random.shuffled<ActorLabel>(['person', 'car', 'cat']).map((label, slot) => ({
+      id: id(slot),
       at: minute * MINUTE + FIRST + slot * SLOT + random.range(0, SLOT - LONGEST - 2500),
       actor: makeActor(label, this.#place, this.#view, random),
     }));
     if (random.chance(0.25)) {
       const { at } = random.pick(entrances);
       entrances.push({
+        id: id(entrances.length),
         at,
         actor: makeActor(random.pick(['person', 'cat'] as const), this.#place, this.#view, random),
       });
@@ -131,7 +152,7 @@ export class Scene {
     return (this.#view.height / 480) * (0.5 + gust) * Math.sin(time / 410);
   }
 
-  #seen(label: ActorLabel, bounds: Bounds): Seen | null {
+  #seen(actor: number, label: ActorLabel, bounds: Bounds): Seen | null {
     const { width, height } = this.#view;
     const left = Math.max(0, bounds.left);
     const top = Math.max(0, bounds.top);
@@ -139,7 +160,7 @@ export class Scene {
     const h = Math.min(height, bounds.bottom) - top;
     if (!(w > 0 && h > 0)) return null;
     const visible = (w * h) / ((bounds.right - bounds.left) * (bounds.bottom - bounds.top));
-    return { label, visible, box: { x: left / width, y: top / height, w: w / width, h: h / height } };
+    return { actor, label, visible, box: { x: left / width, y: top / height, w: w / width, h: h / height } };
   }
 }
 
