@@ -4,12 +4,12 @@ import { EXIT, LookoutError } from '../errors.ts';
 import { printable } from '../runtime/printable.ts';
 import { configFile } from './options.ts';
 
-/** `lookout check-config`: everything that can be known to be wrong before a camera starts. */
+/** `lookout check-config`: reports everything that can be checked before a camera starts. */
 export function checkConfigCommand(program: Command): void {
   program
     .command('check-config')
     .description(
-      'check a configuration file, its model, its labels and what its cameras need; exit 78 if something is wrong',
+      'check a configuration file, its models and labels, and what its cameras need; exits with 78 if something is wrong',
     )
     .argument('[file]', 'configuration file; by default $LOOKOUT_CONFIG')
     .addHelpText('after', '\nExample:\n  $ lookout check-config /etc/lookout/lookout.yaml')
@@ -20,11 +20,11 @@ export function checkConfigCommand(program: Command): void {
       const { resolveConfig } = await import('../setup/resolve.ts');
       const { labelsOf } = await import('../setup/resolved.ts');
       const loaded = loadConfig({ file: configFile(file) });
-      const unread = await checkFiles(loaded.config);
+      const unreadable = await checkFiles(loaded.config);
       const spaces = await outerSpaces(loaded.config);
       const { models, cameras } = await resolveConfig(loaded);
       const { warnings, errors } = await missingNeeds(loaded);
-      for (const warning of [...loaded.warnings, ...unread, ...spaces, ...warnings])
+      for (const warning of [...loaded.warnings, ...unreadable, ...spaces, ...warnings])
         process.stderr.write(`warning: ${printable(warning)}\n`);
       if (errors.length > 0) {
         process.stderr.write(`${errors.map(printable).join('\n')}\n`);
@@ -50,8 +50,8 @@ export function checkConfigCommand(program: Command): void {
 }
 
 /**
- * What cameras lack. A program is no fault of the configuration, which may be meant for another machine; a file that
- * is not there to be played is.
+ * What the cameras need and is missing. A missing program is a warning, because the configuration may be for another
+ * machine; a missing file to replay is an error.
  */
 async function missingNeeds({ config }: LoadedConfig): Promise<{ warnings: string[]; errors: string[] }> {
   const { requireNeeds } = await import('../capture/source-needs.ts');

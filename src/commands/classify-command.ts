@@ -1,11 +1,11 @@
 import { join, resolve } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { LookoutError, messageOf } from '../errors.ts';
 import { imagesIn, nameOf, originalPath, type Path } from '../pixels/image-file.ts';
 import { DECODED } from '../pixels/image-format.ts';
 import { printable } from '../runtime/printable.ts';
 import type { RawFrame } from '../types.ts';
-import { configFile } from './options.ts';
+import { configFile, integer } from './options.ts';
 
 interface Options {
   config?: string;
@@ -16,17 +16,17 @@ interface Options {
   json?: true;
 }
 
-/** `lookout classify`: image files through the daemon's own resize and session. */
+/** `lookout classify`: runs image files through the same resize and session as the daemon. */
 export function classifyCommand(program: Command): void {
   program
     .command('classify')
-    .description('say what is in image files, with the same resize and model as the daemon')
+    .description('classify image files with the same resize and model as the daemon')
     .argument('<image...>', `image files (${DECODED}), or folders of them`)
-    .option('-c, --config <file>', 'configuration whose model is used')
+    .option('-c, --config <file>', 'configuration whose model to use; by default $LOOKOUT_CONFIG')
     .option('-m, --model <file>', '`builtin`, an added model, or an .onnx file')
-    .option('--labels <file>', 'label file for a model that carries none, one label a line')
-    .option('--description <file>', 'description (.json) for a model that carries none')
-    .option('-k, --top <count>', 'how many labels', count, 5)
+    .option('--labels <file>', 'label file for a model without labels, one label per line')
+    .option('--description <file>', 'description (.json) for a model without one')
+    .option('-k, --top <count>', 'number of labels to print for each image file', integer(1), 5)
     .option('--json', 'print one JSON object for each image file')
     .addHelpText(
       'after',
@@ -56,29 +56,29 @@ async function classify(files: string[], options: Options): Promise<void> {
   const model = await loadModel({ ...settings, file: chosen.file }, baseDir);
   const classifier = Classifier.open(model, settings);
   const pool = new FramePool();
-  let answered = 0;
+  let classified = 0;
   let failed = 0;
   const fail = (name: string, error: unknown) => {
     failed++;
     process.stderr.write(`IMAGE_UNREADABLE: ${printable(name)}: ${messageOf(error)}\n`);
   };
-  const answer = async (name: string, path: Path) => {
-    let picture: RawFrame;
+  const classifyImage = async (name: string, path: Path) => {
+    let image: RawFrame;
     try {
-      picture = await decodeImageFile(path, null, pool);
+      image = await decodeImageFile(path, null, pool);
     } catch (error) {
       return fail(name, error);
     }
-    const { format, data } = picture;
+    const { format, data } = image;
     const top = classifier.classify({ format, data: new Uint8Array(data) }, options.top);
     pool.release(data);
-    answered++;
+    classified++;
     process.stdout.write(options.json ? `${JSON.stringify({ file: name, top })}\n` : table(name, top));
   };
   try {
     for (const file of files) {
       const images = await imagesOf(file).catch((error: unknown) => fail(file, error));
-      for (const { name, path } of images ?? []) await answer(name, path);
+      for (const { name, path } of images ?? []) await classifyImage(name, path);
     }
   } finally {
     classifier.close();
@@ -86,14 +86,15 @@ async function classify(files: string[], options: Options): Promise<void> {
   if (failed > 0) {
     throw new LookoutError(
       'IMAGE_UNREADABLE',
-      `${failed} of ${failed + answered} image files could not be read`,
+      `cannot read ${failed} of ${failed + classified} image files`,
+      { hint: 'The lines above give the reason for each file.' },
     );
   }
 }
 
 /**
- * The image files that an argument means: itself, or those of a folder, each with its name for people.
- * @throws ImageError when there are none
+ * The image files of an argument: the file itself, or those of a folder, each with a printable name.
+ * @throws ImageError if there are none
  */
 async function imagesOf(file: string): Promise<{ name: string; path: Path }[]> {
   const path = await originalPath(resolve(file));
@@ -103,7 +104,7 @@ async function imagesOf(file: string): Promise<{ name: string; path: Path }[]> {
     return { name: inside ? join(file, nameOf(image).toString()) : file, path: image };
   });
   for (const { name } of images.filter((image) => typeof image.path !== 'string')) {
-    process.stderr.write(`${name}: its name is not UTF-8; bytes that are not are shown as \\xNN\n`);
+    process.stderr.write(`${name}: the file name is not UTF-8; invalid bytes are shown as \\xNN\n`);
   }
   return images;
 }
@@ -113,11 +114,4 @@ function table(file: string, top: readonly { label: string; score: number }[]): 
     ({ label, score }) => `  ${(100 * score).toFixed(1).padStart(5)} %  ${printable(label)}`,
   );
   return `${printable(file)}\n${rows.join('\n')}\n`;
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError('expected a whole number from 1.');
-  return value;
 }

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { Claims, UnclaimedFile } from '../store/unclaimed.ts';
-import { type LogOptions, loadLogConfig, withLog } from './log-options.ts';
+import { type LogOptions, loadLogConfig, withLog } from './options.ts';
 
 interface Options extends LogOptions {
   of?: string;
@@ -10,35 +10,38 @@ interface Options extends LogOptions {
   json?: true;
 }
 
-/** Files of one owner, and the options that choose them. */
+/** Files of one owner, and the options that select them. */
 interface Group {
   title: string;
   choice: string[] | null;
   files: UnclaimedFile[];
 }
 
-/** `lookout clean`: files that Lookout cannot prove to be its own, for a person to decide about. */
+/** `lookout clean`: the user decides about files that Lookout cannot prove to be its own. */
 export function cleanCommand(program: Command): void {
   withLog(
     program
       .command('clean')
-      .description('list snapshots and copies that are not in the log, and delete those that you choose'),
+      .description(
+        'list unclaimed files (snapshots and copies that are not in the database), and delete those that you choose',
+      ),
   )
     .option(
       '--of <id>',
-      'choose the snapshots that an installation marked as its own: the first digits of its id',
+      'select the snapshots that an installation marked as its own: the first digits of its id',
       id,
     )
-    .option('--unmarked', 'choose files that have the name of a snapshot but no mark')
-    .option('--copies', 'choose damaged, earlier and set-aside copies of the database')
-    .option('--yes', 'delete what is chosen without asking')
+    .option('--unmarked', 'select files that have the name of a snapshot but no mark')
+    .option('--copies', 'select damaged, earlier and set-aside copies of the database')
+    .option('--yes', 'delete the selected files without asking')
     .option('--json', 'print one JSON object per file')
     .addHelpText(
       'after',
       [
         '',
-        'Without a choice nothing is deleted. Files without the name and the mark of a snapshot never are.',
-        'Of another Lookout that writes into the same folder, the snapshots are listed too: do not choose those.',
+        'Without --of, --unmarked or --copies, nothing is deleted. Files that do not have the name of a snapshot or a',
+        'copy are never deleted. If another Lookout writes to the same folder, its snapshots are listed too: do not',
+        'select them.',
         '',
         'Examples:',
         '  $ sudo -u lookout lookout clean',
@@ -52,7 +55,7 @@ export function cleanCommand(program: Command): void {
 function id(text: string): string {
   if (!/^[0-9a-f]{4,32}$/.test(text)) {
     throw new InvalidArgumentError(
-      'expected at least four of the hexadecimal digits that `lookout clean` shows',
+      'expected at least four of the hexadecimal digits that `lookout clean` shows.',
     );
   }
   return text;
@@ -74,7 +77,7 @@ async function clean(options: Options): Promise<void> {
     const groups = group(found, claims);
     const chosen = groups.filter(({ choice }) => isChosen(choice, options)).flatMap(({ files }) => files);
     await print(isChoosing(options) ? chosen : found, groups, options);
-    if (chosen.length === 0 || !(await isWanted(sum(chosen), options))) return;
+    if (chosen.length === 0 || !(await confirm(sum(chosen), options))) return;
     const done = chosen.filter((one) => {
       const folder = one.owner.kind === 'copy' ? dirname(file) : snapshots;
       try {
@@ -85,7 +88,7 @@ async function clean(options: Options): Promise<void> {
     });
     const left = chosen.length - done.length;
     process.stderr.write(
-      `Deleted ${sum(done)}${left > 0 ? `; ${left} have changed meanwhile and stay` : ''}.\n`,
+      `Deleted ${sum(done)}${left > 0 ? `; skipped ${left} that changed in the meantime` : ''}.\n`,
     );
   } finally {
     claims.close();
@@ -111,7 +114,7 @@ function headOf(owner: UnclaimedFile['owner'], installation: string | null): Omi
       return {
         title:
           owner.id === installation
-            ? 'snapshots of this installation that are not in its log'
+            ? 'snapshots of this installation that are not in its database'
             : `snapshots of installation ${owner.id}`,
         choice: ['--of', owner.id.slice(0, 8)],
       };
@@ -120,7 +123,7 @@ function headOf(owner: UnclaimedFile['owner'], installation: string | null): Omi
     case 'copy':
       return { title: 'copies of the database', choice: ['--copies'] };
     case 'other':
-      return { title: 'other files, which are never deleted', choice: null };
+      return { title: 'other files; Lookout never deletes them', choice: null };
   }
 }
 
@@ -142,32 +145,32 @@ async function print(
 ): Promise<void> {
   const { printable } = await import('../runtime/printable.ts');
   const { size, sum } = await import('../store/unclaimed.ts');
-  const say = (line: string) => process.stdout.write(`${line}\n`);
+  const printLine = (line: string) => process.stdout.write(`${line}\n`);
   if (options.json) {
-    for (const { path, bytes, owner } of files) say(JSON.stringify({ path, bytes, owner }));
+    for (const { path, bytes, owner } of files) printLine(JSON.stringify({ path, bytes, owner }));
   } else if (isChoosing(options)) {
-    for (const { path, bytes } of files) say(`${size(bytes).padStart(9)}  ${printable(path)}`);
-    say(files.length === 0 ? 'There are no such files.' : sum(files));
+    for (const { path, bytes } of files) printLine(`${size(bytes).padStart(9)}  ${printable(path)}`);
+    printLine(files.length === 0 ? 'No such files.' : sum(files));
   } else {
     for (const { title, choice, files: some } of groups) {
-      say(`${sum(some)}: ${title}`);
-      if (choice !== null) say(`    lookout clean ${choice.join(' ')}`);
+      printLine(`${sum(some)}: ${title}`);
+      if (choice !== null) printLine(`    lookout clean ${choice.join(' ')}`);
     }
-    if (groups.length === 0) say('Everything is in the log.');
+    if (groups.length === 0) printLine('No unclaimed files: the database lists every file.');
   }
 }
 
-/** Whether to delete what was chosen: a person at a terminal is asked. */
-async function isWanted(what: string, { yes }: Options): Promise<boolean> {
+/** Asks at a terminal whether to delete the files; elsewhere `--yes` is required. */
+async function confirm(what: string, { yes }: Options): Promise<boolean> {
   if (yes) return true;
   if (!process.stdin.isTTY || !process.stdout.isTTY) {
-    process.stderr.write('Nothing is deleted: add --yes to delete these files.\n');
+    process.stderr.write('Nothing was deleted. Add --yes to delete these files.\n');
     return false;
   }
   const { createInterface } = await import('node:readline/promises');
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    return (await terminal.question(`Delete ${what}? Type yes: `)).trim() === 'yes';
+    return (await terminal.question(`Delete ${what}? Type yes to confirm: `)).trim() === 'yes';
   } finally {
     terminal.close();
   }

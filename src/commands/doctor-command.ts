@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { EXIT } from '../errors.ts';
+import { printable } from '../runtime/printable.ts';
 import { configFile } from './options.ts';
 
 interface Options {
@@ -8,16 +9,16 @@ interface Options {
   bundle?: string;
 }
 
-/** `lookout doctor`: looks at everything that Lookout needs, and says what to do. */
+/** `lookout doctor` */
 export function doctorCommand(program: Command): void {
   program
     .command('doctor')
     .description(
-      'check cameras, permissions, models, broker, disk, clock, power and heat; exit 1 if something fails',
+      'check cameras, permissions, models, broker, disk, clock, power and temperature; exits with 1 if a check fails',
     )
     .option(
       '-c, --config <file>',
-      'the daemon’s configuration; by default $LOOKOUT_CONFIG, else embedded defaults',
+      'configuration of the daemon; by default $LOOKOUT_CONFIG, else embedded defaults',
     )
     .option('--json', 'print JSON')
     .option('--bundle <file>', 'also write a support archive (.tar.gz) without passwords')
@@ -32,14 +33,14 @@ async function diagnose({ config, json, bundle }: Options): Promise<void> {
   const { runChecks } = await import('../doctor/run-checks.ts');
   const { worst } = await import('../doctor/check.ts');
   const { report } = await import('../doctor/report.ts');
-  const examination = await runChecks({ file: configFile(config) });
-  const { findings } = examination;
+  const result = await runChecks({ file: configFile(config) });
+  const { findings } = result;
   const verdict = worst(findings);
   process.stdout.write(json ? `${JSON.stringify({ verdict, findings })}\n` : report(findings));
   if (bundle !== undefined) {
     const { writeBundle } = await import('../doctor/bundle.ts');
-    await writeBundle(bundle, examination);
-    process.stderr.write(`${bundle} is written. Look through it before you give it away.\n`);
+    await writeBundle(bundle, result);
+    process.stderr.write(`Wrote ${printable(bundle)}. Read it before you share it.\n`);
   }
   if (verdict === 'fail') process.exitCode = EXIT.unhealthy;
 }

@@ -1,10 +1,10 @@
 import type { Writable } from 'node:stream';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { printable } from '../runtime/printable.ts';
 import { localTime, parseTime } from '../runtime/time-text.ts';
 import type { EventFilter, Reader } from '../store/log-reader.ts';
 import type { DetectionEvent } from '../types.ts';
-import { type LogOptions, openLog, withLog } from './log-options.ts';
+import { integer, type LogOptions, openLog, withLog } from './options.ts';
 import { writeText } from './text-output.ts';
 
 interface Options extends LogOptions {
@@ -18,18 +18,22 @@ interface Options extends LogOptions {
 
 const DEFAULT_LIMIT = 50;
 
-/** How often `--follow` looks, in ms. */
+/** Interval at which `--follow` polls the database. */
 const FOLLOW_MS = 250;
 
-/** `lookout events`: what was seen, while the daemon runs or not. */
+/** `lookout events`: works whether the daemon is running or not. */
 export function eventsCommand(program: Command): void {
-  withLog(program.command('events').description('list what was seen'))
-    .option('--since <time>', 'only events since a date, or a time ago: 30m, 2h, 7d')
-    .option('--label <label>', 'only this label; may be given again', collect)
-    .option('--camera <name>', 'only this camera; may be given again', collect)
-    .option('-n, --limit <count>', `the newest so many; by default ${DEFAULT_LIMIT}, with --since all`, count)
+  withLog(program.command('events').description('list events'))
+    .option('--since <time>', 'only events since this date, or since a time ago: 30m, 2h, 7d')
+    .option('--label <label>', 'only events of this label; repeatable', collect)
+    .option('--camera <name>', 'only events of this camera; repeatable', collect)
+    .option(
+      '-n, --limit <count>',
+      `print only the newest events, this many; by default ${DEFAULT_LIMIT}, with --since all`,
+      integer(1),
+    )
     .option('--json', 'print one JSON object per line')
-    .option('-f, --follow', 'go on with new events until interrupted')
+    .option('-f, --follow', 'continue with new events until interrupted')
     .addHelpText(
       'after',
       [
@@ -84,7 +88,7 @@ export function eventsCommand(program: Command): void {
 
 export interface FollowOptions {
   reader: Reader;
-  /** Opens the database anew when the daemon has put a fresh one in its place. */
+  /** Opens the database again after the daemon has replaced it. */
   reopen: () => Promise<Reader>;
   filter: EventFilter;
   limit: number | undefined;
@@ -124,7 +128,7 @@ export async function follow({
       mark = changes.mark;
       await print(changes.events);
       if (reader.replaced && !signal.aborted) {
-        // Not there for a moment: the next look finds it.
+        // The file is missing for a moment while it is replaced; the next poll finds it.
         const fresh = await reopen().catch(() => null);
         if (!fresh) continue;
         reader.close();
@@ -175,11 +179,4 @@ export function readableLine(event: DetectionEvent): string {
 
 function collect(value: string, earlier: string[] = []): string[] {
   return [...earlier, value];
-}
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1)
-    throw new InvalidArgumentError('expected a whole number from 1.');
-  return value;
 }

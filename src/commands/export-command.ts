@@ -6,7 +6,7 @@ import { outputFailed } from '../errors.ts';
 import { parseTime } from '../runtime/time-text.ts';
 import { DETECTION_COLUMNS, EVENT_COLUMNS, SAMPLE_COLUMNS } from '../store/event-rows.ts';
 import type { Table } from '../store/log-reader.ts';
-import { type LogOptions, openLog, withLog } from './log-options.ts';
+import { type LogOptions, openLog, withLog } from './options.ts';
 import { chunks, writeText } from './text-output.ts';
 
 interface Options extends LogOptions {
@@ -17,28 +17,30 @@ interface Options extends LogOptions {
   out?: string;
 }
 
-/** Which setting of the clock a row is from means something inside of Lookout only. */
-function forPeople(columns: readonly string[]): readonly string[] {
+/** Without `clock`, the number of a setting of the clock, which has a meaning only inside Lookout. */
+function exported(columns: readonly string[]): readonly string[] {
   return columns.filter((name) => name !== 'clock');
 }
 
 const COLUMNS: Record<Table, readonly string[]> = {
-  events: forPeople(EVENT_COLUMNS),
-  detections: forPeople(DETECTION_COLUMNS),
-  samples: forPeople(SAMPLE_COLUMNS),
+  events: exported(EVENT_COLUMNS),
+  detections: exported(DETECTION_COLUMNS),
+  samples: exported(SAMPLE_COLUMNS),
 };
 
 /** Columns that hold milliseconds since 1970, and columns that hold JSON. */
 const TIMES = new Set(['started_at', 'ended_at', 'captured_at', 'at']);
 const JSONS = new Set(['reason', 'throttle_reasons', 'cameras']);
 
-/** `lookout export`: the log as a file for other programs, while the daemon runs or not. */
+/** `lookout export`: works whether the daemon is running or not. */
 export function exportCommand(program: Command): void {
-  withLog(program.command('export').description('write the log as CSV or JSON'))
+  withLog(program.command('export').description('export events, detections or health samples as CSV or JSON'))
     .addOption(new Option('--format <format>', 'file format').choices(['csv', 'json']).makeOptionMandatory())
-    .addOption(new Option('--table <table>', 'what to write').choices(Object.keys(COLUMNS)).default('events'))
-    .option('--since <time>', 'from this date on, or from a time ago: 30m, 2h, 7d')
-    .option('--until <time>', 'up to this date or time ago, itself excluded')
+    .addOption(
+      new Option('--table <table>', 'what to export').choices(Object.keys(COLUMNS)).default('events'),
+    )
+    .option('--since <time>', 'only rows since this date, or since a time ago: 30m, 2h, 7d')
+    .option('--until <time>', 'only rows before this date or time ago')
     .option('-o, --out <file>', 'file to write; by default standard output')
     .addHelpText(
       'after',
@@ -66,7 +68,7 @@ async function exportLog(options: Options): Promise<void> {
   } catch (error) {
     const { syscall } = error as NodeJS.ErrnoException;
     if (syscall === undefined) throw error;
-    // Of standard output, cli.ts says what is to be said.
+    // The error handler of standard output in program.ts reports its errors.
     if (out !== undefined) throw outputFailed(`--out ${out}`, error);
   } finally {
     reader.close();
@@ -75,7 +77,7 @@ async function exportLog(options: Options): Promise<void> {
 
 type Row = Record<string, unknown>;
 
-/** Comma-separated values as in RFC 4180, with a line of column names. */
+/** Comma-separated values (RFC 4180) with a header line. */
 export function* csv(columns: readonly string[], rows: Iterable<Row>): Generator<string> {
   yield `${columns.join(',')}\r\n`;
   for (const row of rows) yield `${columns.map((name) => quoted(readable(name, row[name]))).join(',')}\r\n`;

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Source } from '../capture/source.ts';
 import { LookoutError } from '../errors.ts';
 import type { ModelDescription } from '../model/description.ts';
@@ -7,32 +7,32 @@ import { inputShape } from '../model/input-shape.ts';
 import type { BuildOptions } from '../modelkit/build.ts';
 import type { GuessedRange } from '../modelkit/quantize/guess-range.ts';
 import type { Trial } from '../modelkit/trial.ts';
-import { printable } from '../runtime/printable.ts';
 import { modelLibraryCommands } from './model-library-command.ts';
-import { configFile } from './options.ts';
+import { configFile, integer, number } from './options.ts';
 import { showShare } from './progress-bar.ts';
+import { printRows, type Row } from './text-output.ts';
 
-/** `lookout model …`: brings models in, makes them and looks into them. */
+/** `lookout model …` */
 export function modelCommand(program: Command): void {
-  const model = program.command('model').description('bring models in, make them and look into them');
+  const model = program.command('model').description('add, import, quantise, build and inspect models');
   modelLibraryCommands(model);
   model
     .command('inspect')
-    .description('show what a model wants, answers and consists of')
+    .description('show the inputs, outputs, labels and operators of a model')
     .argument('[file]', '`builtin`, an added model, or an .onnx file', 'builtin')
-    .option('-c, --config <file>', 'configuration in whose `data_dir` added models are')
-    .option('--labels <file>', 'label file for a model that carries none, one label a line')
-    .option('--description <file>', 'description (.json) for a model that carries none')
-    .option('--json', 'print everything as one JSON object')
+    .option('-c, --config <file>', 'configuration whose `data_dir` contains the added models')
+    .option('--labels <file>', 'label file for a model without labels, one label per line')
+    .option('--description <file>', 'description (.json) for a model without one')
+    .option('--json', 'print the result as one JSON object')
     .addHelpText('after', '\nExample:\n  $ lookout model inspect birds.onnx')
     .action(inspect);
   model
     .command('import')
-    .description('turn a fully quantised TensorFlow Lite classifier into a model for Lookout')
+    .description('convert a fully quantised TensorFlow Lite classifier to an ONNX model')
     .argument('<file>', 'a .tflite file')
-    .option('-o, --out <file>', 'where to write; by default beside the file, as .onnx')
-    .option('--labels <file>', 'labels, one a line; by default those inside the file or beside it')
-    .option('--embedding', 'also give out the pooled features as the output `embedding`')
+    .option('-o, --out <file>', 'file to write; by default next to the input file, as .onnx')
+    .option('--labels <file>', 'labels, one per line; by default those inside the input file or next to it')
+    .option('--embedding', 'add the pooled features as the output `embedding`')
     .addHelpText(
       'after',
       '\nExample:\n  $ lookout model import mobilenet_v2_1.0_224_quant.tflite --out birds.onnx',
@@ -40,31 +40,31 @@ export function modelCommand(program: Command): void {
     .action(importModel);
   model
     .command('quantize')
-    .description('turn a float model into int8 ones for the CPU and for TensorRT, with pictures of your own')
-    .argument('<file>', 'an .onnx file, float or quantised before, or a .tflite file')
-    .option('--calibrate <folder>', 'pictures of what the camera sees, some hundred')
-    .option('--from-camera <name>', 'take the pictures from this camera of the configuration')
-    .option('-c, --config <file>', 'configuration with that camera; by default $LOOKOUT_CONFIG')
-    .option('--pictures <count>', 'how many at most, 1…2000', whole(1, 2000), 200)
+    .description('quantise a float model to int8, for the CPU and for TensorRT, with your own image files')
+    .argument('<file>', 'an .onnx file, float or already quantised, or a .tflite file')
+    .option('--calibrate <folder>', 'folder with a few hundred image files of what the camera sees')
+    .option('--from-camera <name>', 'take frames of this camera of the configuration instead')
+    .option('-c, --config <file>', 'configuration with the camera; by default $LOOKOUT_CONFIG')
+    .option('--pictures <count>', 'maximum number of images, 1…2000', integer(1, 2000), 200)
     .option(
       '-o, --out <file>',
-      'where to write; by default beside the file, as .int8.onnx and .int8.tensorrt.onnx',
+      'file to write; by default next to the input file, as .int8.onnx and .int8.tensorrt.onnx',
     )
-    .option('--labels <file>', 'label file for a model that carries none, one label a line')
-    .option('--description <file>', 'description (.json) for a model that carries none')
+    .option('--labels <file>', 'label file for a model without labels, one label per line')
+    .option('--description <file>', 'description (.json) for a model without one')
     .addOption(
       new Option(
         '--input-range <range>',
-        'what the input of a float model stands for, where neither the file nor a description says so',
+        'value range of the input of a float model, if neither the file nor a description defines it',
       ).choices(INPUT_RANGES),
     )
     .option(
       '--float-share <share>',
-      'share of the multiplications that the first layers may compute in floats, 0…1; with 0 scores agree on all processors',
+      'fraction of the multiplications that the first layers may compute in float, 0…1; with 0, scores are equal on all processors',
       number(0, 1),
       0.1,
     )
-    .option('--json', 'print everything as one JSON object')
+    .option('--json', 'print the result as one JSON object')
     .addHelpText(
       'after',
       '\nExamples:\n  $ lookout model quantize trained.onnx --calibrate pictures\n  $ lookout model quantize trained.onnx --from-camera garden\n\nTeachable Machine, TensorFlow Lite › Floating point:\n  $ lookout model quantize model_unquant.tflite --labels labels.txt --calibrate pictures',
@@ -72,20 +72,25 @@ export function modelCommand(program: Command): void {
     .action(quantize);
   model
     .command('build')
-    .description('make a MobileNet with random weights, to measure how fast one would be here')
+    .description('build a MobileNet with random weights, to measure how fast it runs on this board')
     .addOption(new Option('--family <name>', 'MobileNet version').choices(['v1', 'v2']).default('v2'))
-    .option('--width <multiplier>', 'channels as a share of the full model’s, 0.1…2', number(0.1, 2), 1)
-    .option('--resolution <pixels>', 'side of the picture, 32…512', whole(32, 512), 224)
-    .option('--classes <count>', 'answers, 2…100000', whole(2, 100_000), 1000)
-    .option('--expansion <factor>', 'how much wider the inside of a block is (v2), 1…12', whole(1, 12), 6)
+    .option(
+      '--width <multiplier>',
+      'channels as a multiple of those of the full model, 0.1…2',
+      number(0.1, 2),
+      1,
+    )
+    .option('--resolution <pixels>', 'width and height of the input, 32…512', integer(32, 512), 224)
+    .option('--classes <count>', 'number of classes, 2…100000', integer(2, 100_000), 1000)
+    .option('--expansion <factor>', 'expansion factor of the blocks (v2), 1…12', integer(1, 12), 6)
     .addOption(
-      new Option('--precision <type>', 'of weights and activations')
+      new Option('--precision <type>', 'type of weights and activations')
         .choices(['int8', 'fp32'])
         .default('int8'),
     )
-    .option('--seed <number>', 'of the weights', whole(0, 2 ** 31), 1)
-    .option('--embedding', 'also give out the pooled features as the output `embedding`')
-    .option('-o, --out <file>', 'where to write; by default here, named after what it is')
+    .option('--seed <number>', 'random seed of the weights', integer(0, 2 ** 31), 1)
+    .option('--embedding', 'add the pooled features as the output `embedding`')
+    .option('-o, --out <file>', 'file to write; by default in the current folder, named after its properties')
     .addHelpText('after', '\nExample:\n  $ lookout model build --width 0.35 --resolution 96 --classes 4')
     .action(build);
 }
@@ -123,7 +128,7 @@ async function quantize(
       calibrate !== undefined
         ? imagesInFolder(calibrate, input, pictures)
         : imagesFromCamera(await cameraSource(fromCamera!, config), input, pictures),
-    ...showShare(process.stderr, 'looking at the pictures'),
+    ...showShare(process.stderr, 'calibrating'),
   });
   if (json) {
     process.stdout.write(`${JSON.stringify(report)}\n`);
@@ -132,20 +137,20 @@ async function quantize(
   const { cpu, tensorrt, source, result } = report;
   const [chosen] = result.choices;
   const worst = [...result.layers].sort((a, b) => a.decibels - b.decibels).slice(0, 3);
-  print([
-    ['written', `${cpu.file}, ${cpu.bytes} bytes, for the CPU`],
+  printRows([
+    ['wrote', `${cpu.file}, ${cpu.bytes} bytes, for the CPU`],
     ['', `${tensorrt.file}, ${tensorrt.bytes} bytes, for TensorRT`],
     ...summary(report.description),
     ['assumed', report.assumed && ASSUMED[report.assumed]],
-    ['images', `${report.images}, ${result.holdout} of them kept for measuring`],
+    ['images', `${report.images}, ${result.holdout} of them held out for measurement`],
     [
       'ranges',
       `${chosen!.ranges}${chosen!.equalised ? ', equalised' : ''}: signal-to-noise ratio ${chosen!.decibels.toFixed(1)} dB`,
     ],
-    ['in float', stillReal(chosen!.float)],
+    ['in float', floatLayers(chosen!.float)],
     [
       'agreement',
-      `${percent(result.agreement.cpu)} of the first answers are the float model’s; for TensorRT ${percent(result.agreement.tensorrt)}`,
+      `${percent(result.agreement.cpu)} of the images get the same top-1 label as with the float model; for TensorRT ${percent(result.agreement.tensorrt)}`,
     ],
     ['weakest', worst.map(({ name, decibels }) => `${name} ${decibels.toFixed(1)} dB`).join(', ')],
     ['size', `${source.bytes} → ${cpu.bytes} bytes`],
@@ -154,17 +159,18 @@ async function quantize(
   ]);
 }
 
-/** Why a float input is taken for what it is. */
+/** Explains a guessed input range. */
 const ASSUMED: Record<GuessedRange, string> = {
-  '-1..1': 'levels 0…255 are fed as −1…1, as in Teachable Machine and most of Keras; else say --input-range',
-  '0..255': 'levels are fed as 0…255, as the model scales them itself; else say --input-range',
+  '-1..1':
+    'pixels 0…255 are scaled to −1…1, as in Teachable Machine and most of Keras; if this is wrong, set --input-range',
+  '0..255': 'pixels stay 0…255, because the model scales them itself; if this is wrong, set --input-range',
 };
 
 function percent(share: number): string {
   return `${(100 * share).toFixed(1)} %`;
 }
 
-function stillReal({ layers, share }: { layers: readonly string[]; share: number }): string | null {
+function floatLayers({ layers, share }: { layers: readonly string[]; share: number }): string | null {
   if (layers.length === 0) return null;
   return `the first ${layers.length} layers, ${percent(share)} of the multiplications`;
 }
@@ -180,7 +186,7 @@ async function cameraSource(name: string, config: string | undefined): Promise<S
     const known = Object.keys(loaded.config.cameras).join(', ');
     throw new LookoutError(
       'USAGE',
-      `--from-camera ${name}: expected one of the configured cameras: ${known}`,
+      `--from-camera ${name}: expected one of the configured cameras (${known})`,
     );
   }
   return createSource(camera.source, {
@@ -198,12 +204,12 @@ async function build({ out, ...options }: Omit<BuildOptions, 'out'> & { out?: st
     out: file,
   });
   const millions = (count: number) => `${(count / 1e6).toFixed(2)} M`;
-  const beside = (value: number | undefined) => (published ? ` (${published.where}: ${value} M)` : '');
-  print([
-    ['written', `${file}, ${bytes} bytes`],
+  const compared = (value: number | undefined) => (published ? ` (${published.where}: ${value} M)` : '');
+  printRows([
+    ['wrote', `${file}, ${bytes} bytes`],
     ...summary(description),
-    ['parameters', `${millions(parameters)}${beside(published?.parameters)}`],
-    ['mult-adds', `${millions(multiplyAdds)}${beside(published?.multiplyAdds)}`],
+    ['parameters', `${millions(parameters)}${compared(published?.parameters)}`],
+    ['mult-adds', `${millions(multiplyAdds)}${compared(published?.multiplyAdds)}`],
     ['note', published?.note ?? null],
     ...trialRows(trial),
   ]);
@@ -212,25 +218,8 @@ async function build({ out, ...options }: Omit<BuildOptions, 'out'> & { out?: st
 function trialRows({ fused, milliseconds }: Trial): Row[] {
   return [
     ['cpu', fused && `${total(fused)} nodes after fusing: ${counted(fused)}`],
-    ['tried', `runs, ${milliseconds.toFixed(1)} ms with one thread`],
+    ['test run', `${milliseconds.toFixed(1)} ms with one thread`],
   ];
-}
-
-function number(low: number, high: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (text.trim() !== '' && value >= low && value <= high) return value;
-    throw new InvalidArgumentError(`expected a number from ${low} to ${high}.`);
-  };
-}
-
-function whole(low: number, high: number): (text: string) => number {
-  const parse = number(low, high);
-  return (text) => {
-    const value = parse(text);
-    if (Number.isInteger(value)) return value;
-    throw new InvalidArgumentError(`expected a whole number from ${low} to ${high}.`);
-  };
 }
 
 async function importModel(
@@ -239,8 +228,8 @@ async function importModel(
 ): Promise<void> {
   const { importTflite } = await import('../modelkit/import.ts');
   const { out, bytes, description, operators, trial } = await importTflite({ file, ...options });
-  print([
-    ['written', `${out}, ${bytes} bytes`],
+  printRows([
+    ['wrote', `${out}, ${bytes} bytes`],
     ...summary(description),
     ['operators', counted(operators)],
     ...trialRows(trial),
@@ -263,17 +252,15 @@ async function inspect(
     process.stdout.write(`${JSON.stringify(found)}\n`);
     return;
   }
-  print([
+  printRows([
     ['file', `${found.file}, ${found.bytes} bytes`],
     ['chosen', chosen.note?.text ?? null],
     ['sha256', found.sha256],
-    ['made by', `${found.producer}, opset ${found.opset}`],
+    ['producer', `${found.producer}, opset ${found.opset}`],
     ...summary(found.description),
     ['operators', counted(found.operators)],
   ]);
 }
-
-type Row = [key: string, value: string | null];
 
 function summary({ name, input, output, labels, ...rest }: ModelDescription): Row[] {
   const shown = labels.length > 8 ? `${labels.slice(0, 8).join(' · ')} …` : labels.join(' · ');
@@ -309,10 +296,4 @@ function counted(counts: Record<string, number>): string {
     .sort(([, a], [, b]) => b - a)
     .map(([name, count]) => `${count} ${name}`)
     .join(', ');
-}
-
-function print(rows: Row[]): void {
-  for (const [key, value] of rows) {
-    if (value !== null) process.stdout.write(`${key.padEnd(11)}${printable(value)}\n`);
-  }
 }

@@ -7,19 +7,20 @@ import type { CatalogueEntry } from '../modelkit/catalogue.ts';
 import { printable, printableLines } from '../runtime/printable.ts';
 import { configFile } from './options.ts';
 import { showProgress } from './progress-bar.ts';
+import { printRows } from './text-output.ts';
 
-/** `lookout model add`, `list`, `verify` and `remove`: the models that were fetched for this device. */
+/** `lookout model add`, `list`, `verify` and `remove` */
 export function modelLibraryCommands(model: Command): void {
   model
     .command('add')
-    .description('fetch a model, check it and make it ready for use')
-    .argument('<name|url>', 'a name from `lookout model list`, or an address')
+    .description('download a model, check it and prepare it for use')
+    .argument('<name|url>', 'a name from `lookout model list`, or a URL')
     .option('-c, --config <file>', 'configuration whose `data_dir` is used')
-    .option('--sha256 <hex>', 'checksum of the file, where the catalogue has none')
-    .option('--from <file>', 'a copy of the published file, instead of a download')
-    .option('--labels <file>', 'labels, one a line, instead of the published ones')
-    .option('--description <file>', 'description (.json) for an .onnx file that carries none')
-    .option('--name <name>', 'another name for it here')
+    .option('--sha256 <hex>', 'checksum of the file, if the catalogue has none')
+    .option('--from <file>', 'use this copy of the published file instead of a download')
+    .option('--labels <file>', 'labels, one per line, instead of the published labels')
+    .option('--description <file>', 'description (.json) for an .onnx file without one')
+    .option('--name <name>', 'name of the added model; by default that of the catalogue or the file')
     .addHelpText(
       'after',
       '\nExamples:\n  $ lookout model add mobilenet_v2_imagenet\n  $ lookout model add mobilenet_v2_imagenet --from usb/mobilenet_v2_1.0_224_quant.tflite',
@@ -27,24 +28,24 @@ export function modelLibraryCommands(model: Command): void {
     .action(add);
   model
     .command('list')
-    .description('show the models that were added, and those that could be')
+    .description('list the built-in model, added models and the catalogue')
     .option('-c, --config <file>', 'configuration whose `data_dir` is used')
-    .option('--json', 'print everything as one JSON object')
+    .option('--json', 'print the result as one JSON object')
     .addHelpText('after', '\nExample:\n  $ lookout model list')
     .action(list);
   model
     .command('verify')
-    .description('read added models again: are they unchanged and sound?')
-    .argument('[name...]', 'by default all')
+    .description('check that added models are unchanged and valid')
+    .argument('[name...]', 'names of added models; by default all')
     .option('-c, --config <file>', 'configuration whose `data_dir` is used')
     .addHelpText('after', '\nExample:\n  $ lookout model verify')
     .action(verify);
   model
     .command('remove')
-    .description('delete an added model, or what an unfinished download has left')
+    .description('delete an added model, or the rest of an unfinished download')
     .argument('<name>', 'a name from `lookout model list`')
     .option('-c, --config <file>', 'configuration whose `data_dir` is used')
-    .option('--force', 'even if the configuration uses it, or its files were changed since')
+    .option('--force', 'even if the configuration uses the model, or its files have changed')
     .addHelpText('after', '\nExample:\n  $ lookout model remove mobilenet_v2_inat_bird')
     .action(remove);
 }
@@ -61,8 +62,8 @@ interface AddOptions extends ConfigOption {
   name?: string;
 }
 
-/** Where models go, and which settings of the configuration name which file. */
-async function place({
+/** The folder of the models, and which settings of the configuration use which file. */
+async function libraryOf({
   config: named,
 }: ConfigOption): Promise<{ folder: string; used: ReadonlyMap<string, string[]>; config: Config }> {
   const { loadConfig } = await import('../config/load-config.ts');
@@ -76,14 +77,14 @@ async function add(what: string, options: AddOptions): Promise<void> {
   const { resolveAddRequest } = await import('../modelkit/add-request.ts');
   const { addModel } = await import('../modelkit/add.ts');
   const { addedModel, verifyModel } = await import('../model/library.ts');
-  const { folder, config } = await place(options);
+  const { folder, config } = await libraryOf(options);
   const wanted = resolveAddRequest(what, options);
-  const there = await addedModel(folder, wanted.name);
-  if (there?.origin.published.sha256 === wanted.sha256) {
-    await verifyModel(there);
-    print([
-      ['added', `${wanted.name} is there already, unchanged`],
-      ['file', there.file],
+  const existing = await addedModel(folder, wanted.name);
+  if (existing?.origin.published.sha256 === wanted.sha256) {
+    await verifyModel(existing);
+    printRows([
+      ['added', `${wanted.name} already, unchanged`],
+      ['file', existing.file],
     ]);
     return;
   }
@@ -92,7 +93,7 @@ async function add(what: string, options: AddOptions): Promise<void> {
   const builtin = await builtinNow(config);
   const { origin, description, trial } = added;
   const { input } = description;
-  print([
+  printRows([
     ['added', added.name],
     ['file', `${added.file}, ${megabytes(origin.file.bytes)}`],
     ['from', wanted.from ?? origin.url],
@@ -102,16 +103,16 @@ async function add(what: string, options: AddOptions): Promise<void> {
     ['licence', origin.licence ?? 'not stated'],
     ['accuracy', wanted.catalogue && accuracy(wanted.catalogue.entry)],
     ['warning', description.warning],
-    ['tried', `runs, ${trial.milliseconds.toFixed(1)} ms with one thread`],
+    ['test run', `${trial.milliseconds.toFixed(1)} ms with one thread`],
     ['use it', `model: { file: ${added.name} }`],
-    ['', builtin.network === added.name ? 'or model: { file: builtin }, now with its features' : null],
+    ['', builtin.network === added.name ? 'or model: { file: builtin }, which now uses its features' : null],
   ]);
 }
 
 async function list(options: ConfigOption & { json?: true }): Promise<void> {
   const { loadCatalogue } = await import('../modelkit/catalogue.ts');
   const { addedModels } = await import('../model/library.ts');
-  const { folder, used, config } = await place(options);
+  const { folder, used, config } = await libraryOf(options);
   const builtin = await describeBuiltin(config);
   const added = await Promise.all(
     (await addedModels(folder)).map((model) => describeAdded(model, used.has(model.file))),
@@ -144,7 +145,7 @@ async function list(options: ConfigOption & { json?: true }): Promise<void> {
   }
 }
 
-/** What `builtin` stands for now. */
+/** The model that `builtin` resolves to. */
 async function builtinNow({ model, data_dir }: Config): Promise<Chosen> {
   const { chooseModel } = await import('../model/builtin.ts');
   return chooseModel({ file: 'builtin', providers: model.providers }, { dataDir: data_dir });
@@ -188,7 +189,7 @@ async function describeAdded({ name, file, origin }: AddedModel, inUse: boolean)
 async function verify(names: string[], options: ConfigOption): Promise<void> {
   const { addedModel, addedModels, verifyModel } = await import('../model/library.ts');
   const { unknownModel } = await import('../modelkit/add-request.ts');
-  const { folder } = await place(options);
+  const { folder } = await libraryOf(options);
   const models =
     names.length === 0
       ? await addedModels(folder)
@@ -199,19 +200,23 @@ async function verify(names: string[], options: ConfigOption): Promise<void> {
   for (const model of models) {
     try {
       const { sha256 } = await verifyModel(model);
-      process.stdout.write(`${model.name}: as it was added, sha256 ${sha256}\n`);
+      process.stdout.write(`${model.name}: unchanged, sha256 ${sha256}\n`);
     } catch (error) {
       if (!(error instanceof LookoutError)) throw error;
       problems.push(error);
       process.stdout.write(`${model.name}: ${printableLines(error.message)}\n`);
     }
   }
-  if (models.length === 0) process.stdout.write('No model has been added.\n');
+  if (models.length === 0) process.stdout.write('No models have been added.\n');
   const [first] = problems;
   if (first) {
-    throw new LookoutError(first.code, `${problems.length} of ${models.length} models are not as they were`, {
-      hint: first.hint,
-    });
+    throw new LookoutError(
+      first.code,
+      `${problems.length} of ${models.length} models have changed or are not valid`,
+      {
+        hint: first.hint,
+      },
+    );
   }
 }
 
@@ -220,23 +225,24 @@ async function remove(name: string, options: ConfigOption & { force?: true }): P
   const { isModelName, addedFileIn } = await import('../config/names.ts');
   const { unknownModel } = await import('../modelkit/add-request.ts');
   const { removeMade } = await import('../model/builtin.ts');
-  const { folder, used, config } = await place(options);
+  const { folder, used, config } = await libraryOf(options);
   if (!isModelName(name)) throw unknownModel(name);
-  const carries = (await builtinNow(config)).network === name;
+  const usedByBuiltin = (await builtinNow(config)).network === name;
   const settings = [
     ...(used.get(addedFileIn(folder, name)) ?? []),
-    ...((carries && used.get('builtin')) || []),
+    ...((usedByBuiltin && used.get('builtin')) || []),
   ];
   if (settings.length > 0 && !options.force) {
     throw new LookoutError('MODEL_IN_USE', `the configuration uses ${name}: ${settings.join(', ')}`, {
-      hint: 'Name another model there first, or say --force.',
+      hint: 'Set another model there first, or add --force.',
     });
   }
   const { found, left } = await removeModel(folder, name, options.force);
   if (!found && left.length === 0) throw unknownModel(name);
-  if (carries) await removeMade(config.data_dir);
+  if (usedByBuiltin) await removeMade(config.data_dir);
   if (found) process.stdout.write(`removed ${name}\n`);
-  if (left.length > 0) process.stdout.write(`not written by \`model add\`, left alone: ${left.join(', ')}\n`);
+  if (left.length > 0)
+    process.stdout.write(`kept, because \`model add\` did not write them: ${left.join(', ')}\n`);
 }
 
 function accuracy({ accuracy: published }: CatalogueEntry): string {
@@ -246,10 +252,4 @@ function accuracy({ accuracy: published }: CatalogueEntry): string {
 
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
-function print(rows: [key: string, value: string | null][]): void {
-  for (const [key, value] of rows) {
-    if (value !== null) process.stdout.write(`${key.padEnd(11)}${printable(value)}\n`);
-  }
 }

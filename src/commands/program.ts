@@ -1,4 +1,4 @@
-/** argv → command. Every command lives in src/commands and loads what it needs only when it runs. */
+/** Parses the command line and runs a command. Each command loads what it needs only when it runs. */
 
 import { Command, CommanderError } from 'commander';
 import { requireProcessor } from '../board/processor.ts';
@@ -23,9 +23,11 @@ import { tuneCommand } from './tune-command.ts';
 import { versionCommand } from './version-command.ts';
 
 const program = new Command('lookout')
-  .description('Watches cameras, classifies what moves, logs it to SQLite and tells the house over MQTT.')
+  .description(
+    'Watches cameras, classifies what moves, records events in SQLite and publishes them over MQTT.',
+  )
   .version(VERSION, '-V, --version', 'print the version')
-  .helpOption('-h, --help', 'explain a command')
+  .helpOption('-h, --help', 'show help for a command')
   .showHelpAfterError('(lookout --help lists the commands)')
   .configureOutput({
     outputError: (text, write) => write(text.split('\n').map(printable).join('\n')),
@@ -55,7 +57,7 @@ program.hook('preAction', (_program, command) => {
   if (command.name() !== 'version') requireProcessor();
 });
 
-// A reader that has seen enough (`lookout events | head`) is no error.
+// EPIPE is not an error: the reader has closed the pipe, as in `lookout events | head`.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') fail(outputFailed('standard output', error));
 });
@@ -73,14 +75,14 @@ function fail(error: unknown): void {
     process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   } else if (error instanceof LookoutError) {
     const lines = error.hint === undefined ? [error.message] : [error.message, error.hint];
-    say(`${error.code}: ${lines.map(printableLines).join('\n')}\n`);
+    writeError(`${error.code}: ${lines.map(printableLines).join('\n')}\n`);
     process.exitCode = error.exitCode;
   } else {
-    say(`INTERNAL: ${printableLines((error instanceof Error && error.stack) || String(error))}\n`);
+    writeError(`INTERNAL: ${printableLines((error instanceof Error && error.stack) || String(error))}\n`);
     process.exitCode = EXIT.internal;
   }
 }
 
-function say(text: string): void {
+function writeError(text: string): void {
   process.stderr.write(redact(text));
 }

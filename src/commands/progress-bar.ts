@@ -2,7 +2,7 @@ import type { DownloadOptions } from '../modelkit/download.ts';
 
 const BAR = 30;
 const REDRAW_MS = 100;
-/** Elsewhere than on a terminal, one line for each of these shares. */
+/** Percent after which a new line is printed, where the output is not a terminal. */
 const STEP = 25;
 
 interface Screen {
@@ -11,11 +11,11 @@ interface Screen {
 }
 
 type Progress = Required<Pick<DownloadOptions, 'onProgress' | 'onRetry'>> & {
-  /** Call when the download is over, well or not. */
+  /** Call this when the download ends, whether it succeeded or not. */
   end: () => void;
 };
 
-/** Shows a download: as a bar on a terminal, as a few plain lines elsewhere. */
+/** Shows the progress of a download: a bar on a terminal, a few plain lines elsewhere. */
 export function showProgress(screen: Screen, now: () => number = () => performance.now()): Progress {
   let drawn = Number.NEGATIVE_INFINITY;
   let open = false;
@@ -42,15 +42,15 @@ export function showProgress(screen: Screen, now: () => number = () => performan
     },
     onRetry(reason, waitMs) {
       end();
-      screen.write(`${reason}; trying again in ${Math.ceil(waitMs / 1000)} s\n`);
+      screen.write(`${reason}; retrying in ${Math.ceil(waitMs / 1000)} s\n`);
     },
     end,
   };
 }
 
 /**
- * Shows how much of a long computation is done, in the same way.
- * @returns `onProgress` for the share, 0…1, and `log` for lines in between
+ * Shows the progress of a long computation in the same way.
+ * @returns `onProgress` for the completed fraction, 0…1, and `log` for lines in between
  */
 export function showShare(
   screen: Screen,

@@ -6,7 +6,7 @@ import { takeSignals } from '../runtime/signals.ts';
 import type { Tuning } from '../tune/first-start.ts';
 import { configFile } from './options.ts';
 
-/** Longest wait for the last lines of the log. */
+/** Longest wait for the logger to write its last lines. */
 const FLUSH_MS = 500;
 
 /** `lookout run`: the daemon in the foreground. */
@@ -14,7 +14,7 @@ export function runCommand(program: Command): void {
   program
     .command('run')
     .description(
-      'watch the cameras until stopped; without a configuration: demo camera, built-in model and broker',
+      'run the daemon until it is stopped; without a configuration: demo camera, built-in model and embedded broker',
     )
     .option('-c, --config <file>', 'configuration file; by default $LOOKOUT_CONFIG, else embedded defaults')
     .addHelpText('after', '\nExamples:\n  $ lookout run\n  $ lookout run --config /etc/lookout/lookout.yaml')
@@ -22,7 +22,7 @@ export function runCommand(program: Command): void {
 }
 
 async function run(named: string | undefined): Promise<void> {
-  // The one owner of signals and of what nobody caught.
+  // This function alone handles signals and uncaught errors.
   let requestStop: (reason: string) => void = () => {};
   const stopRequested = new Promise<string>((resolve) => {
     requestStop = resolve;
@@ -33,7 +33,7 @@ async function run(named: string | undefined): Promise<void> {
 
   const { ConfigResolver } = await import('../setup/config-resolver.ts');
   const resolver = new ConfigResolver();
-  // Reading takes a while: the program is loaded meanwhile.
+  // The configuration is read in a thread; the program loads in the meantime.
   const [loaded, { Daemon }, { createLogger }] = await Promise.all([
     resolver.load({ file: configFile(named) }),
     loadDaemon(),
@@ -49,13 +49,13 @@ async function run(named: string | undefined): Promise<void> {
     if (inTerminal) requestStop('the terminal was closed');
     else daemon?.reload(async () => tune(await resolver.load({ file: configFile(named) })));
   });
-  const broken = (error: unknown) => {
+  const onInternalError = (error: unknown) => {
     process.exitCode = EXIT.internal;
-    log.fatal({ err: error }, 'internal error, stopping');
+    log.fatal({ err: error }, 'internal error; stopping');
     requestStop('internal error');
   };
-  process.once('uncaughtException', broken);
-  process.once('unhandledRejection', broken);
+  process.once('uncaughtException', onInternalError);
+  process.once('unhandledRejection', onInternalError);
 
   if (loaded.config.tune.first_start) {
     const { findTuning } = await import('../tune/first-start.ts');
@@ -73,11 +73,11 @@ async function run(named: string | undefined): Promise<void> {
     }
   } finally {
     await daemon.stop();
-    if (daemon.stuck) await leave(log);
+    if (daemon.stuck) await exitDespiteThreads(log);
   }
 }
 
-/** With a thread on its way that will run the model. */
+/** Also starts a thread for inference, to save time at the start. */
 async function loadDaemon(): Promise<typeof import('../daemon.ts')> {
   const daemon = await import('../daemon.ts');
   const { warmUpInference } = await import('../vision/inference-threads.ts');
@@ -86,10 +86,10 @@ async function loadDaemon(): Promise<typeof import('../daemon.ts')> {
 }
 
 /**
- * Ends the process at once with its exit code, although threads hang: Node.js would wait for them, for ever. Another
- * program takes the place of this one, which the kernel does without asking any thread (execve(2)).
+ * Ends the process immediately with its exit code although threads hang, for which Node.js would wait forever. Replaces
+ * the process with another program, which the kernel does without waiting for threads (execve(2)).
  */
-async function leave(log: Logger): Promise<void> {
+async function exitDespiteThreads(log: Logger): Promise<void> {
   await new Promise((resolve) => {
     log.flush(resolve);
     setTimeout(resolve, FLUSH_MS);

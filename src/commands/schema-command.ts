@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 
-/** `lookout schema`: the configuration's JSON Schema, or every setting as a commented file. */
+/** `lookout schema` */
 export function schemaCommand(program: Command): void {
   program
     .command('schema')
     .description('print the JSON Schema of the configuration file')
-    .option('--example', 'print a configuration file with every setting explained instead')
+    .option('--example', 'print a commented configuration file with every setting instead')
     .addHelpText('after', '\nExample:\n  $ lookout schema --example > lookout.yaml')
     .action(async (options: { example?: true }) => {
       const { exampleConfig, jsonSchema } = await import('../config/reference.ts');

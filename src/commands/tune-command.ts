@@ -4,7 +4,7 @@ import { printable } from '../runtime/printable.ts';
 import type { Goal } from '../tune/choose-point.ts';
 import type { Setting } from '../tune/config-file.ts';
 import type { Choice } from '../tune/tuning-cache.ts';
-import { configFile } from './options.ts';
+import { configFile, number } from './options.ts';
 import { time } from './profile-command.ts';
 
 interface Options {
@@ -16,30 +16,30 @@ interface Options {
   dryRun?: true;
   fresh?: true;
   allowInexact?: true;
-  /** Seconds. */
+  /** In seconds. */
   within?: number;
   json?: true;
 }
 
-/** `lookout tune`: finds the settings with which this board serves a goal, and writes them. */
+/** `lookout tune`: finds the settings with which this board reaches a goal, and writes them to the configuration. */
 export function tuneCommand(program: Command): void {
   program
     .command('tune')
     .description(
-      'find encoding, threads, sessions and picture size for a goal, and write them to the configuration',
+      'find the model, threads, sessions and frame size for a goal, and write them to the configuration',
     )
     .option('-c, --config <file>', 'configuration to tune; by default $LOOKOUT_CONFIG')
-    .option('--fps <rate>', 'frames per second of each camera; by default what is configured', rate)
-    .option('--max-fps', 'as many frames per second as there can be')
-    .option('--min-idle <percent>', 'share of all cores that must stay idle', percent, 50)
-    .option('--max-temp <celsius>', 'temperature that the board must stay below', celsius)
+    .option('--fps <rate>', 'frames per second of each camera; by default the configured rate', rate)
+    .option('--max-fps', 'reach as many frames per second as possible')
+    .option('--min-idle <percent>', 'percentage of all cores that must stay idle', percent, 50)
+    .option('--max-temp <celsius>', 'temperature in °C that the board must stay below', number(30, 110))
     .option(
       '--allow-inexact',
-      'also try `model.exact: never`, which is faster on x86 without VNNI but answers wrongly, and say how wrongly',
+      'also try `model.exact: never`, which is faster on x86 without VNNI but makes scores wrong, and report how wrong',
     )
-    .option('--dry-run', 'only say what would be written')
-    .option('--fresh', 'measure again what was measured before')
-    .option('--within <time>', 'measure nothing more after this long, such as 2m', time)
+    .option('--dry-run', 'only print what would be written')
+    .option('--fresh', 'measure again instead of using earlier measurements')
+    .option('--within <time>', 'start no measurement after this time, for example 2m', time)
     .option('--json', 'print one JSON object')
     .addHelpText(
       'after',
@@ -68,7 +68,7 @@ async function run(options: Options): Promise<void> {
     throw error;
   });
   if (!tuned) {
-    process.stderr.write('Ended before its time: nothing was chosen.\n');
+    process.stderr.write('Stopped early: no settings were chosen.\n');
     process.exitCode = EXIT.internal;
     return;
   }
@@ -78,13 +78,13 @@ async function run(options: Options): Promise<void> {
   else process.stdout.write(describe(choice, cached, settings));
   if (options.dryRun) return;
   if (config.file === null) {
-    process.stdout.write('There is no configuration file to write them to; name one with --config.\n');
+    process.stdout.write('Nothing was written: there is no configuration file. Name one with --config.\n');
     return;
   }
   const { changeConfig } = await import('../tune/config-file.ts');
   await changeConfig(config.file, settings);
   if (!options.json)
-    process.stdout.write(`Written to ${printable(config.file)}; it counts from the next start.\n`);
+    process.stdout.write(`Wrote the settings to ${printable(config.file)}. Restart Lookout to apply them.\n`);
 }
 
 function goalOf({ fps, maxFps, minIdle, maxTemp }: Options, { config }: LoadedConfig): Goal {
@@ -92,11 +92,11 @@ function goalOf({ fps, maxFps, minIdle, maxTemp }: Options, { config }: LoadedCo
   const rates = cameras.map(({ source }) =>
     source.kind === 'libcamera' && source.mode === 'still' ? 1 / source.interval : source.fps,
   );
-  const wanted = maxFps ? null : (fps ?? Math.max(...rates));
-  return { fps: wanted, cameras: cameras.length, minIdle, maxTemperature: maxTemp ?? null };
+  const target = maxFps ? null : (fps ?? Math.max(...rates));
+  return { fps: target, cameras: cameras.length, minIdle, maxTemperature: maxTemp ?? null };
 }
 
-/** What must be written so that the choice counts. */
+/** The settings to write for a choice. */
 export function settingsOf(
   { file, threads, sessions, spinning, exact, width, height }: Choice,
   { fps, maxTemp }: Pick<Options, 'fps' | 'maxTemp'>,
@@ -112,7 +112,7 @@ export function settingsOf(
     { path: ['model', 'spinning'], value: spinning },
     ...(exact === null ? [] : [{ path: ['model', 'exact'], value: exact }]),
     ...cameras.flatMap(([name, { source }]) => [
-      // A USB camera has the sizes that it has, and a pipeline of one's own gives what it gives.
+      // A USB camera supports only certain sizes, and a custom pipeline has its own.
       ...(smaller && source.kind !== 'v4l2' && !(source.kind === 'gstreamer' && source.pipeline)
         ? [
             { path: ['cameras', name, 'source', 'width'], value: width },
@@ -133,18 +133,14 @@ function describe({ lines, at }: Choice, cached: boolean, settings: readonly Set
 
 function rate(text: string): number {
   const value = Number(text);
-  if (!(value > 0 && value <= 120)) throw new InvalidArgumentError('expected a rate above 0, at most 120.');
+  if (!(value > 0 && value <= 120))
+    throw new InvalidArgumentError('expected a number above 0 and up to 120.');
   return value;
 }
 
 function percent(text: string): number {
   const value = Number(text.replace(/\s*%$/, ''));
-  if (!(value >= 0 && value < 100)) throw new InvalidArgumentError('expected a share such as 50%, 0…99.');
-  return value;
-}
-
-function celsius(text: string): number {
-  const value = Number(text);
-  if (!(value >= 30 && value <= 110)) throw new InvalidArgumentError('expected 30…110 °C.');
+  if (!(value >= 0 && value < 100))
+    throw new InvalidArgumentError('expected a percentage like 50%, from 0 to 99.');
   return value;
 }

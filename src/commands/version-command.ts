@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { VERSION } from '../version.ts';
 
-/** `lookout version`: this program, Node, ONNX Runtime and SQLite. */
+/** `lookout version` */
 export function versionCommand(program: Command): void {
   program
     .command('version')
-    .description('print the versions of Lookout and of the parts it stands on')
+    .description('print the versions of Lookout, Node.js, ONNX Runtime and SQLite')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  $ lookout version --json')
     .action(async (options: { json?: true }) => {

@@ -1,21 +1,21 @@
-/** What nobody else may read, taken out of texts that are to be shown to others. */
+/** Removes secrets from text that the user gives to others. */
 import type { Config } from '../config/schema.ts';
 import { addressSecrets, HIDDEN, redact } from '../runtime/secrets.ts';
 import { readText } from '../runtime/text-file.ts';
 
-/** Variables of the environment whose names say that they are secret. */
+/** Names of environment variables whose values are secret. */
 const SECRET_NAME = /pass|secret|token|key|credential/i;
 
-/** Words behind which a secret stands in the arguments of a program, such as `user-pw=…` of GStreamer. */
+/** A secret in the arguments of a program, for example GStreamer's `user-pw=…`. */
 const SECRET_WORD =
   /\b(?!\w*_file)([\w-]*(?:pass\w*|passwd|pwd|[_-]pw|secret|token|user[_-]?id))(["']?\s*[=:]\s*)(["']?)[^\s"',}]+/gi;
 
-/** Shorter texts would take half of a report with them. */
+/** Shorter texts are not removed, because they occur everywhere in a report. */
 const SHORTEST = 3;
-/** Up to this length a secret may be part of a word by chance: it is taken out where it stands alone. */
+/** Up to this length a secret can be part of another word by chance, so it is removed only as a whole word. */
 const SHORT = 5;
 
-/** The files that the configuration says hold secrets. */
+/** Files with secrets that the configuration names. */
 export function secretFiles({ mqtt, cameras }: Config): string[] {
   const files = [mqtt.username_file, mqtt.password_file, mqtt.key_file];
   for (const { source } of Object.values(cameras)) {
@@ -25,8 +25,8 @@ export function secretFiles({ mqtt, cameras }: Config): string[] {
 }
 
 /**
- * Gathers every secret that the configuration, its files and the environment hold.
- * @returns takes them out of a text, and whatever else looks like one
+ * Collects every secret of the configuration, its files and the environment.
+ * @returns a function that removes them from a text, and everything else that looks like a secret
  */
 export async function redactor(config: Config, env: NodeJS.ProcessEnv): Promise<(text: string) => string> {
   const texts: (string | undefined)[] = [config.mqtt.username];
@@ -41,7 +41,7 @@ export async function redactor(config: Config, env: NodeJS.ProcessEnv): Promise<
   }
   for (const [name, value = ''] of Object.entries(env)) {
     if (value.includes('://')) texts.push(...addressSecrets(value));
-    // The place of a secret is none.
+    // The path of a secret file is not a secret.
     if (SECRET_NAME.test(name) && !value.startsWith('/')) texts.push(value);
   }
   const secrets = texts.map((text) => text?.trim() ?? '').filter((text) => text.length >= SHORTEST);
@@ -58,7 +58,7 @@ function hide(text: string, secret: string): string {
   return text.replace(new RegExp(`(?<!\\w)${secret.replace(/[^\w]/g, '\\$&')}(?!\\w)`, 'g'), HIDDEN);
 }
 
-/** A secret as it is, and as it stands in JSON and in YAML. */
+/** A secret unchanged, and as it is written in JSON and in YAML. */
 function spellings(secret: string): string[] {
   return [secret, JSON.stringify(secret).slice(1, -1), secret.replaceAll("'", "''")];
 }

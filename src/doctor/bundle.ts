@@ -1,4 +1,4 @@
-/** The support archive: what a helper needs to know, without anything that nobody else may know. */
+/** The support archive: what a supporter needs, without secrets. */
 import { execFile } from 'node:child_process';
 import { open, readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -20,35 +20,35 @@ const DAY_MS = 86_400_000;
 /** Newest rows of each kind. */
 const EVENTS = 200;
 
-const CONTENT = `Lookout support archive. Passwords, addresses with passwords, secret files and values of the environment
-are taken out; names of cameras, labels and hosts are not. Look through it before you give it away.
+const CONTENT = `Lookout support archive. It contains no passwords, no parameters of URLs, no content of secret files and no values
+of environment variables. It does contain the names of cameras, labels and hosts. Read it before you share it.
 
 doctor.txt, doctor.json  what \`lookout doctor\` found
-config.yaml              the settings that count, defaults included
+config.yaml              the settings in effect, including defaults
 versions.json            versions, board, system
-environment.txt          names of the variables that concern Lookout
+environment.txt          names of environment variables that concern Lookout
 events.json              the last ${EVENTS} events
 health.json              health samples of the last day
 files.txt                files in the data folder
-log.txt                  the last ${LOG_LINES} lines of the service's log
+log.txt                  the last ${LOG_LINES} lines of the log of the service
 `;
 
 /**
- * Writes the archive, readable by its owner alone.
+ * Writes the archive; only its owner can read it.
  * @throws LookoutError OUTPUT_FAILED
  */
 export async function writeBundle(
   path: string,
-  examination: DoctorReport,
+  result: DoctorReport,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<void> {
-  const config = examination.loaded?.config ?? configSchema.parse({});
+  const config = result.loaded?.config ?? configSchema.parse({});
   const redact = await redactor(config, env);
   const folder = `${basename(path).replace(/\.tar\.gz$|\.tgz$/, '') || 'lookout'}/`.replace(
     /[^\w.-]+(?!$)/g,
     '-',
   );
-  const files = await gather(examination, env);
+  const files = await collect(result, env);
   const redacted = files.map(({ name, text }) => ({ name: folder + name, text: redact(text) }));
   const archive = tarGz(redacted, Date.now() / 1000);
   try {
@@ -63,13 +63,13 @@ export async function writeBundle(
   }
 }
 
-async function gather({ findings, loaded }: DoctorReport, env: NodeJS.ProcessEnv): Promise<TextFile[]> {
+async function collect({ findings, loaded }: DoctorReport, env: NodeJS.ProcessEnv): Promise<TextFile[]> {
   const text = async (name: string, content: () => unknown): Promise<TextFile> => {
     try {
       const found = await content();
       return { name, text: typeof found === 'string' ? found : `${JSON.stringify(found, null, 2)}\n` };
     } catch (error) {
-      return { name, text: `not to be had: ${messageOf(error)}\n` };
+      return { name, text: `unavailable: ${messageOf(error)}\n` };
     }
   };
   const files = [
@@ -98,16 +98,16 @@ async function gather({ findings, loaded }: DoctorReport, env: NodeJS.ProcessEnv
   return await Promise.all(files);
 }
 
-function withLog<T>({ config }: LoadedConfig, look: (log: Reader) => T): T {
+function withLog<T>({ config }: LoadedConfig, read: (log: Reader) => T): T {
   const log = new Reader(config.store.file);
   try {
-    return look(log);
+    return read(log);
   } finally {
     log.close();
   }
 }
 
-/** Names alone: values may be secrets. */
+/** Names only, because values can be secrets. */
 function variables(env: NodeJS.ProcessEnv): string[] {
   return Object.keys(env)
     .filter((name) => /^(lookout_|ort_|node_|path$|lang$|tz$|.*_proxy$|credentials_directory$)/i.test(name))
@@ -123,7 +123,7 @@ async function journal(env: NodeJS.ProcessEnv): Promise<string> {
   return stdout;
 }
 
-/** Size and time of the files of the data folder itself, and of its folders how many files are in them. */
+/** One line for each entry of the data folder: size and time of a file, number of entries of a folder. */
 async function listing(folder: string): Promise<string> {
   const entries = await readdir(folder);
   const lines = await Promise.all(

@@ -1,4 +1,4 @@
-/** The programs, devices and addresses of the configured cameras. No device is opened: the daemon may be using it. */
+/** The programs, devices and URLs of the configured cameras. No device is opened, because the daemon may be using it. */
 import { connect } from 'node:net';
 import { pino } from 'pino';
 import { type AddressConfig, readAddress } from '../capture/camera-address.ts';
@@ -13,17 +13,17 @@ import { type Check, type CheckContext, type Finding, fail, failed, ok, warn } f
 
 const CONNECT_MS = 5000;
 
-/** Ports of addresses that name none. */
+/** Default ports. */
 const PORTS: Record<string, number> = { 'rtsp:': 554, 'rtsps:': 322, 'http:': 80, 'https:': 443 };
 
-export const checkCameras: Check = async (patient) => {
-  const survey = surveyCameras({ env: patient.env, root: patient.root });
+export const checkCameras: Check = async (context) => {
+  const survey = surveyCameras({ env: context.env, root: context.root });
   const findings = await Promise.all(
-    Object.entries(patient.loaded.config.cameras).map(async ([name, { source, enabled }]) => {
+    Object.entries(context.loaded.config.cameras).map(async ([name, { source, enabled }]) => {
       const check = `camera ${name}`;
-      if (!enabled) return ok(check, 'turned off in the configuration');
+      if (!enabled) return ok(check, 'disabled in the configuration');
       try {
-        return await look(check, source, patient, survey);
+        return await checkCamera(check, source, context, survey);
       } catch (error) {
         return failed(check, error, 'See the troubleshooting in docs/cameras.md.');
       }
@@ -32,42 +32,42 @@ export const checkCameras: Check = async (patient) => {
   return findings;
 };
 
-async function look(
+async function checkCamera(
   check: string,
   source: SourceConfig,
   { env, root }: CheckContext,
   survey: Promise<Survey>,
 ): Promise<Finding> {
   const context = { clock: systemClock, log: pino({ level: 'silent' }), env, root };
-  // Single pictures over HTTP need no program, and only asking the camera would tell whether it gives those.
+  // Single images over HTTP need no program, and only a request to the camera would show whether it sends those.
   if (source.kind === 'http' && (await findProgram(['ffmpeg'], env)) === null) {
-    const found = `${await answering(source)}; without ffmpeg it can give single pictures only`;
-    return warn(check, found, 'If it gives a stream: sudo apt install ffmpeg');
+    const found = `${await answering(source)}; without ffmpeg only single images work, no streams`;
+    return warn(check, found, 'If the camera sends a stream, install ffmpeg: sudo apt install ffmpeg');
   }
-  const there = await requireNeeds(source, context);
+  const available = await requireNeeds(source, context);
   switch (source.kind) {
     case 'libcamera':
-      return found(check, await survey, 'libcamera', `${there} is there`);
+      return found(check, await survey, 'libcamera', `${available} is installed`);
     case 'gstreamer':
-      return ok(check, `${there} is there`);
+      return ok(check, `${available} is installed`);
     case 'v4l2':
       await createSource(source, context);
-      return ok(check, `${source.device} may be used, through ${there}`);
+      return ok(check, `${source.device} can be used, with ${available}`);
     case 'rtsp':
     case 'http':
-      return ok(check, `${await answering(source)}; what it shows was not looked at`);
+      return ok(check, `${await answering(source)}; its stream was not checked`);
     case 'replay':
-      return ok(check, there);
+      return ok(check, available);
     case 'demo':
-      return ok(check, 'rendered, needs nothing');
+      return ok(check, 'rendered scene, needs no device');
     case 'auto': {
       const { found: cameras, missing } = await survey;
       const [first] = cameras;
-      if (first) return ok(check, `would take ${first.description}`);
+      if (first) return ok(check, `would use ${first.description}`);
       return fail(
         check,
         `no camera found: ${missing.join('; ')}`,
-        'Plug one in, or configure a network camera.',
+        'Connect a camera, or configure a network camera.',
       );
     }
   }
@@ -77,17 +77,16 @@ function found(check: string, { found: cameras, missing }: Survey, kind: string,
   const camera = cameras.find(({ source }) => source.kind === kind);
   if (camera) return ok(check, `${program}; ${camera.description}`);
   const reason = missing.find((line) => line.startsWith(kind)) ?? 'no camera was found';
-  return fail(check, `${program}, but ${reason}`, 'Check the ribbon cable, and docs/raspberry-pi.md.');
+  return fail(check, `${program}, but ${reason}`, 'Check the ribbon cable, and see docs/raspberry-pi.md.');
 }
 
-/** Says that something answers at a camera's address. */
+/** @throws Error if nothing answers at the URL of a camera */
 async function answering(source: AddressConfig): Promise<string> {
   const address = await readAddress(source);
   await reach(address);
   return `${publicAddress(address)} answers`;
 }
 
-/** Resolves when something takes a connection at the address. */
 async function reach(address: URL): Promise<void> {
   const { hostname, port, protocol } = address;
   const host = hostname.replace(/^\[(.*)\]$/, '$1');
@@ -95,10 +94,10 @@ async function reach(address: URL): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve).once('error', reject);
-      socket.setTimeout(CONNECT_MS, () => reject(new Error(`nobody answers in ${CONNECT_MS / 1000} s`)));
+      socket.setTimeout(CONNECT_MS, () => reject(new Error(`no answer within ${CONNECT_MS / 1000} s`)));
     });
   } catch (error) {
-    throw new Error(`${publicAddress(address)} cannot be reached: ${(error as Error).message}`);
+    throw new Error(`cannot connect to ${publicAddress(address)}: ${(error as Error).message}`);
   } finally {
     socket.destroy();
   }

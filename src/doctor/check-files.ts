@@ -1,4 +1,4 @@
-/** Whether the data can be written, and whether secrets are kept from others. */
+/** Whether the data can be written, and whether other users cannot read the secrets. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { outerSpaces } from '../setup/config-files.ts';
@@ -19,27 +19,30 @@ export const checkFiles: Check = async ({ loaded }) => {
         fail(
           'permissions',
           `${what}: ${fault.path}: ${fault.says} (${fault.code})`,
-          'Correct data_dir, or its owner and permissions: sudo chown -R lookout: FOLDER',
+          'Correct data_dir, or its owner and permissions: sudo chown -R lookout: FOLDER.',
         ),
       );
     }
   }
-  if (findings.length === 0) findings.push(ok('permissions', `${data_dir} can be written`));
+  if (findings.length === 0) findings.push(ok('permissions', `${data_dir} is writable`));
   const spaces = (await outerSpaces(loaded.config)).map((text) =>
-    warn('secrets', text, 'Write the file again without the white space, or leave it if it is meant.'),
+    warn(
+      'secrets',
+      text,
+      'Write the file again without the white space, unless the white space is intended.',
+    ),
   );
   return [...findings, ...(await checkSecrets(secretFiles(loaded.config))), ...spaces];
 };
 
-/** A secret that every user of the machine can read is none. */
 async function checkSecrets(files: readonly string[]): Promise<Finding[]> {
   const findings = await Promise.all(
     files.map(async (file): Promise<Finding> => {
-      // Whoever needs it says so when it cannot be read.
+      // The check that needs the file reports that it cannot be read.
       const mode = (await stat(file).catch(() => null))?.mode ?? 0;
       return mode & 0o004
-        ? warn('secrets', `${file} can be read by every user of this machine`, `chmod o= ${file}`)
-        : ok('secrets', `${file} is not open to everybody`);
+        ? warn('secrets', `every user of this machine can read ${file}`, `Run: chmod o= ${file}`)
+        : ok('secrets', `other users of this machine cannot read ${file}`);
     }),
   );
   return findings;

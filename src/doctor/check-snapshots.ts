@@ -1,4 +1,4 @@
-/** Whether everything that lies where snapshots go is in the log. */
+/** Whether the database lists every file in the snapshot folder. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isWithin, lookAt } from '../runtime/own-files.ts';
@@ -16,17 +16,17 @@ export const checkSnapshots: Check = async ({ loaded }) => {
     found.push(...(await unclaimedCopies(file, claims)));
     const unclaimed = found.filter(({ owner }) => owner.kind !== 'other');
     const foreign = found.filter(({ owner }) => owner.kind === 'other');
-    const others = foreign.length === 0 ? '' : `; of other programs: ${sum(foreign)}, never deleted`;
+    const others = foreign.length === 0 ? '' : `; from other programs: ${sum(foreign)}, never deleted`;
     const findings = [
-      ok('snapshots', `${snapshots}: ${sum(listed)} in the log${others}`),
+      ok('snapshots', `${snapshots}: ${sum(listed)} in the database${others}`),
       ...(await linksOut(snapshots)),
     ];
     if (unclaimed.length > 0) {
       findings.push(
         warn(
           'snapshots',
-          `unclaimed: ${sum(unclaimed)}: snapshots and copies that are not in this log, and that nothing deletes`,
-          'Run `lookout clean`: it lists them, and deletes those that you choose.',
+          `unclaimed: ${sum(unclaimed)}: snapshots and copies that are not in the database; Lookout does not delete them automatically`,
+          'Run `lookout clean`. It lists them and deletes those that you choose.',
         ),
       );
     }
@@ -36,7 +36,7 @@ export const checkSnapshots: Check = async ({ loaded }) => {
   }
 };
 
-/** Snapshots behind a link that leads out of the folder are never deleted. */
+/** Warns of links that lead out of the folder: snapshots behind them are never deleted. */
 async function linksOut(folder: string): Promise<Finding[]> {
   const names = await readdir(folder).catch(() => []);
   const links = names
@@ -46,7 +46,7 @@ async function linksOut(folder: string): Promise<Finding[]> {
     warn(
       'snapshots',
       `${path} is a link that leads out of the folder: snapshots behind it are neither counted nor deleted`,
-      'Set store.snapshots to the place itself, or mount it there.',
+      'Set store.snapshots to the target of the link, or mount the target there.',
     ),
   );
 }

@@ -1,15 +1,15 @@
-/** Whether the clock is set, and by whom: most boards have no battery for it. */
+/** Whether a time server has set the clock: most boards have no battery for their clock. */
 import { CLOCK_UNSET } from '../runtime/time-judge.ts';
 import { askTimeServers } from '../runtime/time-servers.ts';
 import { type Check, fail, ok, warn } from './check.ts';
 
 const HOUR_MS = 3_600_000;
-const ADVICE = 'Set it with a time server: sudo timedatectl set-ntp true';
+const ADVICE = 'Use a time server: sudo timedatectl set-ntp true';
 
 export const checkTime: Check = async ({ env, root, loaded }) => {
   const now = new Date();
   const text = now.toISOString();
-  if (now.getTime() < CLOCK_UNSET) return [fail('time', `the clock says ${text}: it is not set`, ADVICE)];
+  if (now.getTime() < CLOCK_UNSET) return [fail('time', `the clock is not set: it shows ${text}`, ADVICE)];
   const tolerance = loaded.config.time.tolerance * HOUR_MS;
   switch (await askTimeServers({ now: now.getTime(), tolerance, root, env })) {
     case 'agree':
@@ -17,6 +17,12 @@ export const checkTime: Check = async ({ env, root, loaded }) => {
     case 'waiting':
       return [warn('time', `${text}, but no time server has set the clock`, ADVICE)];
     case 'none':
-      return [warn('time', `${text}; no program here says whether a time server sets it`, ADVICE)];
+      return [
+        warn(
+          'time',
+          `${text}; no program on this machine reports whether a time server sets the clock`,
+          ADVICE,
+        ),
+      ];
   }
 };

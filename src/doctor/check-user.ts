@@ -1,4 +1,4 @@
-/** Who asks: permissions of another user say nothing about the daemon's. */
+/** Whether the current user owns the data: permissions of another user say nothing about those of the daemon. */
 import { statSync } from 'node:fs';
 import { type Check, ok, warn } from './check.ts';
 
@@ -9,8 +9,8 @@ export const checkUser: Check = async ({ loaded }) => {
   return [
     warn(
       'user',
-      `the data folder belongs to user ${owner}, and this is user ${uid}: what follows may differ for the daemon`,
-      'Run it as the daemon’s user: sudo -u lookout lookout doctor',
+      `the data folder belongs to user ${owner}, but the current user is ${uid}: the results can differ for the daemon`,
+      'Run the check as the user of the daemon: sudo -u lookout lookout doctor',
     ),
   ];
 };

@@ -8,28 +8,26 @@ export type Verdict = 'ok' | 'warn' | 'fail';
 
 /** One line of the report. */
 export interface Finding {
-  /** What was looked at, such as `broker`. */
+  /** What was checked, for example `broker`. */
   check: string;
   verdict: Verdict;
-  /** What was found. */
   found: string;
-  /** What to do about it; null when all is well. */
+  /** What to do about it; null if the verdict is `ok`. */
   advice: string | null;
 }
 
-/** What a check may look at. */
 export interface CheckContext {
   loaded: LoadedConfig;
-  /** Null when the models could not be read. */
-  prepared: Resolved | null;
-  /** A daemon runs on the same database. */
+  /** Null if the models could not be resolved. */
+  resolved: Resolved | null;
+  /** Whether a daemon is running on the same database. */
   running: boolean;
   env: NodeJS.ProcessEnv;
   /** Folder that stands for `/`. */
   root: string;
 }
 
-export type Check = (patient: CheckContext) => Promise<Finding[]>;
+export type Check = (context: CheckContext) => Promise<Finding[]>;
 
 export const ok = (check: string, found: string): Finding => ({
   check,
@@ -52,7 +50,7 @@ export const fail = (check: string, found: string, advice: string): Finding => (
   advice,
 });
 
-/** A failure out of what was thrown, with the advice that it brings. */
+/** A failure from a thrown value; the hint of a `LookoutError` replaces the advice. */
 export function failed(check: string, error: unknown, advice = 'See docs/errors.md.'): Finding {
   if (!(error instanceof LookoutError)) return fail(check, messageOf(error), advice);
   return fail(check, `${error.message} (${error.code})`, error.hint ?? advice);

@@ -3,9 +3,9 @@ import { printableLines } from '../runtime/printable.ts';
 import { type Finding, worst } from './check.ts';
 
 const CONCLUSION = {
-  ok: 'All is well.',
-  warn: 'It works, but see the lines that say warn.',
-  fail: 'Something does not work: see the lines that say fail.',
+  ok: 'No problems found.',
+  warn: 'Everything works, but see the lines marked warn.',
+  fail: 'Something does not work. See the lines marked fail.',
 };
 
 export function report(findings: readonly Finding[]): string {

@@ -1,4 +1,4 @@
-/** Looks at everything that Lookout needs, one check after the other, and never throws. */
+/** Runs all checks, one after the other, and never throws. */
 import { existsSync } from 'node:fs';
 import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load-config.ts';
 import { LookoutError } from '../errors.ts';
@@ -31,7 +31,7 @@ const CHECKS: readonly [string, Check][] = [
 
 export interface DoctorReport {
   findings: Finding[];
-  /** Null when the configuration is not sound. */
+  /** Null if the configuration is not valid. */
   loaded: LoadedConfig | null;
 }
 
@@ -56,17 +56,19 @@ export async function runChecks({
   }
   const findings: Finding[] = [
     ok('configuration', loaded.file ?? 'embedded defaults (no configuration file)'),
-    ...loaded.warnings.map((warning) => warn('configuration', warning, 'Correct its name, or remove it.')),
+    ...loaded.warnings.map((warning) => warn('configuration', warning, 'Correct the name, or remove it.')),
   ];
-  const patient: CheckContext = {
-    ...{ loaded, env, root },
-    prepared: await resolveConfig(loaded).catch(() => null),
+  const context: CheckContext = {
+    loaded,
+    env,
+    root,
+    resolved: await resolveConfig(loaded).catch(() => null),
     running: await isRunning(realFile(loaded.config.store.file)),
   };
-  // One after the other: a disk that is being measured must not be busy with a model.
+  // One after the other, so that loading a model does not disturb the measurement of the disk.
   for (const [name, check] of checks) {
     try {
-      findings.push(...(await check(patient)));
+      findings.push(...(await check(context)));
     } catch (error) {
       findings.push(failed(name, error));
     }
@@ -74,7 +76,7 @@ export async function runChecks({
   return { findings, loaded };
 }
 
-/** Whether a daemon holds the lock of the database. Where it never ran, nothing is created. */
+/** Whether a daemon holds the lock of the database. Creates no files. */
 async function isRunning(file: string): Promise<boolean> {
   if (!existsSync(`${file}.lock`)) return false;
   try {

@@ -1,10 +1,10 @@
-/** Writes a tar archive (POSIX.1-1988 "ustar") of texts in memory: no program and no temporary files are needed. */
+/** Makes a tar archive (POSIX.1-1988 "ustar") of texts in memory, without a program or temporary files. */
 import { gzipSync } from 'node:zlib';
 
 const BLOCK = 512;
 
 export interface TextFile {
-  /** At most 100 characters, of ASCII. */
+  /** At most 100 ASCII characters. */
   name: string;
   text: string;
 }
@@ -28,7 +28,7 @@ function header(name: string, size: number, seconds: number): Buffer {
   block.write(octal(0, 7), 116);
   block.write(octal(size, 11), 124);
   block.write(octal(seconds, 11), 136);
-  // While the sum is taken, its own field counts as spaces.
+  // The checksum is computed with spaces in its own field.
   block.write(' '.repeat(8), 148);
   block.write('0', 156);
   block.write('ustar\x0000', 257);

@@ -80,7 +80,7 @@ test('a camera that was turned off over MQTT captures nothing after a power cut,
   assert.equal(code, 0, stderr);
   await late.sees(topic('status'), 'online');
   await late.sees(topic('enabled'), 'ON');
-  assert.match((await choices('list')).stderr, /nothing was chosen/);
+  assert.match((await choices('list')).stderr, /no runtime settings/);
   assert.equal((await second.stop()).code, 0);
 });
 
@@ -162,10 +162,10 @@ test('5000 commands at once are a few lines in the log, and the last one counts'
   await recorder.sees(topic('threshold'), '0.6999');
   const seconds = (performance.now() - began) / 1000;
   await until('the count', () => {
-    const lines = daemon.log.slice(told).filter(({ msg }) => msg.startsWith('command: '));
+    const lines = daemon.log.slice(told).filter(({ msg }) => msg.startsWith('command applied: '));
     return lines.reduce((sum, { times }) => sum + (typeof times === 'number' ? times : 1), 0) === 5000;
   });
-  const lines = daemon.log.slice(told).filter(({ msg }) => msg.startsWith('command: '));
+  const lines = daemon.log.slice(told).filter(({ msg }) => msg.startsWith('command applied: '));
   assert.ok(lines.length <= seconds + 3, `${lines.length} lines in ${seconds} s`);
   t.diagnostic(
     `${lines.length} lines, ${recorder.texts(topic('threshold')).length} states in ${seconds.toFixed(1)} s`,

@@ -98,7 +98,7 @@ test('a folder that holds the photos of its owner is as it was after the first s
   assert.ok(existsSync(join(photos, 'door/2024-07-03')), 'an empty folder, too');
 
   const { stdout } = await lookout(['doctor', '--config', 'lookout.yaml'], { cwd: folder });
-  assert.match(stdout, /ok +snapshots .*\/photos: \d+ files, .*; of other programs: 3 files/);
+  assert.match(stdout, /ok +snapshots .*\/photos: \d+ files, .*; from other programs: 3 files/);
   assert.match(stdout, /warn +snapshots +.*\/cellar is a link that leads out of the folder/);
   const clean = await lookout(['clean', '--config', 'lookout.yaml', '--unmarked'], { cwd: folder });
   assert.match(clean.stdout, /0192f7c4-9a1b-7c3e-8b52-4f6d2a9c1e07\.jpg\n/);

@@ -76,7 +76,7 @@ async function goThrough(times: number, seconds: number, keepDays: number): Prom
     const days = (times * seconds * SPEED * 1000) / DAY;
     return {
       ...{ injected: times, lost: Math.max(0, missing - outbox_dropped), duplicated: 0, recovery },
-      notes: `${days.toFixed(1)} days; of ${steps.length} messages ${missing} not told, ${outbox_dropped} counted as dropped`,
+      notes: `${days.toFixed(1)} days; of ${steps.length} messages ${missing} not published, ${outbox_dropped} counted as dropped`,
     };
   };
   return inLab(options, work, async (broker) => {

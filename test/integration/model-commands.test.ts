@@ -29,11 +29,11 @@ function lookout(args: string[], blocks?: number) {
   return { status, stdout, stderr };
 }
 
-test('lookout model import says what it made', () => {
+test('lookout model import describes the model that it writes', () => {
   const out = join(folder, 'made.onnx');
   const { status, stdout, stderr } = lookout(['import', net, '--out', out]);
   assert.equal(status, 0, stderr);
-  assert.match(stdout, /^written +.*made\.onnx, \d+ bytes$/m);
+  assert.match(stdout, /^wrote +.*made\.onnx, \d+ bytes$/m);
   assert.match(stdout, /^input +image: uint8 1×33×33×3 RGB$/m);
   assert.match(stdout, /^cpu +\d+ nodes after fusing: 3 QLinearConv/m);
   assert.match(stdout, /^warning +This model has no labels/m);
@@ -48,7 +48,7 @@ test('lookout model import leaves nothing behind when the disk is full', () => {
   assert.deepEqual(readdirSync(folder), before);
 });
 
-test('lookout model build makes a member of the family and says what it costs', () => {
+test('lookout model build writes a member of the family and reports its size', () => {
   const out = join(folder, 'built.onnx');
   const args = ['--width', '0.35', '--resolution', '96', '--classes', '1000', '--embedding', '--out', out];
   const { status, stdout, stderr } = lookout(['build', ...args]);
@@ -60,14 +60,14 @@ test('lookout model build makes a member of the family and says what it costs', 
   assert.match(lookout(['inspect', out]).stdout, /^embedding +embedding: 1280 numbers$/m);
 });
 
-test('lookout model build sets the paper’s figures beside its own', () => {
+test('lookout model build compares its figures with those of the paper', () => {
   const args = ['--precision', 'fp32', '--out', join(folder, 'full.onnx')];
   const { stdout } = lookout(['build', ...args]);
   assert.match(stdout, /^parameters 3\.47 M \(Sandler et al\. 2018: 3\.4 M\)$/m);
   assert.match(stdout, /^mult-adds +300\.77 M \(Sandler et al\. 2018: 300 M\)$/m);
 });
 
-test('lookout model build refuses what no member has', () => {
+test('lookout model build rejects a width outside the range', () => {
   const { status, stderr } = lookout(['build', '--width', '7']);
   assert.equal(status, 64);
   assert.match(stderr, /--width.*from 0\.1 to 2/);

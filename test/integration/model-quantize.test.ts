@@ -78,10 +78,10 @@ test('lookout model quantize writes a model for the CPU and one for TensorRT', a
   const net = smallNet();
   const { status, stdout, stderr } = quantize(net, '--calibrate', photos, '--out', join(folder, 'q.onnx'));
   assert.equal(status, 0, stderr);
-  assert.match(stdout, /^written +.*q\.onnx, \d+ bytes, for the CPU$/m);
+  assert.match(stdout, /^wrote +.*q\.onnx, \d+ bytes, for the CPU$/m);
   assert.match(stdout, /^ranges +(minmax|percentile|mse)(, equalised)?: signal-to-noise ratio [\d.]+ dB$/m);
   assert.match(stdout, /^agreement +\d/m);
-  assert.match(stdout, /^images +12, 3 of them kept for measuring/m);
+  assert.match(stdout, /^images +12, 3 of them held out for measurement/m);
   const cpu = await loadModel({ file: join(folder, 'q.onnx') }, '/');
   const tensorrt = await loadModel({ file: join(folder, 'q.tensorrt.onnx') }, '/');
   assert.deepEqual([cpu.description.input.type, tensorrt.description.input.type], ['uint8', 'float32']);

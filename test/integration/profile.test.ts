@@ -142,13 +142,13 @@ test('wrong options are refused with what was expected', async () => {
   const cases: [string[], RegExp][] = [
     [['--quick', '--full'], /expected --quick or --full/],
     [['--sources', 'nowhere'], /--sources nowhere: expected one of raw, jpeg, demo$/m],
-    [['--sizes', '641x480'], /expected sizes such as 640x480/],
+    [['--sizes', '641x480'], /expected sizes like 640x480/],
     [['--models', 'nowhere'], /^MODEL_MISSING: --models nowhere: .*cannot read/m],
     [['--models', 'v2-9-224-int8'], /width of 0\.1…2/],
     [['--quick', '--out', 'missing/x'], /^PROFILE_UNWRITABLE: --out missing\/x: /m],
-    [['--fps', '200'], /expected a rate, 0\.1…120/],
-    [['--threads', '0'], /expected whole numbers/],
-    [['--sustain', 'long'], /expected a time such as 90s/],
+    [['--fps', '200'], /expected a number from 0\.1 to 120/],
+    [['--threads', '0'], /expected an integer from 1 to 64/],
+    [['--sustain', 'long'], /expected a duration like 90s/],
     [['compare', 'a.json', 'b.json'], /^PROFILE_INVALID: a\.json/m],
   ];
   for (const [args, expected] of cases) {

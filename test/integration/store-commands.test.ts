@@ -14,7 +14,7 @@ import { until } from '../support/until.ts';
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url));
 const HOUR = 3_600_000;
 
-/** A store that is being written, with a car two hours ago and a dog that is there now. */
+/** A running store with the event of a car two hours ago and an open event of a dog. */
 async function running(t: TestContext) {
   const path = folder();
   const store = new Store({
@@ -44,7 +44,7 @@ function lookout(...args: string[]): Promise<{ code: number; stdout: string; std
   });
 }
 
-test('events are listed while the store is being written', async (t) => {
+test('events are listed while the store is running', async (t) => {
   const { path } = await running(t);
   const config = join(path, 'lookout.yaml');
   writeFileSync(config, stringify({ data_dir: '.' }));
@@ -85,7 +85,7 @@ test('--follow prints an event when it starts and when it ends', async (t) => {
       ['cat-1', true],
     ],
   );
-  // A reader that goes away ends it.
+  // The command ends when its reader closes the pipe.
   child.stdout.destroy();
   const ended = new Promise((resolve) => child.once('exit', resolve));
   await record({ id: 'cat-2', label: 'cat', startedAt: Date.now() });
@@ -127,7 +127,7 @@ test('the log is exported as CSV and JSON, to a file and to standard output', as
   assert.ok(!Number.isNaN(Date.parse(rows[0]!.captured_at)));
 });
 
-test('an output that takes nothing more ends the command with its name and code', async (t) => {
+test('a command whose output cannot be written ends with OUTPUT_FAILED and exit code 74', async (t) => {
   const { path } = await running(t);
   const arguments_ = ['export', '--data-dir', path, '--format', 'csv'];
   const command = `"${process.execPath}" "${CLI}" "$@" > /dev/full`;
@@ -140,7 +140,7 @@ test('an output that takes nothing more ends the command with its name and code'
   assert.deepEqual([printed.status, file.code], [74, 74]);
 });
 
-test('what is wrong is said, with the exit code of its kind', async () => {
+test('each kind of error has its own message and exit code', async () => {
   const path = folder();
   const [missing, when, format, unwritable] = await Promise.all([
     lookout('events', '--data-dir', path),

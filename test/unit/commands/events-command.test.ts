@@ -47,7 +47,7 @@ test('an event as JSON has the names and units of the MQTT message', () => {
   });
 });
 
-test('following prints each event when it starts and when it ends, also into a fresh database', async (t) => {
+test('--follow prints each event when it starts and when it ends, also after the database is replaced', async (t) => {
   const file = join(folder(), 'lookout.db');
   let db = openForWriting(file);
   t.after(() => db.close());
@@ -69,18 +69,18 @@ test('following prints each event when it starts and when it ends, also into a f
     out,
     signal: ended.signal,
   });
-  await until('what was there to be printed', () => printed === 'past! open ');
+  await until('the existing events to be printed', () => printed === 'past! open ');
 
   writer.commit(batch({ events: [entry({ id: 'open' }, 'update'), entry({ id: 'cat', label: 'cat' })] }));
   writer.commit(batch({ events: [entry({ id: 'open' }, 'end'), entry({ id: 'new' })] }));
-  await until('what has changed to be printed', () => printed === 'past! open open! new ');
+  await until('the changed events to be printed', () => printed === 'past! open open! new ');
 
   db.close();
   renameSync(file, `${file}.corrupt`);
   db = openForWriting(file);
   writer = new Writer(db, { maxOutbox: 1000 });
   writer.commit(batch({ events: [entry({ id: 'fresh' }, 'end')] }));
-  await until('the fresh database to be read', () => printed.endsWith('new fresh! '));
+  await until('the new database to be read', () => printed.endsWith('new fresh! '));
   ended.abort();
   await following;
 });

@@ -15,7 +15,7 @@ const ROWS = [
   { seq: 2, started_at: Date.UTC(2026, 1, 1), ended_at: 0, label: 'dog', score: 1, reason: '{}' },
 ];
 
-test('CSV quotes what needs it and has a line of names', () => {
+test('CSV has a header line and quotes values that need it', () => {
   assert.equal(
     [...csv(COLUMNS, ROWS)].join(''),
     [

@@ -7,7 +7,7 @@ function screen(isTTY: boolean) {
   return { isTTY, written, write: (text: string) => written.push(text) };
 }
 
-test('a terminal gets a bar that is redrawn ten times a second at most', () => {
+test('a terminal shows a bar, redrawn at most ten times a second', () => {
   const terminal = screen(true);
   let now = 0;
   const { onProgress } = showProgress(terminal, () => now);
@@ -24,7 +24,7 @@ test('a terminal gets a bar that is redrawn ten times a second at most', () => {
   ]);
 });
 
-test('elsewhere there is a plain line for each quarter', () => {
+test('output that is not a terminal gets a plain line for each quarter', () => {
   const file = screen(false);
   const { onProgress, onRetry, end } = showProgress(file);
   for (let received = 0; received <= 100_000; received += 1000) onProgress(received, 100_000);
@@ -36,11 +36,11 @@ test('elsewhere there is a plain line for each quarter', () => {
     'downloading: 50 %, 0.1 of 0.1 MB\n',
     'downloading: 75 %, 0.1 of 0.1 MB\n',
     'downloading: 100 %, 0.1 of 0.1 MB\n',
-    'the connection broke; trying again in 2 s\n',
+    'the connection broke; retrying in 2 s\n',
   ]);
 });
 
-test('a download of unknown size counts', () => {
+test('a download of unknown size shows the received megabytes', () => {
   const terminal = screen(true);
   const { onProgress, end } = showProgress(terminal, () => 0);
   onProgress(1_200_000, null);

@@ -14,7 +14,7 @@ function file(name: string, content: string): string {
   return path;
 }
 
-test('secrets of the configuration, its files and the environment are taken out, wherever they stand', async () => {
+test('secrets of the configuration, its files and the environment are removed wherever they occur', async () => {
   const config = configSchema.parse({
     cameras: {
       street: { source: { kind: 'rtsp', url_file: file('street', 'rtsp://ann:P%40ss-one@cam/live\n') } },
@@ -42,7 +42,7 @@ test('secrets of the configuration, its files and the environment are taken out,
   assert.match(clean, /"password_file":"\/\S+password"/);
 });
 
-test('texts too short to be secrets do not take a report apart', async () => {
+test('a text that is too short to be a secret stays', async () => {
   const config = configSchema.parse({ mqtt: { username: 'e' } });
   const redact = await redactor(config, { SECRET_FLAG: '1' });
   assert.equal(redact('the broker, port 1883'), 'the broker, port 1883');

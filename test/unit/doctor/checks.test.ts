@@ -19,15 +19,15 @@ import { lockForWriting } from '../../../src/store/lock.ts';
 import { tempFolder } from '../../support/daemon.ts';
 import { fakeEnv } from '../../support/programs.ts';
 
-interface Bench {
+interface Setup {
   config?: object;
   env?: NodeJS.ProcessEnv;
   root?: string;
   folder?: string;
 }
 
-/** What one check finds with a configuration. */
-async function look(check: Check, { config = {}, env = {}, root, folder = tempFolder() }: Bench = {}) {
+/** The findings of one check with a configuration. */
+async function run(check: Check, { config = {}, env = {}, root, folder = tempFolder() }: Setup = {}) {
   const file = join(folder, 'lookout.yaml');
   writeFileSync(file, stringify({ data_dir: '.', ...config }));
   const place = root === undefined ? {} : { root };
@@ -35,7 +35,7 @@ async function look(check: Check, { config = {}, env = {}, root, folder = tempFo
   return findings.slice(1);
 }
 
-const said = (findings: readonly Finding[]) =>
+const textOf = (findings: readonly Finding[]) =>
   findings.map(({ verdict, found }) => `${verdict} ${found}`).join('\n');
 
 /** A folder that stands for `/`, with these files. */
@@ -48,7 +48,7 @@ function system(files: Record<string, string>): string {
   return root;
 }
 
-/** A Raspberry Pi whose firmware says this. */
+/** The findings on a Raspberry Pi whose firmware reports these flags. */
 function pi(flags: string, milliCelsius: number) {
   const root = system({
     'proc/device-tree/model': 'Raspberry Pi 4 Model B Rev 1.4\0',
@@ -59,7 +59,7 @@ function pi(flags: string, milliCelsius: number) {
   return inspectBoard({ root });
 }
 
-test('low voltage is told apart by now and earlier, and heat by its degrees', async () => {
+test('low voltage fails now and warns if it was earlier; the temperature decides between ok, warn and fail', async () => {
   for (const [flags, celsius, expected] of [
     ['0', 45_000, 'ok ok ok'],
     ['50005', 45_000, 'ok fail warn'],
@@ -69,16 +69,16 @@ test('low voltage is told apart by now and earlier, and heat by its degrees', as
     ['80008', 78_000, 'ok ok warn'],
   ] as const) {
     const findings = await pi(flags, celsius);
-    assert.equal(findings.map(({ verdict }) => verdict).join(' '), expected, `${flags}: ${said(findings)}`);
+    assert.equal(findings.map(({ verdict }) => verdict).join(' '), expected, `${flags}: ${textOf(findings)}`);
     for (const { verdict, advice } of findings) assert.equal(advice === null, verdict === 'ok');
   }
 });
 
-test('a camera whose program is missing is named with the package that brings it', async () => {
+test('a camera whose program is missing fails, with the package to install', async () => {
   const config = {
     cameras: { door: { source: { kind: 'libcamera' } }, off: { enabled: false, source: { kind: 'auto' } } },
   };
-  const [missing, off] = await look(checkCameras, { config, env: { PATH: '/nowhere' } });
+  const [missing, off] = await run(checkCameras, { config, env: { PATH: '/nowhere' } });
   assert.equal(missing?.verdict, 'fail');
   assert.match(
     missing?.found ?? '',
@@ -88,17 +88,17 @@ test('a camera whose program is missing is named with the package that brings it
   assert.equal(off?.verdict, 'ok');
 });
 
-test('a camera that its program shows is well, one that it does not show is not', async () => {
+test('a camera that its program lists is ok, one that it does not list fails', async () => {
   const config = { cameras: { door: { source: { kind: 'libcamera' } } } };
-  const there = await look(checkCameras, { config, env: fakeEnv() });
-  assert.match(said(there), /^ok .*rpicam-vid is there; libcamera camera 0/);
+  const there = await run(checkCameras, { config, env: fakeEnv() });
+  assert.match(textOf(there), /^ok .*rpicam-vid is installed; libcamera camera 0/);
   const folder = tempFolder();
   writeFileSync(join(folder, 'rpicam-vid'), '#!/bin/sh\necho No cameras available!\n', { mode: 0o755 });
-  const gone = await look(checkCameras, { config, env: { PATH: folder } });
-  assert.match(said(gone), /^fail .*--list-cameras/);
+  const gone = await run(checkCameras, { config, env: { PATH: folder } });
+  assert.match(textOf(gone), /^fail .*--list-cameras/);
 });
 
-test('a stream that nobody serves and a replay that is not there fail, without the password', async () => {
+test('an unreachable stream and a missing replay fail, without showing the password', async () => {
   const config = {
     cameras: {
       street: { source: { kind: 'rtsp', url: 'rtsp://me:hunter2@127.0.0.1:1/live' } },
@@ -107,25 +107,25 @@ test('a stream that nobody serves and a replay that is not there fail, without t
   };
   const programs = tempFolder();
   writeFileSync(join(programs, 'ffmpeg'), '', { mode: 0o755 });
-  const [street, old] = await look(checkCameras, { config, env: { PATH: programs } });
-  assert.match(street?.found ?? '', /rtsp:\/\/127\.0\.0\.1:1\/… cannot be reached: .*ECONNREFUSED/);
+  const [street, old] = await run(checkCameras, { config, env: { PATH: programs } });
+  assert.match(street?.found ?? '', /cannot connect to rtsp:\/\/127\.0\.0\.1:1\/…: .*ECONNREFUSED/);
   assert.match(old?.found ?? '', /CAPTURE_FILE/);
   assert.doesNotMatch(JSON.stringify([street, old]), /hunter2/);
 });
 
-test('an HTTP camera without ffmpeg is a warning, for it may give single pictures', async (t) => {
+test('an HTTP camera without ffmpeg causes a warning, because single images still work', async (t) => {
   const server = createServer().listen(0, '127.0.0.1');
   t.after(() => server.close());
   await once(server, 'listening');
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   const config = { cameras: { door: { source: { kind: 'http', url } } } };
-  const [door] = await look(checkCameras, { config, env: { PATH: '/nowhere' } });
+  const [door] = await run(checkCameras, { config, env: { PATH: '/nowhere' } });
   assert.equal(door?.verdict, 'warn');
-  assert.match(door?.found ?? '', /answers; without ffmpeg it can give single pictures only$/);
+  assert.match(door?.found ?? '', /answers; without ffmpeg only single images work, no streams$/);
   assert.match(door?.advice ?? '', /sudo apt install ffmpeg/);
 });
 
-test('a secret that everybody may read is pointed out, one that is kept is not', async () => {
+test('a secret that every user can read causes a warning', async () => {
   const folder = tempFolder();
   const password = join(folder, 'password');
   writeFileSync(password, 'x');
@@ -135,65 +135,65 @@ test('a secret that everybody may read is pointed out, one that is kept is not',
     [0o640, 'ok'],
   ] as const) {
     chmodSync(password, mode);
-    const [permissions, secret] = await look(checkFiles, { config, folder });
+    const [permissions, secret] = await run(checkFiles, { config, folder });
     assert.equal(permissions?.verdict, 'ok');
     assert.equal(secret?.verdict, verdict);
   }
 });
 
-test('a data folder that cannot be is a failure with its reason', async () => {
+test('a data folder that cannot be created is a failure with its reason', async () => {
   const folder = tempFolder();
   writeFileSync(join(folder, 'file'), '');
-  const findings = await look(checkFiles, { config: { data_dir: 'file/data' }, folder });
-  assert.match(said(findings), /^fail database: .*file/);
+  const findings = await run(checkFiles, { config: { data_dir: 'file/data' }, folder });
+  assert.match(textOf(findings), /^fail database: .*file/);
 });
 
-test('the disk is measured, and a folder in memory is pointed out', async () => {
+test('the disk is measured, and a folder in memory causes a warning', async () => {
   const folder = tempFolder();
   const root = system({ 'proc/mounts': `/dev/root / ext4 rw 0 0\ntmpfs ${folder} tmpfs rw 0 0\n` });
-  const findings = await look(checkDisk, { folder, root });
-  assert.match(said(findings), /MB free/);
-  assert.match(said(findings), /warn .* is in memory: the log is lost with every boot/);
-  assert.match(said(findings), /a write that is made sure of takes [\d.]+ ms/);
-  const onDisk = await look(checkDisk, {
+  const findings = await run(checkDisk, { folder, root });
+  assert.match(textOf(findings), /MB free/);
+  assert.match(textOf(findings), /warn .* is in memory: every reboot deletes the data/);
+  assert.match(textOf(findings), /a synced write takes [\d.]+ ms/);
+  const onDisk = await run(checkDisk, {
     folder,
     root: system({ 'proc/mounts': '/dev/root / ext4 rw 0 0\n' }),
   });
-  assert.doesNotMatch(said(onDisk), /in memory/);
+  assert.doesNotMatch(textOf(onDisk), /in memory/);
 });
 
-test('a database is looked through; one that is damaged or too new is a failure', async () => {
+test('an intact database is ok; a damaged or too new one fails', async () => {
   const folder = tempFolder();
   const file = join(folder, 'lookout.db');
-  assert.match(said(await look(checkDatabase, { folder })), /^ok .*not there yet/);
+  assert.match(textOf(await run(checkDatabase, { folder })), /^ok .*does not exist yet/);
   const db = openForWriting(file);
-  assert.match(said(await look(checkDatabase, { folder })), /^ok .*is sound: 0 events$/);
+  assert.match(textOf(await run(checkDatabase, { folder })), /^ok .*is intact: 0 events$/);
   const unlock = await lockForWriting(file);
-  assert.match(said(await look(checkDatabase, { folder })), /in use by a daemon$/);
+  assert.match(textOf(await run(checkDatabase, { folder })), /in use by a daemon$/);
   unlock();
   db.pragma('user_version = 1000');
   db.close();
-  assert.match(said(await look(checkDatabase, { folder })), /^fail .*STORE_TOO_NEW/);
+  assert.match(textOf(await run(checkDatabase, { folder })), /^fail .*STORE_TOO_NEW/);
   writeFileSync(file, 'no database'.repeat(1000));
-  assert.match(said(await look(checkDatabase, { folder })), /^fail .*STORE_CORRUPT/);
+  assert.match(textOf(await run(checkDatabase, { folder })), /^fail .*STORE_CORRUPT/);
 });
 
-test('who sets the clock is asked of the programs that do', async () => {
+test('the programs that set the clock report whether a time server has set it', async () => {
   for (const [answer, expected] of [
     ['echo NTP=yes; echo NTPSynchronized=yes', /^ok .*set by a time server$/],
     ['echo NTP=yes; echo NTPSynchronized=no', /^warn .*no time server has set the clock$/],
-    ['echo NTP=no; echo NTPSynchronized=no', /^warn .*no program here says/],
-    ['exit 1', /^warn .*no program here says/],
+    ['echo NTP=no; echo NTPSynchronized=no', /^warn .*no program on this machine reports/],
+    ['exit 1', /^warn .*no program on this machine reports/],
   ] as const) {
     const folder = tempFolder();
     writeFileSync(join(folder, 'timedatectl'), `#!/bin/sh\n${answer}\n`, { mode: 0o755 });
     symlinkSync('/bin/sh', join(folder, 'sh'));
     const root = tempFolder();
-    assert.match(said(await look(checkTime, { env: { PATH: folder }, root })), expected, answer);
+    assert.match(textOf(await run(checkTime, { env: { PATH: folder }, root })), expected, answer);
   }
 });
 
-test('a configuration that is not sound is the first failure, and the board is still looked at', async () => {
+test('an invalid configuration is the first failure, and the board is still checked', async () => {
   const file = join(tempFolder(), 'lookout.yaml');
   writeFileSync(file, 'mqtt: { url: 7 }\n');
   const { findings, loaded } = await runChecks({ file, env: {} });
@@ -202,7 +202,7 @@ test('a configuration that is not sound is the first failure, and the board is s
   assert.ok(findings.some(({ check }) => check === 'power'));
 });
 
-test('a check that throws is a failure of its own, and the others go on', async () => {
+test('a check that throws is reported as a failure, and the other checks still run', async () => {
   const { findings } = await runChecks({
     env: {},
     checks: [

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { tarGz } from '../../../src/doctor/tar.ts';
 import { tempFolder } from '../../support/daemon.ts';
 
-test('tar reads what was written, whatever its length', () => {
+test('tar extracts files of every length', () => {
   const files = [0, 1, 511, 512, 513, 70_000].map((length) => ({
     name: `support/${length}.txt`,
     text: 'ü'.repeat(length),
