@@ -140,7 +140,7 @@ test('without its database no snapshot is deleted, doctor says how much is uncla
     assert.ok(unsure.stdout.includes(file), `${file} is listed`);
     assert.ok(existsSync(file), `${file} is not deleted yet`);
   }
-  assert.match(unsure.stderr, /add --yes/);
+  assert.match(unsure.stderr, /Add --yes/);
   const second = snapshotsIn(snapshots).filter((file) => !first.has(file));
   const done = await lookout(['clean', '--config', 'lookout.yaml', '--of', id, '--yes'], { cwd: folder });
   assert.match(done.stderr, new RegExp(`Deleted ${first.size} files`));
