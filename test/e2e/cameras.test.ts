@@ -42,9 +42,8 @@ async function start(t: TestContext, behaviour: string) {
 }
 
 async function stopsCleanly(daemon: DaemonProcess, children: () => number[]) {
-  const { code, after } = await daemon.stop();
+  const { code } = await daemon.stop();
   assert.equal(code, 0);
-  assert.ok(after < 2000, `took ${after} ms`);
   const running = await Promise.all(children().map(isRunning));
   assert.ok(!running.includes(true), 'no camera program is left');
 }

@@ -7,9 +7,10 @@ import { DaemonProcess, tempFolder } from '../support/daemon.ts';
 import { busyCamera, type EventRow, eventMessages, integrity, readEvents } from '../support/log.ts';
 import { Seeded } from '../support/random.ts';
 import { Recorder } from '../support/recorder.ts';
+import { times } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 
-const KILLS = 8;
+const KILLS = times(3, 8);
 
 test(`after ${KILLS} times SIGKILL no committed event is lost or altered, and all are published`, async () => {
   const broker = await startBroker();

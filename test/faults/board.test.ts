@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { readEvents } from '../support/log.ts';
+import { times } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
 import { inLab, type Lab, type LabOptions, rssMb, TOPIC } from './lab.ts';
@@ -141,7 +142,7 @@ export const faults = [
   define({
     name: 'cpu-hog',
     promise: `${HOGS} programs that want the processor cost frames, but no event`,
-    times: { full: 3, fast: 1 },
+    times: { full: 3, fast: times(0, 1) },
     inject: (times, fast) =>
       inLab({}, async (lab) => {
         const recovery: number[] = [];
@@ -170,7 +171,7 @@ export const faults = [
     name: 'events-flood',
     promise:
       'when events come faster than pictures can be written, pictures are left out and memory stays flat',
-    times: { full: 1, fast: 1 },
+    times: { full: 1, fast: times(0, 1) },
     inject: async (times, fast) => {
       const labels = Array.from({ length: 60 }, (_, n) => `person-${n}`);
       const each = { on: 0, off: 0, window: 1, hits: 1, hold: 0, max: 1 };
@@ -194,7 +195,7 @@ export const faults = [
   define({
     name: 'card-budget',
     promise: 'a card that has had its bytes for the day gets events only, and Lookout says so',
-    times: { full: 1, fast: 1 },
+    times: { full: 1, fast: times(0, 1) },
     inject: (times) =>
       inLab({ settings: { store: { max_writes_per_day: 1, commit_interval: 0.5 } } }, async (lab) => {
         const detections = () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type EventRow, readEvents } from '../support/log.ts';
+import { times } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
 import { inLab, type Lab, type LabOptions, timeMachine } from './lab.ts';
@@ -30,7 +31,7 @@ export const faults = [
     name: 'clock-jumps',
     promise:
       'jumps of the clock change no duration and no order, and rows are marked until the time is known',
-    times: { full: 35, fast: 4 },
+    times: { full: 35, fast: times(2, 4) },
     inject: (times) => {
       const options: LabOptions = {
         env: timeMachine,

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { FAULT_LEFT_OUT } from '../support/requires.ts';
 
 /** What came of the injected faults. */
 export interface Outcome {
@@ -25,7 +26,7 @@ export interface Fault {
   name: string;
   /** What must hold, as one sentence: the name of its test. */
   promise: string;
-  /** How often the fault is injected: in all, and in `npm test`; 0: not there, because it takes long. */
+  /** How often the fault is injected: in all, and in `npm test`; 0: not there, because it takes long or all of the processor. */
   times: { full: number; fast: number };
   /** Programs or rights that this machine lacks; false: none. */
   skip?: string | false;
@@ -38,8 +39,9 @@ export interface Fault {
 
 /** Takes part in `npm test` with few injections; does nothing when `npm run faults` loads the file. */
 export function define(fault: Fault): Fault {
-  if (process.argv[1]?.endsWith('.test.ts') && fault.times.fast > 0) {
-    test(fault.promise, { skip: fault.skip ?? false }, async (t) => {
+  if (process.argv[1]?.endsWith('.test.ts')) {
+    const skip = fault.times.fast === 0 ? FAULT_LEFT_OUT : (fault.skip ?? false);
+    test(fault.promise, { skip }, async (t) => {
       const outcome = await fault.inject(fault.times.fast, true);
       assert.equal(outcome.lost, 0, `${outcome.lost} events were lost`);
       assert.ok(!outcome.broken, outcome.broken || '');

@@ -80,7 +80,7 @@ export const faults = [
     define({
       name: `inference-${{ hang: 'hangs', throw: 'throws', die: 'dies' }[kind]}`,
       promise: `an inference worker that ${{ hang: 'hangs', throw: 'throws', die: 'dies' }[kind]} is replaced within 5 s, and what is dropped is counted`,
-      times: { full: 20, fast: kind === 'hang' ? 2 : 1 },
+      times: { full: 20, fast: 1 },
       skip,
       inject: (times) => inLab(options(), (lab) => breakIt(lab, kind, times)),
     }),

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { MoodyProxy } from '../fakes/moody-proxy.ts';
 import { busyCamera, readEvents } from '../support/log.ts';
+import { times } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
 import { inLab, type Lab, type LabOptions, rssMb, timeMachine } from './lab.ts';
@@ -88,7 +89,7 @@ export const faults = [
   define({
     name: 'broker-away-for-days',
     promise: 'while the broker is away for days what is too old is dropped, counted and published',
-    times: { full: 3, fast: 1 },
+    times: { full: 3, fast: times(0, 1) },
     inject: (times, fast) => goThrough(times, fast ? 12 : 72, 0.25),
   }),
   define({

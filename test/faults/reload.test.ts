@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { times } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
 import { inLab, TOPIC } from './lab.ts';
@@ -14,7 +15,7 @@ export const faults = [
     name: 'broken-reload',
     promise:
       'a broken file at SIGHUP changes nothing and is told over MQTT, and a sound one takes the fault back',
-    times: { full: 20, fast: 4 },
+    times: { full: 20, fast: times(2, 4) },
     inject: (times) =>
       inLab({}, async (lab): Promise<Outcome> => {
         const recovery: number[] = [];

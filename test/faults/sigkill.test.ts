@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Seeded } from '../support/random.ts';
+import { times } from '../support/requires.ts';
 import { define } from './fault.ts';
 import { inLab } from './lab.ts';
 
@@ -12,7 +13,7 @@ export const faults = [
     name: 'sigkill',
     promise:
       'SIGKILL at random moments under load loses and alters no committed event, and the next start is quick',
-    times: { full: 300, fast: 3 },
+    times: { full: 300, fast: times(1, 3) },
     inject: (times, fast) =>
       inLab({}, async (lab) => {
         const random = new Seeded(20);

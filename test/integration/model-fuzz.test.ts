@@ -10,11 +10,12 @@ import { readMetadata } from '../../src/modelkit/tflite/metadata.ts';
 import { readTflite } from '../../src/modelkit/tflite/read-tflite.ts';
 import { Random } from '../../src/runtime/random.ts';
 import { mutate } from '../support/mutate.ts';
+import { times } from '../support/requires.ts';
 import { folder } from '../support/store.ts';
 import { int32s, TinyNet } from '../support/tflite-nets.ts';
 
-const MUTATIONS = 20_000;
-const ONNX_MUTATIONS = 2000;
+const MUTATIONS = times(4000, 20_000);
+const ONNX_MUTATIONS = times(500, 2000);
 
 test(`${MUTATIONS} damaged TensorFlow Lite files are converted or refused, quickly and in little memory`, () => {
   const net = new TinyNet(1, 'int8', 9, { perChannel: true }).pad(1).conv(4, 3, 2, { valid: true });

@@ -41,8 +41,8 @@ test('quantising the float form of the built-in model keeps 97 % of its top-1 cl
   const side = description.input.width;
   const float = writeFloatGraph(dequantized(readFloatGraph(model)));
   const options = { output: PROBABILITIES, methods: ['mse'] } as const;
-  const { models } = await quantizeModel(float, description.input, pictures(700_000, 3, side), options);
-  const share = await agreement(float, models.cpu.model, pictures(800_000, 15, side));
+  const { models } = await quantizeModel(float, description.input, pictures(700_000, 2, side), options);
+  const share = await agreement(float, models.cpu.model, pictures(800_000, 6, side));
   assert.ok(share >= 0.97, `only ${(100 * share).toFixed(1)} %`);
   const { graph } = models.tensorrt.model;
   const zeros = graph.initializer.filter(({ name }) => /_zero(_\d+)?$/.test(name));

@@ -8,9 +8,10 @@ import { decodeImageFile } from '../../src/pixels/decode-image.ts';
 import { Random } from '../../src/runtime/random.ts';
 import { lookout } from '../support/cli.ts';
 import { mutate } from '../support/mutate.ts';
+import { times } from '../support/requires.ts';
 import { folder } from '../support/store.ts';
 
-const MUTATIONS = 600;
+const MUTATIONS = times(120, 600);
 const SIZE = 96;
 const FIT = { width: SIZE, height: SIZE };
 

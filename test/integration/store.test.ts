@@ -29,6 +29,7 @@ import { eventChange } from '../fakes/events.ts';
 import { healthSample } from '../fakes/health.ts';
 import { FakeLog } from '../fakes/log.ts';
 import { Seeded } from '../support/random.ts';
+import { times } from '../support/requires.ts';
 import {
   detection,
   entry,
@@ -42,6 +43,8 @@ import {
   storeConfig,
 } from '../support/store.ts';
 import { until } from '../support/until.ts';
+
+const KILLS = times(5, 20);
 
 async function open(
   t: TestContext,
@@ -272,13 +275,13 @@ test('a database that is deleted while running is noticed and started anew', asy
   contents(file, (db) => assert.deepEqual(db.prepare('SELECT id FROM events').pluck().all(), ['kept']));
 });
 
-test('no committed event is lost or altered by SIGKILL, twenty times', { timeout: 240_000 }, async () => {
+test(`no committed event is lost or altered by SIGKILL, ${KILLS} times`, { timeout: 240_000 }, async () => {
   const path = folder();
   const file = join(path, 'lookout.db');
   const random = new Seeded(20);
   const base = Date.now();
   const acknowledged = new Map<string, 'start' | 'end'>();
-  for (let run = 0; run < 20; run++) {
+  for (let run = 0; run < KILLS; run++) {
     const program = fileURLToPath(new URL('../fakes/record-events.ts', import.meta.url));
     const child = spawn(process.execPath, [program, path, String(run), String(base)], {
       stdio: ['ignore', 'pipe', 'inherit'],

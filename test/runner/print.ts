@@ -1,6 +1,6 @@
 /** What a test run says on the terminal. */
 import { basename } from 'node:path';
-import { installHint } from '../support/requires.ts';
+import { FAULT_LEFT_OUT, installHint } from '../support/requires.ts';
 import type { FileResult } from './file.ts';
 
 /** How many of the slowest tests `--durations` lists. */
@@ -45,15 +45,19 @@ export function printSummary(results: FileResult[], { ms, seed, left, durations 
   if (wrong.length > 0) console.log(`\nfailed:\n${wrong.map((line) => indent(line)).join('\n')}`);
 
   const groups = all.filter(({ type, skipped }) => type === 'suite' && skipped !== undefined).length;
-  const reasons = all.flatMap(({ skipped }) => (skipped === undefined ? [] : [skipped]));
+  const reasons = all.flatMap(({ skipped }) =>
+    skipped === undefined || skipped === FAULT_LEFT_OUT ? [] : [skipped],
+  );
+  const leftOut = all.filter(({ skipped }) => skipped === FAULT_LEFT_OUT).length;
   console.log(
-    `\n${count(all) - reasons.length} tests in ${results.length} files, ${seconds(ms)}, seed ${seed}: ${wrong.length} failed`,
+    `\n${count(all) - reasons.length - leftOut} tests in ${results.length} files, ${seconds(ms)}, seed ${seed}: ${wrong.length} failed`,
   );
   console.log(
     reasons.length === 0
       ? 'none skipped'
       : `${reasons.length} skipped${groups > 0 ? ` (${groups} of them groups of tests)` : ''}: ${grouped(reasons)}`,
   );
+  if (leftOut > 0) console.log(`${leftOut} faults are left out: ${FAULT_LEFT_OUT}`);
   return wrong.length > 0;
 }
 

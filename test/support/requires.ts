@@ -49,6 +49,14 @@ export function requires(...programs: string[]): string | false {
   return reason;
 }
 
+/** How often a test repeats what it does: `many` times where nothing may be skipped, else `few`. */
+export function times(few: number, many: number): number {
+  return process.env.LOOKOUT_TEST_REQUIRE === '1' ? many : few;
+}
+
+/** Why a fault that takes long, or all of the processor, is not part of a run. */
+export const FAULT_LEFT_OUT = 'only `npm run faults` injects it';
+
 const material = resolve(process.env.LOOKOUT_TEST_DATA ?? '../shared');
 
 /** Path of a file of the test material that is not part of the project (real models, photos, a clip). */
