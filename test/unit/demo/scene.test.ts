@@ -100,10 +100,10 @@ test('any even size can be rendered', () => {
   }
 });
 
-test('pictures to look at', {
-  skip: process.env.LOOKOUT_DEMO_PICTURES ? false : 'set LOOKOUT_DEMO_PICTURES to a folder',
-}, async () => {
-  const folder = process.env.LOOKOUT_DEMO_PICTURES!;
+const gallery = process.env.LOOKOUT_DEMO_PICTURES;
+if (gallery) test('pictures to look at', () => writePictures(gallery));
+
+async function writePictures(folder: string): Promise<void> {
   mkdirSync(folder, { recursive: true });
   const scene = new Scene(640, 480, 1);
   const picture = new Uint8Array(scene.bytes);
@@ -112,7 +112,7 @@ test('pictures to look at', {
     const name = join(folder, `scene-${String(second).padStart(2, '0')}.png`);
     await sharp(toRgb(picture, 640, 480), { raw: { width: 640, height: 480, channels: 3 } }).toFile(name);
   }
-});
+}
 
 function toRgb(picture: Uint8Array, width: number, height: number): Uint8ClampedArray {
   const rgb = new Uint8ClampedArray(width * height * 3);
