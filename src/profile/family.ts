@@ -23,7 +23,7 @@ export function memberName({ width, resolution, precision }: Member): string {
   return `v2-${width}-${resolution}-${precision}`;
 }
 
-/** A member by its name, such as `v2-0.5-160-int8`; null if it is none. */
+/** A member by its name, such as `v2-0.5-160-int8`; null if the name is not one. */
 export function parseMember(name: string): Member | null {
   const [, width, resolution, precision] = /^v2-(\d+(?:\.\d+)?)-(\d+)-(int8|fp32)$/.exec(name) ?? [];
   const member = { width: Number(width), resolution: Number(resolution) };

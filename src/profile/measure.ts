@@ -37,7 +37,7 @@ export async function measure(
   const model = models.get(DEFAULT_MODEL)!;
   const { info, inference } = await measureInference(model, budget, signal);
   const [wanted] = model.config.providers;
-  if (info.provider !== wanted) throw passedOver(wanted!, info.skipped);
+  if (info.provider !== wanted) throw unavailable(wanted!, info.skipped);
   const after = await stamper.stamp();
   return {
     provider: info.provider,
@@ -51,7 +51,7 @@ export async function measure(
   };
 }
 
-function passedOver(wanted: Provider, reasons: { provider: Provider; reason: string }[]): LookoutError {
+function unavailable(wanted: Provider, reasons: { provider: Provider; reason: string }[]): LookoutError {
   const reason = reasons.find(({ provider }) => provider === wanted)?.reason ?? 'it cannot run this model';
   return new LookoutError('MODEL_PROVIDER_MISSING', `${wanted} does not work here: ${reason}`);
 }

@@ -42,7 +42,7 @@ export function onnxruntimeVersion(): string {
   return version;
 }
 
-/** What `nvpmodel` was told last: `pmode:0001 fmode:…` (Jetson Linux Developer Guide). */
+/** The power mode that `nvpmodel` has set last: `pmode:0001 fmode:…` (Jetson Linux Developer Guide). */
 async function powerMode(root: string): Promise<string | null> {
   const status = await readFile(join(root, 'var/lib/nvpmodel/status'), 'utf8').catch(() => '');
   const number = /pmode:(\d+)/.exec(status)?.[1];

@@ -209,7 +209,7 @@ const PRIORITY: Record<string, number> = { fatal: 2, error: 3, warn: 4, info: 6,
 
 /**
  * In the journal, puts the priority in front of each line (sd-daemon(3)), so that `journalctl -p warning` works.
- * The journal is told by its device and inode, as systemd.exec(5) asks for.
+ * The journal is recognised by its device and inode, as systemd.exec(5) specifies.
  */
 function journalPriority(fd: number, env: NodeJS.ProcessEnv): (line: string) => string {
   if (!isJournal(fd, env.JOURNAL_STREAM)) return (line) => line;

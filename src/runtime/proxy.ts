@@ -1,6 +1,6 @@
 /**
- * Proxies of the environment. They are for the internet: a camera or broker in the house is reached directly, whatever
- * they say, although some programs (ffmpeg, GStreamer) would obey them without a word.
+ * Proxies of the environment. They are for the internet: Lookout connects directly to cameras and brokers of the local network,
+ * although some programs (ffmpeg, GStreamer) would use these proxies without a message.
  */
 const VARIABLES = /^(https?|all|ftp|socks)_proxy$/i;
 

@@ -44,7 +44,7 @@ export function recordAnalysis({ gate, scores, times }: Analysis): void {
   recordStage('inference', times.inference);
 }
 
-/** Calls back for each stage that is told; the returned function ends that. */
+/** Calls back for each recorded stage until the returned function is called. */
 export function onStage(callback: (stage: Stage, milliseconds: number) => void): () => void {
   const listener = (message: unknown) => {
     const { stage, milliseconds } = message as Sample;

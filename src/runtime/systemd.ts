@@ -1,6 +1,6 @@
 /**
- * What the service manager is told, and the proof of life that it asks for. See sd_notify(3).
- * Node has no unix datagram sockets, so `systemd-notify` is the messenger; the unit says NotifyAccess=all.
+ * Messages to the service manager: its states and the watchdog. See sd_notify(3).
+ * Node has no unix datagram sockets, so `systemd-notify` sends them; the unit has NotifyAccess=all.
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';

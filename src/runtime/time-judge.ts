@@ -31,7 +31,7 @@ const LOOK_MS = 2000;
 const JUMP_MS = 500;
 /** Time between two readings of the two clocks, in ms, in which the scheduler may have made the difference. */
 const READ_MS = 20;
-/** Settings that are remembered; a clock that jumps more often than that is none. */
+/** Settings that are remembered; a clock that jumps more often is useless. */
 const MOST_SETTINGS = 100;
 
 /** A setting of the clock. */
@@ -195,8 +195,8 @@ export class TimeJudge implements Service {
   }
 
   /**
-   * What must be added to times of a setting of this run to make them right, and their stamp then. What was believed
-   * and differs by no more than can be explained stays as it was told.
+   * What must be added to times of a setting of this run to make them right, and their stamp then. A time that was
+   * believed and differs by no more than can be explained stays unchanged.
    * @param clock its id
    */
   correction(clock: number | null): { shift: number; stamp: Stamp } {

@@ -115,7 +115,7 @@ function ruleOffset({ standard, summer }: Rule, moment: number): number {
   return isSummer ? summer.offset : standard;
 }
 
-/** A zone in the spelling of the database, or null if it is none. */
+/** A zone in the spelling of the database, or null if the name is not a zone. */
 function namedZone(name: string): string | null {
   // Offsets such as +05:00 are zones for Intl, but mean nothing in TZ.
   if (!/^[A-Za-z]/.test(name)) return null;
