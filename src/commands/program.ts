@@ -1,5 +1,4 @@
-/** Parses the command line and runs a command. Each command loads what it needs only when it runs. */
-
+/** Parses the command line, and loads and runs the named command. Each command is a file in src/commands. */
 import { Command, CommanderError } from 'commander';
 import { requireProcessor } from '../board/processor.ts';
 import { EXIT, LookoutError, outputFailed } from '../errors.ts';
@@ -7,20 +6,26 @@ import { printable, printableLines } from '../runtime/printable.ts';
 import { redact } from '../runtime/secrets.ts';
 import { adoptTimeZone } from '../runtime/time-zone.ts';
 import { VERSION } from '../version.ts';
-import { cameraCommand } from './cameras-command.ts';
-import { checkConfigCommand } from './check-config-command.ts';
-import { choicesCommand } from './choices-command.ts';
-import { classifyCommand } from './classify-command.ts';
-import { cleanCommand } from './clean-command.ts';
-import { doctorCommand } from './doctor-command.ts';
-import { eventsCommand } from './events-command.ts';
-import { exportCommand } from './export-command.ts';
-import { modelCommand } from './model-command.ts';
-import { profileCommand } from './profile-command.ts';
-import { runCommand } from './run-command.ts';
-import { schemaCommand } from './schema-command.ts';
-import { tuneCommand } from './tune-command.ts';
-import { versionCommand } from './version-command.ts';
+
+type Register = (program: Command) => void;
+
+/** By the name of each command, in the order of the help: what registers it. */
+const COMMANDS: Record<string, () => Promise<Register>> = {
+  run: async () => (await import('./run-command.ts')).runCommand,
+  'check-config': async () => (await import('./check-config-command.ts')).checkConfigCommand,
+  cameras: async () => (await import('./cameras-command.ts')).cameraCommand,
+  choices: async () => (await import('./choices-command.ts')).choicesCommand,
+  classify: async () => (await import('./classify-command.ts')).classifyCommand,
+  clean: async () => (await import('./clean-command.ts')).cleanCommand,
+  doctor: async () => (await import('./doctor-command.ts')).doctorCommand,
+  events: async () => (await import('./events-command.ts')).eventsCommand,
+  export: async () => (await import('./export-command.ts')).exportCommand,
+  model: async () => (await import('./model-command.ts')).modelCommand,
+  profile: async () => (await import('./profile-command.ts')).profileCommand,
+  schema: async () => (await import('./schema-command.ts')).schemaCommand,
+  tune: async () => (await import('./tune-command.ts')).tuneCommand,
+  version: async () => (await import('./version-command.ts')).versionCommand,
+};
 
 const program = new Command('lookout')
   .description(
@@ -34,24 +39,10 @@ const program = new Command('lookout')
   })
   .exitOverride();
 
-for (const register of [
-  runCommand,
-  checkConfigCommand,
-  cameraCommand,
-  choicesCommand,
-  classifyCommand,
-  cleanCommand,
-  doctorCommand,
-  eventsCommand,
-  exportCommand,
-  modelCommand,
-  profileCommand,
-  schemaCommand,
-  tuneCommand,
-  versionCommand,
-]) {
-  register(program);
-}
+// Loading all commands takes longer than running most of them: only the help and a misspelt name need all.
+const named = process.argv[2] ?? '';
+const registers = Object.hasOwn(COMMANDS, named) ? [COMMANDS[named]!] : Object.values(COMMANDS);
+for (const register of await Promise.all(registers.map((load) => load()))) register(program);
 
 program.hook('preAction', (_program, command) => {
   if (command.name() !== 'version') requireProcessor();

@@ -1,6 +1,7 @@
 /**
  * The only access to ONNX Runtime: every session is opened here, so that all of them use the same int8 kernel. (Biome
- * refuses all other imports of the package.)
+ * refuses all other imports of the package.) `dist/binding.js` is private to the package: the contract test
+ * onnxruntime-binding.test.ts fails when a new version comes.
  */
 import '../runtime/no-telemetry.ts';
 import { existsSync, readFileSync } from 'node:fs';
@@ -56,6 +57,26 @@ export function loadSession(file: string, settings: SessionSettings): Binding.In
 /** Names of the execution providers in this build of ONNX Runtime. They may still fail to start. */
 export function builtProviders(): Set<string> {
   return new Set(binding.listSupportedBackends().map(({ name }) => name));
+}
+
+/** Types of elements by their numbers in TensorProto.DataType, as the binding's metadata names them. */
+const ELEMENT_TYPES = [
+  undefined,
+  'float32',
+  'uint8',
+  'int8',
+  'uint16',
+  'int16',
+  'int32',
+  'int64',
+  'string',
+  'bool',
+  'float16',
+];
+
+/** Name of a type of elements; undefined for one that no supported model has. */
+export function elementType(type: number): string | undefined {
+  return ELEMENT_TYPES[type];
 }
 
 interface Choice {

@@ -8,6 +8,7 @@ import { type Int8Kernel, int8Kernel } from '../model/int8-kernel.ts';
 import {
   type Binding,
   builtProviders,
+  elementType,
   type InferenceSession,
   loadSession,
   Tensor,
@@ -18,20 +19,6 @@ import { free } from '../runtime/garbage.ts';
 export type SessionConfig = Pick<ModelConfig, 'providers' | 'threads' | 'spinning' | 'exact'>;
 type Provider = ModelConfig['providers'][number];
 
-/** Element types by their numbers in TensorProto.DataType. */
-const TYPES = [
-  '',
-  'float32',
-  'uint8',
-  'int8',
-  'uint16',
-  'int16',
-  'int32',
-  'int64',
-  'string',
-  'bool',
-  'float16',
-];
 /** A dimension of dynamic size. */
 const DYNAMIC = -1;
 
@@ -188,5 +175,5 @@ function signature({ name, isTensor, type, shape, symbolicDimensions }: Binding.
 }
 
 function nameOf(type: number): string {
-  return TYPES[type] ?? `type ${type}`;
+  return elementType(type) ?? `type ${type}`;
 }
