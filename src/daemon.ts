@@ -299,7 +299,7 @@ export class Daemon implements Service {
       root: this.#root,
       onChange: (state) => {
         this.#thermal = state;
-        rate.limit('thermal', state.share);
+        rate.limit('thermal', state.analysisRate);
         publisher.setThermal(state);
       },
     });
@@ -312,7 +312,7 @@ export class Daemon implements Service {
       log: this.#log,
       root: this.#root,
       frames: () => this.#monitor.totals,
-      onShare: (share) => rate.limit('memory', share),
+      onAnalysisRate: (share) => rate.limit('memory', share),
     });
     await this.#register('pressure governor', governor);
     return governor;

@@ -14,7 +14,7 @@ export interface ProblemSources {
   configError: string | null;
   /** What the memory pressure governor reports. */
   pressure: string | null;
-  thermal: Pick<ThermalState, 'limiting' | 'share'> | null;
+  thermal: Pick<ThermalState, 'limiting' | 'analysisRate'> | null;
   /** Why the time of day is in doubt. */
   timeDoubt: string | null;
 }
@@ -76,7 +76,7 @@ export function listProblems(
   add('CONFIG_INVALID', configError);
   add('BOARD_OVERRUN', pressure);
   if (thermal?.limiting) {
-    const percent = Math.round(100 * thermal.share);
+    const percent = Math.round(100 * thermal.analysisRate);
     add('BOARD_OVERRUN', `the board is hot: ${percent} % of the frames are analysed`);
   }
   add('TIME_UNKNOWN', timeDoubt);

@@ -1,20 +1,20 @@
 /**
- * The nouns between the stages, in the order in which data meets them:
+ * The types that the stages exchange, in the order of the data:
  *
  *   camera → Frame → motion → Region → resize → ModelInput → session → Scores
  *          → smoothing, hysteresis → Detection, Event → SQLite → MQTT
  *
- * Times: `capturedAt`, `startedAt`, `endedAt` are wall-clock milliseconds since 1970 (for people and the
- * database); `monotonic` is milliseconds on the clock that never jumps (for every duration and order).
+ * Times: `capturedAt`, `startedAt`, `endedAt` are wall-clock milliseconds since 1970 (for users and the database);
+ * `monotonic` is milliseconds on the monotonic clock (for every duration and order).
  */
 
-/** 8-bit pixel layouts that capture may deliver: planar YUV 4:2:0 (Y, U, V, tightly packed) or packed RGB. */
+/** 8-bit pixel layouts of frames: planar YUV 4:2:0 (Y, U, V, tightly packed) or packed RGB. */
 export type PixelFormat = 'i420' | 'rgb24';
 
 /** How YUV maps to RGB: BT.601 or BT.709 limited range (video), or BT.601 full range (JPEG). */
 export type Colour = 'bt601' | 'bt709' | 'jpeg';
 
-/** Size and layout of a picture, without its pixels. `width` and `height` are even for `i420`. */
+/** Size and layout of a frame, without its pixels. `width` and `height` are even for `i420`. */
 export interface FrameFormat {
   width: number;
   height: number;
@@ -23,16 +23,16 @@ export interface FrameFormat {
   colour: Colour;
 }
 
-/** One picture as a source hands it over. The buffer changes hands with it. */
+/** One frame as a source delivers it. The buffer changes hands with it. */
 export interface RawFrame {
   format: FrameFormat;
   data: ArrayBuffer;
 }
 
-/** One picture from one camera. `data` belongs to the frame pool and is transferred, never copied. */
+/** One frame from one camera. `data` belongs to the frame pool and is transferred, never copied. */
 export interface Frame {
   camera: string;
-  /** Counts up from 0 for each camera, gaps included. */
+  /** Counts from 0 for each camera, including dropped frames. */
   seq: number;
   capturedAt: number;
   monotonic: number;
@@ -40,7 +40,7 @@ export interface Frame {
   data: ArrayBuffer;
 }
 
-/** A rectangle in fractions of the upright picture (after rotation and mirroring): 0 ≤ x, y, and x+w, y+h ≤ 1. */
+/** A rectangle in fractions of the upright frame (after rotation and mirroring): 0 ≤ x, y, and x+w, y+h ≤ 1. */
 export interface Box {
   x: number;
   y: number;
@@ -48,31 +48,31 @@ export interface Box {
   h: number;
 }
 
-/** What gets classified: a rectangle of the picture, and the zone it stands for (null: the whole picture). */
+/** A part of a frame that is classified, and the zone that it belongs to (null: none). */
 export interface Region {
   box: Box;
   zone: string | null;
 }
 
-/** Why a frame was analysed, or why it was not. */
+/** Why a frame was analysed or skipped. */
 export type Gate = 'always' | 'motion' | 'interval' | 'event' | 'still' | 'light-switch' | 'off';
 
-/** The form that a model wants its pixels in. A session feeds it with exactly one such picture. */
+/** The input format of a model: one image per inference. */
 export interface ModelInput {
   width: number;
   height: number;
   layout: 'nhwc' | 'nchw';
   type: 'uint8' | 'int8' | 'float32';
-  /** 3: colours; 1: grey, the luma of the picture. */
+  /** 3: colours; 1: grey, the luma of the frame. */
   channels: 1 | 3;
-  /** Of the three channels. */
+  /** Order of the three channels. */
   order: 'rgb' | 'bgr';
-  /** One for each channel in the given order: element = (pixel 0…255 − mean) × scale. For uint8 mostly 0 and 1. */
+  /** One per channel in the given order: element = (pixel 0…255 − mean) × scale. For uint8 usually 0 and 1. */
   mean: number[];
   scale: number[];
 }
 
-/** What a model said about one region: one probability per label of the model, summing to about 1, until they are freed. */
+/** Result of a model for one region: one probability per label, with a sum of about 1. The buffer is freed after use. */
 export interface Scores {
   region: Region;
   /** Key of the model. */
@@ -87,24 +87,24 @@ export interface StageTimes {
   inference: number;
 }
 
-/** What the vision threads found in one frame. `scores` is empty when the gate kept the model from running. */
+/** Result of the vision threads for one frame. `scores` is empty when the gate skipped the model. */
 export interface Analysis {
   camera: string;
   seq: number;
   capturedAt: number;
   monotonic: number;
   gate: Gate;
-  /** Share of the picture that moved, 0…1. */
+  /** Share of the frame that moved, 0…1. */
   motion: number;
   scores: Scores[];
   times: StageTimes;
 }
 
-/** What is known of the clock that a time was read from. */
+/** Facts about the clock that a timestamp was read from. */
 export interface Stamp {
-  /** The clock was not to be believed. */
+  /** The clock was not reliable. */
   timeUncertain?: boolean;
-  /** The setting of the clock, from one jump to the next; see time-judge.ts. */
+  /** Number of the clock setting, which changes with each jump; see time-judge.ts. */
   clock?: number | null;
 }
 
@@ -116,11 +116,11 @@ export interface Detection extends Stamp {
   score: number;
   box: Box;
   capturedAt: number;
-  /** Name of the model that said so. */
+  /** Name of the model. */
   model: string;
 }
 
-/** Why an event fired: the scores that were in the window, the threshold they met and the gate that let them in. */
+/** Why an event started: the scores in the window, the threshold that they reached and the gate of the frame. */
 export interface Reason {
   scores: number[];
   threshold: number;
@@ -129,9 +129,9 @@ export interface Reason {
   gate: Gate;
 }
 
-/** Something that was seen, from its start to its end: one per camera, zone and label at a time. */
+/** A detected object from its start to its end: at most one open event per camera, zone and label. */
 export interface DetectionEvent extends Stamp {
-  /** Unique for ever and sortable by start (UUID version 7). */
+  /** Unique, and sortable by start (UUID version 7). */
   id: string;
   camera: string;
   zone: string | null;
@@ -144,9 +144,9 @@ export interface DetectionEvent extends Stamp {
   startedAt: number;
   /** Null while the event is open. */
   endedAt: number | null;
-  /** Name of the model that said so. */
+  /** Name of the model. */
   model: string;
-  /** Path of the best frame's JPEG, relative to the snapshot folder; null before one is written. */
+  /** Path of the snapshot, relative to the snapshot folder; null before it is written. */
   snapshot: string | null;
   reason: Reason;
 }
@@ -159,7 +159,7 @@ export interface EventChange {
 
 export type CameraStatus = 'online' | 'offline' | 'stalled' | 'disabled';
 
-/** The shape of every long-lived part: `stop` resolves when nothing of it is running any more. */
+/** A long-lived part of the daemon. `stop` resolves when nothing of it runs any more. */
 export interface Service {
   start(): Promise<void>;
   stop(): Promise<void>;

@@ -1,39 +1,39 @@
-/** What board this is and how hot it runs, from the files of the kernel. All of it is optional. */
+/** Board model, temperature and throttling, from the files of the kernel. All of them are optional. */
 import { execFile } from 'node:child_process';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 export interface Thermals {
-  /** Of the processor, °C. */
+  /** Processor temperature in °C; null: unknown. */
   temperature_c: number | null;
-  /** Whether the board slows itself down right now; null: it does not say. */
+  /** Whether the board throttles at the moment; null: unknown. */
   throttled: boolean | null;
-  /** Why, such as `under-voltage`; with `-since-boot` for what happened earlier. */
+  /** Reasons, such as `under-voltage`; with the suffix `-since-boot` for earlier throttling. */
   throttle_reasons: string[];
 }
 
 export interface Board extends Thermals {
-  /** Such as `Raspberry Pi 5 Model B Rev 1.0`. */
+  /** For example `Raspberry Pi 5 Model B Rev 1.0`. */
   model: string | null;
-  /** Processor, such as `Cortex-A76`. */
+  /** Processor, for example `Cortex-A76`. */
   cpu: string | null;
   cores: number | null;
   memory_mb: number | null;
   /** Release of the running kernel. */
   kernel: string | null;
-  /** Such as `Debian GNU/Linux 12 (bookworm)`. */
+  /** For example `Debian GNU/Linux 12 (bookworm)`. */
   os: string | null;
 }
 
 export interface BoardOptions {
-  /** Folder that stands for `/`. */
+  /** Folder that replaces `/`. */
   root?: string;
-  /** Program that asks a Raspberry Pi's firmware, for kernels that do not. */
+  /** Program that queries the firmware of a Raspberry Pi, for kernels that do not. */
   vcgencmd?: string;
 }
 
-/** Reads everything about the board. Never rejects: what is not to be had is null. */
+/** Reads all facts about the board. Never rejects: unavailable facts are null. */
 export async function readBoard({ root = '/', vcgencmd }: BoardOptions = {}): Promise<Board> {
   const [model, cpu, memory, kernel, os, thermals] = await Promise.all([
     readModel(root),
@@ -55,7 +55,7 @@ export async function readBoard({ root = '/', vcgencmd }: BoardOptions = {}): Pr
   };
 }
 
-/** Reads temperature and throttling, which change. Never rejects. */
+/** Reads temperature and throttling. Never rejects. */
 export async function readThermals({
   root = '/',
   vcgencmd = 'vcgencmd',
@@ -83,7 +83,7 @@ async function readModel(root: string): Promise<string | null> {
   return [vendor, product].filter((part) => part !== null).join(' ') || null;
 }
 
-/** ARM's part numbers of the cores in the boards that Lookout is for (MIDR_EL1, as /proc/cpuinfo shows it). */
+/** ARM part numbers of the cores in supported boards (MIDR_EL1, as in /proc/cpuinfo). */
 const ARM_CORES: Record<string, string> = {
   '0xd03': 'Cortex-A53',
   '0xd07': 'Cortex-A57',
@@ -99,7 +99,7 @@ function processor(cpuinfo: string): string | null {
   return part === undefined ? null : (ARM_CORES[part] ?? `ARM part ${part}`);
 }
 
-/** The processor's thermal zone, or the hottest of those that answer (some of a Jetson's are asleep). */
+/** Temperature of the processor's thermal zone, or of the hottest readable one (some zones of a Jetson sleep). */
 async function readTemperature(root: string): Promise<number | null> {
   const zones = await Promise.all(
     (await list(root, 'sys/class/thermal', /^thermal_zone\d+$/)).map(async (zone) => ({
@@ -113,7 +113,7 @@ async function readTemperature(root: string): Promise<number | null> {
   return found.length === 0 ? null : Math.round(Math.max(...found) * 10) / 10;
 }
 
-/** Bits of the firmware's `get_throttled`; those since boot are 16 higher. */
+/** Bits of the firmware's `get_throttled`; the bits since boot are 16 higher. */
 const PI_FLAGS = ['under-voltage', 'frequency-capped', 'throttled', 'soft-temperature-limit'];
 
 async function readPi(root: string, vcgencmd: string): Promise<string[] | null> {
@@ -176,7 +176,7 @@ async function readJetson(root: string): Promise<string[] | null> {
   return found ? reasons : null;
 }
 
-/** Content of a small file without its padding; null if it cannot be read. */
+/** Content of a small file without its padding; null if it is unreadable or empty. */
 async function text(root: string, path: string): Promise<string | null> {
   try {
     const content = await readFile(join(root, path), 'utf8');

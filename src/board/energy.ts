@@ -1,25 +1,25 @@
 /**
- * What the board draws, where it has a meter: Intel's and AMD's RAPL counters, or INA power sensors (all Jetsons, some
- * carrier boards and hats).
+ * Power consumption of boards with a meter: RAPL counters (Intel, AMD) or INA power sensors (all Jetsons, some carrier
+ * boards and HATs).
  */
 import { readdir, readFile, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Reads a meter: joules since some moment for a counter, watts just now for a sensor. Null if it cannot be read. */
+/** A meter: `read` returns joules for a counter, current watts for a sensor, null if unreadable. */
 export interface PowerSource {
   name: string;
   kind: 'counter' | 'sensor';
   read: () => Promise<number | null>;
-  /** Joules at which a counter starts again from 0. */
+  /** Joules at which a counter wraps to 0. */
   wrap: number;
 }
 
-/** The sensor's rails that carry all of a Jetson's power. */
+/** Sensor rails that carry the total power of a Jetson. */
 const WHOLE_BOARD = /^(VDD_IN|POM_5V_IN|VIN_SYS_5V0|VIN)$/;
 
 /**
- * The meter of this machine; null if it has none that may be read.
- * @param root folder that stands for `/`
+ * The meter of this machine; null if it has no readable one.
+ * @param root folder that replaces `/`
  */
 export async function findPowerSource(root = '/'): Promise<PowerSource | null> {
   for (const source of [await rapl(root), await ina(root)]) {
@@ -28,7 +28,7 @@ export async function findPowerSource(root = '/'): Promise<PowerSource | null> {
   return null;
 }
 
-/** The whole platform if it is counted, else all processor packages (Documentation/power/powercap/powercap.rst). */
+/** The counter of the platform if there is one, else all processor packages (Documentation/power/powercap/powercap.rst). */
 async function rapl(root: string): Promise<PowerSource | null> {
   const folder = join(root, 'sys/class/powercap');
   const zones = await Promise.all(
@@ -54,7 +54,7 @@ interface Rail {
   watts: () => Promise<number | null>;
 }
 
-/** The rail of the whole board if there is one, else all rails together. */
+/** The rail of the entire board if there is one, else the sum of all rails. */
 async function ina(root: string): Promise<PowerSource | null> {
   const rails: Rail[] = [];
   for (const folder of await hwmonFolders(root)) {
@@ -73,7 +73,7 @@ async function ina(root: string): Promise<PowerSource | null> {
   };
 }
 
-/** An INA3221 gives volts and amperes of three rails, the others the power of one (Documentation/hwmon/ina*.rst). */
+/** An INA3221 measures voltage and current of three rails, the others the power of one (Documentation/hwmon/ina*.rst). */
 async function railsOf(folder: string, chip: string): Promise<Rail[]> {
   const powers = await names(folder, /^power\d+_input$/);
   if (powers.length > 0) {
@@ -95,7 +95,7 @@ async function railsOf(folder: string, chip: string): Promise<Rail[]> {
   );
 }
 
-/** Below each I²C device, and where the kernel gathers them all; each once. */
+/** The hwmon folders of I²C devices and of the kernel class, without duplicates. */
 async function hwmonFolders(root: string): Promise<string[]> {
   const folders: string[] = [];
   const devices = join(root, 'sys/bus/i2c/devices');
@@ -108,7 +108,7 @@ async function hwmonFolders(root: string): Promise<string[]> {
   return [...new Set(await Promise.all(folders.map((folder) => realpath(folder))))];
 }
 
-/** Adds up the joules that are used. Sensors are looked at every 100 ms. */
+/** Adds up the joules that are used. Sensors are read every 100 ms. */
 export class EnergyMeter {
   readonly source: PowerSource;
   #joules = 0;
@@ -121,25 +121,25 @@ export class EnergyMeter {
   }
 
   async start(): Promise<void> {
-    await this.#look();
-    this.#timer = setInterval(() => void this.#look(), this.source.kind === 'sensor' ? 100 : 1000).unref();
+    await this.#measure();
+    this.#timer = setInterval(() => void this.#measure(), this.source.kind === 'sensor' ? 100 : 1000).unref();
   }
 
-  /** @returns joules since `start`, or since the lap before */
+  /** @returns joules since `start`, or since the previous lap */
   async lap(): Promise<number> {
-    await this.#look();
+    await this.#measure();
     const joules = this.#joules;
     this.#joules = 0;
     return joules;
   }
 
-  /** @returns as `lap` */
+  /** @returns like `lap` */
   stop(): Promise<number> {
     clearInterval(this.#timer);
     return this.lap();
   }
 
-  #look(): Promise<void> {
+  #measure(): Promise<void> {
     this.#reading = this.#reading.then(async () => {
       const value = await this.source.read();
       if (value === null) return;
@@ -156,7 +156,7 @@ interface Reading {
   value: number;
 }
 
-/** Joules between two readings: a counter may have started anew in between, a sensor is taken to change evenly. */
+/** Joules between two readings. A counter may have wrapped in between; a sensor is assumed to change linearly. */
 export function used({ kind, wrap }: PowerSource, from: Reading, to: Reading): number {
   if (kind === 'sensor') return (((from.value + to.value) / 2) * (to.at - from.at)) / 1000;
   const counted = to.value - from.value;

@@ -1,22 +1,22 @@
-/** How fast the processor is clocked, from the files of the kernel. All of it is optional. */
+/** Clock rate of the processor, from the files of the kernel. All of them are optional. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface Frequency {
-  /** Clock of the fastest core just now, MHz. */
+  /** Current clock of the fastest core, MHz. */
   mhz: number | null;
-  /** The most that the slowest of the core groups may be clocked at just now, MHz: lower when the kernel throttles. */
+  /** Current clock limit of the slowest core group, MHz: lower when the kernel throttles. */
   limit_mhz: number | null;
-  /** Such as `ondemand` or `performance`; several are joined by a comma. */
+  /** For example `ondemand` or `performance`; several are joined by a comma. */
   governor: string | null;
 }
 
 /**
  * Reads clocks and governors of all core groups. Never rejects.
  *
- * `cpuinfo_cur_freq` is what the hardware says, but only root may read it; `scaling_cur_freq` is what was asked for last
- * (Documentation/admin-guide/pm/cpufreq.rst). Machines without either may show a clock in /proc/cpuinfo.
- * @param root folder that stands for `/`
+ * `cpuinfo_cur_freq` is the value of the hardware, but only root may read it; `scaling_cur_freq` is the last requested
+ * value (Documentation/admin-guide/pm/cpufreq.rst). Machines without either may show a clock in /proc/cpuinfo.
+ * @param root folder that replaces `/`
  */
 export async function readFrequency(root = '/'): Promise<Frequency> {
   const folder = join(root, 'sys/devices/system/cpu/cpufreq');

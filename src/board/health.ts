@@ -5,9 +5,8 @@ import { readThermals, type Thermals } from './board.ts';
 import { readUsage, type Usage } from './usage.ts';
 
 /**
- * One look at how the daemon and its board are doing: what is published as `…/health` and kept as a sample.
- * Counters count from the start of the daemon; rates and percentiles are those of the time since the last sample.
- * Null: this machine does not say.
+ * The state of the daemon and its board, published as `…/health` and stored as a sample. Counters count from the start of
+ * the daemon; rates and percentiles cover the time since the last sample. Null: unavailable on this machine.
  */
 export interface HealthSample {
   /** Wall clock, milliseconds since 1970. */
@@ -17,10 +16,10 @@ export interface HealthSample {
   fps: number;
   cameras: Record<string, CameraHealth>;
   frames_captured: number;
-  /** Those that the model looked at. */
+  /** Frames that the model analysed. */
   frames_analysed: number;
   frames_dropped: number;
-  /** Null while the model was not run. */
+  /** Null if the model did not run. */
   inference_ms_p50: number | null;
   inference_ms_p90: number | null;
   inference_ms_p99: number | null;
@@ -30,7 +29,7 @@ export interface HealthSample {
   cpu_children_percent: number | null;
   rss_mb: number | null;
   temperature_c: number | null;
-  /** Whether the board slows itself down right now, and why. */
+  /** Whether the board throttles at the moment, and why. */
   throttled: boolean | null;
   throttle_reasons: string[];
   event_loop_ms_p99: number;
@@ -38,7 +37,7 @@ export interface HealthSample {
   outbox_depth: number;
   outbox_mb: number;
   outbox_dropped: number;
-  /** What is wrong just now, each with its code: `STORE_FULL: …`. */
+  /** Current problems, each with its code: `STORE_FULL: …`. */
   problems: string[];
 }
 
@@ -49,7 +48,7 @@ export interface CameraHealth {
   dropped: number;
 }
 
-/** Where the figures come from that the pipeline does not know. */
+/** Sources of figures from outside the pipeline. */
 export interface HealthProbes {
   usage: () => Promise<Usage>;
   thermals: () => Promise<Thermals>;
@@ -61,7 +60,7 @@ export interface HealthOptions {
   probes?: HealthProbes;
 }
 
-/** What the store knows of the messages that wait for the broker. */
+/** Figures of the store about messages that wait for the broker. */
 export interface OutboxStats {
   outboxDepth: number;
   outboxBytes: number;
@@ -75,13 +74,13 @@ interface Counters {
 }
 
 /**
- * Milliseconds between two looks at the event loop: each longer delay is seen, shorter ones by chance. Each look wakes
- * the processor, so that more of them would cost a resting daemon more than its camera does.
+ * Milliseconds between two samples of the event loop: every longer delay is detected, shorter ones by chance. Each sample
+ * wakes the processor, so that more of them would cost an idle daemon more than its camera does.
  */
 const LOOP_RESOLUTION_MS = 50;
 
 /**
- * Counts frames and durations as they pass, without allocating, and makes a sample of them when asked.
+ * Counts frames and durations without allocating, and turns them into samples on request.
  */
 export class HealthMonitor implements Service {
   readonly #clock: Clock;
@@ -90,7 +89,7 @@ export class HealthMonitor implements Service {
   readonly #durations = new Durations();
   readonly #loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
   readonly #startedAt: number;
-  /** At the last sample. */
+  /** Values at the last sample. */
   #before: { at: number; usage: Usage; captured: Map<string, number> } | null = null;
   #finished = 0;
   #pending = 0;
@@ -104,20 +103,20 @@ export class HealthMonitor implements Service {
 
   async start(): Promise<void> {
     this.#loop.enable();
-    this.#before = await this.#look();
+    this.#before = await this.#read();
   }
 
   async stop(): Promise<void> {
     this.#loop.disable();
   }
 
-  /** A frame came from a camera. */
+  /** Call for each frame from a camera. */
   captured(camera: string): void {
     this.#counters(camera).captured++;
     this.#pending++;
   }
 
-  /** A frame came back from the vision threads. */
+  /** Call for each frame that the vision threads return. */
   frame(camera: string, analysis: Analysis): void {
     this.#finished++;
     this.#pending--;
@@ -126,13 +125,13 @@ export class HealthMonitor implements Service {
     this.#durations.add(analysis.times.inference);
   }
 
-  /** A frame was given up because a newer one took its place. */
+  /** Call for each dropped frame. */
   dropped(camera: string): void {
     this.#counters(camera).dropped++;
     this.#pending--;
   }
 
-  /** Counts the frames that came back from the vision threads: the progress of the pipeline. */
+  /** Number of frames that the vision threads returned: the progress of the pipeline. */
   get finished(): number {
     return this.#finished;
   }
@@ -147,17 +146,17 @@ export class HealthMonitor implements Service {
     return totals;
   }
 
-  /** Frames that were captured and have neither come back nor been dropped. */
+  /** Captured frames that are neither returned nor dropped yet. */
   get pending(): number {
     return this.#pending;
   }
 
-  /** What happened since the last sample, or since the start. */
+  /** Makes a sample of the time since the last one, or since the start. */
   async sample(
     { outboxDepth, outboxBytes, outboxDropped }: OutboxStats,
     problems: string[] = [],
   ): Promise<HealthSample> {
-    const [now, thermals] = await Promise.all([this.#look(), this.#probes.thermals()]);
+    const [now, thermals] = await Promise.all([this.#read(), this.#probes.thermals()]);
     const before = this.#before ?? now;
     this.#before = now;
     const elapsed = Math.max(1, now.at - before.at);
@@ -204,7 +203,7 @@ export class HealthMonitor implements Service {
     };
   }
 
-  async #look(): Promise<{ at: number; usage: Usage; captured: Map<string, number> }> {
+  async #read(): Promise<{ at: number; usage: Usage; captured: Map<string, number> }> {
     const usage = await this.#probes.usage();
     const captured = new Map([...this.#cameras].map(([name, counters]) => [name, counters.captured]));
     return { at: this.#clock.monotonic(), usage, captured };
@@ -220,7 +219,7 @@ export class HealthMonitor implements Service {
   }
 }
 
-/** The last durations, in a ring that is written for every frame and sorted only for a sample. */
+/** The latest durations, in a ring that is written for every frame and sorted only for a sample. */
 class Durations {
   readonly #ring = new Float64Array(2048);
   #count = 0;
@@ -230,7 +229,7 @@ class Durations {
     this.#count++;
   }
 
-  /** Percentiles (nearest rank) of what came since the last call; empty if nothing did. */
+  /** Percentiles (nearest rank) of the durations since the last call; empty if there were none. */
   take(ranks: number[]): number[] {
     const sorted = this.#ring.slice(0, Math.min(this.#count, this.#ring.length)).sort();
     this.#count = 0;

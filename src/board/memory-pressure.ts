@@ -1,7 +1,7 @@
 /**
- * Lets fewer frames be analysed while the board is short of memory, so that what is seen is still written and told:
- * half of the frames at first, then a quarter, then an eighth; and back, step by step. When the processor is what is
- * short, frames are dropped anyway, the older first; then it only says so. Heat has a governor of its own (thermal.ts).
+ * Reduces the analysis rate while the board is short of memory, so that events are still stored and published: to a half
+ * at first, then a quarter, then an eighth, and back step by step. When the processor is overloaded, frames are dropped
+ * anyway, the oldest first; then this only logs it. Temperature has its own governor (thermal.ts).
  */
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -10,29 +10,29 @@ import type { Logger } from 'pino';
 import type { Clock } from '../runtime/clock.ts';
 import type { Service } from '../types.ts';
 
-const LOOK_MS = 5000;
-/** So many looks without trouble make the rate go up by one step. */
-const CALM_LOOKS = 4;
-const MOST_STEPS = 3;
+const CHECK_MS = 5000;
+/** After this many checks without pressure the rate goes up by one step. */
+const CALM_CHECKS = 4;
+const MAX_STEPS = 3;
 
-/** Share of the memory that must be available. */
-const LEAST_AVAILABLE = 0.06;
-/** Per cent of the last ten seconds in which some process waited (PSI, Documentation/accounting/psi.rst). */
+/** Minimum share of available memory. */
+const MIN_AVAILABLE = 0.06;
+/** Percentage of the last ten seconds in which some process waited (PSI, Documentation/accounting/psi.rst). */
 const MEMORY_STALLED = 10;
 const CPU_STALLED = 80;
-/** Processes that want to run for each core, where the kernel has no PSI. */
-const OVERRUN = 4;
-/** Share of the frames that must have been dropped since the last look to be worth a word. */
+/** Runnable processes per core, where the kernel has no PSI. */
+const MAX_LOAD = 4;
+/** Share of dropped frames since the last check from which it is reported. */
 const MANY_DROPPED = 0.5;
 
 export interface PressureOptions {
   clock: Clock;
   log: Logger;
-  /** How many frames came from the cameras, and how many were not analysed, since the start. */
+  /** Frames from the cameras, and frames that were dropped, since the start. */
   frames: () => { captured: number; dropped: number };
-  /** Called with the share of the frames that may be analysed, 0…1, when it changes. */
-  onShare: (share: number) => void;
-  /** Folder that stands for `/`. */
+  /** Called with the share of the frames to analyse, 0…1, when it changes. */
+  onAnalysisRate: (rate: number) => void;
+  /** Folder that replaces `/`. */
   root?: string;
 }
 
@@ -48,46 +48,46 @@ export class PressureGovernor implements Service {
     this.#options = options;
   }
 
-  /** Why fewer frames are analysed, in a few words; null: all are. */
+  /** Why fewer frames are analysed; null: all frames are analysed. */
   get problem(): string | null {
     if (this.#step === 0) return this.#overrun;
-    return `short of memory: 1 of ${2 ** this.#step} frames is analysed`;
+    return `short of memory: analysing 1 of ${2 ** this.#step} frames`;
   }
 
   async start(): Promise<void> {
-    this.#cancel = this.#options.clock.every(LOOK_MS, () => void this.look());
+    this.#cancel = this.#options.clock.every(CHECK_MS, () => void this.check());
   }
 
   async stop(): Promise<void> {
     this.#cancel();
   }
 
-  /** Looks at the board and goes one step down or, after a while, up. */
-  async look(): Promise<void> {
-    const { log, root = '/', onShare } = this.#options;
+  /** Checks the board and lowers the rate by one step or, after a while, raises it. */
+  async check(): Promise<void> {
+    const { log, root = '/', onAnalysisRate } = this.#options;
     const [short, busy] = await Promise.all([isShortOfMemory(root), isBusy(root)]);
     const before = { step: this.#step, overrun: this.#overrun };
     this.#overrun = this.#judgeDrops(busy);
     this.#calm = short ? 0 : this.#calm + 1;
-    if (short) this.#step = Math.min(MOST_STEPS, this.#step + 1);
-    else if (this.#calm >= CALM_LOOKS && this.#step > 0) {
+    if (short) this.#step = Math.min(MAX_STEPS, this.#step + 1);
+    else if (this.#calm >= CALM_CHECKS && this.#step > 0) {
       this.#calm = 0;
       this.#step--;
     }
     const { problem } = this;
     const overrun = this.#step === 0 && before.overrun === null && this.#overrun !== null;
     if (this.#step > before.step || overrun) log.warn({ code: 'BOARD_OVERRUN' }, problem!);
-    else if (this.#step < before.step) log.info(problem ?? 'there is memory again: every frame is analysed');
-    if (this.#step !== before.step) onShare(1 / 2 ** this.#step);
+    else if (this.#step < before.step) log.info(problem ?? 'memory is available again: analysing all frames');
+    if (this.#step !== before.step) onAnalysisRate(1 / 2 ** this.#step);
   }
 
-  /** Whether most frames are dropped, and why, in words without figures: they are said once. */
+  /** Why most frames are dropped, or null; without figures, because the message is logged once. */
   #judgeDrops(busy: boolean): string | null {
     const { captured, dropped } = this.#options.frames();
     const share = (dropped - this.#frames.dropped) / Math.max(1, captured - this.#frames.captured);
     this.#frames = { captured, dropped };
     if (share < MANY_DROPPED) return null;
-    const why = busy ? 'other programs want the processor' : 'the model is slower than the cameras';
+    const why = busy ? 'other programs use the processor' : 'the model is slower than the cameras';
     return `most frames are dropped: ${why}`;
   }
 }
@@ -100,22 +100,22 @@ async function isShortOfMemory(root: string): Promise<boolean> {
   const kilobytes = (name: string) =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(memory)?.[1] ?? Number.NaN);
   const available = kilobytes('MemAvailable') / kilobytes('MemTotal');
-  return available < LEAST_AVAILABLE || stalled(pressure) >= MEMORY_STALLED;
+  return available < MIN_AVAILABLE || stalled(pressure) >= MEMORY_STALLED;
 }
 
-/** Whether other programs want more of the processor than there is. */
+/** Whether the processor is overloaded. */
 async function isBusy(root: string): Promise<boolean> {
   const [pressure, load] = await Promise.all([text(root, 'proc/pressure/cpu'), text(root, 'proc/loadavg')]);
   if (pressure !== '') return stalled(pressure) >= CPU_STALLED;
-  return Number.parseFloat(load) / availableParallelism() >= OVERRUN;
+  return Number.parseFloat(load) / availableParallelism() >= MAX_LOAD;
 }
 
-/** Per cent of the last ten seconds in which some process waited. */
+/** Percentage of the last ten seconds in which some process waited. */
 function stalled(pressure: string): number {
   return Number(/^some avg10=([\d.]+)/m.exec(pressure)?.[1] ?? 0);
 }
 
-/** Content of a file of the kernel; empty if there is none. */
+/** Content of a kernel file; empty if it does not exist. */
 function text(root: string, path: string): Promise<string> {
   return readFile(join(root, path), 'utf8').catch(() => '');
 }

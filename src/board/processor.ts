@@ -1,11 +1,11 @@
-/** What the kernel says this processor can do. */
+/** Features of the processor, from the kernel. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LookoutError } from '../errors.ts';
 
 export interface Processor {
   architecture: NodeJS.Architecture;
-  /** Names as in `/proc/cpuinfo`, such as `avx512_vnni`; null where it cannot be read or has none. */
+  /** Names as in `/proc/cpuinfo`, such as `avx512_vnni`; null if it is unreadable or has no flags. */
   flags: ReadonlySet<string> | null;
 }
 
@@ -17,10 +17,10 @@ export function thisProcessor(): Processor {
   return known;
 }
 
-/** What x86-64-v2 has beyond the first of its kind: libvips and WebAssembly's SIMD need it. */
+/** Features of x86-64-v2 beyond the baseline: libvips and WebAssembly SIMD need them. */
 const NEEDED = ['ssse3', 'sse4_1', 'sse4_2', 'popcnt'];
 
-/** @throws LookoutError SYSTEM_UNSUPPORTED where image files could not be read and frames not be resized */
+/** @throws LookoutError SYSTEM_UNSUPPORTED if this processor cannot decode images and resize frames */
 export function requireProcessor({ architecture, flags }: Processor = thisProcessor()): void {
   if (architecture !== 'x64' || !flags) return;
   const missing = NEEDED.filter((flag) => !flags.has(flag));
@@ -29,14 +29,14 @@ export function requireProcessor({ architecture, flags }: Processor = thisProces
     'SYSTEM_UNSUPPORTED',
     `this processor is too old: expected ${NEEDED.join(', ')} (x86-64-v2), found no ${missing.join(', ')}`,
     {
-      hint: 'Intel since Nehalem (2009) or Silvermont (2013) and AMD since Bulldozer (2011) or Jaguar (2013) will do.',
+      hint: 'Use an Intel processor since Nehalem (2009) or Silvermont (2013), or an AMD processor since Bulldozer (2011) or Jaguar (2013).',
     },
   );
 }
 
 /**
  * Never throws.
- * @param root folder that stands for `/`
+ * @param root folder that replaces `/`
  */
 export function readProcessor(root = '/', architecture: NodeJS.Architecture = process.arch): Processor {
   try {

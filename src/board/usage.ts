@@ -1,28 +1,28 @@
-/** What the daemon and the programs it started cost the machine. */
+/** Resources that the daemon and the programs it started use. */
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface Usage {
   /** Processor time of this process since its start, milliseconds. */
   cpuMs: number;
-  /** The same of all programs that it started, ended ones included; null: not readable. */
+  /** The same for all programs that it started, including ended ones; null: unreadable. */
   childrenCpuMs: number | null;
-  /** Resident memory of this process, bytes; null: not readable. */
+  /** Resident memory of this process, bytes; null: unreadable. */
   rss: number | null;
-  /** Bytes that this process caused to be written to disk since its start; null: not readable. */
+  /** Bytes that this process caused to be written to disk since its start; null: unreadable. */
   bytesWritten: number | null;
 }
 
-/** Linux counts processor time in hundredths of a second for user space (USER_HZ), on every architecture. */
+/** Linux reports processor time to user space in hundredths of a second (USER_HZ), on every architecture. */
 const MS_PER_TICK = 10;
 
 /**
- * More than what is looked for in any file takes. These files say that they are empty, so `readFile` would take 64 kB
- * for each: with 200 processes 13 MB at every look, dead until main collects its garbage.
+ * Enough for the needed part of every file. These files report size 0, so `readFile` would allocate 64 kB for each: with
+ * 200 processes 13 MB of garbage for every sample.
  */
-const MOST_BYTES = 2048;
+const MAX_BYTES = 2048;
 
-/** Reads what this process uses; `proc` stands for /proc. Never rejects. */
+/** Reads the usage of this process. Never rejects. @param proc folder that replaces /proc */
 export async function readUsage(proc = '/proc', pid = process.pid): Promise<Usage> {
   const { user, system } = process.cpuUsage();
   const [children, rss, bytesWritten] = await Promise.all([
@@ -43,7 +43,7 @@ async function residentBytes(proc: string): Promise<number | null> {
   return kilobytes === undefined ? null : Number(kilobytes) * 1024;
 }
 
-/** Bytes that this process caused to be written to disk since its start; null: not readable. */
+/** Bytes that this process caused to be written to disk since its start; null: unreadable. */
 export async function readBytesWritten(proc = '/proc'): Promise<number | null> {
   const io = await content(join(proc, 'self/io'));
   const written = /^write_bytes: (\d+)$/m.exec(io ?? '')?.[1];
@@ -59,7 +59,7 @@ interface Stat {
 }
 
 /**
- * Ticks of all descendants. When one ends, its ticks move into its parent's `waited`, so that the sum only grows.
+ * Ticks of all descendants. When one ends, its ticks move to the `waited` of its parent, so that the sum only grows.
  */
 async function childrenTicks(proc: string, pid: number): Promise<number | null> {
   const stats = await readStats(proc);
@@ -90,7 +90,7 @@ async function readStats(proc: string): Promise<Stat[]> {
   return stats.filter((stat) => stat !== null);
 }
 
-/** Fields of proc_pid_stat(5); the program's name, in parentheses, may itself hold blanks and parentheses. */
+/** Fields of proc_pid_stat(5); the program's name, in parentheses, may itself contain spaces and parentheses. */
 function parseStat(line: string | null): Stat | null {
   if (line === null) return null;
   const fields = line
@@ -107,12 +107,12 @@ function parseStat(line: string | null): Stat | null {
   };
 }
 
-/** What a file of /proc says, up to `MOST_BYTES`; null: it cannot be read. */
+/** The first `MAX_BYTES` of a file of /proc; null: unreadable. */
 async function content(file: string): Promise<string | null> {
   try {
     const handle = await open(file);
     try {
-      const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(MOST_BYTES), 0, MOST_BYTES);
+      const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(MAX_BYTES), 0, MAX_BYTES);
       return buffer.toString('utf8', 0, bytesRead);
     } finally {
       await handle.close();

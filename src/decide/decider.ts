@@ -1,20 +1,21 @@
 /**
- * Turns the scores of one camera into events. Pure: time comes in with every call, nothing goes out but the answer.
+ * Turns the scores of one camera into events. Pure: every call gets the time, and the result is the only output.
  *
  *  1. Each zone and label has at most one open event. Its score in a frame is the best over the zone's regions.
  *  2. An event starts when `hits` of the last `window` analysed frames reach `on`, in a row or not.
  *  3. Every score of at least `off` keeps it open. It ends when `hold` has passed since the last of them.
- *  4. A frame that the gate kept from the model says nothing: it neither fills the window nor shows absence. `hold`
- *     runs on, but silence ends no event before two and a half frame intervals, or 2 s: a slow camera, a dropped
- *     frame and the second between two looks at a still picture are not absence. So much silence also empties the
- *     window: hits hours apart make no event. A hit is therefore looked at again, as an open event is.
- *  5. `min` keeps an event open, `max` ends it. After each end the window is empty: an event needs fresh hits.
- *  6. Durations are taken from the monotonic clock. The stamps are wall-clock time; `endedAt` is as long
- *     after `startedAt` as the label was seen for, or `min`.
- *  7. An update is told when the best score grew by 0.05, or by 0.01 after 5 s: what stays the same is told once.
- *  8. The frame of a start or an update is the best one so far: it is the event's picture.
- *  9. Closing ends every event, and so does another model or other settings for the label. Nothing else is needed:
- *     every start has exactly one end.
+ *  4. A frame that the gate kept from the model carries no information: it neither fills the window nor shows absence.
+ *     `hold` continues, but silence ends no event before two and a half frame intervals, or 2 s: a slow camera, a
+ *     dropped frame and the second between two analyses of a still scene are not absence. The same silence also empties
+ *     the window: hits that are hours apart make no event. Therefore the region of a hit is analysed again, like that
+ *     of an open event.
+ *  5. `min` keeps an event open, `max` ends it. After each end the window is empty: an event needs new hits.
+ *  6. Durations are measured with the monotonic clock. Timestamps are wall-clock time; `endedAt` is `startedAt` plus the
+ *     time for which the label was seen, or plus `min`.
+ *  7. An update is reported when the best score grew by 0.05, or by 0.01 after 5 s. An unchanged event is not repeated.
+ *  8. The frame of a start or an update is the best one so far: it becomes the event's snapshot.
+ *  9. Closing ends every event, and so does another model or other settings for the label. Every start has exactly one
+ *     end.
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { LabelConfig } from '../config/schema.ts';
@@ -23,18 +24,18 @@ import type { Analysis, Box, Detection, DetectionEvent, EventChange, Region } fr
 import type { CompiledLabels } from './label-classes.ts';
 import { type Moment, Track } from './track.ts';
 
-/** The model that looks at a zone, and what makes events there. */
+/** The model that analyses a zone, and the labels that make events there. */
 export interface ZoneModel {
-  /** Tells it from any other model, as in Scores. */
+  /** Identifies the model, as in Scores. */
   key: string;
-  /** For the events. */
+  /** Name of the model in events. */
   name: string;
   compiled: CompiledLabels;
   /** Labels that make events, with their effective settings. */
   labels: Record<string, LabelConfig>;
 }
 
-/** The models of a camera: for the whole picture and zones that are not named, and for the others. */
+/** The models of a camera: of zones with a model of their own, and of everything else. */
 export interface CameraModels {
   camera: ZoneModel;
   zones: Record<string, ZoneModel>;
@@ -55,21 +56,21 @@ export interface Decision {
   best: DetectionEvent[];
 }
 
-/** Silence shorter than this is never absence: an open event is looked at once a second. */
-const PATIENCE_MS = 2000;
-const PATIENCE_FRAMES = 2.5;
+/** Shorter silence is never absence: the region of an open event is analysed once a second. */
+const MIN_ABSENCE_MS = 2000;
+const ABSENCE_FRAMES = 2.5;
 
 interface Score {
   score: number;
   box: Box;
 }
 
-/** What is kept of a zone. */
+/** The state of a zone. */
 interface Zone {
   model: ZoneModel;
-  /** Room for the scores of one region, one for each of `compiled.names`. */
+  /** Buffer for the scores of one region, one for each of `compiled.names`. */
   scores: Float32Array;
-  /** By label, with its place in `compiled.names`. */
+  /** By label, with its index in `compiled.names`. */
   tracks: Map<string, { track: Track; index: number }>;
 }
 
@@ -78,7 +79,7 @@ export class Decider {
   #models: CameraModels;
   readonly #zones = new Map<string | null, Zone>();
   #threshold: number | null = null;
-  /** When the last three frames were taken. */
+  /** Monotonic times of the last three frames. */
   #recent: number[] = [];
 
   constructor(options: DeciderOptions) {
@@ -86,28 +87,26 @@ export class Decider {
     this.#models = options.models;
   }
 
-  /** The open events as they are now. */
+  /** The open events in their current state. */
   get open(): DetectionEvent[] {
     return this.#tracks().flatMap((track) => track.event ?? []);
   }
 
-  /**
-   * Where to look again, each place once: where open events were last seen, and what the last frame was a hit for.
-   */
+  /** The regions to analyse again, without duplicates: those of open events, and those of hits in the last frame. */
   get openRegions(): Region[] {
     const regions = this.#tracks().flatMap((track) => track.region ?? []);
     return [...new Map(regions.map((region) => [JSON.stringify(region), region])).values()];
   }
 
-  /** Puts one threshold in place of every label's `on` (null: back to the settings); `off` keeps its distance. */
+  /** Replaces every label's `on` by one threshold (null: back to the settings); `off` keeps its distance. */
   setThreshold(value: number | null): void {
     this.#threshold = value;
     for (const track of this.#tracks()) track.setThreshold(value);
   }
 
   /**
-   * Judges by other models or label settings from now on: events of labels for which something changes are ended.
-   * What the models before have still to say is not listened to.
+   * Changes models and label settings from now on. Ends the events of labels whose model or settings change. Later scores
+   * of the previous models are ignored.
    */
   setModels(models: CameraModels, now: number): EventChange[] {
     this.#models = models;
@@ -128,7 +127,7 @@ export class Decider {
     return changes;
   }
 
-  /** Takes in what vision found in one frame, whether the model looked at it or not. */
+  /** Processes the analysis of one frame, whether the model ran or not. */
   observe({ camera, capturedAt, monotonic, gate, scores }: Analysis): Decision {
     const now: Moment = { wall: capturedAt, monotonic };
     const decision: Decision = { detections: [], changes: [], best: [] };
@@ -140,7 +139,7 @@ export class Decider {
       const watched = this.#zone(zone);
       if (watched.model.key !== model) continue;
       watched.model.compiled.score(probabilities, watched.scores);
-      // Without an iterator, which would make garbage for each of a thousand names.
+      // An index loop: an iterator would make garbage for each of a thousand names.
       for (let i = 0; i < watched.scores.length; i++) {
         const score = roundScore(watched.scores[i]!);
         if (score < this.#options.logThreshold) continue;
@@ -154,12 +153,12 @@ export class Decider {
       }
     }
 
-    const patience = this.#patience();
+    const absenceMs = this.#absenceMs();
     for (const track of this.#tracks()) {
       const found = seen.get(track);
       const change = found
-        ? track.observe(found.score, found.box, now, gate, patience)
-        : track.pass(now, patience);
+        ? track.observe(found.score, found.box, now, gate, absenceMs)
+        : track.pass(now, absenceMs);
       if (!change) continue;
       decision.changes.push(change);
       if (change.type !== 'end') decision.best.push(change.event);
@@ -167,28 +166,28 @@ export class Decider {
     return decision;
   }
 
-  /** Lets time pass while no frames come; call it about once a second. Ends what is over. */
+  /** Advances the time while no frames arrive, and ends events that are over. Call it about once a second. */
   tick(now: number, monotonic: number): EventChange[] {
     const moment: Moment = { wall: now, monotonic };
-    return this.#tracks().flatMap((track) => track.pass(moment, this.#patience()) ?? []);
+    return this.#tracks().flatMap((track) => track.pass(moment, this.#absenceMs()) ?? []);
   }
 
-  /** Ends all events and forgets all scores: when the camera is turned off or the daemon stops. */
+  /** Ends all events and discards all scores: when the camera is turned off or the daemon stops. */
   close(now: number): EventChange[] {
     return this.#tracks().flatMap((track) => track.close(now) ?? []);
   }
 
-  /** How long silence must last to be absence. Of the last two intervals the shorter, lest one stall count. */
-  #patience(): number {
+  /** Silence that counts as absence, in ms. Uses the shorter of the last two intervals, so that one stall has no effect. */
+  #absenceMs(): number {
     const gaps = this.#recent.slice(1).map((time, i) => time - this.#recent[i]!);
-    return gaps.length > 0 ? Math.max(PATIENCE_MS, PATIENCE_FRAMES * Math.min(...gaps)) : PATIENCE_MS;
+    return gaps.length > 0 ? Math.max(MIN_ABSENCE_MS, ABSENCE_FRAMES * Math.min(...gaps)) : MIN_ABSENCE_MS;
   }
 
   #tracks(): Track[] {
     return [...this.#zones.values()].flatMap(({ tracks }) => [...tracks.values()].map(({ track }) => track));
   }
 
-  /** The tracks of a zone, made when it is first seen. */
+  /** The state of a zone, created on first use. */
   #zone(zone: string | null): Zone {
     const known = this.#zones.get(zone);
     if (known) return known;
@@ -207,7 +206,7 @@ export class Decider {
   }
 }
 
-/** Whether a label means the same to both: same model, same settings, same classes. */
+/** Whether a label is unchanged: same model, same settings, same classes. */
 function isSameLabel(label: string, a: ZoneModel, b: ZoneModel): boolean {
   return (
     a.key === b.key &&

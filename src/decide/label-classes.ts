@@ -1,8 +1,7 @@
-/** Labels that were resolved to classes of a model. */
-
+/** Labels that are resolved to classes of a model. */
 /**
- * What can be scored: the model's labels without its background, the groups of model and configuration, and whatever
- * else was named.
+ * All names that can be scored: the labels of the model except its background, the groups of model and configuration,
+ * and all other names in the settings.
  */
 export interface CompiledLabels extends LabelTable {
   readonly names: readonly string[];
@@ -16,15 +15,15 @@ export interface CompiledLabels extends LabelTable {
   classesOf(name: string): readonly number[];
 }
 
-/** The same as nothing but data, which can go to another thread. */
+/** The same as pure data, which can be sent to another thread. */
 export interface LabelTable {
   /** The model's classes by name. */
   readonly classes: ReadonlyMap<string, readonly number[]>;
-  /** Things that are probably not meant, one sentence each, to be said at the start. */
+  /** Probable mistakes in the settings, one sentence each, to be logged at the start. */
   readonly warnings: readonly string[];
 }
 
-/** Lays the table out flat, for the loop that runs for every region. */
+/** Flattens the table for the loop that runs for every region. */
 export function compileTable({ classes, warnings }: LabelTable): CompiledLabels {
   const members = Int32Array.from([...classes.values()].flat());
   const ends = new Int32Array(classes.size);

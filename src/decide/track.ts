@@ -1,17 +1,15 @@
-/** One label in one zone of one camera: at most one event at a time. The rules stand in decider.ts. */
-
+/** One label in one zone of one camera: at most one event at a time. decider.ts has the rules. */
 import type { LabelConfig } from '../config/schema.ts';
 import { roundScore } from '../runtime/round.ts';
 import type { Box, DetectionEvent, EventChange, Gate, Region } from '../types.ts';
-import { ScoreWindow } from './score-window.ts';
 
-/** A frame's time on both clocks, milliseconds: `wall` for people, `monotonic` for durations. */
+/** A time on both clocks, in milliseconds: `wall` for timestamps, `monotonic` for durations. */
 export interface Moment {
   wall: number;
   monotonic: number;
 }
 
-/** What a track needs to know to open an event. */
+/** What a track needs to open an event. */
 export interface TrackOptions {
   camera: string;
   zone: string | null;
@@ -21,7 +19,7 @@ export interface TrackOptions {
   newId: (now: number) => string;
 }
 
-/** An event whose best score grew by this much is told again at once … */
+/** An event whose best score grew by this much is reported again immediately … */
 const STEP = 0.05;
 /** … and one that grew by less, but by at least this much, after this many milliseconds. */
 const SMALL_STEP = 0.01;
@@ -33,14 +31,44 @@ interface Open {
   seen: Moment;
   /** Where the label was last seen. */
   box: Box;
-  told: { topScore: number; monotonic: number };
+  reported: { topScore: number; monotonic: number };
+}
+
+/** The last `size` scores of one label in one zone: the M of N-of-M. */
+export class ScoreWindow {
+  readonly #scores: number[] = [];
+  readonly #size: number;
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  /** Adds a score and removes the oldest one of a full window. */
+  push(score: number): void {
+    if (this.#scores.length === this.#size) this.#scores.shift();
+    this.#scores.push(score);
+  }
+
+  /** Number of scores that reach the threshold. */
+  hits(threshold: number): number {
+    return this.#scores.filter((score) => score >= threshold).length;
+  }
+
+  clear(): void {
+    this.#scores.length = 0;
+  }
+
+  /** A copy of the scores, oldest first. */
+  toArray(): number[] {
+    return [...this.#scores];
+  }
 }
 
 export class Track {
   readonly #options: TrackOptions;
   readonly #window: ScoreWindow;
   #open: Open | null = null;
-  /** The last frame that counted, while no event is open. */
+  /** The last analysed frame, while no event is open. */
   #last: { monotonic: number; hitAt: Box | null } | null = null;
   #on: number;
   #off: number;
@@ -52,18 +80,18 @@ export class Track {
     this.#off = Math.min(options.settings.off, this.#on);
   }
 
-  /** The open event as it is now. */
+  /** The open event in its current state. */
   get event(): DetectionEvent | null {
     return this.#open && { ...this.#open.event };
   }
 
-  /** Where the label of the open event was last seen, or that of an event that the last frame was a hit for. */
+  /** The region where the label was last seen: that of the open event, or that of a hit in the last frame. */
   get region(): Region | null {
     const box = this.#open?.box ?? this.#last?.hitAt;
     return box ? { box, zone: this.#options.zone } : null;
   }
 
-  /** Puts another `on` in place of the configured one (null: back to it); `off` keeps its distance. */
+  /** Replaces the configured `on` (null: restores it); `off` keeps its distance. */
   setThreshold(value: number | null): void {
     const { on, off } = this.#options.settings;
     this.#on = value ?? on;
@@ -71,13 +99,13 @@ export class Track {
   }
 
   /**
-   * Takes in the score of an analysed frame, 0…1, and where it was found.
-   * @param patience as for `pass`
+   * Processes the score of an analysed frame, 0…1, and its box.
+   * @param absenceMs as for `pass`
    */
-  observe(score: number, box: Box, now: Moment, gate: Gate, patience: number): EventChange | null {
+  observe(score: number, box: Box, now: Moment, gate: Gate, absenceMs: number): EventChange | null {
     const open = this.#open;
     if (!open) {
-      this.#forget(now, patience);
+      this.#clearAfterSilence(now, absenceMs);
       this.#window.push(score);
       this.#last = { monotonic: now.monotonic, hitAt: score >= this.#on ? box : null };
       const hits = this.#window.hits(this.#on);
@@ -99,16 +127,16 @@ export class Track {
   }
 
   /**
-   * Lets time pass without a score.
-   * @param patience milliseconds that silence must last before it counts as absence
+   * Advances the time without a score.
+   * @param absenceMs milliseconds of silence that count as absence
    */
-  pass(now: Moment, patience: number): EventChange | null {
-    if (this.#open) return this.#endIfDue(this.#open, now, patience);
-    this.#forget(now, patience);
+  pass(now: Moment, absenceMs: number): EventChange | null {
+    if (this.#open) return this.#endIfDue(this.#open, now, absenceMs);
+    this.#clearAfterSilence(now, absenceMs);
     return null;
   }
 
-  /** Ends the open event whatever its settings, and forgets the scores. `wall` is the time of day. */
+  /** Ends the open event regardless of its settings, and discards the scores. `wall` is wall-clock time. */
   close(wall: number): EventChange | null {
     const open = this.#open;
     this.#open = null;
@@ -116,7 +144,7 @@ export class Track {
     this.#window.clear();
     if (!open) return null;
     const { event, started, seen } = open;
-    // By the clock that never jumps: both times are of one setting of the other one.
+    // From the monotonic clock: the wall clock may have been set between the two times.
     const lasted = seen.monotonic - started.monotonic;
     const shortest = Math.min(this.#options.settings.min * 1000, wall - event.startedAt);
     event.endedAt = event.startedAt + Math.round(Math.max(lasted, shortest));
@@ -139,34 +167,34 @@ export class Track {
       snapshot: null,
       reason: { scores: this.#window.toArray(), threshold: this.#on, hits, window: settings.window, gate },
     };
-    const told = { topScore: score, monotonic: now.monotonic };
-    this.#open = { event, started: now, seen: now, box, told };
+    const reported = { topScore: score, monotonic: now.monotonic };
+    this.#open = { event, started: now, seen: now, box, reported };
     return { type: 'start', event: { ...event } };
   }
 
-  #update({ event, told }: Open, { monotonic }: Moment): EventChange | null {
-    const growth = roundScore(event.topScore - told.topScore);
-    const waited = monotonic - told.monotonic >= UPDATE_MS;
+  #update({ event, reported }: Open, { monotonic }: Moment): EventChange | null {
+    const growth = roundScore(event.topScore - reported.topScore);
+    const waited = monotonic - reported.monotonic >= UPDATE_MS;
     if (growth < (waited ? SMALL_STEP : STEP)) return null;
-    told.topScore = event.topScore;
-    told.monotonic = monotonic;
+    reported.topScore = event.topScore;
+    reported.monotonic = monotonic;
     return { type: 'update', event: { ...event } };
   }
 
   /** Empties the window after a silence that would have ended an event. */
-  #forget(now: Moment, patience: number): void {
+  #clearAfterSilence(now: Moment, absenceMs: number): void {
     if (!this.#last) return;
     const silence = now.monotonic - this.#last.monotonic;
-    if (silence < Math.max(this.#options.settings.hold * 1000, patience)) return;
+    if (silence < Math.max(this.#options.settings.hold * 1000, absenceMs)) return;
     this.#window.clear();
     this.#last = null;
   }
 
-  #endIfDue({ started, seen }: Open, now: Moment, patience: number): EventChange | null {
+  #endIfDue({ started, seen }: Open, now: Moment, absenceMs: number): EventChange | null {
     const { hold, min, max } = this.#options.settings;
     const age = now.monotonic - started.monotonic;
     const absence = now.monotonic - seen.monotonic;
-    const gone = absence >= Math.max(hold * 1000, patience) && age >= min * 1000;
+    const gone = absence >= Math.max(hold * 1000, absenceMs) && age >= min * 1000;
     return gone || age >= max * 1000 ? this.close(now.wall) : null;
   }
 }

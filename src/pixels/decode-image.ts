@@ -4,12 +4,12 @@ import { recordStage } from '../runtime/stage-times.ts';
 import type { RawFrame } from '../types.ts';
 import { type ImageFile, type Path, readImage } from './image-file.ts';
 import { ImageError } from './image-format.ts';
-import { decodeJpeg, type PictureSize, plainJpegSize } from './jpeg.ts';
+import { decodeJpeg, type ImageSize, plainJpegSize } from './jpeg.ts';
 
-/** Files with pictures of more pixels are refused: they would take hundreds of megabytes. */
+/** Limit of the pixels of an image; larger ones would need hundreds of megabytes. */
 export const LARGEST_PIXELS = 64_000_000;
 
-/** Where the buffers of frames come from. */
+/** Source of frame buffers. */
 export interface Buffers {
   /** A buffer of exactly `bytes` bytes, its content undefined. */
   acquire(bytes: number): ArrayBuffer;
@@ -17,14 +17,14 @@ export interface Buffers {
 }
 
 /**
- * Decodes an image file, upright and as rgb24; of several frames or pages the first.
- * @param fit the size that it is scaled into with its proportions kept; null: it keeps its size
- * @param buffers where the buffer of the frame comes from
- * @throws ImageError when it is no image, or a damaged one
+ * Decodes an image file upright to rgb24; if it has several frames or pages, the first one.
+ * @param fit the size into which the image is scaled, with its proportions kept; null: it keeps its size
+ * @param buffers provides the buffer of the result
+ * @throws ImageError when it is not an image, or a damaged one
  */
 export async function decodeImageFile(
   file: Path,
-  fit: PictureSize | null,
+  fit: ImageSize | null,
   buffers: Buffers,
 ): Promise<RawFrame> {
   const began = performance.now();
@@ -32,25 +32,25 @@ export async function decodeImageFile(
 }
 
 /**
- * The same for an image that has been read.
- * @param began when the work on it began, for the figures of the stages
+ * Decodes an image that has been read.
+ * @param began start time for the stage times, by performance.now()
  */
 export async function decodeImage(
   { format, source }: ImageFile,
-  fit: PictureSize | null,
+  fit: ImageSize | null,
   buffers: Buffers,
   began = performance.now(),
 ): Promise<RawFrame> {
-  const asItIs = typeof source === 'string' ? null : await decodeAsItIs(source, fit, buffers);
-  const picture = asItIs ?? (await decodeAny(format, source, fit, buffers));
+  const direct = typeof source === 'string' ? null : await decodeDirectly(source, fit, buffers);
+  const frame = direct ?? (await decodeAny(format, source, fit, buffers));
   recordStage('decode', performance.now() - began);
-  return picture;
+  return frame;
 }
 
-/** The way of frames that a camera has saved: three times as fast. Null for other files, and for a damaged one. */
-async function decodeAsItIs(
+/** Fast path for plain JPEG files such as stills of cameras: three times as fast. Null for all other files. */
+async function decodeDirectly(
   bytes: Buffer,
-  fit: PictureSize | null,
+  fit: ImageSize | null,
   buffers: Buffers,
 ): Promise<RawFrame | null> {
   const size = plainJpegSize(bytes);
@@ -59,25 +59,25 @@ async function decodeAsItIs(
   try {
     await decodeJpeg(bytes, data);
   } catch {
-    // libvips has the last word on it: it lets small faults pass, and names the others.
+    // libvips decides: it tolerates small faults and reports the others.
     buffers.release(data);
     return null;
   }
   return { format: { ...size, pixels: 'rgb24', colour: 'jpeg' }, data };
 }
 
-/** Whether a picture stays as it is when it is scaled into a size. */
-function keepsItsSize({ width, height }: PictureSize, fit: PictureSize | null): boolean {
+/** Whether scaling an image into a size leaves it unchanged. */
+function keepsItsSize({ width, height }: ImageSize, fit: ImageSize | null): boolean {
   if (width * height > LARGEST_PIXELS || width === 0 || height === 0) return false;
   if (fit === null) return true;
   return (width === fit.width && height <= fit.height) || (height === fit.height && width <= fit.width);
 }
 
-/** The way of all others, which is loaded for the first of them: it takes 12 MB. */
+/** Decodes any other image. sharp is loaded on first use, because it takes 12 MB. */
 async function decodeAny(
   format: string,
   source: string | Buffer,
-  fit: PictureSize | null,
+  fit: ImageSize | null,
   buffers: Buffers,
 ): Promise<RawFrame> {
   const { default: sharp } = await import('sharp');
@@ -92,10 +92,10 @@ async function decodeAny(
     .catch((error: unknown) => {
       throw undecodable(format, error);
     });
-  if (info.channels !== 3) throw new ImageError(`${info.channels} channels instead of 3`);
+  if (info.channels !== 3) throw new ImageError(`expected 3 colour channels, found ${info.channels}`);
   const buffer = buffers.acquire(data.byteLength);
   new Uint8Array(buffer).set(data);
-  // A small one may lie in a buffer that others share.
+  // Node.js allocates small buffers in a shared one, which must not be freed.
   if (data.buffer instanceof ArrayBuffer && data.buffer.byteLength === data.byteLength) free(data.buffer);
   return {
     format: { width: info.width, height: info.height, pixels: 'rgb24', colour: 'jpeg' },
@@ -103,12 +103,12 @@ async function decodeAny(
   };
 }
 
-/** Not in libvips's words: those may be about another file that is decoded at the same time. */
+/** Does not quote libvips: its message may belong to another file that is decoded at the same time. */
 function undecodable(format: string, cause: unknown): ImageError {
   if (messageOf(cause).includes('pixel limit')) {
     return new ImageError(`it has more than ${LARGEST_PIXELS / 1e6} megapixels, which is too large`, {
       cause,
     });
   }
-  return new ImageError(`the ${format} data is damaged, cut short or of a rare kind`, { cause });
+  return new ImageError(`the ${format} data is damaged, truncated or of an unsupported variant`, { cause });
 }

@@ -4,7 +4,7 @@
  */
 import { COLUMN_UNIT, PIXEL_BLOCK, ROW_BLOCK, ROW_UNIT, TAP_BLOCK } from './kernels.ts';
 
-/** A stretch `from`…`to` of a line of `size` samples, mapped to `count` output samples. */
+/** An interval `from`…`to` of a line of `size` samples, mapped to `count` output samples. */
 export interface Span {
   size: number;
   from: number;
@@ -30,15 +30,15 @@ const NEGLIGIBLE = 1e-6;
 
 /**
  * Linear interpolation when enlarging; when shrinking, the triangle grows with the shrink factor so that every
- * source sample counts (as Pillow's BILINEAR and torchvision's `antialias=True` do). Samples outside the stretch
- * but inside the line count too, so that a crop equals the same part of the whole picture.
+ * source sample counts (like Pillow's BILINEAR and torchvision's `antialias=True`). Samples outside the interval but
+ * inside the line also count, so that a crop equals the same part of the entire frame.
  */
 export function triangleTaps(span: Span): Taps {
   const support = Math.max(1, (span.to - span.from) / span.count);
   return taps(span, support, (offset) => 1 - Math.abs(offset) / support);
 }
 
-/** The average over each output sample's own stretch of the line. */
+/** The average over each output sample's own interval of the line. */
 export function boxTaps(span: Span): Taps {
   const half = (span.to - span.from) / span.count / 2;
   return taps(span, half + 0.5, (offset) => Math.min(1, 2 * half, half + 0.5 - Math.abs(offset)));
@@ -70,7 +70,7 @@ function taps({ size, from, to, count }: Span, support: number, weigh: (offset: 
   return { count, starts, lengths, reach, weights };
 }
 
-/** The weights of output sample `index` as whole numbers that add up to exactly `unit`. */
+/** The weights of output sample `index` as integers that add up to exactly `unit`. */
 function quantise({ lengths, reach, weights }: Taps, index: number, unit: number, into: Int32Array): void {
   let rest = unit;
   let largest = 0;
@@ -95,10 +95,10 @@ export function columnWeights(taps: Taps): Int16Array<ArrayBuffer> {
 }
 
 /**
- * Tables for the kernel `filterRow`, with zeros up to a whole PIXEL_BLOCK of samples.
+ * Tables for the kernel `filterRow`, padded with zeros to a full PIXEL_BLOCK of samples.
  * `length` is the number of weights of each sample, zeros included.
- * @param first source sample that the row begins with
- * @param step distance of neighbouring samples in the row, for rows of interleaved channels
+ * @param first source sample at the start of the row
+ * @param step distance between neighbouring samples in the row, for rows of interleaved channels
  */
 export function rowTables(taps: Taps, first: number, step: number) {
   const longest = taps.lengths.reduce((a, b) => Math.max(a, b));

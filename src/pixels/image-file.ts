@@ -1,4 +1,4 @@
-/** Finding and reading image files, whatever their names are made of. */
+/** Finds and reads image files, including those whose names are not UTF-8. */
 import { isUtf8 } from 'node:buffer';
 import type { Stats } from 'node:fs';
 import { open, readdir, readFile, stat } from 'node:fs/promises';
@@ -7,37 +7,37 @@ import { messageOf } from '../errors.ts';
 import { printable } from '../runtime/printable.ts';
 import { formatOf, HEAD_BYTES, ImageError, notAnImage } from './image-format.ts';
 
-/** Larger files are not read as a whole: the decoder takes of them what it needs. */
+/** Larger files are not read into memory: the decoder reads the parts that it needs. */
 const LARGEST_READ = 32_000_000;
 
-/** A path; the bytes of one that is not UTF-8. */
+/** A path; as bytes if it is not UTF-8. */
 export type Path = string | Buffer<ArrayBuffer>;
 
 export interface ImageFile {
   format: string;
-  /** The content, or the path of a file that is too large to be read as a whole. */
+  /** The content, or the path of a file that is too large to be read into memory. */
   source: Buffer | string;
 }
 
 /**
- * Reads an image file that can be decoded. What is no regular file is not opened.
- * @throws ImageError for everything else
+ * Reads an image file in a supported format. Opens regular files only.
+ * @throws ImageError for all other files
  */
 export async function readImage(file: Path): Promise<ImageFile> {
   const { size } = await regularFile(file);
   if (size > LARGEST_READ) {
     const format = await readFormat(file);
     if (typeof file === 'string') return { format, source: file };
-    throw new ImageError('its name is not UTF-8, and it is too large to be read as a whole: rename it');
+    throw new ImageError('its name is not UTF-8 and the file is larger than 32 MB: rename it');
   }
   const content = await readFile(file).catch(unreadable);
   return { format: formatOf(content.subarray(0, HEAD_BYTES), file.toString()), source: content };
 }
 
 /**
- * Looks at the first bytes of an image file.
+ * Reads the first bytes of an image file.
  * @returns its format
- * @throws ImageError if it cannot be decoded
+ * @throws ImageError if the format is not supported
  */
 export async function readFormat(file: Path): Promise<string> {
   await regularFile(file);
@@ -54,8 +54,8 @@ export async function readFormat(file: Path): Promise<string> {
 }
 
 /**
- * Everything in a folder, in the order of the names, 2.jpg before 10.jpg.
- * @throws Error as readdir(3) does
+ * All entries of a folder, sorted by name, 2.jpg before 10.jpg.
+ * @throws Error like readdir(3)
  */
 export async function listFolder(folder: Path): Promise<Path[]> {
   const entries = (await readdir(folder, { encoding: 'buffer' })).map((name) => ({
@@ -66,8 +66,8 @@ export async function listFolder(folder: Path): Promise<Path[]> {
 }
 
 /**
- * What is meant as an image in a folder; null if the path is none.
- * @throws ImageError when there is nothing of the kind
+ * The image files in a folder, including those that may turn out to be damaged; null if the path is not a folder.
+ * @throws ImageError when the folder has no image file
  */
 export async function imagesIn(folder: Path): Promise<Path[] | null> {
   if (!(await stat(folder).catch(unreadable)).isDirectory()) return null;
@@ -83,8 +83,8 @@ export async function imagesIn(folder: Path): Promise<Path[] | null> {
 const byNumber = new Intl.Collator('en', { numeric: true });
 
 /**
- * The path that is meant where bytes that are not UTF-8 have been replaced by U+FFFD, as in the arguments of a command.
- * @throws ImageError when there are several
+ * The original path where bytes that are not UTF-8 were replaced by U+FFFD, as in command-line arguments.
+ * @throws ImageError when several files match
  */
 export async function originalPath(path: string): Promise<Path> {
   if (!path.includes('\ufffd') || (await stat(path).catch(() => null))) return path;
@@ -93,7 +93,7 @@ export async function originalPath(path: string): Promise<Path> {
     const [name, another] = part.includes('\ufffd') ? await namesLike(part, found) : [];
     if (name && another) {
       throw new ImageError(
-        'its name is not UTF-8, and another differs from it in such bytes only: rename it',
+        'its name is not UTF-8, and the name of another file differs only in such bytes: rename it',
       );
     }
     found = inside(found, name ?? Buffer.from(part));
@@ -122,7 +122,7 @@ async function regularFile(file: Path): Promise<Stats> {
   return found;
 }
 
-/** What is no regular file. */
+/** Describes an entry that is not a regular file. */
 function kindOf(entry: Stats): string {
   if (entry.isDirectory()) return 'a folder';
   if (entry.isFIFO()) return 'a named pipe (FIFO)';
@@ -131,9 +131,9 @@ function kindOf(entry: Stats): string {
 }
 
 const REASONS: Record<string, string> = {
-  EACCES: 'this user may not read it',
-  ELOOP: 'it is a link that leads to itself',
-  ENOENT: 'there is no such file',
+  EACCES: 'permission denied for this user',
+  ELOOP: 'it is a symbolic link loop',
+  ENOENT: 'no such file',
 };
 
 function unreadable(error: unknown): never {

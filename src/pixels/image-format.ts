@@ -1,16 +1,16 @@
-/** Image files by what is in them, not by their names: which are decoded, and what to do about the others. */
+/** Detects image formats by content, not by file name: which are supported, and what to do about the others. */
 
 interface Format {
   name: string;
   /** First bytes in hexadecimal. */
   start: RegExp;
-  /** Why it is not decoded, and what to do; absent: it is decoded. */
+  /** Why it is not supported, and what to do; undefined: it is supported. */
   refusal?: string;
 }
 
 const CONVERT = 'is not supported: convert it to JPEG or PNG';
 
-/** The one list of formats: what the installed decoders read, and what people take for such. */
+/** All formats: those that the installed decoders read, and others that users may try. */
 const FORMATS: readonly Format[] = [
   { name: 'JPEG', start: /^ffd8ff/ },
   { name: 'PNG', start: /^89504e470d0a1a0a/ },
@@ -36,19 +36,19 @@ const FORMATS: readonly Format[] = [
   { name: 'PDF', start: /^25504446/, refusal: CONVERT },
 ];
 
-/** Formats that are decoded, in words. */
+/** The supported formats, as text. */
 export const DECODED = words(FORMATS.filter(({ refusal }) => refusal === undefined).map(({ name }) => name));
 
-/** Names that image files have, also of formats that are not decoded. */
+/** File names of images, including unsupported formats. */
 export const IMAGE_NAME =
   /\.(jpe?g?|jfif|png|webp|gif|avif|tiff?|hei[cf]|bmp|ico|jxl|jp2|p[bgpn]m|psd|svgz?)$/i;
 
-/** So much of a file is enough to tell. */
+/** Number of bytes at the start that are enough to detect the format. */
 export const HEAD_BYTES = 512;
 
-/** Why a file gives no picture, in words that follow its name. */
+/** Why a file cannot be decoded; the message follows the file name. */
 export class ImageError extends Error {
-  /** Nobody would take it for an image: a note beside the images, or a folder. */
+  /** The file is not meant as an image: a text file next to the images, or a folder. */
   readonly foreign: boolean;
 
   constructor(message: string, { foreign = false, cause }: { foreign?: boolean; cause?: unknown } = {}) {
@@ -58,9 +58,9 @@ export class ImageError extends Error {
 }
 
 /**
- * The format of an image file that can be decoded.
- * @param head its first bytes, HEAD_BYTES if there are as many
- * @param name its name, by which a file that holds something else may still be meant as an image
+ * The format of an image file, if it is supported.
+ * @param head the first HEAD_BYTES of the file, or all of a shorter one
+ * @param name the file name, which may show that a file with other content is meant as an image
  * @throws ImageError for all other files
  */
 export function formatOf(head: Buffer, name: string): string {
@@ -69,18 +69,18 @@ export function formatOf(head: Buffer, name: string): string {
   if (format?.refusal !== undefined) throw new ImageError(`${format.name} ${format.refusal}`);
   if (format) return format.name;
   const foreign = !IMAGE_NAME.test(name);
-  throw notAnImage(whatElse(head), foreign);
+  throw notAnImage(describeOther(head), foreign);
 }
 
-/** What is said of a file or folder that is `found` instead of an image file. */
+/** The error for a file or folder that is `found` instead of an image file. */
 export function notAnImage(found: string, foreign = true): ImageError {
   return new ImageError(`expected an image file (${DECODED}), found ${found}`, { foreign });
 }
 
-/** What a file is that no image format fits. */
-function whatElse(head: Buffer): string {
+/** Describes a file that has no image format. */
+function describeOther(head: Buffer): string {
   if (head.length === 0) return 'an empty file';
-  if (head.every((byte) => byte === 0)) return 'nothing but zeros';
+  if (head.every((byte) => byte === 0)) return 'only zero bytes';
   // MP4, Matroska, AVI and Y4M.
   if (/^(.{8}66747970|1a45dfa3|52494646.{8}415649|595556344d504547)/.test(head.toString('hex'))) {
     return 'a video';
@@ -90,7 +90,7 @@ function whatElse(head: Buffer): string {
   if (text.startsWith('<') && /<svg\b/i.test(text)) return 'an SVG drawing';
   // The last character may be cut.
   if (!/[\p{Cc}\ufffd]/u.test(text.replace(/\ufffd+$|\s+/g, ''))) return 'text';
-  return 'something else';
+  return 'unknown binary data';
 }
 
 function words(names: readonly string[]): string {

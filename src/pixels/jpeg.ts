@@ -1,6 +1,6 @@
 /**
- * JPEG through libjpeg-turbo, straight into and out of our own buffers. It does what cameras and snapshots need and no
- * more; pictures that must be scaled, turned or brought to another colour space are for pixels/decode-image.ts.
+ * JPEG through libjpeg-turbo, directly into and out of our own buffers. It supports what cameras and snapshots need;
+ * pixels/decode-image.ts handles images that must be scaled, rotated or converted to another colour space.
  */
 import turbo from '@julusian/jpeg-turbo';
 import { free } from '../runtime/garbage.ts';
@@ -9,23 +9,22 @@ const START = 0xffd8;
 const BASELINE = [0xffc0, 0xffc1];
 const SCAN = 0xffda;
 const QUANTISATION = 0xffdb;
-/** Where Exif data has its orientation, and where colour profiles are. */
+/** Segments of Exif data, which contain the orientation, and of colour profiles. */
 const [EXIF, PROFILE] = [0xffe1, 0xffe2];
 
-export interface PictureSize {
+export interface ImageSize {
   width: number;
   height: number;
 }
 
 /**
- * Reads the header of a JPEG file that has its pixels just as they are to be seen.
- * @returns its size in pixels; null for anything else: progressive ones, such as may be turned (with Exif data), such
- *   as have a colour profile, four colours or 12 bits, such as are finely quantised (from a quality of about 93 on), and
- *   what is no JPEG file
+ * Reads the header of a JPEG file whose pixels need no further processing.
+ * @returns its size in pixels; null for all other files: progressive JPEGs, those with Exif data (may be rotated), a
+ *   colour profile, four colours, 12 bits or fine quantisation (quality of about 93 and more), and files that are not JPEG
  */
-export function plainJpegSize(file: Buffer): PictureSize | null {
+export function plainJpegSize(file: Buffer): ImageSize | null {
   if (file.length < 4 || file.readUInt16BE(0) !== START) return null;
-  let size: PictureSize | null = null;
+  let size: ImageSize | null = null;
   for (let at = 2; at + 10 <= file.length; at += 2 + file.readUInt16BE(at + 2)) {
     const marker = file.readUInt16BE(at);
     if (marker === SCAN) return size;
@@ -41,9 +40,9 @@ export function plainJpegSize(file: Buffer): PictureSize | null {
 }
 
 /**
- * Whether tables of quantisation have steps of 1. The package asks libjpeg-turbo for its fast transform, whose rounding
- * then shows: up to 27 levels from the accurate one that libvips uses, instead of up to 11 and one on average.
- * @param tables one after another: a byte that tells the bytes of a step, and 64 steps
+ * Whether quantisation tables have steps of 1. The package uses the fast transform of libjpeg-turbo, whose rounding is
+ * then visible: up to 27 levels from the accurate transform of libvips, instead of up to 11 and one on average.
+ * @param tables in a row: a byte with the size of a step, then 64 steps
  */
 function isFine(tables: Buffer): boolean {
   for (let at = 0; at < tables.length; ) {
@@ -57,8 +56,8 @@ function isFine(tables: Buffer): boolean {
 
 /**
  * Decodes a JPEG file to packed RGB, in another thread.
- * @param into takes the picture, 3 × width × height bytes
- * @throws Error when the file is damaged, even if most of it can be seen, or the picture does not fit
+ * @param into receives the pixels, 3 × width × height bytes
+ * @throws Error when the file is damaged, even slightly, or the image does not fit
  */
 export async function decodeJpeg(file: Buffer, into: ArrayBuffer): Promise<void> {
   await turbo.decompress(file, Buffer.from(into), { format: turbo.FORMAT_RGB });
@@ -70,12 +69,12 @@ export async function decodeJpeg(file: Buffer, into: ArrayBuffer): Promise<void>
  */
 export async function encodeJpeg(
   data: Uint8Array<ArrayBuffer>,
-  { width, height }: PictureSize,
+  { width, height }: ImageSize,
   quality: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const pixels = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const options = { width, height, quality, format: turbo.FORMAT_RGB, subsampling: turbo.SAMP_420 };
-  // As large as the worst case needs, which is larger than the pixels.
+  // The worst case is larger than the pixels.
   const room = new ArrayBuffer(turbo.bufferSize(options));
   try {
     return new Uint8Array(await turbo.compress(pixels, Buffer.from(room), options));

@@ -1,6 +1,6 @@
 /**
- * The inner loops over pixels, as WebAssembly SIMD: V8 does not vectorise JavaScript, and these loops are what
- * decides how many pictures a small board gets through (plain JavaScript is about four times slower).
+ * The inner loops over pixels, as WebAssembly SIMD: V8 does not vectorise JavaScript, and these loops
+ * determine how many frames a small board can analyse (plain JavaScript is about four times slower).
  *
  * Numbers are fixed-point: bytes become 16-bit lanes of 1/128 level after the first filter pass, of 1/64 level
  * after the second.
@@ -15,7 +15,7 @@ export const TAP_BLOCK = 8;
 export const ROW_BLOCK = 4;
 /** Pixels that the colour kernels handle at once. */
 export const PIXEL_BLOCK = 8;
-/** What the weights of one output value add up to in each pass. */
+/** Sum of the weights of one output value in each pass. */
 export const COLUMN_UNIT = 32767;
 export const ROW_UNIT = 16384;
 /** One level, 1 of 0…255, after both passes. */
@@ -58,7 +58,7 @@ const filterColumns = new Kernel(6, (kernel, source, stride, taps, weights, targ
 });
 
 /**
- * target[n] = Σ source[starts[n] + tap] × weights[n][tap]. `starts` are byte offsets; weights lie as
+ * target[n] = Σ source[starts[n] + tap] × weights[n][tap]. `starts` are byte offsets; weights are stored as
  * [n / 4][tap / 8][n % 4][tap % 8].
  */
 const filterRow = new Kernel(6, (kernel, source, starts, weights, blocks, target, count) => {
@@ -132,8 +132,8 @@ const yuvToRgb = new Kernel(8, (kernel, y, u, v, matrix, red, green, blue, count
 });
 
 /**
- * Red, green, blue → luma by the weights of ITU-R BT.601, in 65536ths as Pillow has them: rows of 1/64 level → a row of
- * bytes. The weight of green does not fit into 16 bits and counts in two halves.
+ * Red, green, blue → luma by the weights of ITU-R BT.601, in 65536ths like in Pillow: rows of 1/64 level → a row of
+ * bytes. The weight of green does not fit into 16 bits and is split into two halves.
  */
 const rgbToLuma = new Kernel(5, (kernel, red, green, blue, target, count) => {
   const end = kernel.local('i32');
@@ -217,7 +217,7 @@ export interface Kernels {
   scatterWords(source: Row, table: Row, target: Row, step: number, count: number): void;
 }
 
-/** The part of the WebAssembly API that is used here; the type libraries have it only for browsers. */
+/** The part of the WebAssembly API that is used here; the type libraries declare it only for browsers. */
 declare const WebAssembly: {
   Memory: new (limits: { initial: number }) => WasmMemory;
   Module: new (bytes: Uint8Array<ArrayBuffer>) => object;
@@ -245,7 +245,7 @@ export class PixelMemory {
     this.kernels = instance.exports as Kernels;
   }
 
-  /** All of the memory, at least `size` bytes. Larger memory replaces it: do not keep the view. */
+  /** The entire memory, at least `size` bytes. Growing replaces it: do not keep the view. */
   bytes(size = 0): Uint8Array<ArrayBuffer> {
     if (size > this.#bytes.length) {
       this.#memory.grow(Math.ceil((size - this.#bytes.length) / PAGE));

@@ -1,12 +1,10 @@
 import type { CameraConfig } from '../config/schema.ts';
 import type { Box } from '../types.ts';
 
-/** How a camera's picture is turned: clockwise, then flipped. */
+/** The rotation of a camera's frames: clockwise, then mirrored. */
 export type Transform = Pick<CameraConfig, 'rotate' | 'mirror'>;
 
-/**
- * The same as steps from the raw picture to the upright one: exchange x and y, then flip along upright x, upright y.
- */
+/** The same as steps from the raw frame to the upright one: swap x and y, then flip along upright x, upright y. */
 export interface Orientation {
   swap: boolean;
   flipX: boolean;
@@ -23,14 +21,14 @@ export function orientationOf({ rotate, mirror }: Transform): Orientation {
 
 export const WHOLE: Readonly<Box> = { x: 0, y: 0, w: 1, h: 1 };
 
-/** A box of the upright picture as a box of the raw picture. */
+/** A box of the upright frame as a box of the raw frame. */
 export function toRaw(box: Box, { swap, flipX, flipY }: Orientation): Box {
   const x = flipX ? 1 - box.x - box.w : box.x;
   const y = flipY ? 1 - box.y - box.h : box.y;
   return swap ? { x: y, y: x, w: box.h, h: box.w } : { x, y, w: box.w, h: box.h };
 }
 
-/** A box of the raw picture as a box of the upright picture. */
+/** A box of the raw frame as a box of the upright frame. */
 export function toUpright(box: Box, { swap, flipX, flipY }: Orientation): Box {
   const turned = swap ? { x: box.y, y: box.x, w: box.h, h: box.w } : { ...box };
   if (flipX) turned.x = 1 - turned.x - turned.w;
@@ -38,7 +36,7 @@ export function toUpright(box: Box, { swap, flipX, flipY }: Orientation): Box {
   return turned;
 }
 
-/** Width and height of the upright picture. */
+/** Width and height of the upright frame. */
 export function uprightSize(size: { width: number; height: number }, { swap }: Orientation) {
   return swap ? { width: size.height, height: size.width } : { width: size.width, height: size.height };
 }

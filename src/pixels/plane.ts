@@ -1,17 +1,17 @@
 /**
- * One plane of a picture in the pixel memory, filtered to another size. The picture lies at the beginning of the
- * memory; tables and buffers behind it, as a Layout hands them out.
+ * Filters one plane of a frame in the pixel memory to another size. The frame is at the beginning of the memory; a
+ * Layout allocates tables and buffers behind it.
  */
 import type { FrameFormat } from '../types.ts';
 import { columnWeights, rowTables, type Taps } from './filter.ts';
 import { COLUMN_BLOCK, type Kernels, type PixelMemory, ROW_BLOCK } from './kernels.ts';
 
-/** Bytes of a picture of the given format, planes tightly packed. */
+/** Bytes of a frame of the given format, planes tightly packed. */
 export function frameBytes({ width, height, pixels }: FrameFormat): number {
   return pixels === 'i420' ? (width * height * 3) / 2 : width * height * 3;
 }
 
-/** Hands out areas of the memory behind a picture, and fills those that hold constants. */
+/** Allocates areas of the memory behind a frame, and fills those that contain constants. */
 export class Layout {
   readonly #constants: { address: number; data: Uint8Array }[] = [];
   #end: number;
@@ -32,7 +32,7 @@ export class Layout {
     return address;
   }
 
-  /** Makes the memory large enough and writes the constants, which another layout may have overwritten. */
+  /** Grows the memory if needed and writes the constants, which another layout may have overwritten. */
   prepare(memory: PixelMemory): Uint8Array<ArrayBuffer> {
     const bytes = memory.bytes(this.#end);
     for (const { address, data } of this.#constants) bytes.set(data, address);
@@ -42,14 +42,14 @@ export class Layout {
 
 /** Filters planes of one size, one output line at a time: `columns`, then `row` for each of the line's channels. */
 export class PlaneFilter {
-  /** Output samples in a line, rounded up to a whole PIXEL_BLOCK. */
+  /** Output samples in a line, rounded up to a full PIXEL_BLOCK. */
   readonly count: number;
-  /** Bytes from line to line of the plane, first byte of a line that is needed, and how many are. */
+  /** Bytes from line to line of the plane, and offset and number of the needed bytes of each line. */
   readonly #stride: number;
   readonly #first: number;
   readonly #width: number;
   readonly #down: Taps;
-  /** Addresses: weights down, the filtered line, tables of the way across. */
+  /** Addresses: vertical weights, the filtered line, horizontal tables. */
   readonly #downWeights: number;
   readonly #line: number;
   readonly #starts: number;
@@ -58,7 +58,7 @@ export class PlaneFilter {
   readonly #blockBytes: number;
 
   /**
-   * @param plane its samples in a line, and bytes from one sample to the next (3: interleaved channels)
+   * @param plane samples per line, and bytes from one sample to the next (3: interleaved channels)
    * @param across weights of the samples of each output line
    * @param down weights of the lines
    */
@@ -80,7 +80,7 @@ export class PlaneFilter {
     this.#blockBytes = tables.length * ROW_BLOCK * 2;
   }
 
-  /** Filters downwards: all source samples of output line `index` of the plane that begins at `plane`. */
+  /** Filters vertically: all source samples of output line `index` of the plane at address `plane`. */
   columns(kernels: Kernels, plane: number, index: number): void {
     const { starts, lengths, reach } = this.#down;
     const source = plane + starts[index]! * this.#stride + this.#first;
@@ -88,7 +88,7 @@ export class PlaneFilter {
     kernels.filterColumns(source, this.#stride, lengths[index]!, weights, this.#line, this.#width);
   }
 
-  /** Filters along the line that `columns` made, to `count` 16-bit samples of 1/64 level. */
+  /** Filters the line that `columns` produced horizontally, to `count` 16-bit samples of 1/64 level. */
   row(kernels: Kernels, channel: number, target: number): void {
     const source = this.#line + channel * 2;
     kernels.filterRow(source, this.#starts, this.#weights, this.#blockBytes, target, this.count);

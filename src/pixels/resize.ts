@@ -1,12 +1,12 @@
 /**
- * Crop, antialiased resize, YUV → RGB or grey, rotation, mirroring and the model's layout in one pass over the
- * picture:
+ * Crop, antialiased resize, YUV → RGB or grey, rotation, mirroring and the layout of the model input in one pass over
+ * the frame:
  *
- *   picture ─▶ filterColumns ─▶ line ─▶ filterRow ─▶ yuvToRgb / roundRow ─▶ scatter ─▶ model input
- *              (for each output line and plane)      / rgbToLuma           (its strides turn and flip)
+ *   frame ─▶ filterColumns ─▶ line ─▶ filterRow ─▶ yuvToRgb / roundRow ─▶ scatter ─▶ model input
+ *            (for each output line and plane)      / rgbToLuma           (its strides rotate and mirror)
  *
- * Chroma is filtered at its own resolution, for grey not at all, and colours are converted at the size of the output.
- * All that can be worked out beforehand for one format, box and orientation is a plan; plans are kept.
+ * Chroma is filtered at its own resolution (for grey, not at all), and colours are converted at the output size. A plan
+ * contains everything that can be computed in advance for one format, box and orientation; plans are cached.
  */
 import type { Box, Colour, FrameFormat, ModelInput } from '../types.ts';
 import { triangleTaps } from './filter.ts';
@@ -21,7 +21,7 @@ export function outputBytes({ width, height, channels, type }: ModelInput): numb
   return width * height * channels * ELEMENTS[type].BYTES_PER_ELEMENT;
 }
 
-/** The levels themselves, as packed bytes: red, green, blue, or grey. */
+/** An output of unscaled levels as packed bytes: red, green, blue, or grey. */
 export function plainBytes(channels: ModelInput['channels']): Omit<ModelInput, 'width' | 'height'> {
   const each = (value: number) => new Array<number>(channels).fill(value);
   return { layout: 'nhwc', type: 'uint8', channels, order: 'rgb', mean: each(0), scale: each(1) };
@@ -38,8 +38,8 @@ export class Resizer {
   }
 
   /**
-   * Squashes `box` of the upright picture to the output's size.
-   * @param format of the picture that lies at the beginning of the memory
+   * Scales `box` of the upright frame to the output size, without keeping its proportions.
+   * @param format of the frame at the beginning of the memory
    * @param target exactly `outputBytes` bytes
    */
   resize(format: FrameFormat, box: Box, orientation: Orientation, target: Uint8Array): void {
@@ -55,12 +55,12 @@ export class Resizer {
   }
 }
 
-/** One channel of the picture: Y, U, V or red, green, blue. */
+/** One channel of the frame: Y, U, V or red, green, blue. */
 interface Source {
   filter: PlaneFilter;
-  /** Where the channel's plane begins; null: interleaved with the channel before. */
+  /** Start of the channel's plane; null: interleaved with the previous channel. */
   plane: number | null;
-  /** Where the channel begins in a line of interleaved ones. */
+  /** Offset of the channel in a line of interleaved channels. */
   offset: number;
   /** Buffer of one line of filtered samples. */
   samples: number;
@@ -70,7 +70,7 @@ interface Source {
 interface Target {
   /** Buffer of one line of bytes. */
   bytes: number;
-  /** The output's element for each byte, and where its elements begin. */
+  /** Address of the table from bytes to output elements, and start of the elements. */
   table: number;
   start: number;
 }
@@ -79,15 +79,15 @@ class Plan {
   readonly #layout: Layout;
   readonly #sources: readonly Source[];
   readonly #targets: readonly Target[];
-  /** Makes one line of all targets' bytes of the sources' samples. */
+  /** Converts one line of source samples to bytes of all targets. */
   readonly #convert: (kernels: Kernels) => void;
-  /** Size of the output as the raw picture lies. */
+  /** Output size in the orientation of the raw frame. */
   readonly #width: number;
   readonly #height: number;
   readonly #target: number;
   readonly #targetBytes: number;
   readonly #elementBytes: number;
-  /** Bytes in the output from one element to the next along a line of the raw picture, and to the next line. */
+  /** Output bytes from one element to the next along a line of the raw frame, and to the next line. */
   readonly #stepX: number;
   readonly #stepY: number;
 
@@ -133,7 +133,7 @@ class Plan {
     const { kernels } = memory;
     const scatter = this.#elementBytes === 1 ? kernels.scatterBytes : kernels.scatterWords;
     const [sources, targets, stepX, width] = [this.#sources, this.#targets, this.#stepX, this.#width];
-    // Loops over channels count: iterators and spread arguments were 200 kB of garbage for a picture.
+    // Index loops over channels: iterators and spread arguments made 200 kB of garbage per frame.
     for (let y = 0; y < this.#height; y++) {
       for (let channel = 0; channel < sources.length; channel++) filterLine(sources[channel]!, kernels, y);
       this.#convert(kernels);
@@ -172,7 +172,7 @@ class Plan {
     const grey = this.#targets.length === 1;
     if (pixels === 'i420') {
       const matrix = layout.constant(colourMatrix(colour));
-      // Grey is what red, green and blue all are where chroma is neutral.
+      // With neutral chroma, red, green and blue all equal grey.
       const neutral = grey ? layout.constant(new Int16Array(count).fill(128 * LEVEL)) : 0;
       const [y, u, v] = grey ? [samples[0], neutral, neutral] : samples;
       const [red, green, blue] = grey ? [bytes[0], bytes[0], bytes[0]] : bytes;
@@ -194,7 +194,7 @@ function filterLine({ filter, plane, offset, samples }: Source, kernels: Kernels
 }
 
 /**
- * Numbers for the kernel `yuvToRgb`, from the luma weights of red and blue in ITU-R BT.601 and BT.709; `jpeg`
+ * The matrix of the kernel `yuvToRgb`, from the luma weights of red and blue in ITU-R BT.601 and BT.709; `jpeg`
  * (JFIF) is BT.601 with the full range of levels.
  */
 function colourMatrix(colour: Colour): Int16Array<ArrayBuffer> {
@@ -213,7 +213,7 @@ function colourMatrix(colour: Colour): Int16Array<ArrayBuffer> {
   return Int16Array.of(full ? 0 : 16 * LEVEL, ...gains.map((gain) => Math.round(gain * GAIN_UNIT)));
 }
 
-/** What the output holds for each byte of the channel at `position`. */
+/** The output element for each byte of the channel at `position`. */
 function elementTable({ type, mean, scale }: ModelInput, position: number) {
   const table = new ELEMENTS[type](256);
   const [least, most] = type === 'uint8' ? [0, 255] : [-128, 127];

@@ -6,8 +6,8 @@ import { outputBytes, plainBytes, Resizer } from './resize.ts';
 let memory: PixelMemory | undefined;
 
 /**
- * A whole picture as packed RGB, upright, in a new buffer.
- * @param data exactly one picture of the given format
+ * Converts an entire frame to packed RGB, upright, in a new buffer.
+ * @param data exactly one frame of the given format
  */
 export function toRgb(
   data: Uint8Array,

@@ -1,5 +1,5 @@
 /**
- * A small WebAssembly assembler: just the instructions that the pixel kernels need, written as expressions.
+ * A small WebAssembly assembler with only the instructions that the pixel kernels need, written as expressions.
  * `i32.add(x.get, i32.const(4))` is the code that leaves x + 4 on the stack; statements are lists of code.
  *
  * Opcodes: https://webassembly.github.io/spec/core/appendix/index-instructions.html

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { SourceConfig } from '../config/sources.ts';
 import { Scene } from '../demo/scene.ts';
-import { encodeJpeg, type PictureSize } from '../pixels/jpeg.ts';
+import { encodeJpeg, type ImageSize } from '../pixels/jpeg.ts';
 import { toRgb } from '../pixels/rgb.ts';
 import { makeFolder } from '../runtime/own-files.ts';
 import type { ModelRef, Point } from './profile-types.ts';
@@ -81,7 +81,7 @@ async function sourceOf({ point, camera, folder }: Work, fps: number | null): Pr
 }
 
 /** An uncompressed video of the scene; made when it is first needed. */
-async function rawVideo(folder: string, { width, height }: PictureSize): Promise<string> {
+async function rawVideo(folder: string, { width, height }: ImageSize): Promise<string> {
   const path = join(folder, `scene-${width}x${height}.y4m`);
   if (existsSync(path)) return path;
   const parts: Uint8Array[] = [Buffer.from(`YUV4MPEG2 W${width} H${height} F25:1 C420jpeg\n`)];
@@ -93,7 +93,7 @@ async function rawVideo(folder: string, { width, height }: PictureSize): Promise
 }
 
 /** The same pictures as JPEG files. */
-async function jpegFolder(folder: string, { width, height }: PictureSize): Promise<string> {
+async function jpegFolder(folder: string, { width, height }: ImageSize): Promise<string> {
   const path = join(folder, `scene-${width}x${height}`);
   if (existsSync(path)) return path;
   const unfinished = `${path}.${process.pid}`;
@@ -107,7 +107,7 @@ async function jpegFolder(folder: string, { width, height }: PictureSize): Promi
   return path;
 }
 
-function* pictures({ width, height }: PictureSize): Generator<Uint8Array> {
+function* pictures({ width, height }: ImageSize): Generator<Uint8Array> {
   const scene = new Scene(width, height, 1);
   const count = Math.max(FEWEST_PICTURES, Math.min(MOST_PICTURES, Math.floor(MOST_BYTES / scene.bytes)));
   for (let index = 0; index < count; index++) {

@@ -71,8 +71,8 @@ function objectIn(json: string): object | null {
 }
 
 /** Thermal state: the share of frames that is analysed, and why. */
-export function thermalPayload({ share: part, ...state }: ThermalState): string {
-  return JSON.stringify({ ...state, analysed_share: Math.round(part * 100) / 100 });
+export function thermalPayload({ analysisRate, ...state }: ThermalState): string {
+  return JSON.stringify({ ...state, analysed_share: Math.round(analysisRate * 100) / 100 });
 }
 
 export function healthPayload(sample: HealthSample): string {

@@ -86,7 +86,7 @@ export const faults = [
           show(lab, { 'proc/meminfo': SHORT, 'proc/pressure/memory': '' });
           await lab.healthy(
             'that memory is short',
-            overrun(/^BOARD_OVERRUN: short of memory: 1 of 8 /),
+            overrun(/^BOARD_OVERRUN: short of memory: analysing 1 of 8 /),
             40_000,
           );
           const { analysed } = await rates(lab, 4);

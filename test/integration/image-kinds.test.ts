@@ -182,9 +182,9 @@ describe('what is no image file', () => {
       ['/dev/zero', 'found a device'],
       [join(folder, 'empty'), 'found a folder without images'],
       [join(folder, 'notes'), 'found a folder without images'],
-      [join(folder, 'dangling.jpg'), 'there is no such file'],
-      [join(folder, 'absent.jpg'), 'there is no such file'],
-      [join(folder, 'loop.jpg'), 'it is a link that leads to itself'],
+      [join(folder, 'dangling.jpg'), 'no such file'],
+      [join(folder, 'absent.jpg'), 'no such file'],
+      [join(folder, 'loop.jpg'), 'it is a symbolic link loop'],
     ];
     const { code, stdout, stderr } = await lookout(['classify', ...cases.map(([file]) => file)]);
     server.close();
@@ -254,14 +254,14 @@ describe('a file whose name is not UTF-8', () => {
     }
   });
 
-  it('is refused when another differs from it in such bytes only', async () => {
+  it('is rejected when the name of another file differs only in such bytes', async () => {
     const folder = place();
     writeFileSync(bytes(folder, 'caf\xe8.jpg'), 'another');
     const { code, stderr } = await classify(folder, 'caf*.jpg');
     assert.equal(code, 66);
     assert.match(
       stderr,
-      /^IMAGE_UNREADABLE: caf\ufffd\.jpg: its name is not UTF-8, and another differs from it/m,
+      /^IMAGE_UNREADABLE: caf\ufffd\.jpg: its name is not UTF-8, and the name of another file differs/m,
     );
   });
 

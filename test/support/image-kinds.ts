@@ -18,7 +18,7 @@ export interface ImageKind {
   expected: Expected;
 }
 
-const DAMAGED = /^the (JPEG|PNG|WebP|GIF|AVIF|TIFF) data is damaged, cut short or of a rare kind$/;
+const DAMAGED = /^the (JPEG|PNG|WebP|GIF|AVIF|TIFF) data is damaged, truncated or of an unsupported variant$/;
 const found = (what: string) => new RegExp(`^expected an image file \\(.*\\), found ${what}$`);
 const unsupported = (format: string) => new RegExp(`^${format} is not supported: convert it`);
 const TOO_LARGE = /^it has more than 64 megapixels, which is too large$/;
@@ -180,12 +180,12 @@ export async function imageKinds(): Promise<ImageKind[]> {
 
   // No images, or none that are decoded
   add('empty.jpg', Buffer.alloc(0), found('an empty file'));
-  add('zeros.jpg', Buffer.alloc(50_000), found('nothing but zeros'));
+  add('zeros.jpg', Buffer.alloc(50_000), found('only zero bytes'));
   add('text.jpg', text('one picture says more\n'.repeat(100)), found('text'));
   add('page.jpg', text('<!DOCTYPE html><html><title>404</title>'), found('a web page \\(HTML\\)'));
   add('drawing.svg', text('<?xml version="1.0"?>\n<svg width="9" height="9"/>'), found('an SVG drawing'));
   add('video.jpg', hex('0000001c6674797069736f6d'), found('a video'));
-  add('noise.jpg', hex('0102030405'), found('something else'));
+  add('noise.jpg', hex('0102030405'), found('unknown binary data'));
   add('photo.heic', hex('00000024667479706865696300000000'), unsupported('HEIC'));
   add('photo.jpg', hex('0000001c667479706d696631000000006d69663168656963'), unsupported('HEIC'));
   add('picture.bmp', hex('424d36100e000000000036000000'), unsupported('BMP'));

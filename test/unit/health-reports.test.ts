@@ -11,7 +11,7 @@ const FINE: ProblemSources = { configError: null, pressure: null, thermal: null,
 
 test('a device without problems lists none', () => {
   assert.deepEqual(listProblems(FINE_STORE, FINE), []);
-  assert.deepEqual(listProblems(FINE_STORE, { ...FINE, thermal: { limiting: false, share: 1 } }), []);
+  assert.deepEqual(listProblems(FINE_STORE, { ...FINE, thermal: { limiting: false, analysisRate: 1 } }), []);
 });
 
 test('every problem is listed after its code', () => {
@@ -21,7 +21,7 @@ test('every problem is listed after its code', () => {
       {
         configError: 'cameras: expected a group',
         pressure: 'short of memory',
-        thermal: { limiting: true, share: 0.404 },
+        thermal: { limiting: true, analysisRate: 0.404 },
         timeDoubt: 'the clock is in 1970',
       },
     ),

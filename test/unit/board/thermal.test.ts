@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pino } from 'pino';
 import {
+  defaultLimit,
   ThermalController,
   ThermalGovernor,
   type ThermalState,
-  usualLimit,
 } from '../../../src/board/thermal.ts';
 import { orinNano, pi4, plant } from '../../fakes/boards.ts';
 import { FakeClock } from '../../fakes/clock.ts';
@@ -90,8 +90,8 @@ test('the limit keeps its distance to where the kernel begins to slow down', asy
     'sys/class/thermal/thermal_zone0/trip_point_1_type': 'passive\n',
     'sys/class/thermal/thermal_zone0/trip_point_1_temp': '99000\n',
   };
-  assert.equal(await usualLimit(plant({ ...orinNano, ...trips })), 94);
-  assert.equal(await usualLimit(plant(pi4)), 75);
+  assert.equal(await defaultLimit(plant({ ...orinNano, ...trips })), 94);
+  assert.equal(await defaultLimit(plant(pi4)), 75);
 });
 
 test('the governor tells of what matters, and says in the log when it begins and ends', async () => {
@@ -101,33 +101,33 @@ test('the governor tells of what matters, and says in the log when it begins and
   });
   const clock = new FakeClock();
   const lines: { level: number; msg: string }[] = [];
-  const told: ThermalState[] = [];
+  const states: ThermalState[] = [];
   const log = pino({}, { write: (line: string) => lines.push(JSON.parse(line)) });
   const governor = new ThermalGovernor({
     limit: 70,
     clock,
     log,
     root,
-    onChange: (state) => told.push(state),
+    onChange: (state) => states.push(state),
   });
   await governor.start();
-  assert.deepEqual(told, [{ share: 1, limiting: false, temperature_c: 50, limit_c: 70 }]);
+  assert.deepEqual(states, [{ analysisRate: 1, limiting: false, temperature_c: 50, limit_c: 70 }]);
 
   const heat = (celsius: number) =>
     writeFileSync(join(root, 'sys/class/thermal/thermal_zone0/temp'), `${celsius * 1000}\n`);
-  const looks = async (what: string, seen: () => boolean) => {
+  const waitFor = async (what: string, seen: () => boolean) => {
     const timer = setInterval(() => clock.advance(2000), 5);
     await until(what, seen).finally(() => clearInterval(timer));
   };
   heat(71);
-  await looks('a limit', () => told.at(-1)!.limiting);
-  assert.ok(told.at(-1)!.share < 0.9);
+  await waitFor('a limit', () => states.at(-1)!.limiting);
+  assert.ok(states.at(-1)!.analysisRate < 0.9);
   heat(50);
-  await looks('its end', () => told.at(-1)!.share === 1);
+  await waitFor('its end', () => states.at(-1)!.analysisRate === 1);
   await governor.stop();
   assert.deepEqual(
     lines.filter(({ msg }) => /limit 70|all frames/.test(msg)).map(({ level }) => level)[0],
     40,
   );
-  assert.equal(lines.at(-1)!.msg, '50 °C: all frames are analysed again');
+  assert.equal(lines.at(-1)!.msg, '50 °C: analysing all frames again');
 });

@@ -106,7 +106,7 @@ test('files that cannot be decoded are skipped and reported once with the reason
   const expected = 'expected an image file (JPEG, PNG, WebP, GIF, AVIF or TIFF), found';
   assert.deepEqual(sink.faults, [
     [
-      'skipped 4 of 6 files: 2.png: the JPEG data is damaged, cut short or of a rare kind',
+      'skipped 4 of 6 files: 2.png: the JPEG data is damaged, truncated or of an unsupported variant',
       `2b.jpg: ${expected} an empty file`,
       `notes\\n.txt: ${expected} text`,
       `sub: ${expected} a folder`,

@@ -14,7 +14,7 @@ test('the examples in docs/mqtt.md have the keys of the real messages, in their 
   const real = [
     eventPayload(eventChange()),
     healthPayload(healthSample()),
-    thermalPayload({ share: 1, limiting: false, temperature_c: 50, limit_c: 75 }),
+    thermalPayload({ analysisRate: 1, limiting: false, temperature_c: 50, limit_c: 75 }),
   ].map((json) => JSON.parse(json) as object);
   assert.deepEqual(examples.map(Object.keys), real.map(Object.keys));
 });

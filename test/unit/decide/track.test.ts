@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ScoreWindow } from '../../../src/decide/score-window.ts';
+import { ScoreWindow } from '../../../src/decide/track.ts';
 import { Seeded } from '../../support/random.ts';
 
 test('the window counts exactly the last scores that reach the threshold, as a naive count does', () => {
