@@ -29,12 +29,13 @@ const square = (x: number) => ({
 class Bench {
   readonly reported: FromVision[] = [];
   readonly asked: number[] = [];
+  readonly closed: string[] = [];
   readonly pipeline: Pipeline;
   readonly #slots = new Slots(MODEL, 1);
   readonly #queue: ModelQueue = {
     ...{ key: 'fake', model: MODEL, slots: this.#slots },
     infer: (slot) => this.asked.push(slot),
-    close: () => {},
+    close: () => this.closed.push('fake'),
   };
   #id = 0;
 
@@ -77,6 +78,21 @@ class Bench {
     this.#slots.outputs[slot]![1] = this.#slots.inputs[slot]![0]!;
     this.#slots.times[slot] = 4;
     this.pipeline.answered(this.#queue, slot);
+  }
+
+  /** Has all cameras use a new model, whose inputs go to the returned list. */
+  swap(): { queue: ModelQueue; asked: number[]; answer: () => void } {
+    const asked: number[] = [];
+    const queue: ModelQueue = {
+      key: 'next',
+      model: MODEL,
+      slots: new Slots(MODEL, 1),
+      infer: (slot) => asked.push(slot),
+      close: () => this.closed.push('next'),
+    };
+    const use = { camera: 'next', zones: {} };
+    this.pipeline.setModels([queue], { all: use, none: use, zones: use });
+    return { queue, asked, answer: () => this.pipeline.answered(queue, asked.shift()!) };
   }
 
   get ids(): number[] {
@@ -137,4 +153,33 @@ test('the scores of one frame do not change when its slot is used again', () => 
     bench.reported.map(({ scores }) => scores[0]!.probabilities[1]),
     [5, 6],
   );
+});
+
+test('a model that is retired finishes the frames in flight before it is closed; later frames go to the new one', () => {
+  const bench = new Bench();
+  bench.frame('all', 3);
+  bench.frame('all', 4);
+  const next = bench.swap();
+  bench.frame('all', 5);
+  assert.deepEqual(bench.closed, []);
+  bench.answer();
+  assert.deepEqual(bench.closed, [], 'one of its frames is still in flight');
+  bench.answer();
+  assert.deepEqual(bench.closed, ['fake']);
+  assert.equal(next.asked.length, 1);
+  next.answer();
+  assert.deepEqual(
+    bench.reported.map(({ scores }) => scores[0]!.model),
+    ['fake', 'fake', 'next'],
+  );
+  assert.deepEqual(bench.ids, [0, 1, 2]);
+  assert.deepEqual(bench.closed, ['fake']);
+});
+
+test('a model that is retired without a frame in flight is closed immediately', () => {
+  const bench = new Bench();
+  bench.frame('all');
+  bench.answer();
+  bench.swap();
+  assert.deepEqual(bench.closed, ['fake']);
 });
