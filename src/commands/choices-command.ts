@@ -10,7 +10,8 @@ const POLL_MS = 50;
 export function choicesCommand(program: Command): void {
   const choices = program
     .command('choices')
-    .description('list or clear runtime settings: those set over MQTT, which override the configuration');
+    .description('list or clear runtime settings: those set over MQTT, which override the configuration')
+    .addHelpText('after', '\nExamples:\n  $ lookout choices list\n  $ lookout choices clear gate enabled');
   withLog(choices.command('list').description('list the runtime settings'))
     .option('--json', 'print one JSON object per line')
     .addHelpText('after', '\nExample:\n  $ lookout choices list')

@@ -29,7 +29,7 @@ export function eventsCommand(program: Command): void {
     .option('--camera <name>', 'only events of this camera; repeatable', collect)
     .option(
       '-n, --limit <count>',
-      `print only the newest events, this many; by default ${DEFAULT_LIMIT}, with --since all`,
+      `number of newest events to print; by default ${DEFAULT_LIMIT}, with --since all`,
       integer(1),
     )
     .option('--json', 'print one JSON object per line')

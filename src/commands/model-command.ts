@@ -14,7 +14,10 @@ import { printRows, type Row } from './text-output.ts';
 
 /** `lookout model …` */
 export function modelCommand(program: Command): void {
-  const model = program.command('model').description('add, import, quantise, build and inspect models');
+  const model = program
+    .command('model')
+    .description('add, import, quantise, build and inspect models')
+    .addHelpText('after', '\nExamples:\n  $ lookout model list\n  $ lookout model add mobilenet_v2_imagenet');
   modelLibraryCommands(model);
   model
     .command('inspect')

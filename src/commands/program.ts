@@ -33,6 +33,7 @@ const program = new Command('lookout')
   )
   .version(VERSION, '-V, --version', 'print the version')
   .helpOption('-h, --help', 'show help for a command')
+  .helpCommand('help [command]', 'show help for a command')
   .showHelpAfterError('(lookout --help lists the commands)')
   .configureOutput({
     outputError: (text, write) => write(text.split('\n').map(printable).join('\n')),

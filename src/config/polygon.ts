@@ -56,7 +56,7 @@ function contact(a: Edge, b: Edge, shared: Point | null): Point | null {
   return [a.from[0] + share * dx, a.from[1] + share * dy];
 }
 
-/** On which side of the line from `a` to `b` a point lies: -1, 0 or 1. */
+/** The side of the line from `a` to `b` on which a point is: -1, 0 or 1. */
 function side(a: Point, b: Point, [x, y]: Point): number {
   const cross = (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0]);
   return Math.abs(cross) < TINY ? 0 : Math.sign(cross);

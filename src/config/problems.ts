@@ -78,7 +78,7 @@ export function removeFaults(raw: unknown, issues: readonly z.core.$ZodIssue[]):
   }
 }
 
-/** Deletes the value at a path or, if there is none, the group that should contain it. */
+/** Deletes the value at a path or, if it is missing, the group that should contain it. */
 function remove(raw: unknown, path: PropertyKey[]): void {
   const last = path.at(-1);
   const parent = valueAt(raw, path.slice(0, -1));
@@ -129,7 +129,7 @@ function jsonSchema(): JsonSchema {
   return cached;
 }
 
-/** The settings that exist at a path, following the `kind` that the file gives. */
+/** The settings that exist at a path, for the `kind` in the file. */
 function knownKeys(path: readonly PropertyKey[], raw: unknown): string[] {
   return Object.keys(schemaAt(path, raw)?.properties ?? {});
 }

@@ -12,11 +12,16 @@ const COMMANDS = [
   'run',
   'check-config',
   'cameras',
+  'choices',
   'classify',
+  'clean',
+  'doctor',
   'events',
   'export',
   'model',
+  'profile',
   'schema',
+  'tune',
   'version',
 ];
 const IMAGENET = 'models/mobilenet_v2_1.0_224_int8.onnx';
@@ -28,15 +33,15 @@ describe('lookout', () => {
     for (const command of COMMANDS) assert.match(stdout, new RegExp(`^  ${command}\\b`, 'm'));
   });
 
-  for (const command of COMMANDS.filter((name) => name !== 'model')) {
+  for (const command of COMMANDS) {
     it(`explains ${command} with an example`, async () => {
       const { code, stdout } = await lookout([command, '--help']);
       assert.equal(code, 0);
-      assert.match(stdout, /Examples?:\n {2}\$ lookout /);
+      assert.match(stdout, /Examples?:\n {2}\$ (sudo -u lookout )?lookout /);
     });
   }
 
-  it('refuses an unknown command and an unknown option with exit code 64', async () => {
+  it('rejects an unknown command and an unknown option with exit code 64', async () => {
     for (const args of [['wacth'], ['run', '--bogus'], ['classify'], ['classify', '--top', 'x', 'a.jpg']]) {
       const { code, stderr } = await lookout(args);
       assert.equal(code, 64, args.join(' '));
@@ -53,7 +58,7 @@ describe('lookout', () => {
     assert.match(versions.sqlite ?? '', /^3\./);
   });
 
-  it('keeps ONNX Runtime from noting what it is used for, also in threads', async () => {
+  it('prevents ONNX Runtime from recording telemetry, also in threads', async () => {
     const folder = tempFolder();
     const picture = join(folder, 'grey.png');
     await sharp({ create: { width: 64, height: 64, channels: 3, background: 'grey' } }).toFile(picture);
@@ -63,7 +68,7 @@ describe('lookout', () => {
       gate: 'always',
     };
     writeFileSync(config, JSON.stringify({ cameras: { one: camera }, mqtt: { embedded_port: 0 } }));
-    // Under CI it notes nothing anyway.
+    // ONNX Runtime records nothing in CI.
     const usual = {
       CI: undefined,
       GITHUB_ACTIONS: undefined,
@@ -96,7 +101,7 @@ describe('lookout', () => {
     assert.ok(Array.isArray(JSON.parse((await lookout(['cameras', '--json'])).stdout)));
   });
 
-  it('does not complain when its reader goes away', async () => {
+  it('writes no error when it prints the schema', async () => {
     const { stderr } = await lookout(['schema']);
     assert.equal(stderr, '');
   });
@@ -105,9 +110,9 @@ describe('lookout', () => {
 describe('lookout with a wrong configuration', () => {
   const cases: [what: string, yaml: string, expected: RegExp][] = [
     ['an unknown key', 'devise: x', /line 1: devise: unknown setting \(did you mean `device`\?\)/],
-    ['a model that is not there', 'model: { file: nowhere.onnx }', /nowhere\.onnx/],
-    ['a model that is none', 'model: { file: lookout.yaml }', /lookout\.yaml/],
-    ['a label that the model does not know', 'labels: { prson: {} }', /prson.*did you mean `person`/],
+    ['a missing model file', 'model: { file: nowhere.onnx }', /nowhere\.onnx/],
+    ['a file that is not a model', 'model: { file: lookout.yaml }', /lookout\.yaml/],
+    ['an unknown label', 'labels: { prson: {} }', /prson.*did you mean `person`/],
     ['a secret that cannot be read', 'mqtt: { url: "mqtt://x", password_file: nowhere }', /nowhere/],
     ['a data folder that is a file', 'data_dir: lookout.yaml/data', /lookout\.yaml\/data/],
   ];
@@ -124,7 +129,7 @@ describe('lookout with a wrong configuration', () => {
     });
   }
 
-  it('names a label file of the wrong length', async () => {
+  it('rejects a label file of the wrong length', async () => {
     const folder = tempFolder();
     writeFileSync(join(folder, 'labels.txt'), 'one\ntwo\n');
     const file = join(folder, 'lookout.yaml');
@@ -138,7 +143,7 @@ describe('lookout with a wrong configuration', () => {
 describe('lookout classify', { skip: requiresShared(IMAGENET, 'data/photos/photos.csv') }, () => {
   const rows = requiresShared('data/photos/photos.csv') ? [] : photos();
 
-  it('answers with the label that each photo is known for, one JSON line per picture', async () => {
+  it('prints the known label of each photo, one JSON line per image file', async () => {
     const files = rows.map(({ file }) => shared(`data/photos/${file}`));
     const { code, stdout, stderr } = await lookout([
       'classify',
@@ -169,7 +174,7 @@ describe('lookout classify', { skip: requiresShared(IMAGENET, 'data/photos/photo
     }
   });
 
-  it('names the pictures it cannot read, answers for the others and exits with 66', async () => {
+  it('reports image files that it cannot read, classifies the others and exits with 66', async () => {
     const folder = tempFolder();
     const corrupt = join(folder, 'corrupt.jpg');
     writeFileSync(corrupt, readFileSync(shared('data/photos/cat.jpg')).subarray(0, 300));

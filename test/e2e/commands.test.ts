@@ -5,7 +5,7 @@ import { DaemonProcess, tempFolder } from '../support/daemon.ts';
 import { Recorder } from '../support/recorder.ts';
 import { until } from '../support/until.ts';
 
-test('commands over MQTT change a camera, their state is echoed, and rubbish changes nothing', async () => {
+test('commands over MQTT change a camera and publish the new state; invalid payloads change nothing', async () => {
   const broker = await startBroker();
   const recorder = await Recorder.connect(broker.url);
   const daemon = new DaemonProcess(

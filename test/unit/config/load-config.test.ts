@@ -286,7 +286,7 @@ cameras:
     assert.match(problems, /cameras\.garden\.zones\.gate\.model: expected one of the models .*birdz/);
   });
 
-  it('resolves a credential to the folder of systemd, and keeps its name if there is none', () => {
+  it('resolves a credential to the folder of systemd, and keeps its name without one', () => {
     const yaml = 'mqtt: { password_file: "credential:mqtt-password" }';
     const { config } = load(yaml, { CREDENTIALS_DIRECTORY: '/run/credentials/lookout' });
     assert.equal(config.mqtt.password_file, '/run/credentials/lookout/mqtt-password');
