@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { startBroker } from '../support/broker.ts';
 import { lookout } from '../support/cli.ts';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
-import { FrailDisk } from '../support/frail-disk.ts';
+import { FailingDisk } from '../support/failing-disk.ts';
 import { cutPower, filesBelow } from '../support/power-cut.ts';
 import { Recorder } from '../support/recorder.ts';
 import { requires } from '../support/requires.ts';
@@ -51,7 +51,7 @@ test('a camera that was turned off over MQTT captures nothing after a power cut,
 }, async (t) => {
   const { folder, start, listen, choices } = await house(t);
   const data = join(folder, 'data');
-  const disk = new FrailDisk(data);
+  const disk = new FailingDisk(data);
   const before = filesBelow(data);
   const recorder = await listen();
   const first = start(undefined, disk.env);

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { MoodyProxy } from '../fakes/moody-proxy.ts';
+import { FlakyProxy } from '../fakes/flaky-proxy.ts';
 import { type EventMessage, readEvents } from '../support/log.ts';
 import { until } from '../support/until.ts';
 import { define, type Outcome } from './fault.ts';
@@ -17,8 +17,8 @@ interface Outage {
   lab?: LabOptions;
   /** Milliseconds that the fault lasts. */
   lasts: number;
-  begin: (lab: Lab, proxy: MoodyProxy) => Promise<void>;
-  end: (lab: Lab, proxy: MoodyProxy) => Promise<void>;
+  begin: (lab: Lab, proxy: FlakyProxy) => Promise<void>;
+  end: (lab: Lab, proxy: FlakyProxy) => Promise<void>;
   /** Holds what the daemon did meanwhile against what was promised. */
   check?: (lab: Lab, since: number) => void;
   /** The line stays up, only slower. */
@@ -35,7 +35,7 @@ async function goThrough({
   check,
   connected,
 }: Outage): Promise<Outcome> {
-  let proxy: MoodyProxy | undefined;
+  let proxy: FlakyProxy | undefined;
   return inLab(
     { ...options, url: () => `mqtt://127.0.0.1:${proxyPort()}` },
     async (lab) => {
@@ -66,7 +66,7 @@ async function goThrough({
       return { injected: times, lost, duplicated, recovery, notes };
     },
     async (broker) => {
-      proxy = await MoodyProxy.start(broker.port);
+      proxy = await FlakyProxy.start(broker.port);
     },
   ).finally(() => proxy?.stop());
 

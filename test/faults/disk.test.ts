@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { FileList } from '../../src/store/file-list.ts';
-import { FrailDisk } from '../support/frail-disk.ts';
+import { FailingDisk } from '../support/failing-disk.ts';
 import { readEvents } from '../support/log.ts';
 import { requires } from '../support/requires.ts';
 import { fileNote, markedJpeg } from '../support/store.ts';
@@ -78,11 +78,11 @@ function onSmallDisk(
 
 /** A lab whose disk fails every write with an error number of the system, and works again. */
 function withErrors(times: number, errno: number, reason: RegExp): Promise<Outcome> {
-  let disk!: FrailDisk;
+  let disk!: FailingDisk;
   return inLab(
     {
       env: (folder) => {
-        disk = new FrailDisk(folder);
+        disk = new FailingDisk(folder);
         return disk.env;
       },
     },

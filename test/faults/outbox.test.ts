@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
-import { MoodyProxy } from '../fakes/moody-proxy.ts';
+import { FlakyProxy } from '../fakes/flaky-proxy.ts';
 import { busyCamera, readEvents } from '../support/log.ts';
 import { times } from '../support/requires.ts';
 import { until } from '../support/until.ts';
@@ -30,7 +30,7 @@ function waiting(file: string): number {
  * @param keepDays after which what waits is dropped
  */
 async function goThrough(times: number, seconds: number, keepDays: number): Promise<Outcome> {
-  let proxy!: MoodyProxy;
+  let proxy!: FlakyProxy;
   const { camera, labels } = busyCamera(1, LABELS);
   const options: LabOptions = {
     settings: {
@@ -81,7 +81,7 @@ async function goThrough(times: number, seconds: number, keepDays: number): Prom
     };
   };
   return inLab(options, work, async (broker) => {
-    proxy = await MoodyProxy.start(broker.port);
+    proxy = await FlakyProxy.start(broker.port);
   }).finally(() => proxy.stop());
 }
 

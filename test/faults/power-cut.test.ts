@@ -3,7 +3,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import Database from 'better-sqlite3';
-import { FrailDisk } from '../support/frail-disk.ts';
+import { FailingDisk } from '../support/failing-disk.ts';
 import { cutPower, filesBelow } from '../support/power-cut.ts';
 import { Seeded } from '../support/random.ts';
 import { requires } from '../support/requires.ts';
@@ -42,11 +42,11 @@ export const faults = [
     times: { full: 50, fast: 3 },
     skip: requires('cc'),
     inject: (times) => {
-      let disk!: FrailDisk;
+      let disk!: FailingDisk;
       const options = {
         settings: { store: { commit_interval: COMMIT_INTERVAL } },
         env: (folder: string) => {
-          disk = new FrailDisk(join(folder, 'data'));
+          disk = new FailingDisk(join(folder, 'data'));
           return disk.env;
         },
       };

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { slope } from '../../src/profile/statistics.ts';
-import { MoodyProxy } from '../fakes/moody-proxy.ts';
+import { FlakyProxy } from '../fakes/flaky-proxy.ts';
 import { busyCamera } from '../support/log.ts';
 import { fakeEnv } from '../support/programs.ts';
 import { Seeded } from '../support/random.ts';
@@ -52,7 +52,7 @@ function measure(lab: Lab): Sample {
 }
 
 /** Breaks something, and mends it after a while. */
-async function disturb(lab: Lab, proxy: MoodyProxy, random: Seeded): Promise<void> {
+async function disturb(lab: Lab, proxy: FlakyProxy, random: Seeded): Promise<void> {
   const camera = join(lab.folder, 'camera');
   switch (random.int(0, 5)) {
     case 0:
@@ -99,7 +99,7 @@ export const faults = [
       'after millions of frames with cameras and broker failing at random nothing is lost and nothing has grown',
     times: { full: 2_000_000, fast: 0 },
     inject: async (frames) => {
-      let proxy!: MoodyProxy;
+      let proxy!: FlakyProxy;
       const { camera, labels } = busyCamera(1, LABELS);
       const play = (path: string) => ({
         source: { kind: 'replay', path, loop: true, pace: 'consumed' },
@@ -170,7 +170,7 @@ export const faults = [
         };
       };
       return inLab(options, work, async (broker) => {
-        proxy = await MoodyProxy.start(broker.port);
+        proxy = await FlakyProxy.start(broker.port);
       }).finally(() => proxy.stop());
     },
   }),

@@ -4,14 +4,14 @@ import { describe, test } from 'node:test';
 import { exactModel } from '../../src/model/exact/make-exact.ts';
 import { encodeModel } from '../../src/model/onnx.ts';
 import { openTflite } from '../../src/modelkit/import.ts';
-import { isModest, modestProcessor, requiresModestProcessor } from '../support/modest-processor.ts';
+import { lacksVnni, requiresVnniSwitch, withoutVnni } from '../support/processor-without-vnni.ts';
 import { Seeded } from '../support/random.ts';
 import { INPUT_BYTES, randomNet } from '../support/random-net.ts';
 import { requiresShared, shared } from '../support/requires.ts';
 import { runModels } from '../support/run-models.ts';
 
 const NETS = 60;
-const skip = requiresModestProcessor();
+const skip = requiresVnniSwitch();
 const PRECISE = { x64quantprecision: '1' };
 
 /** Inputs of so many bytes: random ones, and those that make the largest sums. */
@@ -42,11 +42,11 @@ describe('exact sums', { skip }, () => {
     const nets = Array.from({ length: NETS }, (_, seed) => randomNet(seed, { shared: false }));
     const exact = nets.map((_, seed) => exactModel(randomNet(seed))!);
     const data = inputs(INPUT_BYTES);
-    const wanted = runModels(nets, data, PRECISE, modestProcessor());
-    assert.deepEqual(differing(runModels(exact, data, {}, modestProcessor()), wanted), []);
+    const wanted = runModels(nets, data, PRECISE, withoutVnni());
+    assert.deepEqual(differing(runModels(exact, data, {}, withoutVnni()), wanted), []);
     // The check can fail: most are wrong as they are.
-    assert.ok(differing(runModels(nets, data, {}, modestProcessor()), wanted).length > NETS / 2);
-    if (!isModest()) assert.deepEqual(differing(runModels(nets, data, {}, {}), wanted), []);
+    assert.ok(differing(runModels(nets, data, {}, withoutVnni()), wanted).length > NETS / 2);
+    if (!lacksVnni()) assert.deepEqual(differing(runModels(nets, data, {}, {}), wanted), []);
   });
 
   test("Coral's MobileNetV2 and the built-in model answer alike, to the bit", {
@@ -58,9 +58,9 @@ describe('exact sums', { skip }, () => {
       [readFileSync(builtin), 140],
     ] as const) {
       const data = inputs(side * side * 3);
-      const wanted = runModels([model], data, PRECISE, modestProcessor());
-      assert.deepEqual(differing(runModels([exactModel(model)!], data, {}, modestProcessor()), wanted), []);
-      assert.deepEqual(differing(runModels([model], data, {}, modestProcessor()), wanted), [0]);
+      const wanted = runModels([model], data, PRECISE, withoutVnni());
+      assert.deepEqual(differing(runModels([exactModel(model)!], data, {}, withoutVnni()), wanted), []);
+      assert.deepEqual(differing(runModels([model], data, {}, withoutVnni()), wanted), [0]);
     }
   });
 });

@@ -14,7 +14,7 @@ import type { Report } from '../../src/profile/profile-types.ts';
 import { BRIGHT_SCORE, writeBrightModel } from '../support/bright-model.ts';
 import { lookout } from '../support/cli.ts';
 import { DaemonProcess, tempFolder } from '../support/daemon.ts';
-import { isModest, modestProcessor, requiresModestProcessor } from '../support/modest-processor.ts';
+import { lacksVnni, requiresVnniSwitch, withoutVnni } from '../support/processor-without-vnni.ts';
 import { Recorder } from '../support/recorder.ts';
 import { until } from '../support/until.ts';
 
@@ -51,21 +51,21 @@ function farthest(some: Answer[][], others: Answer[][]): number {
   return Math.max(...differences);
 }
 
-describe('on a processor without VNNI', { skip: requiresModestProcessor() }, () => {
-  const modest = modestProcessor();
+describe('on a processor without VNNI', { skip: requiresVnniSwitch() }, () => {
+  const noVnni = withoutVnni();
 
   test('answers are exact, unless the settings say never', async () => {
     const folder = await place();
     const args = ['--model', 'bright.onnx', 'white.png'];
-    const [exact] = await classify(folder, args, modest);
+    const [exact] = await classify(folder, args, noVnni);
     assert.equal(exact![0]!.label, 'bright');
     assert.ok(Math.abs(exact![0]!.score - BRIGHT_SCORE) < 1e-4, `${exact![0]!.score} ${BRIGHT_SCORE}`);
-    const [clipped] = await classify(folder, args, { ...modest, ...NEVER });
+    const [clipped] = await classify(folder, args, { ...noVnni, ...NEVER });
     assert.equal(clipped![0]!.label, 'dark', 'the kernel that clips sums is really another one');
   });
 
   test('the built-in model scores what it scores elsewhere', {
-    skip: isModest() && 'this machine has no other kernel',
+    skip: lacksVnni() && 'this machine has no other kernel',
   }, async () => {
     const folder = tempFolder();
     const scene = new Scene(640, 480, 1);
@@ -80,8 +80,8 @@ describe('on a processor without VNNI', { skip: requiresModestProcessor() }, () 
     }
     const args = ['--top', '11', ...files];
     const here = await classify(folder, args, {});
-    assert.ok(farthest(here, await classify(folder, args, modest)) <= 0.002);
-    assert.ok(farthest(here, await classify(folder, args, { ...modest, ...NEVER })) > 0.02);
+    assert.ok(farthest(here, await classify(folder, args, noVnni)) <= 0.002);
+    assert.ok(farthest(here, await classify(folder, args, { ...noVnni, ...NEVER })) > 0.02);
   });
 
   test('doctor says which kernel runs and why, and warns of the one that clips', async () => {
@@ -94,10 +94,10 @@ describe('on a processor without VNNI', { skip: requiresModestProcessor() }, () 
       const { findings } = JSON.parse(stdout) as { findings: Record<string, string>[] };
       return findings.find(({ check }) => check === 'model default')!;
     };
-    const exact = await model(modest);
+    const exact = await model(noVnni);
     assert.equal(exact.verdict, 'ok');
     assert.match(exact.found!, /on cpu: \S+ ms, exact int8 kernel: this processor lacks VNNI/);
-    const clipping = await model({ ...modest, ...NEVER });
+    const clipping = await model({ ...noVnni, ...NEVER });
     assert.equal(clipping.verdict, 'warn');
     assert.match(
       clipping.found!,
@@ -107,11 +107,11 @@ describe('on a processor without VNNI', { skip: requiresModestProcessor() }, () 
   });
 
   test('the daemon says it in its log and over MQTT', async (t) => {
-    const exact = await said(t, modest, {});
+    const exact = await said(t, noVnni, {});
     assert.equal(exact.line.level, 'info');
     assert.match(exact.line.msg, /^model bright, .*, exact int8 kernel: this processor lacks VNNI$/);
     assert.deepEqual(exact.info, ['exact', 'this processor lacks VNNI']);
-    const clipping = await said(t, modest, { exact: 'never' });
+    const clipping = await said(t, noVnni, { exact: 'never' });
     assert.equal(clipping.line.level, 'warn');
     assert.equal(clipping.info[0], 'saturating');
   });
@@ -119,7 +119,7 @@ describe('on a processor without VNNI', { skip: requiresModestProcessor() }, () 
   test('profile measures both kernels when asked to, and says which they are', async () => {
     const folder = tempFolder();
     const args = ['profile', '--exact', 'auto,never', '--rounds', '1', '--seconds', '0.3', '--out', 'both'];
-    const { code, stdout, stderr } = await lookout(args, { cwd: folder, env: modest });
+    const { code, stdout, stderr } = await lookout(args, { cwd: folder, env: noVnni });
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^exact int8 kernel: this processor lacks VNNI \(builtin/m);
     assert.match(stdout, /^saturating int8 kernel: .* \(builtin .* exact:never /m);
@@ -136,7 +136,7 @@ describe('on a processor without VNNI', { skip: requiresModestProcessor() }, () 
   });
 
   test('what the faster kernel costs is measured in answers', async (t) => {
-    for (const [name, value] of Object.entries(modest)) {
+    for (const [name, value] of Object.entries(noVnni)) {
       const before = process.env[name];
       process.env[name] = value;
       t.after(() => {
@@ -156,7 +156,7 @@ describe('on a processor without VNNI', { skip: requiresModestProcessor() }, () 
     // Else the tests inside would report to the runner outside.
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
     const { status, stdout } = spawnSync(process.execPath, ['--test', file], {
-      env: { ...env, ...modest },
+      env: { ...env, ...noVnni },
       encoding: 'utf8',
     });
     assert.equal(status, 0, stdout);

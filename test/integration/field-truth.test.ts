@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { lookout } from '../support/cli.ts';
 import { tempFolder } from '../support/daemon.ts';
-import { modestProcessor, requiresModestProcessor } from '../support/modest-processor.ts';
+import { requiresVnniSwitch, withoutVnni } from '../support/processor-without-vnni.ts';
 import { requiresShared, shared } from '../support/requires.ts';
 
 const skip = requiresShared('field/truth.json', 'field/models', 'field/pictures');
@@ -114,15 +114,15 @@ describe('files that people bring', { skip }, () => {
     });
   }
 
-  describe('on a processor without VNNI', { skip: requiresModestProcessor() }, () => {
+  describe('on a processor without VNNI', { skip: requiresVnniSwitch() }, () => {
     for (const file of IMPORTED) {
       test(`${file} answers as LiteRT does`, async () => {
-        assert.deepEqual(await disagreements(file, 'auto', modestProcessor()), []);
+        assert.deepEqual(await disagreements(file, 'auto', withoutVnni()), []);
       });
     }
 
     test('would answer otherwise without exact sums', async () => {
-      assert.notDeepEqual(await disagreements('mlperf_resnet8_quant.tflite', 'never', modestProcessor()), []);
+      assert.notDeepEqual(await disagreements('mlperf_resnet8_quant.tflite', 'never', withoutVnni()), []);
     });
   });
 });

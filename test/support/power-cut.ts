@@ -1,5 +1,5 @@
 /**
- * What a disk holds after the power was cut, worked out from the record of frail-disk.c. What was synced is there; of
+ * What a disk holds after the power was cut, worked out from the record of failing-disk.c. What was synced is there; of
  * what was not, nothing, or any part (`Seeded` decides), in pieces of a sector. Names (creations, renames, deletions)
  * come back in their order up to some point, at least up to the last sync, as on a file system with a journal.
  */

@@ -1,8 +1,8 @@
 /*
- * Loaded into a process by LD_PRELOAD, this stands between it and the files below FRAIL_DISK:
- *  - while the file FRAIL_DISK_FAULT holds a number, every write, sync and creation there fails with that errno, as on
+ * Loaded into a process by LD_PRELOAD, this stands between it and the files below FAILING_DISK:
+ *  - while the file FAILING_DISK_FAULT holds a number, every write, sync and creation there fails with that errno, as on
  *    a card that is broken; with EROFS nothing can be opened for writing either, as on one that was remounted;
- *  - every change and every sync that succeeds is recorded in FRAIL_DISK_LOG, so that a test can tell what a power cut
+ *  - every change and every sync that succeeds is recorded in FAILING_DISK_LOG, so that a test can tell what a power cut
  *    would have left (test/support/power-cut.ts).
  * A record: kind, inode, offset, length of path, length of data (five little-endian 64-bit numbers), path, data.
  */
@@ -49,9 +49,9 @@ __attribute__((constructor)) static void begin(void) {
   real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
   real_rename = dlsym(RTLD_NEXT, "rename");
   real_unlink = dlsym(RTLD_NEXT, "unlink");
-  folder = getenv("FRAIL_DISK");
-  fault_file = getenv("FRAIL_DISK_FAULT");
-  const char *log = getenv("FRAIL_DISK_LOG");
+  folder = getenv("FAILING_DISK");
+  fault_file = getenv("FAILING_DISK_FAULT");
+  const char *log = getenv("FAILING_DISK_LOG");
   if (log) log_fd = real_open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
 

@@ -1,38 +1,38 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 
-/** `forward`: as if it were not there. `refuse`: nobody listens. `hold`: connections stay open, nothing gets through. */
-export type Mood = 'forward' | 'refuse' | 'hold' | { bytesPerSecond: number };
+/** `forward`: transparent. `refuse`: does not listen. `hold`: connections stay open, but no data passes. */
+export type Mode = 'forward' | 'refuse' | 'hold' | { bytesPerSecond: number };
 
 /** Bytes and milliseconds of one step of a slow connection. */
 const STEP_MS = 50;
 
-/** A TCP proxy on loopback whose line can be cut, slowed down, or go dead without a word. */
-export class MoodyProxy {
+/** A TCP proxy on loopback that can cut, slow down or silently stall its connections. */
+export class FlakyProxy {
   readonly port: number;
-  /** Connections that were taken. */
+  /** Number of accepted connections. */
   accepted = 0;
   readonly #target: number;
   #server: Server | null = null;
   readonly #sockets = new Set<Socket>();
-  #mood: Mood = 'forward';
+  #mode: Mode = 'forward';
 
   private constructor(port: number, target: number) {
     this.port = port;
     this.#target = target;
   }
 
-  static async start(target: number): Promise<MoodyProxy> {
+  static async start(target: number): Promise<FlakyProxy> {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const proxy = new MoodyProxy((server.address() as AddressInfo).port, target);
+    const proxy = new FlakyProxy((server.address() as AddressInfo).port, target);
     proxy.#take(server);
     return proxy;
   }
 
-  /** Connections that were held stay dead; new ones follow the new mood. */
-  async set(mood: Mood): Promise<void> {
-    this.#mood = mood;
-    if (mood === 'refuse') {
+  /** Changes the mode. Connections that were held stay dead; new ones follow the new mode. */
+  async set(mode: Mode): Promise<void> {
+    this.#mode = mode;
+    if (mode === 'refuse') {
       const server = this.#server;
       this.#server = null;
       for (const socket of this.#sockets) socket.destroy();
@@ -63,17 +63,17 @@ export class MoodyProxy {
     from.on('error', () => {});
     from.on('close', () => {
       this.#sockets.delete(from);
-      if (this.#mood !== 'hold') to.destroy();
+      if (this.#mode !== 'hold') to.destroy();
     });
-    // A line that was once dead stays dead: what was sent into it is gone.
-    let dead = this.#mood === 'hold';
+    // A connection that was held stays dead: the data sent into it is lost.
+    let dead = this.#mode === 'hold';
     from.on('data', (data) => {
-      dead ||= this.#mood === 'hold';
+      dead ||= this.#mode === 'hold';
       if (dead) return;
       to.write(data);
-      if (typeof this.#mood !== 'object') return;
+      if (typeof this.#mode !== 'object') return;
       from.pause();
-      setTimeout(() => from.resume(), Math.max(STEP_MS, (data.length / this.#mood.bytesPerSecond) * 1000));
+      setTimeout(() => from.resume(), Math.max(STEP_MS, (data.length / this.#mode.bytesPerSecond) * 1000));
     });
   }
 }

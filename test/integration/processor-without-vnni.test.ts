@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { encodeModel } from '../../src/model/onnx.ts';
 import { GraphBuilder } from '../../src/model/onnx-graph.ts';
-import { isModest, modestProcessor, requiresModestProcessor } from '../support/modest-processor.ts';
+import { lacksVnni, requiresVnniSwitch, withoutVnni } from '../support/processor-without-vnni.ts';
 import { runModels } from '../support/run-models.ts';
 
 /** Pairs of products are far beyond 16 bits: 2 × 255 × 127. */
@@ -36,22 +36,22 @@ function run(session: Record<string, string>, env: NodeJS.ProcessEnv): number {
   return [...answers][0]!;
 }
 
-const skip = requiresModestProcessor();
+const skip = requiresVnniSwitch();
 
-test('a processor with VNNI does not clip', { skip: isModest() && 'this one has none' }, () => {
+test('a processor with VNNI does not clip', { skip: lacksVnni() && 'this one has none' }, () => {
   assert.equal(run({}, {}), EXACT);
 });
 
 describe('a processor without VNNI', { skip }, () => {
   test('a processor without VNNI clips sums of products, and asked for precision does not', () => {
-    assert.notEqual(run({}, modestProcessor()), EXACT);
-    assert.equal(run({ x64quantprecision: '1' }, modestProcessor()), EXACT);
+    assert.notEqual(run({}, withoutVnni()), EXACT);
+    assert.equal(run({ x64quantprecision: '1' }, withoutVnni()), EXACT);
   });
 
   test('the kernel names no newer instructions of a processor that hides them', () => {
     const print = "process.stdout.write(require('node:fs').readFileSync('/proc/cpuinfo', 'utf8'))";
     const text = execFileSync(process.execPath, ['-e', print], {
-      env: { ...process.env, ...modestProcessor() },
+      env: { ...process.env, ...withoutVnni() },
       encoding: 'utf8',
     });
     assert.match(text, /^flags\s*:.*\bavx2\b/m);

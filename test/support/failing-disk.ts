@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { compileLibrary } from './compile.ts';
 import { tempFolder } from './daemon.ts';
 
-/** A folder whose disk can be broken, and of which is known what a power cut would leave. */
-export class FrailDisk {
+/** A folder whose disk can fail, and that records what a power cut would leave. */
+export class FailingDisk {
   /** Every change and sync below the folder; read by power-cut.ts. */
   readonly log: string;
   readonly #folder: string;
@@ -18,17 +18,17 @@ export class FrailDisk {
     this.#fault = join(own, 'fault');
   }
 
-  /** What makes a process see the disk so. */
+  /** The environment in which a process gets this disk. */
   get env(): NodeJS.ProcessEnv {
     return {
-      LD_PRELOAD: compileLibrary('frail-disk.c'),
-      FRAIL_DISK: this.#folder,
-      FRAIL_DISK_FAULT: this.#fault,
-      FRAIL_DISK_LOG: this.log,
+      LD_PRELOAD: compileLibrary('failing-disk.c'),
+      FAILING_DISK: this.#folder,
+      FAILING_DISK_FAULT: this.#fault,
+      FAILING_DISK_LOG: this.log,
     };
   }
 
-  /** Has every write fail with an error number of the system, or with null work again. */
+  /** Makes every write fail with an error number of the system; null: writes work again. */
   fail(errno: number | null): void {
     if (errno === null) rmSync(this.#fault, { force: true });
     else writeFileSync(this.#fault, String(errno));
