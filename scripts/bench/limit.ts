@@ -13,7 +13,7 @@ const CAMERAS = 4;
 const FPS = 5;
 /** Of each round, in slices that take turns. */
 const SLICES = 2;
-/** Long enough for the processor time to be told, which counts in hundredths of a second. */
+/** Long enough to measure the processor time, which counts in hundredths of a second. */
 const PACED_SECONDS = { quick: 6, full: 16 };
 
 type Model = Pick<LoadedModel, 'file' | 'description'>;

@@ -120,7 +120,7 @@ function writeModel(home: string, { file, description }: LoadedModel): void {
   );
 }
 
-/** The library in a process of its own, which works for so many seconds whenever it is told how many. */
+/** The library in a separate process, which works for the number of seconds that each request contains. */
 async function start(home: string, files: readonly string[]) {
   const script = join(HOME, 'classify.mjs');
   writeFileSync(

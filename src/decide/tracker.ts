@@ -48,7 +48,7 @@ const HIDDEN = 0.5;
 /** A track that is lost at an edge of the frame, where things come and go, ends after this share of `holdMs`. */
 const AT_EDGE = 0.02;
 const HOLD_AT_EDGE = 0.4;
-/** Share of a track's box that must have been looked at for its absence to count. */
+/** Share of a track's box that must have been analysed for its absence to count. */
 const LOOKED_AT = 0.5;
 
 export class Tracker {
@@ -76,7 +76,7 @@ export class Tracker {
   /**
    * Takes the objects of a frame in.
    * @param at monotonic milliseconds
-   * @param areas the parts of the frame that were looked at; null: all of it
+   * @param areas the parts of the frame that were analysed; null: all of it
    */
   observe(objects: readonly FoundObject[], at: number, areas: readonly Box[] | null = null): TrackerResult {
     const { thresholds, hits } = this.#options;
