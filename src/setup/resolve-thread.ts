@@ -4,6 +4,7 @@ import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load-
 import type { LabelTable } from '../decide/label-classes.ts';
 import { exactFolder, keepExact } from '../model/exact/exact-files.ts';
 import { exposeRpc } from '../runtime/rpc.ts';
+import { finishWarmUp } from '../runtime/worker-thread.ts';
 import { resolveModels } from './resolve.ts';
 import type { ResolvedModel } from './resolved.ts';
 
@@ -21,6 +22,7 @@ export interface ResolveApi {
 }
 
 if (parentPort) {
+  finishWarmUp();
   const port = parentPort;
   exposeRpc<ResolveApi>(port, {
     load: (options) => loadConfig(options),

@@ -6,12 +6,15 @@
 import { parentPort } from 'node:worker_threads';
 import { LookoutError, messageOf } from '../errors.ts';
 import { scheduleGc } from '../runtime/garbage.ts';
+import { finishWarmUp } from '../runtime/worker-thread.ts';
 import { ModelSession } from './inference-session.ts';
 import { Slots } from './input-slots.ts';
 import type { FromInference, InferenceWorkerData } from './thread-messages.ts';
 
 /** Time limit of a turn without the event loop, which must close the port and collect garbage. */
 const LONGEST_TURN_MS = 100;
+
+finishWarmUp();
 
 parentPort!.once('message', (request: InferenceWorkerData) => {
   const { file, exactFile, description, config } = request;
