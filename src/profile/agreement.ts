@@ -1,4 +1,4 @@
-/** What the faster int8 kernel costs: how far its answers are from the exact ones, on this machine. */
+/** Measures how much the scores of the faster int8 kernel differ from the exact ones on this machine. */
 import { Scene } from '../demo/scene.ts';
 import { loadModel } from '../model/load-model.ts';
 import { imagesInFolder } from '../modelkit/calibration.ts';
@@ -6,19 +6,19 @@ import type { FrameFormat } from '../types.ts';
 import { Classifier } from '../vision/classifier.ts';
 import type { Agreement, ModelRef } from './profile-types.ts';
 
-/** Frames of the demo scene, and the time in it between two of them, ms; snapshots at most. */
+/** Number of demo frames, scene time between two of them in ms, and maximum number of snapshots. */
 const SCENES = 50;
 const STEP_MS = 2000;
 const SNAPSHOTS = 100;
 
-interface Shown {
+interface Sample {
   format: FrameFormat;
   data: Uint8Array;
 }
 
 /**
- * Shows frames of the demo scene and snapshots to a model with the exact kernel and with ONNX Runtime's own.
- * @param snapshots folder with JPEG files; it may be missing
+ * Runs a model with the exact and with the saturating kernel on frames of the demo scene and on snapshots.
+ * @param snapshots folder with JPEG files; may be missing
  */
 export async function measureAgreement(model: ModelRef, snapshots: string): Promise<Agreement> {
   const { file, description } = await loadModel(model, '/');
@@ -32,7 +32,7 @@ export async function measureAgreement(model: ModelRef, snapshots: string): Prom
   const size = { width, height, channels: 3, order: 'rgb' } as const;
   const saved = await imagesInFolder(snapshots, size, SNAPSHOTS).catch(() => []);
   const found: Agreement = { frames: 0, same: 0, largest: 0 };
-  for (const frame of shown(saved, { width, height, pixels: 'rgb24', colour: 'jpeg' })) {
+  for (const frame of samplesOf(saved, { width, height, pixels: 'rgb24', colour: 'jpeg' })) {
     const right = exact.classify(frame, labels.length);
     const scores = new Map(fast.classify(frame, labels.length).map(({ label, score }) => [label, score]));
     const [first] = scores.keys();
@@ -47,7 +47,7 @@ export async function measureAgreement(model: ModelRef, snapshots: string): Prom
   return found;
 }
 
-function* shown(saved: readonly Uint8Array[], format: FrameFormat): Generator<Shown> {
+function* samplesOf(saved: readonly Uint8Array[], format: FrameFormat): Generator<Sample> {
   for (const data of saved) yield { format, data };
   const scene = new Scene(640, 480, 1);
   for (let index = 0; index < SCENES; index++) {

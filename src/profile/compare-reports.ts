@@ -1,4 +1,4 @@
-/** Holds one report against another. */
+/** Compares two reports. */
 
 import { METRICS, type Metric, type Provenance, type Report, type Row } from './profile-types.ts';
 import { columns, describeMachine, figure } from './report/table.ts';
@@ -14,7 +14,7 @@ export interface Difference {
   after: number;
   /** After ÷ before. */
   ratio: { value: number; low: number; high: number };
-  /** Both were measured often enough for `ratio` to have a 95 % confidence interval. */
+  /** Whether both have enough measurements for a 95 % confidence interval of `ratio`. */
   hasInterval: boolean;
   verdict: Verdict;
 }
@@ -22,19 +22,19 @@ export interface Difference {
 export interface Comparison {
   before: Provenance;
   after: Provenance;
-  /** Fields of the provenance that differ, beside the time. */
+  /** Fields of the provenance that differ, except the time. */
   changed: string[];
   differences: Difference[];
-  /** Rows that only one of them has. */
+  /** Rows that only one report has. */
   onlyBefore: string[];
   onlyAfter: string[];
-  /** What a reader should know before trusting the verdicts. */
+  /** Reasons to doubt the verdicts. */
   warnings: string[];
 }
 
-/** Two figures whose ratio surely lies within this are the same for all purposes. */
+/** Two figures are the same if the interval of their ratio is within this distance of 1. */
 const SAME = 0.03;
-const MOST_OTHERS_PERCENT = 10;
+const MAX_OTHERS_PERCENT = 10;
 const USUAL_CHANGES = new Set(['at', 'load']);
 
 export function compareReports(before: Report, after: Report): Comparison {
@@ -65,14 +65,14 @@ function differencesOf(a: Row, b: Row): Difference[] {
     const found = ratio(before, after);
     const hasInterval = [before, after].every(({ rounds }) => rounds.flat().length > 1);
     const judged = hasInterval ? judge(found, METRICS[metric].better) : 'cannot tell';
-    // Beside busy programs, two runs of the same build differ by more than their intervals.
+    // While other programs are busy, two runs of the same build differ by more than their intervals.
     const verdict = judged === 'the same' || !(isBusy(a) || isBusy(b)) ? judged : 'cannot tell';
     const values = { before: before.value, after: after.value };
     return [{ key: b.key, metric, ...values, ratio: found, hasInterval, verdict }];
   });
 }
 
-/** What the interval of a ratio allows to say. */
+/** The verdict for the interval of a ratio. */
 export function judge({ low, high }: { low: number; high: number }, better: 'higher' | 'lower'): Verdict {
   if (low >= 1 - SAME && high <= 1 + SAME) return 'the same';
   if (low > 1) return better === 'higher' ? 'better' : 'worse';
@@ -84,30 +84,30 @@ function warningsOf(before: Report, after: Report, shared: readonly (readonly [R
   const warnings: string[] = [];
   if (Math.min(before.rounds, after.rounds) < 3) {
     warnings.push(
-      'With fewer than 3 rounds the intervals are too narrow: runs differ more than parts of one run.',
+      'With fewer than 3 rounds the intervals are too narrow: different runs vary more than parts of one run. Use --rounds 3.',
     );
   }
   if (before.fps !== after.fps) {
-    warnings.push(`The paced parts are not the same: ${before.fps} and ${after.fps} frames per second.`);
+    warnings.push(`The paced parts differ: ${before.fps} and ${after.fps} frames per second.`);
   }
   const other = shared.filter(([a, b]) => a.sha256 !== b.sha256).map(([, { point }]) => point.model);
   if (other.length > 0)
-    warnings.push(`Not the same file under the same name: ${[...new Set(other)].join(', ')}.`);
+    warnings.push(`Different model files with the same name: ${[...new Set(other)].join(', ')}.`);
   const kernels = shared.flatMap(([a, b]) =>
     a.kernel && b.kernel && a.kernel.name !== b.kernel.name ? `${a.kernel.name} and ${b.kernel.name}` : [],
   );
-  if (kernels.length > 0) warnings.push(`Not the same int8 kernel: ${[...new Set(kernels)].join('; ')}.`);
+  if (kernels.length > 0) warnings.push(`Different int8 kernels: ${[...new Set(kernels)].join('; ')}.`);
   for (const [name, { rows }] of Object.entries({ first: before, second: after })) {
     if (rows.some(isBusy)) {
-      warnings.push(`Other programs were busy during the ${name}: rows with them are not judged.`);
+      warnings.push(`Other programs were busy during the ${name} report: the affected rows get no verdict.`);
     }
   }
   return warnings;
 }
 
-/** Whether other programs took more of the processor than a comparison bears. */
+/** Whether other programs used too much of the processor for a comparison. */
 function isBusy({ stamps }: Row): boolean {
-  return stamps.some(({ after }) => (after.others_percent ?? 0) > MOST_OTHERS_PERCENT);
+  return stamps.some(({ after }) => (after.others_percent ?? 0) > MAX_OTHERS_PERCENT);
 }
 
 /** For a terminal. */
@@ -127,9 +127,9 @@ export function describeComparison({ before, after, ...comparison }: Comparison)
     differences.filter((difference) => difference.verdict === verdict).length;
   const parts = [
     `before: ${before.at.slice(0, 16)} ${describeMachine(before)}\nafter:  ${after.at.slice(0, 16)} ${describeMachine(after)}`,
-    ...(changed.length > 0 ? [`not the same: ${changed.join(', ')}`] : []),
+    ...(changed.length > 0 ? [`differs: ${changed.join(', ')}`] : []),
     columns(['point', 'figure', 'before', 'after', 'change', '95 % interval', 'verdict'], lines),
-    `${count('better')} better, ${count('worse')} worse, ${count('the same')} the same, ${count('cannot tell')} undecided`,
+    `${count('better')} better, ${count('worse')} worse, ${count('the same')} the same, ${count('cannot tell')} cannot tell`,
     ...(onlyBefore.length > 0 ? [`only before: ${onlyBefore.join('; ')}`] : []),
     ...(onlyAfter.length > 0 ? [`only after: ${onlyAfter.join('; ')}`] : []),
     ...warnings,

@@ -1,4 +1,4 @@
-/** The MobileNetV2 family as models to measure: every width and resolution that its authors have released. */
+/** The MobileNetV2 family as models to measure, with the widths and resolutions that its authors released. */
 import { buildModel } from '../modelkit/build.ts';
 import type { Member } from './profile-types.ts';
 
@@ -23,7 +23,7 @@ export function memberName({ width, resolution, precision }: Member): string {
   return `v2-${width}-${resolution}-${precision}`;
 }
 
-/** A member by its name, such as `v2-0.5-160-int8`; null if the name is not one. */
+/** Parses the name of a member, such as `v2-0.5-160-int8`; null for any other name. */
 export function parseMember(name: string): Member | null {
   const [, width, resolution, precision] = /^v2-(\d+(?:\.\d+)?)-(\d+)-(int8|fp32)$/.exec(name) ?? [];
   const member = { width: Number(width), resolution: Number(resolution) };
@@ -32,7 +32,7 @@ export function parseMember(name: string): Member | null {
   return { ...member, precision: precision as Member['precision'] };
 }
 
-/** What its authors measured; null for members that they have not released. */
+/** Published accuracy in percent; null for members that were not released. */
 export function publishedAccuracy({ width, resolution }: Member): number | null {
   return TOP1[String(width)]?.[LARGEST_FIRST.indexOf(resolution as (typeof RESOLUTIONS)[number])] ?? null;
 }

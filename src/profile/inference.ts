@@ -1,4 +1,4 @@
-/** The model by itself: the daemon's own inference threads, asked in the ways of MLPerf Inference. */
+/** Measures the model alone: the daemon's own inference threads, with the scenarios of MLPerf Inference. */
 import type { ModelDescription } from '../model/description.ts';
 import type { ResolvedModel } from '../setup/resolved.ts';
 import type { SessionInfo } from '../vision/inference-session.ts';
@@ -13,7 +13,7 @@ import { batches, percentile } from './statistics.ts';
 const WARM_UP = 10;
 const BATCHES = 16;
 
-/** Runs the model until each budget is used up. @throws LookoutError MODEL_* when it cannot run here */
+/** Runs the model until each budget is used up. @throws LookoutError MODEL_* if it cannot run here */
 export async function measureInference(
   model: ResolvedModel,
   { inferenceMs, multiStream }: Budget,
@@ -35,7 +35,7 @@ export async function measureInference(
   }
 }
 
-/** Asks one query after the other. */
+/** Runs one query after the other. */
 async function stream(
   bench: Bench,
   scenario: Scenario,
@@ -58,7 +58,7 @@ async function stream(
   };
 }
 
-/** The sessions of a model and their slots, without the vision thread that fills them otherwise. */
+/** The sessions of a model and their slots, without a vision thread. */
 class Bench {
   readonly ready: Promise<SessionInfo>;
   readonly #threads: InferenceThreads;
@@ -86,7 +86,7 @@ class Bench {
     });
   }
 
-  /** Has so many samples worked on, over all sessions at once. @returns milliseconds until the last was done */
+  /** Runs a query of several samples, spread over all sessions. @returns milliseconds until the last is done */
   async query(samples: number): Promise<number> {
     const began = performance.now();
     let asked = 0;
@@ -104,7 +104,7 @@ class Bench {
     return performance.now() - began;
   }
 
-  /** Keeps all sessions busy. @returns frames per second, batch by batch, and how many there were */
+  /** Keeps all sessions busy. @returns frames per second for each batch, and the number of frames */
   async saturate(milliseconds: number, signal: AbortSignal): Promise<{ fps: number[]; runs: number }> {
     const times = [performance.now()];
     const end = times[0]! + milliseconds;
@@ -124,7 +124,7 @@ class Bench {
     await this.#threads.ended;
   }
 
-  /** Has the model run on a free slot; says whether there was one. */
+  /** Runs the model on a free slot. @returns whether there was one */
   #ask(): boolean {
     const slot = this.#free.pop();
     if (slot === undefined) return false;
@@ -133,7 +133,7 @@ class Bench {
   }
 }
 
-/** Pixels that differ: some processors multiply zeros faster. */
+/** Fills the input with varying pixels: some processors multiply zeros faster. */
 function fill(bytes: Uint8Array, seed: number, { type, mean, scale }: ModelDescription['input']): void {
   const pixel = (index: number) => ((index * 7919 + seed * 104_729) >>> 3) & 255;
   if (type !== 'float32') {

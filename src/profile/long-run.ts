@@ -1,4 +1,4 @@
-/** Has a point run until its heat settles, and judges what came of it. */
+/** Runs a point until its temperature is stable, and evaluates the run. */
 import { dirname } from 'node:path';
 import { removeFolder } from '../runtime/own-files.ts';
 import { keyOf } from './measurement-plan.ts';
@@ -10,13 +10,12 @@ import { failureOf } from './sweep.ts';
 import { judge } from './verdict.ts';
 import { type Work, writeConfig } from './workload.ts';
 
-/** How often a screen that is no terminal gets a line, in seconds. */
+/** Seconds between progress lines if the output is not a terminal. */
 const LINE_SECONDS = 60;
 
 /**
- * @param seconds most that it may take
- * @returns what was seen until it ended, and why it ended if that was before its time; never rejects, because a sweep
- * stands behind it that must not be lost
+ * @param seconds maximum duration
+ * @returns the samples, and the failure if the run ended early; never rejects, so that the preceding sweep is not lost
  */
 export async function longRun(
   work: Omit<Work, 'label'>,
@@ -29,15 +28,17 @@ export async function longRun(
   const onSample = (sample: SustainSample) => {
     samples.push(sample);
     const { t, fps, temperature_c, throttled } = sample;
-    const heat = temperature_c === null ? '' : `, ${temperature_c.toFixed(1)} °C`;
-    const doing = `${fps.toFixed(1)} fps${heat}${throttled ? ', throttled' : ''}`;
+    const temperature = temperature_c === null ? '' : `, ${temperature_c.toFixed(1)} °C`;
+    const doing = `${fps.toFixed(1)} fps${temperature}${throttled ? ', throttled' : ''}`;
     if (screen.isTTY) bar.show(Math.round(t), Math.round(seconds), doing);
     else if (samples.length % LINE_SECONDS === 0) screen.write(`${duration(1000 * t)}  ${doing}\n`);
   };
   let failure: Failure | null = null;
   let file: string | undefined;
   try {
-    screen.write(`long run of ${keyOf(point)}, until heat settles, at most ${duration(1000 * seconds)}\n`);
+    screen.write(
+      `long run of ${keyOf(point)} until the temperature is stable, at most ${duration(1000 * seconds)}\n`,
+    );
     const { description } = await describe(model);
     file = await writeConfig({ ...work, label: description.labels[0]! }, null);
     const limits = { signal, timeoutMs: 1000 * seconds + 120_000 };

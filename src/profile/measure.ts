@@ -1,4 +1,4 @@
-/** One round of a point, in a process of its own: the real daemon paced, then at full speed, then the model alone. */
+/** Measures one round of a point in its own process: the daemon paced, then at full speed, then the model alone. */
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { findPowerSource, type PowerSource } from '../board/energy.ts';
@@ -11,16 +11,16 @@ import type { Budget, Measurement, Phase, Provider } from './profile-types.ts';
 import { Recorder } from './recorder.ts';
 import { Stamper } from './stamp.ts';
 
-/** Frames and milliseconds that pass before anything counts. */
+/** Frames and milliseconds before the measurement starts. */
 const WARM_UP_FRAMES = 10;
 const WARM_UP_MS = 500;
 const SLOWEST_MS = 30_000;
 
 /**
  * @param full path of the configuration in which frames come as fast as they are analysed
- * @param paced path of the one in which they come at the wanted rate
- * @param signal ends it early
- * @throws LookoutError whatever keeps the daemon from running; the signal's reason
+ * @param paced path of the one in which they come at the configured rate
+ * @param signal ends the measurement early
+ * @throws LookoutError if the daemon cannot run; the signal's reason
  */
 export async function measure(
   { full, paced, budget }: { full: string; paced: string; budget: Budget },
@@ -29,15 +29,15 @@ export async function measure(
   const power = await findPowerSource();
   const stamper = new Stamper();
   const before = await stamper.stamp();
-  // First what a user has all day, so that the memory is that of a daemon and nothing else.
+  // The paced part comes first, so that the memory is that of an ordinary daemon.
   const pacedPhase = await measurePipeline(paced, budget.pacedMs, power, signal);
   const pipeline = await measurePipeline(full, budget.pipelineMs, power, signal);
   const resolver = new ConfigResolver();
   const { models } = await resolver.resolve(await resolver.load({ file: full, env: {} }));
   const model = models.get(DEFAULT_MODEL)!;
   const { info, inference } = await measureInference(model, budget, signal);
-  const [wanted] = model.config.providers;
-  if (info.provider !== wanted) throw unavailable(wanted!, info.skipped);
+  const [first] = model.config.providers;
+  if (info.provider !== first) throw providerMissing(first!, info.skipped);
   const after = await stamper.stamp();
   return {
     provider: info.provider,
@@ -51,9 +51,9 @@ export async function measure(
   };
 }
 
-function unavailable(wanted: Provider, reasons: { provider: Provider; reason: string }[]): LookoutError {
-  const reason = reasons.find(({ provider }) => provider === wanted)?.reason ?? 'it cannot run this model';
-  return new LookoutError('MODEL_PROVIDER_MISSING', `${wanted} does not work here: ${reason}`);
+function providerMissing(name: Provider, reasons: { provider: Provider; reason: string }[]): LookoutError {
+  const reason = reasons.find(({ provider }) => provider === name)?.reason ?? 'it cannot run this model';
+  return new LookoutError('MODEL_PROVIDER_MISSING', `provider ${name} is unavailable: ${reason}`);
 }
 
 async function measurePipeline(
@@ -88,13 +88,16 @@ export async function startDaemon(file: string): Promise<Daemon> {
   return daemon;
 }
 
-/** Waits until frames flow. @throws LookoutError CAPTURE_STALLED */
+/** Waits until frames arrive. @throws LookoutError CAPTURE_STALLED */
 export async function settle(daemon: Daemon, signal: AbortSignal): Promise<void> {
   const began = performance.now();
   while (daemon.finished < WARM_UP_FRAMES || performance.now() - began < WARM_UP_MS) {
     if (daemon.finished > 0 && performance.now() - began > 2 * WARM_UP_MS) break;
     if (performance.now() - began > SLOWEST_MS) {
-      throw new LookoutError('CAPTURE_STALLED', `the camera gave no picture in ${SLOWEST_MS / 1000} s`);
+      throw new LookoutError(
+        'CAPTURE_STALLED',
+        `received no frames from the camera for ${SLOWEST_MS / 1000} s`,
+      );
     }
     await wait(10, signal);
   }

@@ -1,4 +1,4 @@
-/** Which points a sweep measures. */
+/** Plans the points of a sweep. */
 import type { Exact } from '../model/int8-kernel.ts';
 import { memberName, RESOLUTIONS, WIDTHS } from './family.ts';
 import type { Point, Provider } from './profile-types.ts';
@@ -30,7 +30,7 @@ const SIZES = [
   { width: 1280, height: 720 },
 ];
 const PRECISIONS = ['int8', 'fp32'] as const;
-/** What every second width and resolution comes to: enough to see the curve. */
+/** About every second width and resolution: enough to see the curve. */
 const FEW_WIDTHS = [0.35, 0.75, 1, 1.4];
 const FEW_RESOLUTIONS = [96, 160];
 
@@ -52,7 +52,7 @@ export function combine(base: Point, axes: Partial<Axes>): Point[] {
   return points;
 }
 
-/** A few points of the configured model, to know this board in less than a minute. */
+/** A few points of the configured model, measured in less than a minute. */
 export function quickPlan({ base, cores }: PlanOptions): Point[] {
   return unique([
     base,
@@ -62,7 +62,7 @@ export function quickPlan({ base, cores }: PlanOptions): Point[] {
   ]);
 }
 
-/** One axis at a time around the base, and the shape of the family. */
+/** One axis at a time around the base, and some members of the family. */
 export function standardPlan({ base, cores, installed, providers }: PlanOptions): Point[] {
   const upTo = counts(cores);
   const family = [
@@ -107,7 +107,7 @@ export function fullPlan({ base, cores, installed, providers }: PlanOptions): Po
   ]);
 }
 
-/** Tells a point from any other, and is read by people. */
+/** A readable text that identifies a point. */
 export function keyOf({
   model,
   threads,

@@ -1,4 +1,4 @@
-/** How long each round of a sweep may take. */
+/** Time budget of each round of a sweep. */
 
 import type { Budget } from './profile-types.ts';
 import type { Step } from './sweep.ts';
@@ -15,21 +15,21 @@ export interface PaceOptions {
 
 export interface Pace {
   rounds: number;
-  /** What the next round may take, without and with what comes on top of it; null when there is no time left for it. */
+  /** The budget of the next round; null if no time is left for it. `eachMs` is the expected total time of a round. */
   budget: (step: Step) => Budget | null;
   eachMs: number;
 }
 
-/** What a process takes to start, warm up and stop, twice, on a fast machine. */
+/** Time to start, warm up and stop a process, twice, on a fast machine. */
 const OVERHEAD_MS = 3000;
-/** What a quick sweep is planned to take, when it begins no further round, and the least that is worth measuring. */
+/** Planned time of a quick sweep, the time after which it starts no other round, and the shortest useful round. */
 const QUICK_MS = 45_000;
 const LATEST_MS = 55_000;
 const LEAST_MS = 1500;
 const STANDARD = { pipelineMs: 2000, pacedMs: 2000, inferenceMs: 3000, rounds: 3 };
 const FULL = { pipelineMs: 3000, pacedMs: 3000, inferenceMs: 20_000, rounds: 3 };
 
-/** @param beforeMs what has passed since the command was given */
+/** @param beforeMs time since the start of the command */
 export function paceOf(
   { quick, full, seconds, fps, rounds }: PaceOptions,
   points: number,
@@ -48,7 +48,7 @@ export function paceOf(
   return { rounds: times, budget: quickBudget(fps, beforeMs), eachMs };
 }
 
-/** Shares out what is left of a quick sweep's time, learning what comes on top of the measuring. */
+/** Distributes the remaining time of a quick sweep, using the overhead observed so far. */
 function quickBudget(fps: number, beforeMs: number): Pace['budget'] {
   let spent = 0;
   return ({ done, total, elapsedMs }) => {

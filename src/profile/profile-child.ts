@@ -1,4 +1,4 @@
-/** The process in which one job of profiling is done, so that its end, however sudden, ends nothing else. */
+/** The child process of one profiling job, so that a crash does not end anything else. */
 import { LookoutError, messageOf } from '../errors.ts';
 import type { FromChild, ToChild } from './profile-process.ts';
 import type { JobKind, Jobs, SustainSample } from './profile-types.ts';
@@ -9,7 +9,7 @@ const stop = new AbortController();
 
 const work: Work = {
   measure: async (ask) => (await import('./measure.ts')).measure(ask, stop.signal),
-  sustain: async (ask) => (await import('./sustain.ts')).sustain(ask, stop.signal, tell),
+  sustain: async (ask) => (await import('./sustain.ts')).sustain(ask, stop.signal, sendSample),
   build: async ({ member, file }) => (await import('./family.ts')).buildMember(member, file),
   providers: async ({ model }) => (await import('./providers.ts')).workingProviders(model),
   agreement: async ({ model, snapshots }) =>
@@ -18,7 +18,7 @@ const work: Work = {
     (await import('./report-facts.ts')).measureFacts(model, exact, folder),
 };
 
-function tell(sample: SustainSample): void {
+function sendSample(sample: SustainSample): void {
   send({ type: 'sample', sample });
 }
 
@@ -37,7 +37,7 @@ async function run({ kind, ask }: Extract<ToChild, { type: 'job' }>): Promise<vo
   process.disconnect();
 }
 
-// A terminal tells all its processes of Ctrl-C; whoever started this one decides what that means.
+// A terminal sends Ctrl-C to all its processes; the parent process decides what it means.
 process.on('SIGINT', () => {});
 process.on('message', (message: ToChild) => {
   if (message.type === 'stop') stop.abort();

@@ -1,4 +1,4 @@
-/** Has jobs done in processes of their own. */
+/** Runs jobs in child processes. */
 import { fork } from 'node:child_process';
 import { type ErrorCode, LookoutError } from '../errors.ts';
 import type { JobKind, Jobs, SustainSample } from './profile-types.ts';
@@ -15,22 +15,22 @@ export type FromChild =
 export interface RunOptions {
   /** Asks the job to end. */
   signal: AbortSignal;
-  /** After this long it is taken for hung and killed. */
+  /** Milliseconds after which the process counts as hung and is killed. */
   timeoutMs: number;
   onSample?: (sample: SustainSample) => void;
   /** The module to run; for tests. */
   module?: URL;
 }
 
-/** What a job that is asked to end may still take. */
+/** Milliseconds that an aborted job has to end. */
 const GRACE_MS = 3000;
 
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 const CHILD = new URL(`./profile-child${EXTENSION}`, import.meta.url);
 
 /**
- * Does a job in a process of its own; resolves when that process has ended.
- * @throws LookoutError with what kept the job from being done, INTERNAL if its process crashed, hung or was ended
+ * Runs a job in a child process; resolves when that process has ended.
+ * @throws LookoutError with the cause of the failure, PROFILE_CRASHED if its process crashed, hung or was killed
  */
 export async function runJob<Kind extends JobKind>(
   kind: Kind,
@@ -39,9 +39,9 @@ export async function runJob<Kind extends JobKind>(
 ): Promise<Jobs[Kind]['answer']> {
   signal.throwIfAborted();
   const child = fork(module, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
-  let words = '';
+  let stderr = '';
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
-    words = (words + text).slice(-4000);
+    stderr = (stderr + text).slice(-4000);
   });
   let outcome: Extract<FromChild, { type: 'done' | 'failed' }> | null = null;
   child.on('message', (message: FromChild) => {
@@ -71,19 +71,19 @@ export async function runJob<Kind extends JobKind>(
   signal.removeEventListener('abort', onAbort);
   return judge(
     outcome,
-    hung ? `gave no answer in ${timeoutMs / 1000} s` : story(code, cause, words),
+    hung ? `did not answer within ${timeoutMs / 1000} s` : describeExit(code, cause, stderr),
   ) as Jobs[Kind]['answer'];
 }
 
 function judge(outcome: Extract<FromChild, { type: 'done' | 'failed' }> | null, end: string): unknown {
   if (outcome?.type === 'done') return outcome.answer;
   if (outcome) throw new LookoutError(outcome.code, outcome.message);
-  throw new LookoutError('PROFILE_CRASHED', `the process that measured it ${end}`);
+  throw new LookoutError('PROFILE_CRASHED', `the measuring process ${end}`);
 }
 
-/** How a process ended that gave no answer. */
-function story(code: number | null, signal: NodeJS.Signals | null, words: string): string {
-  const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
-  const last = words.trim().split('\n').at(-1);
+/** How a process ended that did not answer. */
+function describeExit(code: number | null, signal: NodeJS.Signals | null, stderr: string): string {
+  const how = signal ? `was killed by ${signal}` : `ended with exit code ${code}`;
+  const last = stderr.trim().split('\n').at(-1);
   return last ? `${how}: ${last}` : how;
 }

@@ -1,4 +1,4 @@
-/** Shows how far a sweep is: as a bar with the time left on a terminal, as a line for each point elsewhere. */
+/** Shows the progress of a sweep: a bar with the time left on a terminal, else a line for each point. */
 
 const BAR = 24;
 const ERASE = '\r\x1b[K';
@@ -19,7 +19,7 @@ export class ProgressBar {
   #last: [done: number, total: number, doing: string] = [0, 1, ''];
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param expectedMs what one step takes by the plan; what it really takes is learned */
+  /** @param expectedMs planned time of one step, used until steps have been measured */
   constructor(screen: Screen, expectedMs: number, now: () => number = () => performance.now()) {
     this.#screen = screen;
     this.#expectedMs = expectedMs;
@@ -36,7 +36,7 @@ export class ProgressBar {
     else if (doing) this.#screen.write(`${done + 1}/${total}  ${this.#left(done, total)} left  ${doing}\n`);
   }
 
-  /** Takes the bar away. */
+  /** Erases the bar. */
   end(): void {
     clearInterval(this.#timer);
     if (this.#shown) this.#screen.write(ERASE);
@@ -54,13 +54,13 @@ export class ProgressBar {
 
   #left(done: number, total: number): string {
     const each = done > 0 ? (this.#stepBegan - this.#began) / done : this.#expectedMs;
-    // While a step goes on, its share of the time runs down.
+    // The time left also decreases during a step.
     const spent = Math.min(this.#now() - this.#stepBegan, each);
     return duration((total - done) * each - spent);
   }
 }
 
-/** Such as `45 s`, `3 min 20 s` or `2 h 5 min`. */
+/** For example `45 s`, `3 min 20 s` or `2 h 5 min`. */
 export function duration(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   if (seconds < 60) return `${seconds} s`;

@@ -1,4 +1,4 @@
-/** From the rounds of a point to its row. */
+/** Makes the row of a point from its rounds. */
 import { keyOf } from './measurement-plan.ts';
 import type {
   Failure,
@@ -54,7 +54,7 @@ export function makeRow(
   };
 }
 
-/** All queries of all rounds as if they had been asked in one. */
+/** All queries of all rounds together. */
 function gather(
   rounds: readonly Measurement[],
   which: (inference: InferenceAlone) => InferenceAlone['multiStream'],
@@ -66,7 +66,7 @@ function gather(
   return { samples: asked[0]!.samples, latency, complete: latency.count >= least };
 }
 
-/** Processor time of a frame at full speed without that of its inference, milliseconds; null when there was no frame. */
+/** Processor time of a frame at full speed without its inference, milliseconds; null without frames. */
 function restMs({
   pipeline: { cpuPercent, seconds, frames },
   inference: { cpuMs },

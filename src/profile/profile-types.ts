@@ -1,4 +1,4 @@
-/** The nouns of profiling: a point is measured in rounds; its rounds become a row, and the rows a report. */
+/** Types of profiling: a point is measured in rounds; its rounds become a row, and the rows a report. */
 
 import type { Thermals } from '../board/board.ts';
 import type { Frequency } from '../board/frequency.ts';
@@ -11,11 +11,11 @@ export type Provider = 'tensorrt' | 'cuda' | 'cpu';
 
 /** A model that can be measured. */
 export interface ModelRef {
-  /** As it was asked for: `builtin`, an added model, a file, or a member of the family such as `v2-0.5-160-int8`. */
+  /** As the user named it: `builtin`, an added model, a file, or a member of the family such as `v2-0.5-160-int8`. */
   name: string;
   /** Absolute path. */
   file: string;
-  /** A description (.json) or labels that the file does not carry itself, as in the configuration. */
+  /** Description (.json) or labels for a file without its own, as in the configuration. */
   description?: string | undefined;
   labels?: string | undefined;
   member?: Member;
@@ -42,16 +42,16 @@ export interface Point {
   source: string;
 }
 
-/** What one round of a point may take, and what it must do. */
+/** Time limits and tasks of one round of a point. */
 export interface Budget {
   /** Milliseconds of the pipeline at full speed, and again paced. */
   pipelineMs: number;
   pacedMs: number;
-  /** Wanted rate of the paced part, frames per second. */
+  /** Rate of the paced part, frames per second. */
   fps: number;
-  /** Most milliseconds for each kind of query to the model alone. */
+  /** Maximum milliseconds for each kind of query to the model alone. */
   inferenceMs: number;
-  /** Also queries of several samples. */
+  /** Whether to run queries of several samples, too. */
   multiStream: boolean;
 }
 
@@ -61,54 +61,54 @@ export interface Phase {
   frames: number;
   /** Frames per second, batch by batch. */
   fps: number[];
-  /** Milliseconds from the picture to the decision, 90th percentile, batch by batch. */
+  /** Milliseconds from the frame to the decision, 90th percentile, batch by batch. */
   latencyP90: number[];
   stages: Partial<Record<Stage, Summary>>;
   /** Of one core. */
   cpuPercent: number;
-  /** Of the programs that it started; null: not readable. */
+  /** Of its child processes; null: not readable. */
   childrenCpuPercent: number | null;
   rssMb: number | null;
   energy: { source: string; joules: number } | null;
 }
 
-/** Queries as MLPerf Inference asks them (Reddi et al. 2020, "MLPerf Inference Benchmark"). */
+/** Queries as in MLPerf Inference (Reddi et al. 2020, "MLPerf Inference Benchmark"). */
 export interface Asked {
   /** How many samples each query has. */
   samples: number;
   /** Milliseconds for each query. */
   latencies: number[];
-  /** The percentile that the scenario is judged by, batch by batch, in milliseconds. */
+  /** The scenario's percentile, batch by batch, in milliseconds. */
   tail: number[];
 }
 
-/** What all the queries of a scenario come to. */
+/** Summary of all queries of a scenario. */
 export interface Queries {
   samples: number;
   /** Milliseconds for one query. */
   latency: Summary;
-  /** Enough queries to bear the scenario's name. */
+  /** Whether there are enough queries for the scenario's name. */
   complete: boolean;
 }
 
 export interface InferenceAlone {
   /** Frames per second with all sessions busy, batch by batch. */
   fps: number[];
-  /** Processor time of one inference meanwhile, milliseconds. */
+  /** Processor time of one inference during that, milliseconds. */
   cpuMs: number;
   singleStream: Asked;
   multiStream: Asked | null;
 }
 
-/** How the board was while something was measured. */
+/** State of the board during a measurement. */
 export interface Stamp extends Thermals, Frequency {
   /** Milliseconds since 1970. */
   at: number;
-  /** What other programs took since the stamp before, percent of all cores; null: not readable. */
+  /** Processor share of other programs since the previous stamp, percent of all cores; null: not readable. */
   others_percent: number | null;
 }
 
-/** One round of a point, measured in a process of its own. */
+/** One round of a point, measured in its own process. */
 export interface Measurement {
   provider: Provider;
   threads: number;
@@ -120,7 +120,7 @@ export interface Measurement {
   after: Stamp;
 }
 
-/** Why something came to nothing. */
+/** Why something failed. */
 export interface Failure {
   code: ErrorCode;
   message: string;
@@ -132,7 +132,7 @@ export interface ModelFacts {
   sha256: string;
   bytes: number;
   input: string;
-  /** Millions for one picture. */
+  /** Millions for one image. */
   multiplyAdds: number | null;
   /** Top-1 on ImageNet as its authors published it, percent; for members of the family (of the float weights). */
   accuracy: number | null;
@@ -153,7 +153,7 @@ export const METRICS = {
   pipeline_fps: { unit: 'fps', better: 'higher', label: 'whole pipeline' },
   single_stream_p90_ms: { unit: 'ms', better: 'lower', label: 'single-stream p90' },
   multi_stream_p99_ms: { unit: 'ms', better: 'lower', label: 'multi-stream p99' },
-  paced_latency_p90_ms: { unit: 'ms', better: 'lower', label: 'picture to decision p90, paced' },
+  paced_latency_p90_ms: { unit: 'ms', better: 'lower', label: 'frame to decision p90, paced' },
   rest_ms: { unit: 'ms', better: 'lower', label: 'processor time per frame beyond inference' },
   paced_cpu_percent: { unit: '% of a core', better: 'lower', label: 'CPU, paced' },
   paced_camera_cpu_percent: { unit: '% of a core', better: 'lower', label: 'CPU of camera programs, paced' },
@@ -169,7 +169,7 @@ export interface Row {
   point: Point;
   sha256: string | null;
   failures: Failure[];
-  /** What multiplied whole numbers; null: nothing was measured. */
+  /** The int8 kernel; null: nothing was measured. */
   kernel: Int8Kernel | null;
   metrics: Partial<Record<Metric, Estimate>>;
   /** Of the last round. */
@@ -182,7 +182,7 @@ export interface Row {
   stamps: { before: Stamp; after: Stamp }[];
 }
 
-/** What a reader must know to trust a report or to repeat it. */
+/** Facts that a reader needs to trust or repeat a report. */
 export interface Provenance {
   lookout: string;
   node: string;
@@ -224,15 +224,15 @@ export interface Sustained {
 }
 
 export interface SustainVerdict {
-  /** Whether temperature, or where there is none the rate, had come to rest. */
+  /** Whether the temperature, or without a thermometer the rate, was stable. */
   settled: boolean;
-  /** Second of the first throttling; null: there was none. */
+  /** Second of the first throttling; null if there was none. */
   throttledAt: number | null;
   reasons: string[];
   /** Frames per second at the start and at the end. */
   startFps: number;
   endFps: number;
-  /** The rate that can be held for ever; null where nothing settled. */
+  /** The rate that can be sustained; null if the run was not stable. */
   holdFps: number | null;
   peakTemperature: number | null;
   text: string;
@@ -246,31 +246,31 @@ export interface Report {
   provenance: Provenance;
   fps: number;
   rounds: number;
-  /** The sweep was ended before its time. */
+  /** Whether the sweep was interrupted. */
   interrupted: boolean;
   /** Keys of points for which a quick sweep had no time left. */
   leftOut: string[];
   models: ModelFacts[];
   rows: Row[];
   sustained: Sustained | null;
-  /** What ended the long run, or kept it from beginning. */
+  /** What ended the long run early or prevented it. */
   sustainFailure: Failure | null;
 }
 
-/** How the answers of the faster int8 kernel compare with the exact ones. */
+/** Comparison of the faster int8 kernel's scores with the exact ones. */
 export interface Agreement {
   frames: number;
-  /** Frames with the same first answer. */
+  /** Frames with the same top-1 class. */
   same: number;
   /** The largest difference between two scores, 0…1. */
   largest: number;
 }
 
-/** What a child process may be asked to do, and what comes of it. Configurations are files of one camera, `profile`. */
+/** Jobs of a child process and their results. Configurations are files with one camera, `profile`. */
 export interface Jobs {
-  /** `full`: as fast as frames are analysed; `paced`: at the wanted rate. */
+  /** `full`: as fast as frames are analysed; `paced`: at the configured rate. */
   measure: { ask: { full: string; paced: string; budget: Budget }; answer: Measurement };
-  /** Tells a sample each second until it is stopped. */
+  /** Sends a sample each second until it is stopped. */
   sustain: { ask: { config: string; seconds: number }; answer: null };
   /** Builds a member of the family. */
   build: { ask: { member: Member; file: string }; answer: null };

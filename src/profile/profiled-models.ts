@@ -1,4 +1,4 @@
-/** From the names of models to files that can be measured. */
+/** Resolves the names of models to files that can be measured. */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LoadedConfig } from '../config/load-config.ts';
@@ -11,11 +11,11 @@ import { loadModel } from '../model/load-model.ts';
 import { memberName, parseMember, publishedAccuracy } from './family.ts';
 import type { ModelFacts, ModelRef } from './profile-types.ts';
 
-/** What a name of the family's kind must be like. */
+/** The hint for a wrong name of a family member. */
 export const NO_MEMBER =
   'Members of the MobileNetV2 family are named v2-WIDTH-RESOLUTION-int8 or -fp32, with a width of 0.1…2 and a resolution of 32…512, such as v2-0.5-160-int8.';
 
-/** Names of the models that are here: the configured one first, then `builtin`, then those that were added. */
+/** Names of the installed models: the configured one, `builtin`, then the added ones. */
 export async function installedModels({ config }: LoadedConfig): Promise<string[]> {
   const added = await addedModels(modelsFolder(config.data_dir));
   return [...new Set([config.model.file, 'builtin', ...added.map(({ name }) => name)])];
@@ -44,7 +44,7 @@ export async function findModel(
   return { name, file: loaded.file, ...beside };
 }
 
-/** What is known of a model without running it. @throws LookoutError MODEL_* */
+/** Describes a model without running it. @throws LookoutError MODEL_* */
 export async function describe(
   model: ModelRef,
 ): Promise<{ facts: Omit<ModelFacts, 'multiplyAdds' | 'operators'>; description: ModelDescription }> {

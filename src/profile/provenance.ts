@@ -1,4 +1,4 @@
-/** Where and with what a report was made. */
+/** Reads the machine and software that a report is made with. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { arch, availableParallelism, hostname, loadavg } from 'node:os';
@@ -28,7 +28,9 @@ export async function readProvenance(root = '/'): Promise<Provenance> {
     cpu,
     cores: availableParallelism(),
     architecture: arch(),
-    ...{ memory_mb, kernel, os },
+    memory_mb,
+    kernel,
+    os,
     governor: frequency.governor,
     limit_mhz: frequency.limit_mhz,
     power_mode: mode,
@@ -42,7 +44,7 @@ export function onnxruntimeVersion(): string {
   return version;
 }
 
-/** The power mode that `nvpmodel` has set last: `pmode:0001 fmode:…` (Jetson Linux Developer Guide). */
+/** The last setting of `nvpmodel`: `pmode:0001 fmode:…` (Jetson Linux Developer Guide). */
 async function powerMode(root: string): Promise<string | null> {
   const status = await readFile(join(root, 'var/lib/nvpmodel/status'), 'utf8').catch(() => '');
   const number = /pmode:(\d+)/.exec(status)?.[1];

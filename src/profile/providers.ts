@@ -4,7 +4,7 @@ import type { ModelRef, Provider } from './profile-types.ts';
 
 const PROVIDERS: readonly Provider[] = ['cpu', 'cuda', 'tensorrt'];
 
-/** The execution providers that really run a model on this machine; being part of ONNX Runtime is not enough. */
+/** The execution providers that can run a model on this machine, not just those built into ONNX Runtime. */
 export async function workingProviders(model: ModelRef): Promise<Provider[]> {
   const { file, description } = await loadModel(model, '/');
   const working: Provider[] = [];

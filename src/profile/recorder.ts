@@ -1,18 +1,18 @@
-/** Listens to the stages of the daemon in this process and makes figures of a stretch of time. */
+/** Records the stages of the daemon in this process during an interval, and summarises them. */
 import { EnergyMeter, type PowerSource } from '../board/energy.ts';
 import { readUsage, type Usage } from '../board/usage.ts';
 import { onStage, type Stage } from '../runtime/stage-times.ts';
 import type { Phase } from './profile-types.ts';
 import { batches, percentile, summarise } from './statistics.ts';
 
-/** How many batches a stretch is cut into at most, and how many frames each must hold. */
+/** Maximum number of batches of an interval, and minimum number of frames of each. */
 const BATCHES = 20;
 const LEAST_FRAMES = 5;
 
 export class Recorder {
   readonly #power: PowerSource | null;
   readonly #durations = new Map<Stage, number[]>();
-  /** When each frame was decided about. */
+  /** Times of the decisions. */
   readonly #finished: number[] = [];
   #meter: EnergyMeter | null = null;
   #stopListening = () => {};

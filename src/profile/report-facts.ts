@@ -1,4 +1,4 @@
-/** What a model costs: its multiplications, and where ONNX Runtime's own profile says the time goes. */
+/** Measures the cost of a model: its multiply-adds, and the time of its operators by ONNX Runtime's own profile. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -11,7 +11,7 @@ import type { ModelFacts, ModelRef, Operator } from './profile-types.ts';
 import { median } from './statistics.ts';
 
 const RUNS = 30;
-/** Convolutions and products of matrices, by the names they have before ONNX Runtime fuses them. */
+/** Convolutions and matrix products, by their names before ONNX Runtime fuses them. */
 const MULTIPLYING = new Set(['Conv', 'Gemm', 'MatMul']);
 
 type Level = 'all' | 'disabled';
@@ -37,8 +37,8 @@ export async function measureFacts(
   folder: string,
 ): Promise<Pick<ModelFacts, 'multiplyAdds' | 'operators'>> {
   const fused = await profile(model, exact, folder, 'all', RUNS);
-  const whole = await profile(model, exact, folder, 'disabled', 1);
-  return { operators: breakDown(fused, RUNS), multiplyAdds: countMultiplyAdds(whole) };
+  const unfused = await profile(model, exact, folder, 'disabled', 1);
+  return { operators: breakDown(fused, RUNS), multiplyAdds: countMultiplyAdds(unfused) };
 }
 
 async function profile(
@@ -83,8 +83,8 @@ export function parseTrace(text: string): NodeEvent[] {
 }
 
 /**
- * Time by operator for one run, the longest first. Of each node the median counts: another program that holds the
- * processor for some milliseconds would otherwise be taken for an operator's own time.
+ * Time by operator for one run, the longest first. It uses the median of each node, so that time taken by another
+ * program is not counted as an operator's own.
  */
 export function breakDown(events: readonly NodeEvent[], runs: number): Operator[] {
   const nodes = new Map<string, { operator: string; provider: string; durations: number[] }>();
@@ -99,7 +99,7 @@ export function breakDown(events: readonly NodeEvent[], runs: number): Operator[
   for (const { operator: name, provider, durations } of nodes.values()) {
     const key = `${name} ${provider}`;
     const operator = found.get(key) ?? { name, provider, count: 0, microseconds: 0 };
-    // Nodes without a name of their own are taken together.
+    // Nodes without a name are counted together.
     const times = durations.length / runs;
     operator.count += times;
     operator.microseconds += times * median(durations);
@@ -111,8 +111,8 @@ export function breakDown(events: readonly NodeEvent[], runs: number): Operator[
 }
 
 /**
- * Multiplications with addition of one run, in millions, from a trace without optimisation: each output element takes
- * as many as one filter has weights.
+ * Multiply-adds of one run, in millions, from a trace without optimisation: each output element takes as many as one
+ * filter has weights.
  */
 export function countMultiplyAdds(events: readonly NodeEvent[]): number | null {
   let total = 0;

@@ -41,9 +41,9 @@ export interface ProfileOptions extends PaceOptions {
   exact?: Exact[];
   sizes?: Axes['size'];
   sources?: string[];
-  /** Most seconds of a long run at the end. */
+  /** Maximum seconds of a long run at the end. */
   sustain?: number;
-  /** Ends it; what was measured is reported. */
+  /** Ends the run; the results so far are reported. */
   signal: AbortSignal;
   screen: Screen;
 }
@@ -72,7 +72,15 @@ export async function runProfile(options: ProfileOptions): Promise<Report> {
     const about = duration(eachMs * rounds * points.length);
     screen.write(`${plural(points.length, 'point')}, ${plural(rounds, 'round')}, about ${about}\n`);
     const sweep = new Sweep({
-      ...{ costs: true, points, rounds, budget, models, broken, cameras, folder, signal },
+      costs: true,
+      points,
+      rounds,
+      budget,
+      models,
+      broken,
+      cameras,
+      folder,
+      signal,
       onProgress: (...step) => bar.show(...step),
     });
     try {
@@ -81,10 +89,17 @@ export async function runProfile(options: ProfileOptions): Promise<Report> {
       bar.end();
     }
     const report: Report = {
-      ...{ format: 'lookout-profile', version: REPORT_VERSION, provenance, fps: options.fps, rounds },
+      format: 'lookout-profile',
+      version: REPORT_VERSION,
+      provenance,
+      fps: options.fps,
+      rounds,
       interrupted: signal.aborted,
       leftOut: signal.aborted ? [] : sweep.leftOut,
-      ...{ models: sweep.models, rows: sweep.rows, sustained: null, sustainFailure: null },
+      models: sweep.models,
+      rows: sweep.rows,
+      sustained: null,
+      sustainFailure: null,
     };
     const point = longPoint(report.rows, points[0]!.model);
     if (options.sustain === undefined || !point || signal.aborted) return report;
@@ -97,7 +112,7 @@ export async function runProfile(options: ProfileOptions): Promise<Report> {
   }
 }
 
-/** @throws LookoutError when one that was asked for cannot be measured; others are only missed */
+/** @throws LookoutError if a model that the user named cannot be measured; others are reported as broken */
 async function findModels(
   points: readonly Point[],
   { config, models: named = [] }: ProfileOptions,
@@ -123,7 +138,7 @@ async function findModels(
   return { models, broken };
 }
 
-/** The fastest point of the model that was named first: how long a smaller one lasts says nothing about it. */
+/** The fastest point of the first named model: the long run of a smaller model says nothing about it. */
 function longPoint(rows: readonly Row[], model: string): Point | null {
   const measured = rows
     .filter(({ metrics }) => metrics.pipeline_fps)
@@ -134,12 +149,18 @@ function longPoint(rows: readonly Row[], model: string): Point | null {
 function planOf(options: ProfileOptions, plan: PlanOptions): Point[] {
   const { models, threads, sessions, providers, spinning, exact, sizes, sources } = options;
   const axes = {
-    ...{ model: models, threads, sessions, provider: providers, spinning, exact },
-    ...{ size: sizes, source: sources },
+    model: models,
+    threads,
+    sessions,
+    provider: providers,
+    spinning,
+    exact,
+    size: sizes,
+    source: sources,
   };
   const given = Object.fromEntries(Object.entries(axes).filter(([, values]) => values)) as Partial<Axes>;
   if (options.full || options.quick) {
-    // What is named besides replaces the base, one value for each axis.
+    // Other options replace the base, with one value for each axis.
     const [base] = combine(plan.base, given);
     return (options.full ? fullPlan : quickPlan)({ ...plan, base: base! });
   }
@@ -148,7 +169,7 @@ function planOf(options: ProfileOptions, plan: PlanOptions): Point[] {
   return standardPlan(plan);
 }
 
-/** The configured settings with the first camera's picture, of which the scene is shown. */
+/** The configured settings, with the demo scene in the first camera's frame size. */
 function baseOf({ config }: LoadedConfig, cores: number, working: readonly Provider[]): Point {
   const { file, threads, sessions, spinning, exact } = config.model;
   const [camera] = Object.values(config.cameras);

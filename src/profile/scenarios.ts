@@ -1,10 +1,10 @@
-/** In which ways MLPerf Inference asks a model. */
+/** Scenarios of MLPerf Inference. */
 export interface Scenario {
-  /** Pictures for one query. */
+  /** Images in one query. */
   samples: number;
-  /** Queries that it asks for at least; single-stream counts as in its first rules. */
+  /** Minimum number of queries; for single-stream as in the first version of its rules. */
   queries: number;
-  /** What it is judged by. */
+  /** The percentile that is the result. */
   percentile: number;
 }
 

@@ -1,4 +1,4 @@
-/** How the board is just now: heat, clock, throttling, and what other programs take of it. */
+/** The current state of the board: temperature, clock, throttling, and processor share of other programs. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readThermals } from '../board/board.ts';
@@ -6,7 +6,7 @@ import { readFrequency } from '../board/frequency.ts';
 import { readUsage } from '../board/usage.ts';
 import type { Stamp } from './profile-types.ts';
 
-/** Processor time of the machine since its start, of which our own and that of our programs, in hundredths of a second. */
+/** Processor time of the machine since its start, and of this process with its children, in hundredths of a second. */
 interface Ticks {
   all: number;
   idle: number;
@@ -22,7 +22,7 @@ export class Stamper {
     this.#root = root;
   }
 
-  /** Looks at the board; what others took is that since the last call, null for the first. */
+  /** Reads the state of the board. The share of other programs is since the last call, null for the first one. */
   async stamp(): Promise<Stamp> {
     const [thermals, frequency, ticks] = await Promise.all([
       readThermals({ root: this.#root }),
@@ -56,7 +56,7 @@ export class Stamper {
   }
 }
 
-/** What was neither idle nor ours, in percent of all cores. */
+/** Time that was neither idle nor Lookout's, in percent of all cores. */
 function share(from: Ticks, to: Ticks): number | null {
   const all = to.all - from.all;
   if (all <= 0) return null;

@@ -1,7 +1,7 @@
-/** Percentiles, and intervals that say how far a figure can be trusted. */
+/** Percentiles and confidence intervals. */
 import { Random } from '../runtime/random.ts';
 
-/** What a series of durations comes to; in the unit of the series. */
+/** Summary of a series of durations, in the unit of the series. */
 export interface Summary {
   count: number;
   mean: number;
@@ -12,8 +12,7 @@ export interface Summary {
 }
 
 /**
- * A figure with its 95 % confidence interval, and what it was worked out from: for each round (a process of its own)
- * the figures of its batches.
+ * A figure with its 95 % confidence interval and its data: for each round (in its own process) the figures of its batches.
  */
 export interface Estimate {
   value: number;
@@ -22,7 +21,7 @@ export interface Estimate {
   rounds: number[][];
 }
 
-/** How often a series is drawn again for an interval. */
+/** Number of bootstrap resamples of an interval. */
 const RESAMPLES = 1000;
 const TAIL = 0.025;
 
@@ -66,7 +65,7 @@ export function batches(series: readonly number[], count: number, least: number)
 /**
  * The median of all batches with its interval: a bootstrap that draws rounds, then batches within them (Davison and
  * Hinkley 1997, section 3.8), because processes differ more from each other than the batches of one. With a single
- * round the interval knows only what happened within that process. Null without any figures.
+ * round the interval covers only the variation within that process. Null without any figures.
  */
 export function estimate(rounds: readonly (readonly number[])[]): Estimate | null {
   const full = rounds.filter((round) => round.length > 0).map((round) => [...round]);

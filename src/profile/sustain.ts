@@ -1,4 +1,4 @@
-/** A long run at full load, looked at each second: does the board get too hot, and what does it keep up? */
+/** A long run at full load with a sample each second: does the board throttle, and which rate can it sustain? */
 import { EnergyMeter, findPowerSource } from '../board/energy.ts';
 import { onStage } from '../runtime/stage-times.ts';
 import { settle, startDaemon, wait } from './measure.ts';
@@ -7,11 +7,11 @@ import { Stamper } from './stamp.ts';
 import { summarise } from './statistics.ts';
 import { isSettled } from './verdict.ts';
 
-/** Runs until the heat has settled, `seconds` are over, or `signal` aborts; tells of each second. */
+/** Runs until the temperature is stable, `seconds` are over, or `signal` aborts; reports a sample each second. */
 export async function sustain(
   { config, seconds }: { config: string; seconds: number },
   signal: AbortSignal,
-  tell: (sample: SustainSample) => void,
+  report: (sample: SustainSample) => void,
 ): Promise<null> {
   const daemon = await startDaemon(config);
   const power = await findPowerSource();
@@ -43,11 +43,14 @@ export async function sustain(
         fps: (summary?.count ?? 0) / elapsed,
         latencyP50: summary?.p50 ?? null,
         latencyP90: summary?.p90 ?? null,
-        ...{ temperature_c, throttled, throttle_reasons, mhz },
+        temperature_c,
+        throttled,
+        throttle_reasons,
+        mhz,
         watts: joules === undefined ? null : joules / elapsed,
       };
       samples.push(sample);
-      tell(sample);
+      report(sample);
     }
   } finally {
     stopListening();

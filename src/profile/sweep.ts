@@ -1,6 +1,6 @@
 /**
- * Measures the points of a plan, each in processes of its own, round after round: what drifts meanwhile (heat, other
- * programs) then spreads over all points instead of spoiling the last.
+ * Measures the points of a plan, each in its own processes, round after round, so that drift (temperature, other programs)
+ * affects all points instead of only the last.
  */
 import { dirname } from 'node:path';
 import type { SourceConfig } from '../config/sources.ts';
@@ -16,18 +16,18 @@ import { type Work, writeConfig } from './workload.ts';
 export interface SweepOptions {
   points: readonly Point[];
   rounds: number;
-  /** What the next round may take, after so many of all were done in so much time; null ends the sweep. */
+  /** The budget of the next round, by the progress so far; null ends the sweep. */
   budget: (step: Step) => Budget | null;
   models: ReadonlyMap<string, ModelRef>;
   /** Models that cannot be measured, and why. */
   broken?: ReadonlyMap<string, Failure>;
   /** Configured cameras by name. */
   cameras: ReadonlyMap<string, SourceConfig>;
-  /** Also learn what the models cost and where their time goes. */
+  /** Whether to measure the models' multiply-adds and operators, too. */
   costs: boolean;
-  /** Where everything is kept meanwhile. */
+  /** Temporary folder. */
   folder: string;
-  /** Ends the sweep; what was measured stays. */
+  /** Ends the sweep; the results so far are kept. */
   signal: AbortSignal;
   onProgress: (done: number, total: number, doing: string) => void;
 }
@@ -43,10 +43,10 @@ interface Progress {
   failures: Failure[];
 }
 
-/** A model as it is needed to measure, or why it cannot be. */
+/** A model that is ready to be measured, or why it cannot be. */
 type Ready = { facts: ModelFacts; label: string } | { failure: Failure };
 
-/** What building and profiling a model may take, and a round beside its budget. */
+/** Time limits for building and profiling a model, and for a round in addition to its budget. */
 const MODEL_MS = 600_000;
 const OVERHEAD_MS = 120_000;
 
@@ -54,7 +54,7 @@ export class Sweep {
   readonly #options: SweepOptions;
   readonly #progress = new Map<string, Progress>();
   readonly #models = new Map<string, Ready>();
-  /** By model and provider: why it does not run it, which need not be tried again. */
+  /** By model and provider: why the provider cannot run the model. It is not tried again. */
   readonly #missing = new Map<string, Failure>();
 
   constructor(options: SweepOptions) {
@@ -62,7 +62,7 @@ export class Sweep {
     for (const [name, failure] of options.broken ?? []) this.#models.set(name, { failure });
   }
 
-  /** Of the points that were measured, in the order of the plan. */
+  /** Rows of the measured points, in the order of the plan. */
   get rows(): Row[] {
     return this.#options.points.flatMap((point) => {
       const progress = this.#progress.get(keyOf(point));
@@ -73,7 +73,7 @@ export class Sweep {
     });
   }
 
-  /** Keys of the points that were not reached. */
+  /** Keys of the skipped points. */
   get leftOut(): string[] {
     return this.#options.points.map(keyOf).filter((key) => !this.#progress.has(key));
   }
@@ -82,7 +82,7 @@ export class Sweep {
     return [...this.#models.values()].flatMap((model) => ('facts' in model ? [model.facts] : []));
   }
 
-  /** Resolves when all is measured or the signal came. A point that fails is a row too. */
+  /** Resolves when all points are measured or the signal aborts. A failed point is a row, too. */
   async run(): Promise<void> {
     const { points, rounds, budget, signal, onProgress } = this.#options;
     const total = points.length * rounds;
@@ -105,7 +105,7 @@ export class Sweep {
     const { signal } = this.#options;
     const key = keyOf(point);
     const before = this.#progress.get(key);
-    // What a process that crashed could not do, another may; what is missing stays missing.
+    // Only a crash is retried; other failures are permanent.
     if (before?.failures.some(({ code }) => code !== 'PROFILE_CRASHED')) return;
     const progress = before ?? { rounds: [], failures: [] };
     const pair = `${point.provider} ${point.model}`;
@@ -139,7 +139,7 @@ export class Sweep {
     }
   }
 
-  /** Builds a model where that is needed, and learns what it costs; once. */
+  /** Builds a model if necessary and measures its cost, once. */
   async #ready({ model: name, exact }: Point): Promise<Ready> {
     const known = this.#models.get(name);
     if (known) return known;

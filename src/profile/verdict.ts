@@ -1,30 +1,31 @@
-/** What a long run says: whether it came to rest, whether the board slowed itself down, and what can be held. Pure. */
+/** Evaluates a long run: whether it became stable, whether the board throttled, and which rate it can sustain. Pure. */
 
 import type { SustainSample, SustainVerdict } from './profile-types.ts';
 import { median, percentile, slope } from './statistics.ts';
 
-/** Heat has settled when it neither rose nor fell by more over the last minutes. */
+/** The temperature is stable if it changes by less than this over these seconds. */
 const REST_SECONDS = 180;
 const REST_DEGREES_PER_MINUTE = 0.2;
-/** Without a thermometer the rate must be as steady as this, from one third of those minutes to the next. */
+/** Without a thermometer, the rate may vary by this share between the thirds of those seconds. */
 const REST_RATE = 0.02;
-/** Seconds whose rate is averaged before the worst tenth is taken for what can be held. */
+/** Rates are averaged over this many seconds; the worst tenth of the averages is the sustainable rate. */
 const BLOCK_SECONDS = 10;
 const WORST = 0.1;
 const START_SECONDS = 30;
-/** A fall of the rate that is worth telling. */
+/** A smaller drop of the rate is not reported. */
 const FALL = 0.03;
 
-/** Whether temperature, or where there is none the rate, has come to rest. */
+/** Whether the temperature, or without a thermometer the rate, is stable. */
 export function isSettled(samples: readonly SustainSample[]): boolean {
   const end = samples.at(-1);
   const first = samples[0];
   if (!end || !first || end.t - first.t < REST_SECONDS) return false;
   const recent = samples.filter(({ t }) => t > end.t - REST_SECONDS);
-  const heat = recent.flatMap(({ t, temperature_c }) =>
+  const temperatures = recent.flatMap(({ t, temperature_c }) =>
     temperature_c === null ? [] : [[t, temperature_c] as const],
   );
-  if (heat.length > recent.length / 2) return Math.abs(60 * slope(heat)) < REST_DEGREES_PER_MINUTE;
+  if (temperatures.length > recent.length / 2)
+    return Math.abs(60 * slope(temperatures)) < REST_DEGREES_PER_MINUTE;
   const thirds = [0, 1, 2].map((third) => {
     const length = Math.floor(recent.length / 3);
     return median(recent.slice(third * length, (third + 1) * length).map(({ fps }) => fps));
@@ -50,7 +51,7 @@ export function judge(samples: readonly SustainSample[]): SustainVerdict {
     ],
     startFps,
     endFps,
-    holdFps: settled ? held(rest) : null,
+    holdFps: settled ? sustainable(rest) : null,
     peakTemperature: temperatures.length > 0 ? Math.max(...temperatures) : null,
   };
   return { ...verdict, text: describe(verdict, known, end) };
@@ -61,25 +62,25 @@ function describe(verdict: Omit<SustainVerdict, 'text'>, known: boolean, seconds
   const fps = (value: number) => `${value.toFixed(1)} fps`;
   const parts = [
     peakTemperature === null
-      ? 'This machine shows no temperature.'
-      : `It reached ${peakTemperature.toFixed(1)} °C${settled ? ' and came to rest' : ''}.`,
+      ? 'This machine reports no temperature.'
+      : `It reached ${peakTemperature.toFixed(1)} °C${settled ? ' and became stable' : ''}.`,
     throttledAt === null
       ? known
-        ? 'It did not slow itself down.'
-        : 'It does not say whether it slows itself down.'
-      : `It slowed itself down after ${Math.round(throttledAt)} s (${reasons.join(', ')}).`,
+        ? 'It did not throttle.'
+        : 'It does not report throttling.'
+      : `It throttled after ${Math.round(throttledAt)} s (${reasons.join(', ')}).`,
     endFps < (1 - FALL) * startFps
       ? `The rate fell from ${fps(startFps)} to ${fps(endFps)}.`
       : `The rate stayed at ${fps(endFps)}.`,
     holdFps === null
-      ? `After ${Math.round(seconds)} s it had not come to rest: run it longer to learn what it can hold.`
-      : `It can hold ${fps(holdFps)} for ever.`,
+      ? `It was not stable after ${Math.round(seconds)} s: use a longer --sustain to find the rate that it can sustain.`
+      : `It can sustain ${fps(holdFps)}.`,
   ];
   return parts.join(' ');
 }
 
-/** What nine of ten stretches of 10 s reach at least. */
-function held(samples: readonly SustainSample[]): number {
+/** The rate that nine of ten 10 s intervals reach. */
+function sustainable(samples: readonly SustainSample[]): number {
   const blocks: number[] = [];
   for (let at = 0; at < samples.length; at += BLOCK_SECONDS)
     blocks.push(rate(samples.slice(at, at + BLOCK_SECONDS)));

@@ -1,7 +1,7 @@
 /**
- * What the daemon is given to do: a configuration for one point, whose camera shows the demo scene (or is one of the
- * user's), whose frames are all analysed, and one of whose labels begins and ends an event each second, so that the
- * database, the pictures and MQTT have their work too.
+ * The daemon's workload: a configuration for one point whose camera shows the demo scene (or is one of the user's). All
+ * frames are analysed, and one label begins and ends an event each second, so that the database, snapshots and MQTT are
+ * measured, too.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
@@ -14,34 +14,34 @@ import { toRgb } from '../pixels/rgb.ts';
 import { makeFolder } from '../runtime/own-files.ts';
 import type { ModelRef, Point } from './profile-types.ts';
 
-/** Kinds of source that need nothing but this program. */
+/** Kinds of source that need no camera. */
 export const SOURCES = ['raw', 'jpeg', 'demo'] as const;
 
 const UPRIGHT = { rotate: 0, mirror: 'none' } as const;
-/** Most bytes of raw pictures on the disk, and how many pictures there are of each size. */
-const MOST_BYTES = 24e6;
-const MOST_PICTURES = 50;
-const FEWEST_PICTURES = 4;
-/** Time in the scene between two pictures, ms. */
+/** Maximum bytes of raw frames on disk, and number of frames of each size. */
+const MAX_BYTES = 24e6;
+const MAX_FRAMES = 50;
+const MIN_FRAMES = 4;
+/** Scene time between two frames, ms. */
 const STEP_MS = 200;
-/** As fast as a source that has a clock of its own may go. */
+/** Maximum rate of a source with its own clock, frames per second. */
 export const FASTEST = 120;
 
-/** What a configuration is written for. */
+/** The input of a configuration. */
 export interface Work {
   point: Point;
   model: ModelRef;
-  /** A label of the model that may begin and end events. */
+  /** The label of the model that makes the events. */
   label: string;
   /** The configured camera that `point.source` names. */
   camera: SourceConfig | null;
-  /** Where pictures, configurations and databases go. */
+  /** Folder for frames, configurations and databases. */
   folder: string;
 }
 
 /**
  * Writes the configuration of a point.
- * @param fps pictures per second; null: as fast as they are analysed, or as the camera gives them
+ * @param fps frames per second; null: as fast as they are analysed or as the camera sends them
  * @returns its path
  */
 export async function writeConfig(work: Work, fps: number | null): Promise<string> {
@@ -56,14 +56,18 @@ export async function writeConfig(work: Work, fps: number | null): Promise<strin
       profile: { source: await sourceOf(work, fps), classify: 'frame', gate: 'always', stall: 60 },
     },
     model: {
-      ...{ file, threads, sessions, spinning, exact },
+      file,
+      threads,
+      sessions,
+      spinning,
+      exact,
       providers: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
       ...(description === undefined ? {} : { description }),
       ...(labels === undefined ? {} : { labels }),
     },
     labels: { [label]: { on: 0, off: 0, window: 1, hits: 1, hold: 0, max: 1 } },
     mqtt: { embedded_port: 0 },
-    // What the board does by itself when it gets hot is to be seen.
+    // Off, to measure how the board itself throttles.
     thermal: { governor: false },
   };
   await writeFile(path, stringify(settings));
@@ -80,39 +84,39 @@ async function sourceOf({ point, camera, folder }: Work, fps: number | null): Pr
   return { kind: 'replay', path, ...size, ...pace };
 }
 
-/** An uncompressed video of the scene; made when it is first needed. */
+/** An uncompressed video of the scene, made when first needed. */
 async function rawVideo(folder: string, { width, height }: ImageSize): Promise<string> {
   const path = join(folder, `scene-${width}x${height}.y4m`);
   if (existsSync(path)) return path;
   const parts: Uint8Array[] = [Buffer.from(`YUV4MPEG2 W${width} H${height} F25:1 C420jpeg\n`)];
-  for (const picture of pictures({ width, height })) parts.push(Buffer.from('FRAME\n'), picture);
+  for (const frame of frames({ width, height })) parts.push(Buffer.from('FRAME\n'), frame);
   const unfinished = `${path}.${process.pid}`;
   await writeFile(unfinished, Buffer.concat(parts));
   await rename(unfinished, path);
   return path;
 }
 
-/** The same pictures as JPEG files. */
+/** The same frames as JPEG files. */
 async function jpegFolder(folder: string, { width, height }: ImageSize): Promise<string> {
   const path = join(folder, `scene-${width}x${height}`);
   if (existsSync(path)) return path;
   const unfinished = `${path}.${process.pid}`;
   await mkdir(unfinished, { recursive: true });
   let number = 0;
-  for (const picture of pictures({ width, height })) {
-    const { data } = toRgb(picture, { width, height, pixels: 'i420', colour: 'bt601' }, UPRIGHT);
+  for (const frame of frames({ width, height })) {
+    const { data } = toRgb(frame, { width, height, pixels: 'i420', colour: 'bt601' }, UPRIGHT);
     await writeFile(join(unfinished, `${number++}.jpg`), await encodeJpeg(data, { width, height }, 85));
   }
   await rename(unfinished, path);
   return path;
 }
 
-function* pictures({ width, height }: ImageSize): Generator<Uint8Array> {
+function* frames({ width, height }: ImageSize): Generator<Uint8Array> {
   const scene = new Scene(width, height, 1);
-  const count = Math.max(FEWEST_PICTURES, Math.min(MOST_PICTURES, Math.floor(MOST_BYTES / scene.bytes)));
+  const count = Math.max(MIN_FRAMES, Math.min(MAX_FRAMES, Math.floor(MAX_BYTES / scene.bytes)));
   for (let index = 0; index < count; index++) {
-    const picture = new Uint8Array(scene.bytes);
-    scene.render(index * STEP_MS, picture);
-    yield picture;
+    const frame = new Uint8Array(scene.bytes);
+    scene.render(index * STEP_MS, frame);
+    yield frame;
   }
 }

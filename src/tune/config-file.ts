@@ -1,4 +1,4 @@
-/** Writes settings into a configuration file and leaves everything else in it, comments too, as it was. */
+/** Writes settings into a configuration file and leaves everything else, including comments, unchanged. */
 import { stat } from 'node:fs/promises';
 import { isMap, parseDocument } from 'yaml';
 import { loadConfig } from '../config/load-config.ts';
@@ -13,7 +13,7 @@ export interface Setting {
 
 /**
  * Changes settings in the text of a configuration.
- * @throws Error where the groups of a setting are something else
+ * @throws Error if the group of a setting is not a mapping
  */
 export function changeText(text: string, settings: readonly Setting[]): string {
   const document = parseDocument(text);
@@ -23,7 +23,7 @@ export function changeText(text: string, settings: readonly Setting[]): string {
       const found = document.getIn(group, true);
       if (found === undefined || document.getIn(group) === null)
         document.setIn(group, document.createNode({}));
-      else if (!isMap(found)) throw new Error(`${group.join('.')} is not written as a group of settings`);
+      else if (!isMap(found)) throw new Error(`${group.join('.')} is not a group of settings`);
     }
     document.setIn(path, value);
   }
@@ -31,11 +31,11 @@ export function changeText(text: string, settings: readonly Setting[]): string {
 }
 
 /**
- * Changes settings in a configuration file: the new text is checked as a whole before it takes the old one's place.
- * @throws LookoutError CONFIG_UNWRITABLE, CONFIG_INVALID; the file is as it was then
+ * Changes settings in a configuration file. The new text is validated before it replaces the old one.
+ * @throws LookoutError CONFIG_UNWRITABLE, CONFIG_INVALID; the file is unchanged then
  */
 export async function changeConfig(file: string, settings: readonly Setting[]): Promise<void> {
-  // Beside its place, because that is where relative paths start.
+  // The draft is in the same folder, because relative paths start there.
   let draft: Draft | undefined;
   try {
     const text = changeText(await readText(file), settings);
@@ -43,7 +43,7 @@ export async function changeConfig(file: string, settings: readonly Setting[]): 
     draft = await createDraft(file, mode);
     await draft.handle.writeFile(text);
     await draft.handle.chmod(mode);
-    // Only root may give files away; for others they are their own already.
+    // Only root can change the owner; for other users the file is already theirs.
     await draft.handle.chown(uid, gid).catch(() => {});
     await draft.handle.sync();
     loadConfig({ file: draft.path });
@@ -51,9 +51,9 @@ export async function changeConfig(file: string, settings: readonly Setting[]): 
   } catch (cause) {
     await draft?.discard().catch(() => {});
     if (cause instanceof LookoutError) throw cause;
-    throw new LookoutError('CONFIG_UNWRITABLE', `${file} cannot be changed: ${messageOf(cause)}`, {
+    throw new LookoutError('CONFIG_UNWRITABLE', `cannot change ${file}: ${messageOf(cause)}`, {
       cause,
-      hint: 'Write the settings above into it by hand.',
+      hint: 'Add the settings above to the file yourself.',
     });
   }
 }

@@ -1,11 +1,11 @@
-/** The other forms of a model that `lookout model quantize` has left beside it. */
+/** Finds the other encodings of a model that `lookout model quantize` wrote next to it. */
 import { existsSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { loadModel } from '../model/load-model.ts';
 
 const ENDINGS = ['.int8.onnx', '.int8.tensorrt.onnx', '.onnx'];
 
-/** Files with the same labels as `file` and its name, but for the encoding; `file` itself comes first. */
+/** Files with the labels and the name of `file` but another encoding; `file` itself comes first. */
 export async function encodingsOf(file: string): Promise<string[]> {
   const ending = ENDINGS.find((candidate) => file.endsWith(candidate));
   if (ending === undefined) return [file];

@@ -1,30 +1,30 @@
 /**
- * Tuning before the daemon starts. `lookout tune` does it in a process of its own, so that nothing of it stays in the
- * daemon's memory; what it found the last time is taken over without measuring.
+ * Tuning before the daemon starts. `lookout tune` runs in its own process, so that it leaves nothing in the daemon's
+ * memory; a cached result is used without measuring.
  */
 import { spawn } from 'node:child_process';
 import type { Logger } from 'pino';
 import type { LoadedConfig } from '../config/load-config.ts';
 import { notify } from '../runtime/systemd.ts';
 
-/** What `lookout tune --json` prints, as far as it counts here. */
+/** The used part of the output of `lookout tune --json`. */
 interface Printed {
   choice: { threads: number; sessions: number; spinning: boolean; lines: string[] };
   cached: boolean;
 }
 
-/** After this long it measures nothing more, after this long it is ended: the cameras wait for it. */
+/** Time after which tuning stops measuring, and after which it is killed: the cameras wait for it. */
 const ENOUGH_SECONDS = 200;
 const LONGEST_MS = 300_000;
-/** How often systemd is asked for patience meanwhile, ms. */
+/** Extension of systemd's start timeout during tuning, ms. */
 const PATIENCE_MS = 30_000;
 
-/** Puts what was found into a configuration. */
+/** Applies the result to a configuration. */
 export type Tuning = (loaded: LoadedConfig) => LoadedConfig;
 
 /**
- * Finds the threads and sessions that serve a configuration best here. If they cannot be found, it stays as it is and
- * the log says why: no camera should stay dark for it.
+ * Finds the best threads and sessions for a configuration on this board. If that fails, the configuration stays
+ * unchanged and the reason is logged, so that the cameras start anyway.
  * @param signal ends the tuning
  * @param cli the program itself; for tests
  */
@@ -32,7 +32,7 @@ export async function findTuning(
   loaded: LoadedConfig,
   { log, signal, cli = process.argv[1]! }: { log: Logger; signal: AbortSignal; cli?: string },
 ): Promise<Tuning> {
-  log.info('tuning: how this board runs the model best is looked up, or measured if that is not known yet');
+  log.info('tuning: looking up the best settings for this board, or measuring them if they are not cached');
   const patience = setInterval(() => void askForPatience(), PATIENCE_MS / 2).unref();
   void askForPatience();
   try {
@@ -42,14 +42,13 @@ export async function findTuning(
     const args = [cli, 'tune', ...file, ...goal, '--dry-run', '--json'];
     const { choice, cached } = JSON.parse(await output(args, signal)) as Printed;
     const { threads, sessions, spinning, lines } = choice;
-    for (const line of lines) log.info(`tuning${cached ? ', as measured before' : ''}: ${line}`);
+    for (const line of lines) log.info(`tuning${cached ? ' (cached)' : ''}: ${line}`);
     return (found) => {
       const model = Object.freeze({ ...found.config.model, threads, sessions, spinning });
       return { ...found, config: Object.freeze({ ...found.config, model }) };
     };
   } catch (error) {
-    if (!signal.aborted)
-      log.warn({ err: error }, 'tuning failed; Lookout starts with the settings as they are');
+    if (!signal.aborted) log.warn({ err: error }, 'tuning failed; starting with the configured settings');
     return (found) => found;
   } finally {
     clearInterval(patience);
@@ -59,11 +58,11 @@ export async function findTuning(
 function askForPatience(): Promise<void> {
   return notify(
     `EXTEND_TIMEOUT_USEC=${PATIENCE_MS * 1000}`,
-    'STATUS=measuring how this board runs the model best',
+    'STATUS=measuring the best model settings for this board',
   );
 }
 
-/** What a program of this kind prints. @throws Error with its last words if it fails */
+/** Runs `lookout` and returns its standard output. @throws Error with its last line on standard error if it fails */
 function output(args: readonly string[], signal: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...process.execArgv, ...args], {

@@ -1,4 +1,4 @@
-/** `lookout tune`: measures what could serve a goal, step by step, and chooses. */
+/** `lookout tune`: measures candidates for a goal step by step, and chooses the best. */
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { LoadedConfig } from '../config/load-config.ts';
@@ -17,8 +17,8 @@ import {
   type Candidate,
   candidatesOf,
   explain,
-  explainHeat,
   explainKernel,
+  explainThermal,
   type Goal,
   meets,
   rank,
@@ -30,11 +30,11 @@ import { type Choice, type Circumstances, TuneCache } from './tuning-cache.ts';
 export interface TuneOptions {
   config: LoadedConfig;
   goal: Goal;
-  /** Measure again what was measured before. */
+  /** Ignore the cache and measure again. */
   fresh: boolean;
-  /** `model.exact: never` may be chosen where it is faster. */
+  /** `model.exact: never` may be chosen if it is faster. */
   inexact: boolean;
-  /** Milliseconds after which no other point is measured, if one was. */
+  /** Milliseconds after which no further point is measured, if there is at least one. */
   withinMs?: number | undefined;
   signal: AbortSignal;
   screen: Screen;
@@ -42,23 +42,23 @@ export interface TuneOptions {
 
 export interface Tuned {
   choice: Choice;
-  /** It was measured before. */
+  /** Whether the choice comes from the cache. */
   cached: boolean;
 }
 
 const BUDGET = { pipelineMs: 1500, pacedMs: 2000, inferenceMs: 300, multiStream: false };
 const STEP_MS = 8000;
-/** No picture gets smaller than this by tuning: too little would be left to see. */
+/** Tuning makes no frame smaller than this: too few details would be left. */
 const SMALLEST_SIDE = 240;
-/** Up to so many cores every way to share them is tried. */
+/** Up to this many cores, every combination of threads and sessions is tried. */
 const FEW_CORES = 4;
-/** Paced at this rate while the goal is the highest one. */
+/** The paced rate if the goal is the highest rate. */
 const USUAL_FPS = 5;
 
 /**
- * Encodings first, then threads and sessions; spinning only where the highest rate is the goal, smaller pictures only
- * where the goal is not reached without.
- * @throws LookoutError TUNE_UNREACHABLE when nothing serves, MODEL_* and PROFILE_* when nothing could be measured
+ * Compares encodings first, then threads and sessions. It tries spinning only if the highest rate is the goal, and smaller
+ * frames only if the goal cannot be reached otherwise.
+ * @throws LookoutError TUNE_UNREACHABLE if no point meets the goal, MODEL_* and PROFILE_* if nothing could be measured
  */
 export async function tune({
   config,
@@ -79,7 +79,12 @@ export async function tune({
     const { width, height } = base;
     const circumstances: Circumstances = {
       models: chosenFirst(described.map(({ facts }) => facts.sha256)),
-      ...{ cpu, cores, onnxruntime, width, height, inexact },
+      cpu,
+      cores,
+      onnxruntime,
+      width,
+      height,
+      inexact,
       exact: base.exact,
       goal: { fps: goal.fps, cameras: goal.cameras, minIdle: goal.minIdle },
     };
@@ -87,7 +92,7 @@ export async function tune({
     const known = fresh ? null : await cache.find(circumstances);
     if (known) {
       const [what, why, , ...more] = known.lines;
-      const lines = [what!, why!, explainHeat(known.temperature, goal), ...more];
+      const lines = [what!, why!, explainThermal(known.temperature, goal), ...more];
       return { choice: { ...known, lines }, cached: true };
     }
 
@@ -110,7 +115,7 @@ export async function tune({
     }
     await cache.keep(circumstances, choice);
     if (choice.file !== null) {
-      // Once it is written, another encoding is the configured one.
+      // After the choice is written, its encoding is the configured one.
       const chosen = [...models.keys()].indexOf(best.point.model);
       const then = chosenFirst(circumstances.models, described[chosen]!.facts.sha256);
       await cache.keep({ ...circumstances, models: then }, { ...choice, file: null });
@@ -139,7 +144,7 @@ async function search(
   }
 }
 
-/** Ways to share the cores between threads and sessions; of many cores only some, for the time that it takes. */
+/** Combinations of threads and sessions for the cores; with many cores only some, to save time. */
 export function shapesOf(cores: number): { threads: number; sessions: number }[] {
   const all = Array.from({ length: cores }, (_, index) => index + 1);
   const counts = cores <= FEW_CORES ? all : all.filter((count) => Number.isInteger(Math.log2(count)));
@@ -149,15 +154,15 @@ export function shapesOf(cores: number): { threads: number; sessions: number }[]
   );
 }
 
-/** Which model is configured matters, the order of the others does not. */
+/** Sorts all models but the configured one, because their order does not matter. */
 export function chosenFirst(models: readonly string[], chosen = models[0]!): string[] {
   return [chosen, ...models.filter((model) => model !== chosen).sort()];
 }
 
-/** Of all cameras together. */
-const wantedFps = ({ fps, cameras }: Goal) => (fps ?? USUAL_FPS) * cameras;
-/** One camera plays all of them, as fast as one can. */
-const pacedFps = (goal: Goal) => Math.min(FASTEST, wantedFps(goal));
+/** The goal's rate of all cameras together. */
+const totalFps = ({ fps, cameras }: Goal) => (fps ?? USUAL_FPS) * cameras;
+/** One camera simulates all of them, up to its maximum rate. */
+const pacedFps = (goal: Goal) => Math.min(FASTEST, totalFps(goal));
 
 const half = (side: number) => 2 * Math.round(side / 4);
 
@@ -172,7 +177,7 @@ interface BenchOptions {
   cores: number;
 }
 
-/** Measures points, each once, and knows the best so far. */
+/** Measures points, each once, and ranks them. */
 class Bench {
   readonly #options: BenchOptions;
   readonly #rows: Row[] = [];
@@ -182,7 +187,7 @@ class Bench {
     this.#options = options;
   }
 
-  /** Whether there is no time left to measure more. @param done how many were measured, beside the rows */
+  /** Whether no time is left to measure more. @param done points that were measured in addition to the rows */
   isLate(done = 0): boolean {
     const { deadline } = this.#options;
     return deadline !== null && performance.now() > deadline && this.#rows.length + done > 0;
@@ -190,7 +195,7 @@ class Bench {
 
   get ranked(): Candidate[] {
     const { goal, cores } = this.#options;
-    return rank(candidatesOf(this.#rows, cores, wantedFps(goal) / pacedFps(goal)), goal);
+    return rank(candidatesOf(this.#rows, cores, totalFps(goal) / pacedFps(goal)), goal);
   }
 
   get best(): Candidate {
@@ -208,7 +213,13 @@ class Bench {
     const budget: Budget = { ...BUDGET, fps: pacedFps(goal) };
     const bar = new ProgressBar(screen, STEP_MS);
     const sweep = new Sweep({
-      ...{ points, rounds: 1, models, costs: false, cameras: new Map(), folder, signal },
+      points,
+      rounds: 1,
+      models,
+      costs: false,
+      cameras: new Map(),
+      folder,
+      signal,
       budget: ({ done }) => (this.isLate(done) ? null : budget),
       onProgress: (...step) => bar.show(...step),
     });
@@ -263,7 +274,11 @@ function choiceOf(
   const { model, threads, sessions, spinning, exact, width, height } = best.point;
   return {
     file: model === base.model ? null : models.get(model)!.file,
-    ...{ threads, sessions, spinning, width, height },
+    threads,
+    sessions,
+    spinning,
+    width,
+    height,
     exact: exact === 'never' && base.exact !== 'never' ? exact : null,
     lines: explain(best, ranked, goal, cores),
     temperature: best.temperature,

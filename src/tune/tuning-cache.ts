@@ -1,4 +1,4 @@
-/** What was found once for a model, a processor, an ONNX Runtime and a goal, so that it is not measured again. */
+/** Caches the choice for a model, a processor, an ONNX Runtime and a goal, so that it is not measured again. */
 import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,12 +23,12 @@ const choice = z.strictObject({
   at: z.string(),
 });
 
-/** What was chosen, and why: three lines, and one about the int8 kernel where there is something to say. */
+/** A choice and its explanation: three lines, possibly with one about the int8 kernel. */
 export type Choice = z.infer<typeof choice>;
 
 const entries = z.record(z.string(), choice);
 
-/** What a choice holds for. */
+/** The conditions that a choice is valid for. */
 export interface Circumstances {
   /** sha256 of the models that were compared. */
   models: readonly string[];
@@ -66,7 +66,7 @@ export class TuneCache {
     return join(this.#folder, 'tune.json');
   }
 
-  /** A file that is missing or damaged is an empty one: all in it can be measured again. */
+  /** A missing or damaged file counts as empty: everything in it can be measured again. */
   async #read(): Promise<Record<string, Choice>> {
     try {
       return entries.parse(JSON.parse(await readFile(this.#file, 'utf8')));

@@ -14,28 +14,28 @@ function run(folder: string, options: { signal?: AbortSignal; timeoutMs?: number
   );
 }
 
-test('a job’s answer comes back, and so does what kept it from being done', async () => {
+test('a job returns its answer or its failure', async () => {
   assert.deepEqual(await run('answer'), { multiplyAdds: 1, operators: [] });
   await assert.rejects(run('refuse'), { code: 'MODEL_CORRUPT', message: 'no model' });
 });
 
-test('a process that crashes ends its own job and nothing else; its last words are told', async () => {
+test('a process that crashes ends only its own job, and its last line is reported', async () => {
   await assert.rejects(run('crash'), {
     code: 'PROFILE_CRASHED',
-    message: 'the process that measured it was ended by SIGSEGV: free(): invalid pointer',
+    message: 'the measuring process was killed by SIGSEGV: free(): invalid pointer',
   });
   await assert.rejects(run('exit'), { code: 'PROFILE_CRASHED', message: /ended with exit code 3/ });
   assert.equal((await run('answer')).multiplyAdds, 1);
 });
 
-test('a process that hangs is ended', async () => {
+test('a process that hangs is killed', async () => {
   await assert.rejects(run('hang', { timeoutMs: 1500 }), {
     code: 'PROFILE_CRASHED',
-    message: /gave no answer in 1\.5 s/,
+    message: /did not answer within 1\.5 s/,
   });
 });
 
-test('a job can be stopped, and is not begun after that', async () => {
+test('a job can be stopped, and does not start after that', async () => {
   const stop = new AbortController();
   const job = run('hang', { signal: stop.signal });
   setImmediate(() => stop.abort());

@@ -52,7 +52,7 @@ test('lookout profile measures every stage of the daemon’s real path, and comp
   assert.ok(report.models[0]!.multiplyAdds! > 1);
   assert.ok(report.models[0]!.operators.length > 3);
   assert.ok(report.sustained!.samples.length >= 1);
-  assert.match(report.sustained!.verdict.text, /had not come to rest/);
+  assert.match(report.sustained!.verdict.text, /was not stable/);
   assert.ok(existsSync(join(folder, 'first.csv')) && existsSync(join(folder, 'first.html')));
   assert.deepEqual(
     readdirSync(folder).filter((name) => name.startsWith('lookout-')),

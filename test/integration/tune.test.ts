@@ -32,9 +32,9 @@ test('lookout tune explains its choice in three lines, writes it and remembers i
   const first = await lookout(args, { cwd: folder });
   assert.equal(first.code, 0, first.stderr);
   const [what, why, heat] = first.stdout.split('\n');
-  assert.match(what!, /^Choice: builtin with \d sessions? of \d threads?, pictures of 640×480$/);
-  assert.match(why!, /^Because: 2 frames per second leave \d+ % of \d+ cores? idle \(wanted 1 %\)/);
-  assert.match(heat!, /^Heat: .*below 70 °C/);
+  assert.match(what!, /^Choice: builtin with \d sessions? of \d threads?, frames of 640×480$/);
+  assert.match(why!, /^Because: 2 frames per second leave \d+ % of \d+ cores? idle \(goal: 1 %\)/);
+  assert.match(heat!, /^Thermal: .*below 70 °C/);
   const text = readFileSync(file, 'utf8');
   assert.match(text, /^# My garden\.$/m);
   assert.match(text, /# at the gate/);
@@ -50,7 +50,7 @@ test('lookout tune explains its choice in three lines, writes it and remembers i
   assert.deepEqual(choice.lines, [what, why, heat]);
 
   const cooler = await lookout([...args.slice(0, -1), '60', '--dry-run'], { cwd: folder });
-  assert.match(cooler.stdout, /^Heat: .*below 60 °C/m);
+  assert.match(cooler.stdout, /^Thermal: .*below 60 °C/m);
   assert.match(cooler.stdout, /^\(measured /m, 'another limit is nothing to measure for');
 });
 
@@ -64,7 +64,7 @@ test('a goal out of reach changes nothing and says what is in reach', async () =
   assert.equal(code, 78);
   assert.match(
     stderr,
-    /^TUNE_UNREACHABLE: 120 frames per second .* frames per second of each camera would do$/m,
+    /^TUNE_UNREACHABLE: 120 frames per second .* frames per second of each camera are possible$/m,
   );
   assert.equal(readFileSync(file, 'utf8'), before);
 });
@@ -85,7 +85,7 @@ test('the daemon tunes itself at its first start and remembers it at the next', 
     cameras: { demo: { source: { kind: 'demo', fps: 2 } } },
     mqtt: { enabled: false },
   };
-  for (const said of [/^tuning: Choice: /, /^tuning, as measured before: Choice: /]) {
+  for (const said of [/^tuning: Choice: /, /^tuning \(cached\): Choice: /]) {
     const daemon = new DaemonProcess(config, folder);
     const line = await daemon.line(({ msg }) => said.test(msg), 180_000);
     const [, sessions, threads] = /with (\d+) sessions? of (\d+) thread/.exec(line.msg)!;

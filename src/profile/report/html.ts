@@ -1,4 +1,4 @@
-/** A report as one page that needs nothing else: plots as inline SVG, no scripts, nothing from the network. */
+/** A report as one self-contained page: plots as inline SVG, no scripts, no network. */
 import { STAGES } from '../../runtime/stage-times.ts';
 import { parseMember } from '../family.ts';
 import { keyOf } from '../measurement-plan.ts';
@@ -26,13 +26,13 @@ export function html(report: Report): string {
   const sections: [title: string, content: string][] = [
     ['Figures', figures(report)],
     ['Latency of the model', latency(measured)],
-    ['Where a frame spends its time', stages(measured)],
+    ['Time of a frame by stage', stages(measured)],
     ['Accuracy against speed', accuracy(measured, models)],
     ['Multiply-adds against speed', multiplyAdds(measured, models)],
     ['Sustained', sustained ? longRun(sustained) : ''],
     ['Operators', breakdowns(models)],
     ['Not measured', failures(report)],
-    ['Where and with what', facts(report)],
+    ['Machine, software and models', facts(report)],
   ];
   const title = `Lookout on ${provenance.board ?? provenance.host}`;
   return [
@@ -64,7 +64,7 @@ function figures({ rows, fps }: Report): string {
       const throttled = after?.throttled ? ` (${after.throttle_reasons.join(', ')})` : '';
       return [key, ...cells, `${figure(after?.temperature_c)}${throttled}`, figure(after?.mhz)];
     });
-  const note = `Medians with half the width of their 95 % intervals. Paced: at ${fps} frames per second.`;
+  const note = `Medians with half of the 95 % interval. Paced: at ${fps} frames per second.`;
   return `${tableOf(head, lines)}<p class="note">${escapeHtml(note)}</p>`;
 }
 
@@ -83,22 +83,32 @@ function latency(rows: readonly Row[]): string {
   );
   const head = ['', 'p50', 'p90', 'p99', 'max', 'queries', 'MLPerf-style'];
   const lines = found.map(({ key, latency: { p50, p90, p99, max, count }, complete }) => [
-    ...[key, figure(p50), figure(p90), figure(p99), figure(max), String(count)],
+    key,
+    figure(p50),
+    figure(p90),
+    figure(p99),
+    figure(max),
+    String(count),
     complete ? `single-stream ${figure(p90)} ms` : 'too few queries',
   ]);
   const many = rows.flatMap(({ key, multiStream }) => (multiStream ? [{ key, ...multiStream }] : []));
   const more = many.map(({ key, latency: { p50, p90, p99, max, count }, complete, samples }) => [
-    ...[`${key}, ${samples} samples`, figure(p50), figure(p90), figure(p99), figure(max), String(count)],
+    `${key}, ${samples} samples`,
+    figure(p50),
+    figure(p90),
+    figure(p99),
+    figure(max),
+    String(count),
     complete ? `multi-stream ${figure(p99)} ms` : 'too few queries',
   ]);
   const note = shared ? `<p class="note">All: ${escapeHtml(shared)}</p>` : '';
   return `${plots}${note}${folded('As figures, in milliseconds', tableOf(head, [...lines, ...more]))}`;
 }
 
-/** The words in which keys differ, and those that all of them have. */
+/** The words in which keys differ, and the words that all keys share. */
 function shortNames(keys: readonly string[]): { names: string[]; shared: string } {
   const words = keys.map((key) => key.split(' '));
-  // A key has one word more where threads spin, so that the words are not in the same places.
+  // Keys with spinning threads have one word more, so positions cannot be compared.
   const isSame = (word: string) => keys.length > 1 && words.every((other) => other.includes(word));
   return {
     names: words.map((all) => all.filter((word, index) => index === 0 || !isSame(word)).join(' ')),
@@ -153,16 +163,18 @@ const SPEED = { name: 'whole pipeline, frames per second', scale: 'log' } as con
 
 function accuracy(rows: readonly Row[], models: readonly ModelFacts[]): string {
   const note =
-    'Top-1 on ImageNet as the authors published it for the float weights; quantising costs some of it. The line joins the models that no other beats in both.';
+    'Top-1 on ImageNet as the authors published it for the float weights; quantising reduces it. The line is the Pareto front: no model is better in both.';
   const drawn = againstSpeed('Top-1 and frames per second', rows, models, ({ accuracy: top1 }) => top1, {
-    ...{ name: 'top-1, %', scale: 'near' },
+    name: 'top-1, %',
+    scale: 'near',
   });
   return drawn && `${drawn}<p class="note">${note}</p>`;
 }
 
 function multiplyAdds(rows: readonly Row[], models: readonly ModelFacts[]): string {
   return againstSpeed('Multiply-adds and frames per second', rows, models, ({ multiplyAdds: cost }) => cost, {
-    ...{ name: 'multiply-adds, millions', scale: 'log' },
+    name: 'multiply-adds, millions',
+    scale: 'log',
   });
 }
 
@@ -187,7 +199,7 @@ function againstSpeed(
   return plot({ title, x: SPEED, y, front: true, series: all, height: 460 });
 }
 
-/** The first model's breakdown, and the others' folded away. */
+/** The first model's breakdown, and the others' collapsed. */
 function breakdowns(models: readonly ModelFacts[]): string {
   const [first, ...others] = models.filter(({ operators: found }) => found.length > 0);
   if (!first) return '';
@@ -220,19 +232,19 @@ function longRun({ point, samples, verdict }: Sustained): string {
   return [
     `<p><b>${escapeHtml(keyOf(point))}</b>: ${escapeHtml(verdict.text)}</p>`,
     over('frames per second', 'zero', ({ fps }) => fps),
-    over('picture to decision p90, ms', 'zero', ({ latencyP90 }) => latencyP90),
+    over('frame to decision p90, ms', 'zero', ({ latencyP90 }) => latencyP90),
     over('clock, MHz', 'zero', ({ mhz }) => mhz),
     over('temperature, °C', 'near', ({ temperature_c }) => temperature_c),
     over('power, W', 'zero', ({ watts }) => watts),
   ].join('\n');
 }
 
-/** When the board slowed itself down. */
+/** When the board throttled. */
 function throttledSpans(samples: readonly SustainSample[]): { from: number; to: number; name: string }[] {
   const spans: { from: number; to: number; name: string }[] = [];
   let open = false;
   for (const { t, throttled } of samples) {
-    if (throttled && !open) spans.push({ from: t, to: t, name: 'the board slows itself down' });
+    if (throttled && !open) spans.push({ from: t, to: t, name: 'the board throttles' });
     else if (throttled) spans.at(-1)!.to = t;
     open = throttled === true;
   }
@@ -244,7 +256,7 @@ function failures({ rows, leftOut, sustainFailure }: Report): string {
     ...rows.flatMap(({ key, failures: found }) =>
       found.map(({ code, message }) => `${key}: ${code}: ${message}`),
     ),
-    ...leftOut.map((key) => `${key}: no time was left`),
+    ...leftOut.map((key) => `${key}: skipped, no time left`),
     ...(sustainFailure ? [`long run: ${sustainFailure.code}: ${sustainFailure.message}`] : []),
   ].map((line) => `<li>${escapeHtml(line)}</li>`);
   return lines.length === 0 ? '' : `<ul>${lines.join('')}</ul>`;
@@ -254,7 +266,11 @@ function facts({ provenance, models, rows }: Report): string {
   const where = Object.entries(provenance).map(([key, value]) => [key, value === null ? '–' : String(value)]);
   where.push(...kernelsOf(rows).map((text) => ['int8 kernel', text]));
   const known = models.map(({ name, sha256, bytes, input, multiplyAdds: cost }) => [
-    ...[name, input, `${(bytes / 1e6).toFixed(2)} MB`, figure(cost), sha256],
+    name,
+    input,
+    `${(bytes / 1e6).toFixed(2)} MB`,
+    figure(cost),
+    sha256,
   ]);
   return tableOf(['', ''], where) + tableOf(['model', 'input', 'size', 'multiply-adds, M', 'sha256'], known);
 }

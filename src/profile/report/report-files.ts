@@ -1,4 +1,4 @@
-/** Reports as files: JSON for programs and for `compare`, CSV for spreadsheets, HTML for people. */
+/** Writes and reads reports: JSON for programs and `compare`, CSV for spreadsheets, HTML for users. */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { LookoutError, messageOf } from '../../errors.ts';
@@ -8,7 +8,7 @@ import { writeWhole } from '../../runtime/write-file.ts';
 import { METRICS, type Metric, REPORT_VERSION, type Report } from '../profile-types.ts';
 import { html } from './html.ts';
 
-/** Tries, before hours of measuring, whether a report can be written. @throws LookoutError PROFILE_UNWRITABLE */
+/** Checks before a long measurement whether a report can be written. @throws LookoutError PROFILE_UNWRITABLE */
 export async function checkWritable(name: string): Promise<void> {
   try {
     const draft = await createDraft(name);
@@ -16,10 +16,10 @@ export async function checkWritable(name: string): Promise<void> {
   } catch (cause) {
     throw new LookoutError(
       'PROFILE_UNWRITABLE',
-      `--out ${name}: nothing can be written there: ${messageOf(cause)}`,
+      `--out ${name}: cannot write the report: ${messageOf(cause)}`,
       {
         cause,
-        hint: 'Name a file in a folder that exists and that you may write to.',
+        hint: 'Use a name in an existing folder that you can write to.',
       },
     );
   }
@@ -38,7 +38,9 @@ export async function writeReport(report: Report, name: string): Promise<string[
 }
 
 const estimate = z.looseObject({
-  ...{ value: z.number(), low: z.number(), high: z.number() },
+  value: z.number(),
+  low: z.number(),
+  high: z.number(),
   rounds: z.array(z.array(z.number())).min(1),
 });
 const nullable = z.number().nullable();
@@ -51,9 +53,12 @@ const row = z.looseObject({
 });
 /** What a comparison reads. */
 const readable = z.looseObject({
-  ...{ format: z.literal('lookout-profile'), version: z.literal(REPORT_VERSION) },
+  format: z.literal('lookout-profile'),
+  version: z.literal(REPORT_VERSION),
   provenance: z.looseObject({ at: z.string(), host: z.string(), cores: z.number(), onnxruntime: z.string() }),
-  ...{ fps: z.number(), rounds: z.number(), rows: z.array(row) },
+  fps: z.number(),
+  rounds: z.number(),
+  rows: z.array(row),
 });
 
 /** @throws LookoutError PROFILE_INVALID */
@@ -62,7 +67,10 @@ export async function readReport(file: string): Promise<Report> {
     return readable.parse(JSON.parse(await readFile(file, 'utf8'))) as unknown as Report;
   } catch (cause) {
     const reason = cause instanceof z.ZodError ? z.prettifyError(cause) : messageOf(cause);
-    throw new LookoutError('PROFILE_INVALID', `${file} is no report of this version: ${reason}`, { cause });
+    throw new LookoutError('PROFILE_INVALID', `${file} is not a report of this version: ${reason}`, {
+      cause,
+      hint: 'Make the report again with `lookout profile --out NAME`.',
+    });
   }
 }
 
@@ -73,15 +81,32 @@ export function csv({ provenance, rows, models, fps }: Report): string {
   const figures = ['p50', 'p90', 'p99', 'max'] as const;
   const where = Object.entries(provenance);
   const columns = [
-    ...['model', 'sha256', 'multiply_adds_millions', 'threads', 'sessions', 'provider', 'spinning'],
-    ...['exact', 'int8_kernel'],
-    ...['width', 'height', 'source', 'paced_fps_wanted', 'paced_fps'],
+    'model',
+    'sha256',
+    'multiply_adds_millions',
+    'threads',
+    'sessions',
+    'provider',
+    'spinning',
+    'exact',
+    'int8_kernel',
+    'width',
+    'height',
+    'source',
+    'paced_fps_wanted',
+    'paced_fps',
     ...metrics.flatMap((metric) => [metric, `${metric}_low`, `${metric}_high`]),
-    ...['single_stream_queries', 'multi_stream_queries'],
+    'single_stream_queries',
+    'multi_stream_queries',
     ...parts.flatMap((part) =>
       STAGES.flatMap((stage) => figures.map((figure) => `${part}_${stage}_${figure}_ms`)),
     ),
-    ...['temperature_c', 'mhz', 'throttled', 'throttle_reasons', 'others_percent', 'error'],
+    'temperature_c',
+    'mhz',
+    'throttled',
+    'throttle_reasons',
+    'others_percent',
+    'error',
     ...where.map(([key]) => key),
   ];
   const lines = rows.map((row) => {
@@ -89,19 +114,35 @@ export function csv({ provenance, rows, models, fps }: Report): string {
     const facts = models.find(({ name }) => name === point.model);
     const after = stamps.at(-1)?.after;
     return [
-      ...[point.model, row.sha256, facts?.multiplyAdds, point.threads, point.sessions],
-      ...[point.provider, point.spinning, point.exact, row.kernel?.name],
-      ...[point.width, point.height, point.source, fps, row.pacedFps],
+      point.model,
+      row.sha256,
+      facts?.multiplyAdds,
+      point.threads,
+      point.sessions,
+      point.provider,
+      point.spinning,
+      point.exact,
+      row.kernel?.name,
+      point.width,
+      point.height,
+      point.source,
+      fps,
+      row.pacedFps,
       ...metrics.flatMap((metric) => {
         const found = row.metrics[metric];
         return [found?.value, found?.low, found?.high];
       }),
-      ...[row.singleStream?.latency.count, row.multiStream?.latency.count],
+      row.singleStream?.latency.count,
+      row.multiStream?.latency.count,
       ...parts.flatMap((part) =>
         STAGES.flatMap((stage) => figures.map((figure) => row.stages?.[part][stage]?.[figure])),
       ),
-      ...[after?.temperature_c, after?.mhz, after?.throttled, after?.throttle_reasons.join(' ')],
-      ...[after?.others_percent, row.failures.map(({ code }) => code).join(' ')],
+      after?.temperature_c,
+      after?.mhz,
+      after?.throttled,
+      after?.throttle_reasons.join(' '),
+      after?.others_percent,
+      row.failures.map(({ code }) => code).join(' '),
       ...where.map(([, value]) => value),
     ];
   });

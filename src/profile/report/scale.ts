@@ -1,15 +1,15 @@
 /** Axes with round numbers on them. */
 
 export interface Scale {
-  /** Where a value lies, 0…1. */
+  /** Position of a value, 0…1. */
   at: (value: number) => number;
   ticks: number[];
 }
 
-/** About so many intervals between ticks. */
+/** Approximate number of intervals between ticks. */
 const INTERVALS = 6;
-/** A logarithmic axis has no more ticks than this. */
-const MOST_TICKS = 12;
+/** Maximum number of ticks of a logarithmic axis. */
+const MAX_TICKS = 12;
 
 /**
  * @param values at least one
@@ -37,7 +37,7 @@ function logarithmic(low: number, high: number): Scale {
   const begin = all.findLast((tick) => tick <= low) ?? all[0]!;
   const end = all.find((tick) => tick >= high && tick > begin) ?? all.at(-1)!;
   const used = all.filter((tick) => tick >= begin && tick <= end);
-  const ticks = used.length <= MOST_TICKS ? used : used.filter((tick) => powers.includes(tick));
+  const ticks = used.length <= MAX_TICKS ? used : used.filter((tick) => powers.includes(tick));
   return { at: (value) => Math.log(value / begin) / Math.log(end / begin), ticks };
 }
 

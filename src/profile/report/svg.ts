@@ -25,9 +25,9 @@ export interface Plot {
   x: Axis;
   y: Axis;
   series: readonly Series[];
-  /** Also draw the line of those points that no other beats in both x and y. */
+  /** Whether to draw the Pareto front: the line of points that no other beats in both x and y. */
   front?: boolean;
-  /** Stretches of x that are coloured. */
+  /** Intervals of x that are coloured. */
   spans?: readonly { from: number; to: number; name: string }[];
   height?: number;
 }
@@ -37,10 +37,10 @@ const [LEFT, RIGHT, TOP, BOTTOM] = [64, 24, 48, 48];
 const COLOURS = ['#1f6feb', '#d1242f', '#1a7f37', '#9a6700', '#8250df', '#57606a'];
 const SHADES = ['#1f6feb', '#85b6f7', '#cfe2fc'];
 const FONT = 12;
-/** Width of a letter, about. */
+/** Approximate width of a letter. */
 const LETTER = 6.6;
 
-/** A plot of points and lines over two axes; a point whose label finds no room tells it under the pointer. */
+/** A plot of points and lines over two axes. Points whose label does not fit show it as a tooltip. */
 export function plot({ title, x, y, series, front, spans = [], height = 300 }: Plot): string {
   const all = series.flatMap(({ points }) => points);
   if (all.length === 0) return '';
@@ -78,8 +78,8 @@ export function plot({ title, x, y, series, front, spans = [], height = 300 }: P
     }
     for (const p of points) {
       const where = `cx="${round(atX(p.x))}" cy="${round(atY(p.y))}"`;
-      const said = escapeHtml(`${p.label ?? name}: ${short(p.x)}, ${short(p.y)}`);
-      parts.push(`<circle ${where} r="4" fill="${colour(index)}"><title>${said}</title></circle>`);
+      const tooltip = escapeHtml(`${p.label ?? name}: ${short(p.x)}, ${short(p.y)}`);
+      parts.push(`<circle ${where} r="4" fill="${colour(index)}"><title>${tooltip}</title></circle>`);
     }
   }
   const dots = series.flatMap(({ points, line }) => (line ? [] : points));
@@ -116,7 +116,7 @@ export function bars(title: string, rows: readonly Bar[], shades: readonly strin
   return `${parts.join('\n')}\n</svg>`;
 }
 
-/** Those points that no other beats in both, in the order of x. */
+/** The points that no other beats in both x and y, in the order of x. */
 export function pareto<Point extends { x: number; y: number }>(points: readonly Point[]): Point[] {
   const best: Point[] = [];
   for (const point of points.toSorted((a, b) => b.x - a.x || b.y - a.y)) {
@@ -132,7 +132,7 @@ interface Box {
   bottom: number;
 }
 
-/** The names of points where they cover neither a point nor each other; the first come first. */
+/** Labels of points, where they cover neither a point nor another label; earlier points take precedence. */
 function labels(
   points: readonly Labelled[],
   atX: (value: number) => number,
@@ -165,7 +165,10 @@ function labels(
 }
 
 const around = (x: number, y: number, by: number): Box => ({
-  ...{ left: x - by, right: x + by, top: y - by, bottom: y + by },
+  left: x - by,
+  right: x + by,
+  top: y - by,
+  bottom: y + by,
 });
 
 const overlap = (a: Box, b: Box) =>

@@ -1,4 +1,4 @@
-/** A report for a terminal. */
+/** Prints a report on a terminal. */
 
 import { describeKernel } from '../../model/int8-kernel.ts';
 import { STAGES } from '../../runtime/stage-times.ts';
@@ -14,7 +14,7 @@ import {
 import { MULTI_STREAM, SINGLE_STREAM } from '../scenarios.ts';
 import type { Estimate } from '../statistics.ts';
 
-/** Queries differ: some more time than their mean says. */
+/** Reserve for queries that are slower than the mean. */
 const ROOM = 1.2;
 
 /** Columns of a table; numbers to the right, words to the left. */
@@ -34,14 +34,14 @@ export function columns(head: readonly string[], rows: readonly (readonly string
     .join('\n');
 }
 
-/** With as many digits as matter; – for nothing. */
+/** Formats a figure with its significant digits; – if there is none. */
 export function figure(value: number | null | undefined): string {
   if (value === null || value === undefined || Number.isNaN(value)) return '–';
   if (value >= 100) return value.toFixed(0);
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** A figure and half the width of its interval, where it has one. */
+/** A figure with half of its interval, if it has one. */
 export function withInterval(estimate: Estimate | undefined): string {
   if (!estimate) return '–';
   if (estimate.value === 0 || estimate.rounds.flat().length < 2) return figure(estimate.value);
@@ -65,7 +65,7 @@ export function describeMachine(provenance: Provenance): string {
   return parts.filter((part) => part !== null).join(' · ');
 }
 
-/** The int8 kernels that ran; the keys of their rows where there were several. */
+/** The int8 kernels that ran, with the keys of their rows if there are several. */
 export function kernelsOf(rows: readonly Row[]): string[] {
   const keys = new Map<string, string[]>();
   for (const { key, kernel } of rows) {
@@ -87,7 +87,7 @@ export function table(report: Report): string {
     ['single_stream_p90_ms', 'model p90 ms'],
     ['rest_ms', 'rest ms'],
     ['paced_cpu_percent', `CPU % at ${fps} fps`],
-    ['paced_latency_p90_ms', 'seen in ms p90'],
+    ['paced_latency_p90_ms', 'latency p90 ms'],
     ['rss_mb', 'RSS MB'],
   ];
   if (energy) figures.push(['pipeline_mj_per_frame', 'mJ/frame']);
@@ -96,7 +96,7 @@ export function table(report: Report): string {
     ...figures.map(([metric]) =>
       metric.endsWith('fps') ? withInterval(row.metrics[metric]) : figure(row.metrics[metric]?.value),
     ),
-    heat(row),
+    boardState(row),
   ]);
   const parts = [
     [describeMachine(provenance), ...kernelsOf(rows)].join('\n'),
@@ -136,7 +136,7 @@ function stageTable({ key, stages, metrics }: Row): string {
   return `fastest: ${key}, ${figure(metrics.pipeline_fps?.value)} fps; its stages at full speed\n${columns(head, lines)}`;
 }
 
-/** The figures of MLPerf's scenarios, under those names only where there were enough queries. */
+/** The figures of MLPerf's scenarios, under those names only if there were enough queries. */
 function scenarios({ singleStream, multiStream }: Row, rounds: number): string {
   const lines: string[] = [];
   if (singleStream) {
@@ -156,13 +156,13 @@ function scenarios({ singleStream, multiStream }: Row, rounds: number): string {
   return lines.join('\n');
 }
 
-/** How to get as many queries as MLPerf asks for. */
+/** How to get as many queries as MLPerf requires. */
 function lacking({ latency }: Queries, queries: number, rounds: number): string {
   const seconds = Math.ceil((ROOM * queries * latency.mean) / 1000 / rounds);
-  return `; MLPerf-style needs ${queries}, with --seconds ${seconds} about`;
+  return `; MLPerf-style needs ${queries}: use about --seconds ${seconds}`;
 }
 
-function heat({ stamps }: Row): string {
+function boardState({ stamps }: Row): string {
   const after = stamps.map((stamp) => stamp.after);
   const hottest = Math.max(...after.map(({ temperature_c }) => temperature_c ?? Number.NEGATIVE_INFINITY));
   const clock = Math.max(...after.map(({ mhz }) => mhz ?? 0));
@@ -176,29 +176,31 @@ function heat({ stamps }: Row): string {
     .join(' ');
 }
 
-/** What takes away from the trust in the figures. */
+/** Reasons to doubt the figures. */
 function notes({ rows, rounds, interrupted, leftOut }: Report): string[] {
   const found: string[] = [];
   const stamps = rows.flatMap((row) => row.stamps.map(({ after }) => after));
   const busy = Math.max(0, ...stamps.map(({ others_percent }) => others_percent ?? 0));
   if (busy > 10)
-    found.push(`Other programs took up to ${busy} % of the processor meanwhile: expect more without them.`);
-  if (stamps.some(({ throttled }) => throttled)) found.push('The board slowed itself down meanwhile.');
+    found.push(
+      `Other programs used up to ${busy} % of the processor during the measurement: stop them for better figures.`,
+    );
+  if (stamps.some(({ throttled }) => throttled)) found.push('The board throttled during the measurement.');
   if (rounds === 1)
-    found.push('Each point was measured once: the intervals know nothing of what differs from run to run.');
+    found.push('Each point was measured once: the intervals do not include differences between runs.');
   if (leftOut.length > 0)
-    found.push(`No time was left for ${leftOut.join(', ')}: measure without --quick to have all.`);
+    found.push(`Skipped for lack of time: ${leftOut.join(', ')}. Run without --quick to measure all points.`);
   if (interrupted) {
     found.push(
       rows.length > 0
-        ? 'Ended before its time: this is what was measured until then.'
-        : 'Ended before anything was measured.',
+        ? 'Interrupted: these are the results so far.'
+        : 'Interrupted before anything was measured.',
     );
   }
   return found;
 }
 
-/** One line for each metric, for people. */
+/** Label and unit of a metric. */
 export function metricName(metric: Metric): string {
   const { label, unit } = METRICS[metric];
   return `${label}, ${unit}`;

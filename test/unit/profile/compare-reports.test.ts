@@ -8,7 +8,7 @@ import { POINT, PROVENANCE, report, round, stamp } from '../../fakes/profile.ts'
 const verdict = (before: Report, after: Report, metric: Metric) =>
   compareReports(before, after).differences.find((difference) => difference.metric === metric)?.verdict;
 
-test('a verdict says no more than the interval allows', () => {
+test('a verdict claims no more than the interval allows', () => {
   assert.equal(judge({ low: 1.05, high: 1.2 }, 'higher'), 'better');
   assert.equal(judge({ low: 1.05, high: 1.2 }, 'lower'), 'worse');
   assert.equal(judge({ low: 0.8, high: 0.9 }, 'lower'), 'better');
@@ -27,14 +27,14 @@ test('a release that is faster is better in its rates and in its latencies', () 
   assert.equal(verdict(report([100, 140, 80]), report([110, 90, 130]), 'pipeline_fps'), 'cannot tell');
 });
 
-test('beside busy programs nothing is called better or worse', () => {
+test('while other programs are busy, nothing is better or worse', () => {
   const busy = { ...round(120), after: stamp({ others_percent: 60 }) };
   const after = report([], { rounds: 3, rows: [makeRow(POINT, null, [busy, busy, busy], [])] });
   assert.equal(verdict(report([100, 101, 99]), after, 'pipeline_fps'), 'cannot tell');
   assert.equal(verdict(report([100, 101, 99]), after, 'rss_mb'), 'the same');
 });
 
-test('what was measured once has no interval and no verdict', () => {
+test('a figure that was measured once has no interval and no verdict', () => {
   const comparison = compareReports(report([100]), report([120]));
   const found = comparison.differences.filter(({ hasInterval }) => !hasInterval);
   assert.ok(found.some(({ metric }) => metric === 'rss_mb'));
@@ -43,7 +43,7 @@ test('what was measured once has no interval and no verdict', () => {
   assert.equal(verdict(report([100]), report([120]), 'pipeline_fps'), 'better', 'of its batches');
 });
 
-test('what differs beside the figures is said', () => {
+test('other differences between the reports are listed', () => {
   const before = report([100, 101, 99]);
   const other = { ...POINT, threads: 4 };
   const after = report([100], {
@@ -59,9 +59,9 @@ test('what differs beside the figures is said', () => {
   assert.deepEqual(comparison.onlyAfter, ['builtin 4×1 cpu 640x480 raw']);
   assert.equal(comparison.warnings.length, 4);
   const text = describeComparison(comparison);
-  assert.match(text, /not the same: onnxruntime/);
+  assert.match(text, /differs: onnxruntime/);
   assert.match(text, /fewer than 3 rounds/);
-  assert.match(text, /Not the same file under the same name: builtin/);
-  assert.match(text, /Other programs were busy during the second/);
-  assert.match(text, /paced parts are not the same: 5 and 10/);
+  assert.match(text, /Different model files with the same name: builtin/);
+  assert.match(text, /Other programs were busy during the second report/);
+  assert.match(text, /paced parts differ: 5 and 10/);
 });

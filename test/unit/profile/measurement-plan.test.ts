@@ -19,7 +19,7 @@ const PI: PlanOptions = { base: BASE, cores: 4, installed: ['builtin', 'birds'],
 const values = <K extends keyof Point>(points: readonly Point[], key: K) =>
   new Set(points.map((point) => point[key]));
 
-test('given axes are combined, and those that are not stay as they are', () => {
+test('given axes are combined, and the others stay unchanged', () => {
   const points = combine(BASE, { threads: [1, 2, 4], sessions: [1, 2], sources: [] } as never);
   assert.equal(points.length, 6);
   assert.deepEqual(values(points, 'model'), new Set(['builtin']));
@@ -36,7 +36,7 @@ test('given axes are combined, and those that are not stay as they are', () => {
   );
 });
 
-test('the quick plan has the configured model alone, with its cores used in the ways that differ most', () => {
+test('the quick plan has only the configured model, with the most different uses of the cores', () => {
   const points = quickPlan(PI);
   assert.deepEqual(
     points.map(({ threads, sessions }) => `${threads}×${sessions}`),
@@ -46,7 +46,7 @@ test('the quick plan has the configured model alone, with its cores used in the 
   assert.equal(quickPlan({ ...PI, cores: 1, base: { ...BASE, threads: 1 } }).length, 1);
 });
 
-test('the standard plan moves along every axis', () => {
+test('the standard plan varies every axis', () => {
   const points = standardPlan(PI);
   assert.deepEqual(values(points, 'threads'), new Set([1, 2, 3, 4]));
   assert.deepEqual(values(points, 'sessions'), new Set([1, 2, 3, 4]));
@@ -65,7 +65,7 @@ test('the full plan has every width and resolution of the family in both precisi
   assert.equal(new Set(points.map(keyOf)).size, points.length);
 });
 
-test('a member of the family is known by its name, and by nothing like it', () => {
+test('a member of the family is recognised by its exact name only', () => {
   const member = { width: 0.5, resolution: 160, precision: 'int8' } as const;
   assert.deepEqual(parseMember(memberName(member)), member);
   for (const name of ['builtin', 'v2', 'v2-0.5-160', 'v2-9-160-int8', 'v2-1-16-fp32', 'v2-1-224-fp16']) {
@@ -73,7 +73,7 @@ test('a member of the family is known by its name, and by nothing like it', () =
   }
 });
 
-test('the accuracy of a member is the one that its authors list, and unknown for others', () => {
+test('the accuracy of a member is the published one, and unknown for others', () => {
   const of = (width: number, resolution: number) =>
     publishedAccuracy({ width, resolution, precision: 'fp32' });
   assert.equal(of(1, 224), 71.8);

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { duration, ProgressBar } from '../../../src/profile/profile-progress.ts';
 
-test('durations are read at a glance', () => {
+test('durations are readable', () => {
   assert.deepEqual([0, 45_400, 200_000, 7_500_000].map(duration), ['0 s', '45 s', '3 min 20 s', '2 h 5 min']);
 });
 
-test('the time left is what was planned at first, then what the steps really take', () => {
+test('the time left is the planned one at first, then follows the measured steps', () => {
   let now = 0;
   const written: string[] = [];
   const bar = new ProgressBar({ write: (text) => written.push(text) }, 10_000, () => now);
@@ -19,7 +19,7 @@ test('the time left is what was planned at first, then what the steps really tak
   assert.deepEqual(written, ['1/4  40 s left  one\n', '2/4  12 s left  two\n', '3/4  8 s left  three\n']);
 });
 
-test('the time left runs down within each step, and does not run over', () => {
+test('the time left decreases within each step, and never below zero', () => {
   let now = 0;
   const written: string[] = [];
   const screen = { isTTY: true, columns: 80, write: (text: string) => written.push(text) };
@@ -40,7 +40,7 @@ test('the time left runs down within each step, and does not run over', () => {
   bar.end();
 });
 
-test('a terminal gets one line that is taken away in the end', () => {
+test('a terminal gets one line that is erased at the end', () => {
   const written: string[] = [];
   const bar = new ProgressBar(
     { isTTY: true, columns: 60, write: (text) => written.push(text) },

@@ -20,7 +20,7 @@ const node = (name: string, dur: number, weights: number[], output: number[], op
   },
 });
 
-test('time is added up by operator, the longest first, for one run', () => {
+test('time is summed by operator for one run, the longest first', () => {
   const trace = [
     { cat: 'Session', name: 'model_run', dur: 500, args: {} },
     ...[1, 2].flatMap(() => [
@@ -40,7 +40,7 @@ test('time is added up by operator, the longest first, for one run', () => {
   assert.equal(countMultiplyAdds([]), null);
 });
 
-test('an operator is not blamed for what other programs took of a run', () => {
+test('the time of other programs is not counted for an operator', () => {
   const durations = [100, 102, 15_000, 101, 99];
   const events = parseTrace(
     JSON.stringify(durations.map((dur) => node('a', dur, [4, 3, 3, 3], [1, 4, 8, 8]))),
@@ -48,7 +48,7 @@ test('an operator is not blamed for what other programs took of a run', () => {
   assert.deepEqual(breakDown(events, 5), [{ name: 'Conv', provider: 'CPU', count: 1, microseconds: 101 }]);
 });
 
-test('the multiplications that ONNX Runtime does are those that the family is known for', async () => {
+test('the multiply-adds in ONNX Runtime match those of the family', async () => {
   const folder = tempFolder();
   const member = { width: 0.35, resolution: 96, precision: 'fp32' } as const;
   const file = join(folder, 'member.onnx');
@@ -60,7 +60,7 @@ test('the multiplications that ONNX Runtime does are those that the family is kn
   assert.deepEqual(readdirSync(folder), ['member.onnx'], 'no trace is left behind');
 });
 
-test('an int8 model is broken down into what ONNX Runtime has fused it to', async () => {
+test('an int8 model is broken down into ONNX Runtime’s fused operators', async () => {
   const { operators } = await measureFacts({ name: 'builtin', file: BUILTIN_MODEL }, 'auto', tempFolder());
   assert.equal(operators[0]!.name, 'QLinearConv');
   assert.ok(operators.every(({ count, microseconds }) => count > 0 && microseconds > 0));

@@ -13,11 +13,11 @@ import { judge } from '../../../src/profile/verdict.ts';
 import { POINT, report, round, stamp } from '../../fakes/profile.ts';
 import { tempFolder } from '../../support/daemon.ts';
 
-test('MLPerf’s names are given only to what has enough queries', () => {
+test('MLPerf’s names are used only with enough queries', () => {
   const few = table(report([100]));
   assert.match(
     few,
-    /one query after the other: p90 9\.00 ms over 400 queries; MLPerf-style needs 1024, with --seconds 12 about$/m,
+    /one query after the other: p90 9\.00 ms over 400 queries; MLPerf-style needs 1024: use about --seconds 12$/m,
   );
   assert.doesNotMatch(few, /MLPerf-style (single|multi)-stream/);
   const many = table(report([100, 100, 100]));
@@ -25,7 +25,7 @@ test('MLPerf’s names are given only to what has enough queries', () => {
   assert.match(many, /MLPerf-style multi-stream \(8 samples each\): p99 9\.00 ms over 1200 queries/);
 });
 
-test('the table warns of all that takes away from its figures', () => {
+test('the table warns of everything that makes its figures doubtful', () => {
   const hot = stamp({
     throttled: true,
     throttle_reasons: ['throttled'],
@@ -43,20 +43,20 @@ test('the table warns of all that takes away from its figures', () => {
     }),
   );
   assert.match(text, /84 °C 1800 MHz throttled/);
-  assert.match(text, /Other programs took up to 40 %/);
+  assert.match(text, /Other programs used up to 40 %/);
   assert.match(text, /measured once/);
-  assert.match(text, /Ended before its time/);
+  assert.match(text, /Interrupted: these are the results so far/);
   assert.match(text, /builtin 2×1 cpu 640x480 raw: PROFILE_CRASHED: the process was ended by SIGSEGV/);
 });
 
-test('what a frame costs beyond its inference stands in every report', () => {
+test('every report has the cost of a frame without its inference', () => {
   // 99 % of a core at 100 frames per second is 9.9 ms for a frame, of which inference takes 9.
   assert.match(table(report([100])), / {2}rest ms {2}[\s\S]*? {2}0\.90 {2}/);
   assert.match(csv(report([100])), /,rest_ms,rest_ms_low,rest_ms_high,[\s\S]*?,0\.9,0\.9,0\.9,/);
   assert.match(html(report([100])), /processor time per frame beyond inference, ms[\s\S]*?0\.90/);
 });
 
-test('every line of the CSV has a value for each column, quoted where that is needed', () => {
+test('every line of the CSV has a value for each column, quoted if necessary', () => {
   const [head, ...lines] = csv(report([100, 110, 90]))
     .trimEnd()
     .split('\r\n');
@@ -76,24 +76,37 @@ test('every line of the CSV has a value for each column, quoted where that is ne
   }
 });
 
-test('the page stands alone: nothing from the network, no scripts, and every name is escaped', () => {
+test('the page is self-contained: no network, no scripts, and every name is escaped', () => {
   const samples: SustainSample[] = Array.from({ length: 10 }, (_, t) => ({
-    ...{ t, fps: 20, latencyP50: 40, latencyP90: 45, mhz: 1800, watts: 5 },
-    ...{ temperature_c: 50 + t, throttled: false, throttle_reasons: [] },
+    t,
+    fps: 20,
+    latencyP50: 40,
+    latencyP90: 45,
+    mhz: 1800,
+    watts: 5,
+    temperature_c: 50 + t,
+    throttled: false,
+    throttle_reasons: [],
   }));
   const page = html(report([100, 101], { sustained: { point: POINT, samples, verdict: judge(samples) } }));
   const links = page.replaceAll('http://www.w3.org/2000/svg', '');
   assert.doesNotMatch(links, /https?:|<script|<link|<img|@import|url\(/);
   assert.match(page, /Raspberry Pi 5 &lt;Model B&gt;/);
   assert.doesNotMatch(page, /<Model B>/);
-  for (const title of ['Figures', 'Latency of the model', 'Operators', 'Sustained', 'Where and with what']) {
+  for (const title of [
+    'Figures',
+    'Latency of the model',
+    'Operators',
+    'Sustained',
+    'Machine, software and models',
+  ]) {
     assert.ok(page.includes(`<h2>${title}</h2>`), title);
   }
   assert.equal(page.match(/<polyline/g)!.length, 5, 'rate, latency, clock, temperature, power');
   assert.equal(page.match(/<svg/g)?.length, page.match(/<\/svg>/g)?.length);
 });
 
-test('the front holds what nothing beats in both', () => {
+test('the front has the points that no other beats in both', () => {
   const points = [
     { x: 10, y: 70 },
     { x: 20, y: 60 },
@@ -104,7 +117,7 @@ test('the front holds what nothing beats in both', () => {
   assert.deepEqual(pareto(points), [points[0], points[3], points[4]]);
 });
 
-test('a plot of nothing is none, and one of zeros can be drawn', () => {
+test('a plot without points is empty, and one of zeros can be drawn', () => {
   const axes = { title: 't', x: { name: 'x', scale: 'log' }, y: { name: 'y', scale: 'zero' } } as const;
   assert.equal(plot({ ...axes, series: [] }), '');
   assert.doesNotMatch(
@@ -136,7 +149,7 @@ test('a report is read as it was written; anything else is refused', async () =>
   await assert.rejects(writeReport(written, join(folder, 'missing', 'out')), { code: 'PROFILE_UNWRITABLE' });
 });
 
-test('whether a report can be written is known before anything is measured, and trying leaves nothing', async () => {
+test('whether a report can be written is checked before the measurement, and the check leaves nothing', async () => {
   const folder = tempFolder();
   await checkWritable(join(folder, 'out'));
   assert.deepEqual(readdirSync(folder), []);
@@ -146,7 +159,7 @@ test('whether a report can be written is known before anything is measured, and 
   });
 });
 
-test('axes end at round numbers around what they show', () => {
+test('axes end at round numbers around their values', () => {
   assert.deepEqual(scaleOf([3, 55], 'zero').ticks, [0, 10, 20, 30, 40, 50, 60]);
   assert.deepEqual(scaleOf([45.5, 75], 'near').ticks, [45, 50, 55, 60, 65, 70, 75]);
   assert.deepEqual(scaleOf([7, 300], 'log').ticks, [5, 10, 20, 50, 100, 200, 500]);
@@ -163,7 +176,7 @@ test('axes end at round numbers around what they show', () => {
   }
 });
 
-test('a plot marks when the board slowed itself down, and no two labels cover each other', () => {
+test('a plot marks when the board throttled, and no two labels overlap', () => {
   const axes = { title: 't', x: { name: 'x', scale: 'log' }, y: { name: 'y', scale: 'near' } } as const;
   const points = Array.from({ length: 40 }, (_, index) => ({
     x: 10 + index / 100,
@@ -177,13 +190,13 @@ test('a plot marks when the board slowed itself down, and no two labels cover ea
   assert.match(drawn, /fill-opacity="0\.12"><title>slowed</);
 });
 
-test('what a report lacks is said: points without time, and a long run that broke', () => {
+test('skipped points and a failed long run are listed', () => {
   const lacking = report([100], {
     leftOut: ['builtin 4×1 cpu 640x480 raw'],
     sustainFailure: { code: 'PROFILE_CRASHED', message: 'the process was ended by SIGKILL' },
   });
   for (const text of [table(lacking), html(lacking)]) {
-    assert.match(text, /[Nn]o time was left/);
+    assert.match(text, /lack of time|no time left/);
     assert.match(text, /builtin 4×1 cpu/);
     assert.match(text, /long run: PROFILE_CRASHED: .*SIGKILL/);
   }

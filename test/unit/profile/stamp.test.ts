@@ -8,7 +8,7 @@ import { orinNano, pi4, plant } from '../../fakes/boards.ts';
 
 const stat = (busy: number, idle: number) => `cpu  ${busy} 0 0 ${idle} 0 0 0 0 0 0\ncpu0 1 2 3\n`;
 
-test('a stamp has heat, throttling, and what other programs took since the one before', async () => {
+test('a stamp has temperature, throttling, and the share of other programs since the previous one', async () => {
   const root = plant({ ...pi4, 'proc/stat': stat(1000, 1000) });
   const stamper = new Stamper(root);
   const first = await stamper.stamp();
@@ -22,7 +22,7 @@ test('a stamp has heat, throttling, and what other programs took since the one b
   assert.ok(others_percent! >= 23 && others_percent! <= 25, String(others_percent));
 });
 
-test('a machine that shows nothing is stamped with nothing', async () => {
+test('the stamp of a machine without sensors is empty', async () => {
   const stamper = new Stamper(plant({ 'etc/hostname': 'bare\n' }));
   await stamper.stamp();
   const { temperature_c, throttled, mhz, others_percent } = await stamper.stamp();

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { batches, estimate, median, percentile, ratio, summarise } from '../../../src/profile/statistics.ts';
 import { Random } from '../../../src/runtime/random.ts';
 
-test('percentiles are by nearest rank, as MLPerf takes them', () => {
+test('percentiles use the nearest rank, as in MLPerf', () => {
   const hundred = Array.from({ length: 100 }, (_, index) => index + 1);
   assert.deepEqual(summarise(hundred), { count: 100, mean: 50.5, p50: 50, p90: 90, p99: 99, max: 100 });
   assert.deepEqual(summarise([7]), { count: 1, mean: 7, p50: 7, p90: 7, p99: 7, max: 7 });
@@ -11,12 +11,12 @@ test('percentiles are by nearest rank, as MLPerf takes them', () => {
   assert.ok(Number.isNaN(percentile([], 0.5)));
 });
 
-test('the median of an even count lies between the two in the middle', () => {
+test('the median of an even count is between the two middle values', () => {
   assert.equal(median([4, 1, 3, 2]), 2.5);
   assert.equal(median([3, 1, 2]), 2);
 });
 
-test('batches keep the order, lose nothing and hold what they must', () => {
+test('batches keep the order, lose nothing and have the minimum size', () => {
   const series = Array.from({ length: 47 }, (_, index) => index);
   const parts = batches(series, 20, 5);
   assert.deepEqual(parts.flat(), series);
@@ -25,7 +25,7 @@ test('batches keep the order, lose nothing and hold what they must', () => {
   assert.equal(batches([1, 2], 20, 5).length, 1);
 });
 
-test('a 95 % interval holds the truth about as often as it says', () => {
+test('a 95 % interval contains the true value about as often as it claims', () => {
   const random = new Random(7);
   let held = 0;
   const trials = 200;
@@ -41,7 +41,7 @@ test('a 95 % interval holds the truth about as often as it says', () => {
   assert.ok(held / trials > 0.85 && held / trials <= 1, `${held} of ${trials}`);
 });
 
-test('rounds that differ make a wider interval than one round can know of', () => {
+test('different rounds make a wider interval than a single round', () => {
   const one = estimate([[100, 101, 99, 100, 100, 101]])!;
   const many = estimate([
     [100, 101, 99],
@@ -53,7 +53,7 @@ test('rounds that differ make a wider interval than one round can know of', () =
   assert.equal(estimate([[], []]), null);
 });
 
-test('a ratio has the intervals of both sides in it', () => {
+test('the interval of a ratio includes those of both sides', () => {
   const a = estimate([
     [100, 102, 98, 100],
     [101, 99, 100, 100],

@@ -10,7 +10,7 @@ const options = {
 };
 const budget = () => ({ pipelineMs: 1, pacedMs: 1, fps: 5, inferenceMs: 1, multiStream: false });
 
-test('a model that cannot be measured costs its own rows', async () => {
+test('a model that cannot be measured affects only its own rows', async () => {
   const failure = { code: 'MODEL_CORRUPT', message: 'no model' } as const;
   const points = [1, 2].map((threads) => ({ ...POINT, model: 'broken', threads }));
   const sweep = new Sweep({ ...options, points, budget, broken: new Map([['broken', failure]]) });
@@ -22,7 +22,7 @@ test('a model that cannot be measured costs its own rows', async () => {
   assert.deepEqual(sweep.leftOut, []);
 });
 
-test('where there is no time left for a point, the sweep ends and names what it left out', async () => {
+test('a sweep without time for a point ends and lists the skipped points', async () => {
   const points = [POINT, { ...POINT, threads: 2 }];
   const sweep = new Sweep({ ...options, points, budget: () => null });
   await sweep.run();

@@ -15,20 +15,20 @@ function run(seconds: number, at: (t: number) => Partial<SustainSample>): Sustai
 
 const warming = (t: number) => 80 - 35 * Math.exp(-t / 200);
 
-test('a board that is still warming up has not settled; one whose heat stays has', () => {
+test('a board that is warming up is not stable; one with a constant temperature is', () => {
   assert.equal(isSettled([]), false);
   assert.equal(isSettled(run(400, (t) => ({ temperature_c: warming(t) }))), false);
   assert.equal(isSettled(run(1500, (t) => ({ temperature_c: warming(t) }))), true);
   assert.equal(isSettled(run(120, () => ({}))), false, 'too short to say');
 });
 
-test('a board without a thermometer has settled when its rate is steady', () => {
+test('a board without a thermometer is stable if its rate is', () => {
   const blind = { temperature_c: null };
   assert.equal(isSettled(run(300, () => blind)), true);
   assert.equal(isSettled(run(300, (t) => ({ ...blind, fps: 20 - t / 100 }))), false);
 });
 
-test('a board that slows itself down is told with when, why, and what it can hold from then on', () => {
+test('a throttled board is reported with the time, the reason and the sustainable rate', () => {
   const verdict = judge(
     run(1800, (t) => ({
       temperature_c: warming(t),
@@ -41,23 +41,20 @@ test('a board that slows itself down is told with when, why, and what it can hol
   assert.deepEqual(verdict.reasons, ['frequency-capped']);
   assert.equal(verdict.startFps, 20);
   assert.ok(Math.abs(verdict.holdFps! - 12.2) < 0.05, String(verdict.holdFps));
-  assert.match(verdict.text, /slowed itself down after 401 s \(frequency-capped\)/);
-  assert.match(verdict.text, /fell from 20\.0 fps to 12\.2 fps.*can hold 12\.2 fps for ever/);
+  assert.match(verdict.text, /throttled after 401 s \(frequency-capped\)/);
+  assert.match(verdict.text, /fell from 20\.0 fps to 12\.2 fps.*can sustain 12\.2 fps\./);
 });
 
-test('a run that is too short does not promise anything', () => {
+test('a run that is too short gives no sustainable rate', () => {
   const verdict = judge(run(60, (t) => ({ temperature_c: warming(t) })));
   assert.equal(verdict.holdFps, null);
-  assert.match(verdict.text, /After 60 s it had not come to rest/);
-  assert.match(verdict.text, /did not slow itself down/);
+  assert.match(verdict.text, /It was not stable after 60 s/);
+  assert.match(verdict.text, /did not throttle/);
 });
 
-test('a machine that says nothing of its heat is taken at its word', () => {
+test('a machine without sensors is reported as such', () => {
   const verdict = judge(run(400, () => ({ temperature_c: null, throttled: null })));
   assert.equal(verdict.peakTemperature, null);
-  assert.match(
-    verdict.text,
-    /^This machine shows no temperature\. It does not say whether it slows itself down\./,
-  );
-  assert.match(verdict.text, /can hold 20\.0 fps for ever/);
+  assert.match(verdict.text, /^This machine reports no temperature\. It does not report throttling\./);
+  assert.match(verdict.text, /can sustain 20\.0 fps\./);
 });

@@ -17,7 +17,7 @@ const candidate = (fps: number, idle: number, change: object = {}): Candidate =>
   ...{ point: { ...POINT, ...change }, fps, idle, rssMb: 150, temperature: 61.5 },
 });
 
-test('rows become candidates with what they leave idle of all cores', () => {
+test('rows become candidates with their idle share of all cores', () => {
   const [found, ...others] = candidatesOf(report([100, 101, 99]).rows, 4);
   assert.deepEqual(others, []);
   assert.equal(found!.idle, 97, '12 % of one core are 3 % of four');
@@ -33,7 +33,7 @@ test('a goal is met with headroom for busy moments, for all cameras together', (
   assert.equal(meets(candidate(12, 90), { ...GOAL, cameras: 2 }), false);
 });
 
-test('of those that meet the goal the one that leaves the most idle wins, not the fastest', () => {
+test('of the candidates that meet the goal, the one with the largest idle share wins, not the fastest', () => {
   const frugal = candidate(20, 80);
   const fast = candidate(60, 60, { threads: 4 });
   const lame = candidate(5, 95, { sessions: 2 });
@@ -41,7 +41,7 @@ test('of those that meet the goal the one that leaves the most idle wins, not th
   assert.deepEqual(rank([frugal, lame, fast], { ...GOAL, fps: null }), [fast, frugal, lame]);
 });
 
-test('what is the same for all purposes is decided by fewer threads and sessions', () => {
+test('between equal candidates, fewer threads and sessions win', () => {
   const one = candidate(20, 80);
   const four = candidate(21, 81, { threads: 4 });
   assert.deepEqual(rank([four, one], GOAL), [one, four]);
@@ -51,33 +51,33 @@ test('the choice is explained in three lines', () => {
   const best = candidate(20, 80, { threads: 2 });
   const lines = explain(best, [best, candidate(15, 70)], { ...GOAL, maxTemperature: 70 }, 4);
   assert.equal(lines.length, 3);
-  assert.equal(lines[0], 'Choice: builtin with 1 session of 2 threads, pictures of 640×480');
-  assert.match(lines[1]!, /5 frames per second leave 80 % of 4 cores idle \(wanted 50 %\)/);
+  assert.equal(lines[0], 'Choice: builtin with 1 session of 2 threads, frames of 640×480');
+  assert.match(lines[1]!, /5 frames per second leave 80 % of 4 cores idle \(goal: 50 %\)/);
   assert.match(lines[1]!, /next best builtin 1×1: 15\.0 fps, 70 % idle/);
   const larger = candidate(15, 70, { width: 1280, height: 720 });
   assert.match(explain(best, [best, larger], GOAL, 4)[1]!, /next best builtin 1×1 with 1280×720: /);
-  assert.match(lines[2]!, /^Heat: 61\.5 °C when it was measured at full speed; .* below 70 °C/);
+  assert.match(lines[2]!, /^Thermal: 61\.5 °C measured at full speed; .* below 70 °C/);
 });
 
-test('a goal that is out of reach is answered with what is in reach', () => {
+test('a goal that cannot be reached is refused with the possible rate', () => {
   const slow = refuse(candidate(5, 80), GOAL, 4);
   assert.match(
     slow,
-    /5\.0 are possible at most, expected 6\.3.*4\.0 frames per second of each camera would do/,
+    /the maximum is 5\.0, expected 6\.3.*4\.0 frames per second of each camera are possible/,
   );
   const busy = refuse(candidate(50, 20), { ...GOAL, cameras: 2 }, 4);
   assert.match(
     busy,
-    /leave 20 % of 4 cores idle, expected 50 %.*3\.1 frames per second of each camera would do/,
+    /leave 20 % of 4 cores idle, expected 50 %.*3\.1 frames per second of each camera are possible/,
   );
 });
 
-test('what is remembered depends on the configured model, not on the order of the others', () => {
+test('the cache depends on the configured model, not on the order of the others', () => {
   assert.deepEqual(chosenFirst(['b', 'c', 'a']), ['b', 'a', 'c']);
   assert.deepEqual(chosenFirst(['b', 'a', 'c'], 'c'), ['c', 'a', 'b']);
 });
 
-test('a few cores are shared in every way, many in some', () => {
+test('a few cores are divided in every way, many in some', () => {
   assert.deepEqual(
     shapesOf(4).map(({ threads, sessions }) => `${threads}×${sessions}`),
     ['1×1', '2×1', '3×1', '4×1', '1×2', '2×2', '1×3', '1×4'],

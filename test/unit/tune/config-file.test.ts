@@ -27,7 +27,7 @@ const SETTINGS = [
   { path: ['thermal', 'limit'], value: 70 },
 ];
 
-test('settings are changed and added; every comment and all else stay', () => {
+test('settings are changed and added; comments and everything else are kept', () => {
   assert.equal(
     changeText(TEXT, SETTINGS),
     TEXT.replace('threads: 4 # all of them', 'threads: 2 # all of them\n  sessions: 2')
@@ -41,7 +41,7 @@ test('a group that is empty is filled, and an empty file too', () => {
   assert.equal(changeText('', [SETTINGS[0]!]), 'model:\n  threads: 2\n');
 });
 
-test('the file keeps its permissions, and is read as what was meant', async () => {
+test('the file keeps its permissions and has the new settings', async () => {
   const folder = tempFolder();
   const file = join(folder, 'lookout.yaml');
   writeFileSync(file, TEXT);
@@ -53,7 +53,7 @@ test('the file keeps its permissions, and is read as what was meant', async () =
   assert.deepEqual(readdirSync(folder), ['lookout.yaml']);
 });
 
-test('a change that makes no sound configuration, or cannot be made, leaves the file as it was', async () => {
+test('a change that is invalid or cannot be written leaves the file unchanged', async () => {
   const folder = tempFolder();
   const file = join(folder, 'lookout.yaml');
   const aliased = 'models: { fast: &fast { threads: 1 } }\nmodel: *fast\n';

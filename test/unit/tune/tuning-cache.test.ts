@@ -19,7 +19,7 @@ const CHOICE: Choice = {
   ...{ temperature: null, lines: ['a', 'b', 'c'], at: '2026-05-01T12:00:00.000Z' },
 };
 
-test('what was found is known again under the same circumstances, and under no others', async () => {
+test('a choice is found again under the same circumstances only', async () => {
   const folder = join(tempFolder(), 'data');
   const cache = new TuneCache(folder);
   assert.equal(await cache.find(HERE), null);
@@ -38,7 +38,7 @@ test('what was found is known again under the same circumstances, and under no o
   }
 });
 
-test('a cache that is damaged is an empty one', async () => {
+test('a damaged cache counts as empty', async () => {
   const folder = tempFolder();
   writeFileSync(join(folder, 'tune.json'), '{"x": {"threads": "many"}}');
   const cache = new TuneCache(folder);
@@ -47,7 +47,7 @@ test('a cache that is damaged is an empty one', async () => {
   assert.deepEqual(await cache.find(HERE), CHOICE);
 });
 
-test('other encodings of a model are those beside it that answer with the same labels', async () => {
+test('other encodings of a model are files next to it with the same labels', async () => {
   const folder = tempFolder();
   const member = { width: 0.35, resolution: 32, precision: 'fp32' } as const;
   const float = join(folder, 'birds.onnx');
