@@ -2,21 +2,21 @@
  * What the fake camera programs in bin/ share. FAKE_CAMERA (or FAKE_CAMERA_FILE) chooses how one behaves, as words such as
  * `stall=3,flood`:
  *
- *   frames=N         ends with an error after N pictures
- *   stall=N          gives N pictures and then nothing more
- *   stuck=N          from picture N on hangs in the kernel, on the device FAKE_CAMERA_DEVICE
+ *   frames=N         ends with an error after N frames
+ *   stall=N          gives N frames and then nothing more
+ *   stuck=N          from frame N on hangs in the kernel, on the device FAKE_CAMERA_DEVICE
  *   garbage          gives random bytes, and more of them than was asked for
  *   flood            writes to stderr without end
- *   cut=N            gives only half of picture N, then goes on
- *   tail             with frames=N: gives half a picture more before it ends
- *   resize=N:WxH     gives pictures of another size from picture N on
+ *   cut=N            gives only half of frame N, then goes on
+ *   tail             with frames=N: gives half a frame more before it ends
+ *   resize=N:WxH     gives frames of another size from frame N on
  *   configured=WxH   says on stderr that the camera was set to another size
  *   busy             cannot get the camera
- *   deaf             ignores SIGTERM and that nobody reads its pictures any more
+ *   deaf             ignores SIGTERM and that nobody reads its frames any more
  *   offspring        starts a process of its own, which ignores SIGTERM; its id is written to FAKE_CAMERA_PIDS
  *   corrupt, hang    (stills) writes no JPEG; never ends
  *
- * Pixels: row r of the luma of picture n has the value n + r, U is 100 and V is 200; padding is 0xEE.
+ * Pixels: row r of the luma of frame n has the value n + r, U is 100 and V is 200; padding is 0xEE.
  */
 'use strict';
 const { spawn } = require('node:child_process');
@@ -61,7 +61,7 @@ function fail(line, code) {
   process.exit(code);
 }
 
-/** What the program does before its first picture. */
+/** What the program does before its first frame. */
 function begin() {
   if (process.env.FAKE_CAMERA_PIDS) appendFileSync(process.env.FAKE_CAMERA_PIDS, `${process.pid}\n`);
   if (behaviour.has('deaf')) process.on('SIGTERM', () => {});
@@ -87,7 +87,7 @@ function size(text) {
   return text.split('x').map(Number);
 }
 
-function picture(number, width, height, align, chromaAlign) {
+function frame(number, width, height, align, chromaAlign) {
   const stride = Math.ceil(width / align) * align;
   const chroma = Math.ceil(width / 2 / chromaAlign) * chromaAlign;
   const bytes = Buffer.alloc(stride * height + chroma * height, 0xee);
@@ -105,7 +105,7 @@ function mark(name) {
     writeFileSync(`${process.env.FAKE_CAMERA_FILE}.${name}`, String(Date.now()));
 }
 
-/** Writes pictures to a file descriptor at a steady rate until the behaviour or a signal ends it. */
+/** Writes frames to a file descriptor at a steady rate until the behaviour or a signal ends it. */
 function stream({ fd, width, height, fps, align, chromaAlign }) {
   const last = Number(behaviour.get('frames') ?? Number.POSITIVE_INFINITY);
   const stall = Number(behaviour.get('stall') ?? Number.POSITIVE_INFINITY);
@@ -119,7 +119,7 @@ function stream({ fd, width, height, fps, align, chromaAlign }) {
     }
     const resized = resizeAt !== '' && number >= Number(resizeAt);
     const [w, h] = resized ? size(newSize) : [width, height];
-    const bytes = picture(number, w, h, align, chromaAlign);
+    const bytes = frame(number, w, h, align, chromaAlign);
     if (String(number) === behaviour.get('stuck')) {
       mark('stalled');
       openSync(process.env.FAKE_CAMERA_DEVICE, 'r');

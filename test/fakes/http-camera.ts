@@ -33,26 +33,26 @@ export async function startHttpCamera(t: TestContext, answer: Answer): Promise<F
   return camera;
 }
 
-/** One picture of a colour. */
+/** One image of a colour. */
 export async function jpeg(background = '#ff0000', width = 320, height = 180): Promise<Buffer> {
   return await sharp({ create: { width, height, channels: 3, background } })
     .jpeg()
     .toBuffer();
 }
 
-export function sendStill(response: ServerResponse, picture: Buffer): void {
-  response.writeHead(200, { 'content-type': 'image/jpeg', 'content-length': picture.length }).end(picture);
+export function sendStill(response: ServerResponse, image: Buffer): void {
+  response.writeHead(200, { 'content-type': 'image/jpeg', 'content-length': image.length }).end(image);
 }
 
-/** Pictures without an end: `multipart`, or one after the other with nothing but `between` around them. */
-export function sendStream(response: ServerResponse, picture: Buffer, between: string | null, ms = 50): void {
+/** Images without an end: `multipart`, or one after the other with nothing but `between` around them. */
+export function sendStream(response: ServerResponse, image: Buffer, between: string | null, ms = 50): void {
   const type = between === null ? 'multipart/x-mixed-replace; boundary=frame' : 'image/jpeg';
   response.writeHead(200, { 'content-type': type, connection: 'close' });
   const timer = setInterval(() => {
     if (between === null) {
-      response.write(`--frame\r\nContent-Type: image/jpeg\r\nContent-Length: ${picture.length}\r\n\r\n`);
+      response.write(`--frame\r\nContent-Type: image/jpeg\r\nContent-Length: ${image.length}\r\n\r\n`);
     }
-    response.write(picture);
+    response.write(image);
     response.write(between ?? '\r\n');
   }, ms);
   response.on('close', () => clearInterval(timer));

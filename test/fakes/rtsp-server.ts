@@ -14,7 +14,7 @@ export interface FakeRtspServer {
 
 /**
  * A camera over RTSP as far as a player needs one (RFC 2326): basic authentication, one MJPEG track, interleaved in
- * the TCP connection. ffmpeg makes the pictures, 10 a second.
+ * the TCP connection. ffmpeg makes the frames, 10 a second.
  * @param shift of the time of each packet, by its number, in ticks of 90 kHz
  * @param answers to methods in place of the usual ones, such as `{ DESCRIBE: '404 Not Found' }`
  */

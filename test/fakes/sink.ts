@@ -2,9 +2,9 @@ import { FramePool } from '../../src/capture/frame-pool.ts';
 import type { FrameSink } from '../../src/capture/source.ts';
 import type { RawFrame } from '../../src/types.ts';
 
-/** A sink that keeps the pictures and faults, and lets a test wait for them. */
+/** A sink that keeps the frames and faults, and lets a test wait for them. */
 export class FakeSink implements FrameSink {
-  readonly pictures: RawFrame[] = [];
+  readonly frames: RawFrame[] = [];
   readonly faults: string[] = [];
   /** Buffers that were acquired and neither handed over nor given back. */
   readonly out = new Set<ArrayBuffer>();
@@ -24,11 +24,11 @@ export class FakeSink implements FrameSink {
     this.#pool.release(buffer);
   }
 
-  frame(picture: RawFrame): void {
-    this.out.delete(picture.data);
-    this.pictures.push(picture);
+  frame(frame: RawFrame): void {
+    this.out.delete(frame.data);
+    this.frames.push(frame);
     this.#waiters = this.#waiters.filter(({ count, resolve }) => {
-      if (this.pictures.length < count) return true;
+      if (this.frames.length < count) return true;
       resolve();
       return false;
     });
@@ -42,14 +42,14 @@ export class FakeSink implements FrameSink {
     this.faults.push(message);
   }
 
-  /** Resolves when there are at least `count` pictures. */
+  /** Resolves when there are at least `count` frames. */
   reaches(count: number): Promise<void> {
-    if (this.pictures.length >= count) return Promise.resolve();
+    if (this.frames.length >= count) return Promise.resolve();
     return new Promise((resolve) => this.#waiters.push({ count, resolve }));
   }
 }
 
-/** One plane of an i420 picture as rows of bytes. */
+/** One plane of an i420 frame as rows of bytes. */
 export function plane({ format, data }: RawFrame, which: 'y' | 'u' | 'v'): Buffer[] {
   const { width, height } = format;
   const luma = width * height;

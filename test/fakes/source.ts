@@ -36,7 +36,7 @@ export class FakeRun {
     });
   }
 
-  picture(): ArrayBuffer {
+  frame(): ArrayBuffer {
     const data = this.sink.acquire(6);
     this.sink.frame({ format: { width: 2, height: 2, pixels: 'i420', colour: 'bt601' }, data });
     return data;

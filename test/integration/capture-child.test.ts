@@ -60,7 +60,7 @@ function pidsOf(abort: AbortController, count: number, pids: number[]) {
   };
 }
 
-test('of programs that have ended by themselves nothing is left in memory, though their signal never aborts', async () => {
+test('programs that have exited leave nothing in memory, although their signal never aborts', async () => {
   const outer = new AbortController();
   const again = async (times: number) => {
     for (let n = 0; n < times; n++) {
@@ -74,7 +74,7 @@ test('of programs that have ended by themselves nothing is left in memory, thoug
   await until(() => heldBytes() - before < 1_000_000, 'what is left to be freed');
 });
 
-test('a program is fed, read to its end, and its exit code and last words are told', async () => {
+test('a program gets its input, is read to its end, and its exit code and last lines are reported', async () => {
   let text = '';
   const { child } = run(
     `process.stdin.on('data', (d) => process.stdout.write(d)).on('end', () => { console.error('one\\ntwo'); process.exitCode = 3 })`,
@@ -94,17 +94,17 @@ test('a program is fed, read to its end, and its exit code and last words are to
   assert.equal(error.message, 'node ended (exit code 3): two');
 });
 
-test('pictures can come on another descriptor than stdout', async () => {
+test('frames can arrive on another descriptor than stdout', async () => {
   let text = '';
   const { child } = run(
-    `console.log('noise'); require('node:fs').writeSync(3, 'picture')`,
+    `console.log('noise'); require('node:fs').writeSync(3, 'frame')`,
     async (output) => {
       for await (const chunk of output) text += chunk.toString();
     },
     { output: 3 },
   );
   await child;
-  assert.equal(text, 'picture');
+  assert.equal(text, 'frame');
 });
 
 test('aborting ends the program', async () => {
@@ -174,7 +174,7 @@ test('a line without an end takes no memory', async () => {
   assert.ok(log.text.length < 10_000);
 });
 
-test('secrets are taken out of what is logged and told, and harmless lines are not logged', async () => {
+test('secrets are removed from logs and errors, and harmless lines are not logged', async () => {
   const { child, log } = run(
     `console.error('\\x1b[31mINFO all is well\\x1b[0m\\nno entry for geheim')`,
     drain,
@@ -199,7 +199,7 @@ test('a line that means failure ends the program', async () => {
   await assert.rejects(child, { code: 'CAPTURE_FRAME_SIZE' });
 });
 
-test('a file that is no program is an error by name', async (t) => {
+test('a file that is not a program is an error with its name', async (t) => {
   const file = join(await temporaryFolder(t), 'rpicam-vid');
   await writeFile(file, '\x7fELF but not really', { mode: 0o755 });
   const { child } = run('', drain, { file });

@@ -36,15 +36,15 @@ async function watch(t: TestContext, config: object, env = process.env) {
     abort.abort();
     await run.catch(() => {});
   });
-  /** Waits for so many more pictures, which must come at the configured rate, but for one second. */
-  const goesOn = async (what: string, pictures = 2 * FPS) => {
+  /** Waits for so many more frames, which must come at the configured rate, but for one second. */
+  const goesOn = async (what: string, frames = 2 * FPS) => {
     const start = performance.now();
-    const wanted = sink.pictures.length + pictures;
-    await Promise.race([sink.reaches(wanted), run, systemSleep((pictures / FPS + 8) * 1000)]);
+    const wanted = sink.frames.length + frames;
+    await Promise.race([sink.reaches(wanted), run, systemSleep((frames / FPS + 8) * 1000)]);
     assert.equal(failed, null, what);
-    assert.ok(sink.pictures.length >= wanted, `${what}: the camera is blind`);
+    assert.ok(sink.frames.length >= wanted, `${what}: the camera is blind`);
     const seconds = (performance.now() - start) / 1000;
-    assert.ok(seconds < pictures / FPS + 4, `${what}: ${pictures} pictures took ${seconds} s`);
+    assert.ok(seconds < frames / FPS + 4, `${what}: ${frames} frames took ${seconds} s`);
   };
   await sink.reaches(2);
   return { sink, goesOn };
@@ -66,8 +66,8 @@ describe('clocks that are set while a camera runs', { skip }, () => {
   }, async (t) => {
     const time = join(await temporaryFolder(t), 'time');
     await writeFile(time, '0');
-    const picture = await jpeg();
-    const there = await startHttpCamera(t, (_, response) => sendStream(response, picture, null));
+    const frame = await jpeg();
+    const there = await startHttpCamera(t, (_, response) => sendStream(response, frame, null));
     const env = { ...process.env, LD_PRELOAD: compileLibrary('wall-clock.c'), WALL_CLOCK: time };
     const { goesOn } = await watch(t, { kind: 'http', url: `http://127.0.0.1:${there.port}/` }, env);
     await goesOn('before');

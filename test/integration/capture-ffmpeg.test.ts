@@ -27,14 +27,14 @@ async function ffmpeg(...args: string[]): Promise<void> {
   await promisify(execFile)('ffmpeg', ['-nostdin', '-v', 'error', '-y', ...args]);
 }
 
-/** A source that runs until it has given `pictures` or ends by itself. */
-async function capture(config: object, pictures = Number.POSITIVE_INFINITY, whileRunning = async () => {}) {
+/** A source that runs until it has given `frames` or ends by itself. */
+async function capture(config: object, frames = Number.POSITIVE_INFINITY, whileRunning = async () => {}) {
   const log = new FakeLog();
   const source = await createSource(sourceSchema.parse(config), { clock: systemClock, log: log.logger });
   const sink = new FakeSink();
   const abort = new AbortController();
   const run = source.run(sink, abort.signal);
-  await Promise.race([sink.reaches(pictures), run]);
+  await Promise.race([sink.reaches(frames), run]);
   await whileRunning();
   abort.abort();
   await run;
@@ -51,7 +51,7 @@ async function serve(t: TestContext, answer: (request: IncomingMessage, response
   return (server.address() as AddressInfo).port;
 }
 
-/** Sends JPEG pictures of one colour for ever, as cameras do; `size` may change from picture to picture. */
+/** Sends JPEG frames of one colour for ever, as cameras do; `size` may change from frame to frame. */
 function serveMjpeg(
   response: ServerResponse,
   size: (number: number) => [number, number],
@@ -84,19 +84,19 @@ async function commandLines(): Promise<string[]> {
 
 describe('ffmpeg takes in', { skip }, () => {
   describe('a replayed video', () => {
-    test('a video is replayed at its own rate, every picture once, in its proportions', {
+    test('a video is replayed at its own rate, every frame once, in its proportions', {
       skip: requiresShared('data/clips/car-detection.mp4'),
     }, async () => {
       const path = shared('data/clips/car-detection.mp4');
       const { sink } = await capture({ kind: 'replay', path, fps: 12.5, pace: 'consumed', loop: false });
-      assert.equal(sink.pictures.length, 377);
-      assert.deepEqual(sink.pictures[0]?.format, {
+      assert.equal(sink.frames.length, 377);
+      assert.deepEqual(sink.frames[0]?.format, {
         width: 640,
         height: 360,
         pixels: 'i420',
         colour: 'bt601',
       });
-      assert.equal(new Set(sink.pictures.map(({ data }) => Buffer.from(data).toString('latin1'))).size, 377);
+      assert.equal(new Set(sink.frames.map(({ data }) => Buffer.from(data).toString('latin1'))).size, 377);
       assert.equal(sink.out.size, 0);
     });
 
@@ -111,10 +111,7 @@ describe('ffmpeg takes in', { skip }, () => {
         [0.5, 2],
       ] as const) {
         const { sink } = await capture({ kind: 'replay', path, fps, pace: 'consumed', loop: false });
-        assert.ok(
-          Math.abs(sink.pictures.length - expected) <= 1,
-          `${fps} fps: ${sink.pictures.length} pictures`,
-        );
+        assert.ok(Math.abs(sink.frames.length - expected) <= 1, `${fps} fps: ${sink.frames.length} frames`);
       }
     });
 
@@ -123,7 +120,7 @@ describe('ffmpeg takes in', { skip }, () => {
       await ffmpeg('-f', 'lavfi', '-i', 'testsrc=size=160x120:rate=20:duration=1', '-c:v', 'ffv1', path);
       const start = performance.now();
       const { sink } = await capture({ kind: 'replay', path, fps: 20, pace: 'real', loop: false });
-      assert.equal(sink.pictures.length, 20);
+      assert.equal(sink.frames.length, 20);
       assert.ok(performance.now() - start >= 940);
     });
 
@@ -145,7 +142,7 @@ describe('ffmpeg takes in', { skip }, () => {
         const path = join(await temporaryFolder(t), 'red.mkv');
         await ffmpeg('-f', 'lavfi', '-i', 'color=red:s=640x480:d=0.2:r=10', ...args, path);
         const { sink } = await capture({ kind: 'replay', path, pace: 'consumed', loop: false });
-        const pixels = new Uint8Array(sink.pictures[0]?.data ?? new ArrayBuffer(0));
+        const pixels = new Uint8Array(sink.frames[0]?.data ?? new ArrayBuffer(0));
         const found = [pixels[1000], pixels[640 * 480 + 1000], pixels[640 * 480 * 1.25 + 1000]];
         for (const [i, expected] of [81, 90, 240].entries()) {
           assert.ok(Math.abs((found[i] ?? 0) - expected) <= 3, `Y U V: ${found}`);
@@ -153,18 +150,18 @@ describe('ffmpeg takes in', { skip }, () => {
       });
     }
 
-    test('a damaged video gives what it has and counts a fault', async (t) => {
+    test('a damaged video is played as far as possible and counts a fault', async (t) => {
       const path = join(await temporaryFolder(t), 'a.mp4');
       await ffmpeg('-f', 'lavfi', '-i', 'testsrc=size=160x120:rate=10:duration=4', '-c:v', 'mjpeg', path);
       const bytes = await readFile(path);
       bytes.fill(0x55, Math.floor(bytes.length * 0.3), Math.floor(bytes.length * 0.4));
       await writeFile(path, bytes);
       const { sink, log } = await capture({ kind: 'replay', path, fps: 10, pace: 'consumed', loop: false });
-      assert.ok(sink.pictures.length >= 20, `${sink.pictures.length} pictures`);
+      assert.ok(sink.frames.length >= 20, `${sink.frames.length} frames`);
       assert.ok(sink.faults.length > 0 || log.lines.some(({ msg }) => msg.startsWith('ffmpeg:')));
     });
 
-    test('what is no video is an error by name', async (t) => {
+    test('a file that is not a video is an error with its name', async (t) => {
       const path = join(await temporaryFolder(t), 'a.mp4');
       await writeFile(path, 'no video at all');
       await assert.rejects(capture({ kind: 'replay', path, loop: true }), {
@@ -193,13 +190,13 @@ describe('ffmpeg takes in', { skip }, () => {
       });
       const elapsed = (performance.now() - start) / 1000;
       assert.equal(asked[1], `Basic ${Buffer.from(`user:${SECRET}`).toString('base64')}`);
-      assert.deepEqual(sink.pictures[0]?.format, {
+      assert.deepEqual(sink.frames[0]?.format, {
         width: 640,
         height: 360,
         pixels: 'i420',
         colour: 'bt601',
       });
-      assert.ok(elapsed > 1.5 && elapsed < 30, `11 pictures of 5 a second took ${elapsed} s`);
+      assert.ok(elapsed > 1.5 && elapsed < 30, `11 frames of 5 a second took ${elapsed} s`);
       assert.match(shown, /ffmpeg/);
       for (const place of [shown, log.text, source.description]) {
         assert.ok(!place.includes(SECRET) && !place.includes('t0ken'), place);
@@ -207,7 +204,7 @@ describe('ffmpeg takes in', { skip }, () => {
       assert.equal(source.description, `http://127.0.0.1:${port}/…, at most 640×480, 5 fps`);
     });
 
-    test('a refusal is told without the password', async (t) => {
+    test('a rejected login is reported without the password', async (t) => {
       const port = await serve(t, (_, response) => {
         response.writeHead(401, { 'www-authenticate': 'Basic realm="camera"' }).end();
       });
@@ -221,19 +218,19 @@ describe('ffmpeg takes in', { skip }, () => {
       });
     });
 
-    test('a change of resolution in the stream does not change the pictures', async (t) => {
+    test('a change of resolution in the stream does not change the frames', async (t) => {
       const port = await serve(t, (_, response) => {
         serveMjpeg(response, (number) => (number < 15 ? [320, 180] : [640, 480]), 50);
       });
       const { sink } = await capture({ kind: 'http', url: `http://127.0.0.1:${port}/`, fps: 20 }, 40);
       assert.deepEqual(
-        [...new Set(sink.pictures.map(({ format }) => `${format.width}×${format.height}`))],
+        [...new Set(sink.frames.map(({ format }) => `${format.width}×${format.height}`))],
         ['640×360'],
       );
       assert.deepEqual(sink.faults, []);
     });
 
-    test('a file is played at its own pace and its end is told', async (t) => {
+    test('a file is played at its own pace and its end is reported', async (t) => {
       const path = join(await temporaryFolder(t), 'a.mkv');
       await ffmpeg('-f', 'lavfi', '-i', 'testsrc=size=160x120:rate=20:duration=1', '-c:v', 'mjpeg', path);
       const bytes = await readFile(path);
@@ -243,7 +240,7 @@ describe('ffmpeg takes in', { skip }, () => {
       const source = await createSource(config, { clock: systemClock, log: new FakeLog().logger });
       const sink = new FakeSink();
       await assert.rejects(source.run(sink, new AbortController().signal), { code: 'CAPTURE_ENDED' });
-      assert.equal(sink.pictures.length, 20);
+      assert.equal(sink.frames.length, 20);
       assert.ok(performance.now() - start >= 900);
     });
 
@@ -277,10 +274,10 @@ describe('ffmpeg takes in', { skip }, () => {
         { kind: 'http', url: `http://127.0.0.1:${port}/live.m3u8`, fps: 10 },
         15,
       );
-      assert.equal(sink.pictures.length, 15);
+      assert.equal(sink.frames.length, 15);
     });
 
-    test('a stream that falls silent is found by its supervisor and taken up again', async (t) => {
+    test('a stream that falls silent is detected by its supervisor and restarted', async (t) => {
       let connections = 0;
       const port = await serve(t, (_, response) => {
         // The very first only finds out what the camera gives.
@@ -352,7 +349,7 @@ describe('ffmpeg takes in', { skip }, () => {
         const lines = await commandLines();
         shown = lines.join('\n');
       });
-      assert.deepEqual(sink.pictures[0]?.format, {
+      assert.deepEqual(sink.frames[0]?.format, {
         width: 640,
         height: 480,
         pixels: 'i420',
@@ -376,7 +373,7 @@ describe('ffmpeg takes in', { skip }, () => {
       });
     });
 
-    test('a wrong password is told as such, and is sent once a try', async (t) => {
+    test('a wrong password is reported, and sent once per attempt', async (t) => {
       const camera = await startRtspServer('user', SECRET);
       t.after(() => camera.close());
       await assert.rejects(capture({ kind: 'rtsp', url: `rtsp://user:wrong@127.0.0.1:${camera.port}/cam` }), {
@@ -399,7 +396,7 @@ describe('ffmpeg takes in', { skip }, () => {
       ['SETUP', '453 Not Enough Bandwidth', 'CAPTURE_BUSY', /second, smaller stream/],
       ['SETUP', '461 Unsupported Transport', 'CAPTURE_NOT_OFFERED', /`transport`/],
     ] as const) {
-      test(`${answer} to ${method} is told with what to do`, async (t) => {
+      test(`${answer} to ${method} is reported with a hint`, async (t) => {
         const camera = await startRtspServer('user', SECRET, { [method]: answer });
         t.after(() => camera.close());
         const url = `rtsp://user:${SECRET}@127.0.0.1:${camera.port}/cam`;
@@ -413,7 +410,7 @@ describe('ffmpeg takes in', { skip }, () => {
       });
     }
 
-    test('a camera that is not there is told as such', async () => {
+    test('an unreachable camera is reported', async () => {
       await assert.rejects(capture({ kind: 'rtsp', url: 'rtsp://127.0.0.1:1/cam' }), {
         code: 'CAPTURE_UNREACHABLE',
         message: /^rtsp:\/\/127\.0\.0\.1:1\/…: cannot reach the camera: Connection refused$/,

@@ -1,4 +1,4 @@
-/** Cameras over HTTP: single pictures, streams, and answers that are neither, with the real ffmpeg. */
+/** Cameras over HTTP: single frames, streams, and answers that are neither, with the real ffmpeg. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { createServer as createTcpServer, type Socket } from 'node:net';
@@ -37,14 +37,14 @@ interface Options {
   log?: FakeLog;
 }
 
-/** A source that runs until it has given `pictures` or ends by itself. */
-async function capture(config: object, pictures = Number.POSITIVE_INFINITY, options: Options = {}) {
+/** A source that runs until it has given `frames` or ends by itself. */
+async function capture(config: object, frames = Number.POSITIVE_INFINITY, options: Options = {}) {
   const { env = process.env, clock = systemClock, log = new FakeLog() } = options;
   const source = await createSource(sourceSchema.parse(config), { clock, log: log.logger, env });
   const sink = new FakeSink();
   const abort = new AbortController();
   const run = source.run(sink, abort.signal);
-  await Promise.race([sink.reaches(pictures), run]);
+  await Promise.race([sink.reaches(frames), run]);
   abort.abort();
   await run;
   assert.equal(sink.out.size, 0, 'every buffer is handed over or given back');
@@ -70,29 +70,29 @@ const camera = (port: number, path = '/', settings: object = {}) => ({
   ...settings,
 });
 
-test('a single picture is asked for at the configured rate, on one connection', async (t) => {
-  const picture = await jpeg();
-  const there = await startHttpCamera(t, (_, response) => sendStill(response, picture));
+test('a still is requested at the configured rate, on one connection', async (t) => {
+  const frame = await jpeg();
+  const there = await startHttpCamera(t, (_, response) => sendStill(response, frame));
   const start = performance.now();
   const { sink } = await capture(camera(there.port, '/snap.jpg', { fps: 10 }), 8);
   const elapsed = performance.now() - start;
-  assert.deepEqual(sink.pictures[0]?.format, { width: 640, height: 360, pixels: 'rgb24', colour: 'jpeg' });
+  assert.deepEqual(sink.frames[0]?.format, { width: 640, height: 360, pixels: 'rgb24', colour: 'jpeg' });
   assert.equal(there.connections, 1);
-  assert.ok(there.requests.length <= 9, `${there.requests.length} requests for 8 pictures`);
-  assert.ok(elapsed > 650, `8 pictures of 10 a second took ${elapsed} ms`);
+  assert.ok(there.requests.length <= 9, `${there.requests.length} requests for 8 frames`);
+  assert.ok(elapsed > 650, `8 frames of 10 a second took ${elapsed} ms`);
 });
 
-test('a picture without its length, in chunks, of another kind or behind a redirect is polled too', async (t) => {
-  const picture = await jpeg();
+test('a still without a length, in chunks, of another format or behind a redirect is also polled', async (t) => {
+  const frame = await jpeg();
   const answers: Record<string, Answer> = {
     '/chunked': (_, response) => {
       response.writeHead(200, { 'content-type': 'image/jpeg' });
-      response.write(picture.subarray(0, 700));
-      response.end(picture.subarray(700));
+      response.write(frame.subarray(0, 700));
+      response.end(frame.subarray(700));
     },
     '/closed': (request) => {
       request.socket.end(
-        Buffer.concat([Buffer.from('HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n'), picture]),
+        Buffer.concat([Buffer.from('HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n'), frame]),
       );
     },
     '/moved': (_, response) => void response.writeHead(302, { location: '/chunked' }).end(),
@@ -102,18 +102,18 @@ test('a picture without its length, in chunks, of another kind or behind a redir
   );
   for (const path of ['/chunked', '/closed', '/moved']) {
     const { sink } = await capture(camera(there.port, path), 3);
-    assert.equal(sink.pictures[2]?.format.width, 640, path);
+    assert.equal(sink.frames[2]?.format.width, 640, path);
   }
 });
 
-test('a camera that now and then gives no picture is not given up for it', async (t) => {
-  const picture = await jpeg();
+test('a camera that sometimes serves no still is not restarted for it', async (t) => {
+  const frame = await jpeg();
   let count = 0;
   const there = await startHttpCamera(t, (request, response) => {
     count++;
     if (count % 4 === 2) response.writeHead(503).end();
     else if (count % 4 === 3) request.socket.destroy();
-    else sendStill(response, picture);
+    else sendStill(response, frame);
   });
   const { sink } = await capture(camera(there.port), 5);
   assert.ok(sink.faults.length > 0);
@@ -122,15 +122,15 @@ test('a camera that now and then gives no picture is not given up for it', async
 
 for (const algorithm of [null, 'MD5', 'SHA-256'] as const) {
   const scheme = algorithm === null ? 'Basic' : `Digest with ${algorithm}`;
-  test(`a single picture behind ${scheme} is polled, and a wrong password is sent once a try`, async (t) => {
-    const picture = await jpeg();
+  test(`a still behind ${scheme} is polled, and a wrong password is sent once per attempt`, async (t) => {
+    const frame = await jpeg();
     const there: FakeHttpCamera = await startHttpCamera(
       t,
       guarded(
         () => there,
         ['joe', SECRET],
         algorithm,
-        (_, response) => sendStill(response, picture),
+        (_, response) => sendStill(response, frame),
       ),
     );
     const right = { url: `http://joe:${SECRET}@127.0.0.1:${there.port}/snap?a=1` };
@@ -147,7 +147,7 @@ for (const algorithm of [null, 'MD5', 'SHA-256'] as const) {
   });
 }
 
-test('a login that is wanted and not there is told as such', async (t) => {
+test('a missing login is reported', async (t) => {
   const there: FakeHttpCamera = await startHttpCamera(
     t,
     guarded(
@@ -163,15 +163,15 @@ test('a login that is wanted and not there is told as such', async (t) => {
 });
 
 describe('a stream', { skip }, () => {
-  test('a stream behind a login is played, and a wrong password is sent once a try', async (t) => {
-    const picture = await jpeg();
+  test('a stream behind a login is played, and a wrong password is sent once per attempt', async (t) => {
+    const frame = await jpeg();
     const there: FakeHttpCamera = await startHttpCamera(
       t,
       guarded(
         () => there,
         ['joe', SECRET],
         'MD5',
-        (_, response) => sendStream(response, picture, null),
+        (_, response) => sendStream(response, frame, null),
       ),
     );
     await capture(camera(there.port, '', { url: `http://joe:${SECRET}@127.0.0.1:${there.port}/` }), 3);
@@ -184,11 +184,11 @@ describe('a stream', { skip }, () => {
   });
 
   for (const between of ['', '\r\n', '\0\0\0\0']) {
-    test(`JPEG pictures with ${JSON.stringify(between)} between them are a stream`, async (t) => {
-      const picture = await jpeg();
-      const there = await startHttpCamera(t, (_, response) => sendStream(response, picture, between));
+    test(`JPEG images with ${JSON.stringify(between)} between them are a stream`, async (t) => {
+      const frame = await jpeg();
+      const there = await startHttpCamera(t, (_, response) => sendStream(response, frame, between));
       const { sink } = await capture(camera(there.port, '/live'), 10);
-      assert.deepEqual(sink.pictures[0]?.format, {
+      assert.deepEqual(sink.frames[0]?.format, {
         width: 640,
         height: 360,
         pixels: 'i420',
@@ -198,9 +198,9 @@ describe('a stream', { skip }, () => {
     });
   }
 
-  test('a stream is looked at once, not at each start: some cameras serve one viewer only', async (t) => {
-    const picture = await jpeg();
-    const there = await startHttpCamera(t, (_, response) => sendStream(response, picture, null));
+  test('a stream is probed once, not at each start: some cameras serve a single viewer', async (t) => {
+    const frame = await jpeg();
+    const there = await startHttpCamera(t, (_, response) => sendStream(response, frame, null));
     const config = sourceSchema.parse(camera(there.port, '/live'));
     for (let start = 1; start <= 3; start++) {
       const source = await createSource(config, { clock: systemClock, log: new FakeLog().logger });
@@ -274,7 +274,7 @@ const NOT_PICTURES: [what: string, answer: Answer, code: string, message: RegExp
   ],
   ['no answer', () => {}, 'CAPTURE_UNREACHABLE', /cannot reach the camera: no response within 8 s$/],
   [
-    'half a picture',
+    'half a frame',
     (_, response) => {
       response.writeHead(200, { 'content-type': 'image/jpeg', 'content-length': 5000 });
       response.write(Buffer.from([0xff, 0xd8, 0xff, 0xe0]));
@@ -285,7 +285,7 @@ const NOT_PICTURES: [what: string, answer: Answer, code: string, message: RegExp
 ];
 
 for (const [what, answer, code, message] of NOT_PICTURES) {
-  test(`${what} instead of pictures is told as such`, async (t) => {
+  test(`${what} instead of stills or video is reported`, async (t) => {
     const there = await startHttpCamera(t, answer);
     const error = await refusal(camera(there.port), { clock: hurriedClock });
     assert.equal(error.code, code);
@@ -294,7 +294,7 @@ for (const [what, answer, code, message] of NOT_PICTURES) {
   });
 }
 
-test('a camera that is not there is told as such', async (t) => {
+test('an unreachable camera is reported', async (t) => {
   const there = await startHttpCamera(t, () => {});
   const error = await refusal(camera(1));
   assert.deepEqual([error.code, there.requests.length], ['CAPTURE_UNREACHABLE', 0]);
@@ -320,9 +320,9 @@ async function deafProxy(t: TestContext) {
 test('cameras are reached past the proxies of the environment, and through the one of the settings', {
   skip,
 }, async (t) => {
-  const picture = await jpeg();
+  const frame = await jpeg();
   const there = await startHttpCamera(t, (request, response) =>
-    request.url === '/still' ? sendStill(response, picture) : sendStream(response, picture, null),
+    request.url === '/still' ? sendStill(response, frame) : sendStream(response, frame, null),
   );
   const proxy = await deafProxy(t);
   const env: NodeJS.ProcessEnv = { ...process.env };
@@ -338,8 +338,8 @@ test('cameras are reached past the proxies of the environment, and through the o
 });
 
 test('an address from a file of any kind is used', async (t) => {
-  const picture = await jpeg();
-  const there = await startHttpCamera(t, (_, response) => sendStill(response, picture));
+  const frame = await jpeg();
+  const there = await startHttpCamera(t, (_, response) => sendStill(response, frame));
   const url_file = join(await temporaryFolder(t), 'address');
   await writeFile(url_file, Buffer.from(`\ufeffhttp://127.0.0.1:${there.port}/\r\n`, 'utf16le'));
   await capture({ kind: 'http', url_file, fps: 20 }, 2);

@@ -44,7 +44,7 @@ describe('a camera behind TLS', { skip: requires('ffmpeg') }, () => {
   });
   after(() => server.close());
 
-  /** Runs the camera until it has given two pictures, or fails. */
+  /** Runs the camera until it has given two frames, or fails. */
   async function watch(settings: object, host = '127.0.0.1') {
     const log = new FakeLog();
     const config = sourceSchema.parse({
@@ -62,7 +62,7 @@ describe('a camera behind TLS', { skip: requires('ffmpeg') }, () => {
     return log;
   }
 
-  test('is refused when nobody vouches for its certificate', async () => {
+  test('is rejected when no known authority signed its certificate', async () => {
     await assert.rejects(watch({}), {
       code: 'CAPTURE_DEVICE',
       message: /^https:\/\/127\.0\.0\.1:\d+\/…: certificate rejected: /,
@@ -70,12 +70,12 @@ describe('a camera behind TLS', { skip: requires('ffmpeg') }, () => {
     });
   });
 
-  test('is taken when its authority is named', async () => {
+  test('is accepted when its authority is configured', async () => {
     const log = await watch({ ca_file: ca.cert });
     assert.equal(log.text.includes('verify'), false);
   });
 
-  test('is refused when its certificate is for another host', async () => {
+  test('is rejected when its certificate is for another host', async () => {
     await assert.rejects(watch({ ca_file: ca.cert }, 'localhost'), { code: 'CAPTURE_DEVICE' });
   });
 

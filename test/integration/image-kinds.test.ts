@@ -103,12 +103,12 @@ describe('image files of every kind', () => {
         // Nothing but ffmpeg knows whether it is a video.
         const code = /^CAPTURE_(FILE|PROGRAM_MISSING)$/;
         await assert.rejects(play(), { code }, name);
-        assert.deepEqual(sink.pictures, []);
+        assert.deepEqual(sink.frames, []);
         continue;
       }
       await play();
-      assert.equal(sink.pictures.length, 1, name);
-      const { label, score } = answer(sink.pictures[0]!);
+      assert.equal(sink.frames.length, 1, name);
+      const { label, score } = answer(sink.frames[0]!);
       if (expected === 'car') assert.equal(label, 'car', name);
       if (expected === 'car') assert.ok(score > LEAST_SCORE, `${name}: ${score}`);
     }
@@ -119,8 +119,8 @@ describe('image files of every kind', () => {
     for (const orientation of [1, 2, 3, 4, 5, 6, 7, 8]) {
       const sink = new FakeSink();
       await (await replay(join(folder, `exif ${orientation}.jpg`))).run(sink, new AbortController().signal);
-      frames.set(String(orientation), new Uint8Array(sink.pictures[0]!.data));
-      assert.deepEqual(sink.pictures[0]!.format, {
+      frames.set(String(orientation), new Uint8Array(sink.frames[0]!.data));
+      assert.deepEqual(sink.frames[0]!.format, {
         width: 640,
         height: 480,
         pixels: 'rgb24',
@@ -269,6 +269,6 @@ describe('a file whose name is not UTF-8', () => {
     const config = sourceSchema.parse({ kind: 'replay', path: place(), pace: 'consumed', loop: false });
     const sink = new FakeSink();
     await (await createSource(config, fakeContext())).run(sink, new AbortController().signal);
-    assert.equal(sink.pictures.length, 1);
+    assert.equal(sink.frames.length, 1);
   });
 });

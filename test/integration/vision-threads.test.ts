@@ -95,7 +95,7 @@ const best = ({ scores }: Analysis) => {
   return ['red', 'green', 'blue'][probabilities.indexOf(Math.max(...probabilities))];
 };
 
-test('frames of two cameras come back in order with what the model said of each', async () => {
+test('frames of two cameras come back in order with the scores of each', async () => {
   const bench = new Bench(ALWAYS);
   await bench.vision.start();
   assert.equal(bench.vision.infos.get('colour')?.provider, 'cpu');
@@ -152,7 +152,7 @@ test('commands reach the threads: detection off and on, regions of open events',
   await bench.close();
 });
 
-test('stop analyses what is under way, drops what waits and takes nothing more', async () => {
+test('stop finishes the frames in flight, drops those that wait and accepts no more', async () => {
   const bench = new Bench(ALWAYS);
   await bench.vision.start();
   for (let index = 0; index < 5; index++) bench.offer('left', [200, 10, 10]);
@@ -164,7 +164,7 @@ test('stop analyses what is under way, drops what waits and takes nothing more',
   await bench.close();
 });
 
-test('threads whose model fails are replaced; settings and the frame that waits survive', async () => {
+test('threads whose model fails are restarted; settings and the waiting frame survive', async () => {
   const bench = new Bench(ALWAYS, { fragile: true });
   await bench.vision.start();
   bench.vision.setDetect('right', false);
@@ -190,7 +190,7 @@ test('threads whose model fails are replaced; settings and the frame that waits 
   await bench.close();
 });
 
-test('a pixel thread that fails is replaced too', async () => {
+test('a pixel thread that fails is also restarted', async () => {
   const bench = new Bench(ALWAYS);
   await bench.vision.start();
   // No such camera: nothing guards the threads against it.
@@ -218,7 +218,7 @@ test('a frame of the wrong size is dropped and logged once a second', async () =
   await bench.close();
 });
 
-test('a model that cannot run is refused at the start, and stop is still possible', async () => {
+test('a model that cannot run is rejected at the start, and stop is still possible', async () => {
   const { file, description, remove } = colourModel();
   const bench = new Bench(
     {},
@@ -241,7 +241,7 @@ const zone = (x: number) => ({
   ] as [number, number][],
 });
 
-test('two models at once: each zone is shown to its own, at its own size', async () => {
+test('two models at once: each zone is analysed by its own model, at its own size', async () => {
   const large = colourModel({ width: 24, height: 20, logits: true });
   const bench = new Bench(
     { gate: 'always', classify: 'zones', zones: { a: zone(0), b: zone(0.5) } },
@@ -345,7 +345,7 @@ test('a swap to a model that cannot run changes nothing; threads that fail come 
   fragile.remove();
 });
 
-test('several sessions of one model work at once, and their answers still come back in order', async () => {
+test('several sessions of one model work in parallel, and their results still arrive in order', async () => {
   const bench = new Bench(ALWAYS, {
     models: (own) => [{ ...own, config: { ...own.config, sessions: 3 } }],
   });

@@ -11,14 +11,14 @@ const BIAS = 24_000;
 /** A step of the weights' scale, and one of the answers'. */
 const [STEP, ANSWER] = [1e-4, 0.05];
 
-/** Logits for a white picture where sums are exact. */
+/** Logits for a white image where sums are exact. */
 const logits = [3 * 255 * WEIGHTS.bright, 3 * 255 * WEIGHTS.dark + BIAS].map(
   (sum) => Math.round((sum * STEP) / ANSWER) * ANSWER,
 );
-/** What the model answers for a white picture where sums are exact: `bright`, with this score. */
+/** What the model answers for a white image where sums are exact: `bright`, with this score. */
 export const BRIGHT_SCORE = 1 / (1 + Math.exp(logits[1]! - logits[0]!));
 
-/** Writes a quantised model that calls a white picture `bright` where sums are exact, and `dark` where they are clipped. */
+/** Writes a quantised model that calls a white image `bright` where sums are exact, and `dark` where they are clipped. */
 export function writeBrightModel(file: string): void {
   const graph = new GraphBuilder('bright');
   const input = graph.input('image', 'uint8', [1, 3, SIDE, SIDE]);

@@ -1,4 +1,4 @@
-/** Image files as people have them: one of each kind, all of the same picture, a car in the demo's driveway. */
+/** Image files as people have them: one of each kind, all of the same image, a car in the demo's driveway. */
 import { readFileSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
@@ -23,7 +23,7 @@ const found = (what: string) => new RegExp(`^expected an image file \\(.*\\), fo
 const unsupported = (format: string) => new RegExp(`^${format} is not supported: convert it`);
 const TOO_LARGE = /^it has more than 64 megapixels, which is too large$/;
 
-/** The picture, as raw pixels. */
+/** The image, as raw pixels. */
 function car(): Sharp {
   const scene = new Scene(WIDTH, HEIGHT, 1);
   const data = new Uint8Array(scene.bytes);
@@ -33,7 +33,7 @@ function car(): Sharp {
   return sharp(rgb.data, { raw: { width: WIDTH, height: HEIGHT, channels: 3 } });
 }
 
-/** The picture as a camera that was held otherwise stores it: Exif says how to turn it upright again. */
+/** The image as a camera that was held otherwise stores it: Exif says how to turn it upright again. */
 async function turned(orientation: number): Promise<Sharp> {
   const flipped = [2, 4, 5, 7].includes(orientation);
   const clockwise = { 1: 0, 2: 0, 3: 180, 4: 180, 5: 270, 6: 270, 7: 90, 8: 90 }[orientation] ?? 0;
@@ -181,20 +181,20 @@ export async function imageKinds(): Promise<ImageKind[]> {
   // No images, or none that are decoded
   add('empty.jpg', Buffer.alloc(0), found('an empty file'));
   add('zeros.jpg', Buffer.alloc(50_000), found('only zero bytes'));
-  add('text.jpg', text('one picture says more\n'.repeat(100)), found('text'));
+  add('text.jpg', text('one image says more\n'.repeat(100)), found('text'));
   add('page.jpg', text('<!DOCTYPE html><html><title>404</title>'), found('a web page \\(HTML\\)'));
   add('drawing.svg', text('<?xml version="1.0"?>\n<svg width="9" height="9"/>'), found('an SVG drawing'));
   add('video.jpg', hex('0000001c6674797069736f6d'), found('a video'));
   add('noise.jpg', hex('0102030405'), found('unknown binary data'));
   add('photo.heic', hex('00000024667479706865696300000000'), unsupported('HEIC'));
   add('photo.jpg', hex('0000001c667479706d696631000000006d69663168656963'), unsupported('HEIC'));
-  add('picture.bmp', hex('424d36100e000000000036000000'), unsupported('BMP'));
+  add('image.bmp', hex('424d36100e000000000036000000'), unsupported('BMP'));
   add('favicon.ico', hex('00000100010010100000'), unsupported('icon'));
-  add('picture.jxl', hex('0000000c4a584c200d0a870a'), unsupported('JPEG XL'));
+  add('image.jxl', hex('0000000c4a584c200d0a870a'), unsupported('JPEG XL'));
   add('bare.jxl', hex('ff0a'), unsupported('JPEG XL'));
-  add('picture.jp2', hex('0000000c6a5020200d0a870a'), unsupported('JPEG 2000'));
-  add('picture.ppm', text('P6 1 1 255 abc'), unsupported('netpbm'));
-  add('picture.psd', hex('384250530001'), unsupported('Photoshop'));
+  add('image.jp2', hex('0000000c6a5020200d0a870a'), unsupported('JPEG 2000'));
+  add('image.ppm', text('P6 1 1 255 abc'), unsupported('netpbm'));
+  add('image.psd', hex('384250530001'), unsupported('Photoshop'));
   add('paper.pdf', text('%PDF-1.7\n'), unsupported('PDF'));
   return kinds;
 }

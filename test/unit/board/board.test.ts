@@ -13,7 +13,7 @@ async function readOf(tree: FileTree): Promise<Board> {
   }
 }
 
-test('a Raspberry Pi 4 with a weak power supply says so, now and since boot', async () => {
+test('a Raspberry Pi 4 reports a weak power supply, now and since boot', async () => {
   assert.deepEqual(await readOf(pi4), {
     model: 'Raspberry Pi 4 Model B Rev 1.4',
     cpu: 'Cortex-A72',
@@ -35,7 +35,7 @@ test('a Raspberry Pi 5 keeps the flags of its firmware elsewhere', async () => {
   assert.deepEqual(board.throttle_reasons, []);
 });
 
-test('what happened since boot alone is told but is no throttling now', async () => {
+test('earlier throttling is reported but does not count as throttling now', async () => {
   const board = await readOf({ ...pi4, 'sys/devices/platform/soc/soc:firmware/get_throttled': '0xe0000\n' });
   assert.equal(board.throttled, false);
   assert.deepEqual(board.throttle_reasons, [
@@ -45,7 +45,7 @@ test('what happened since boot alone is told but is no throttling now', async ()
   ]);
 });
 
-test('a Raspberry Pi whose kernel has no flags is asked through vcgencmd', async () => {
+test('without kernel flags a Raspberry Pi is queried through vcgencmd', async () => {
   const root = plant(zero2w);
   const thermals = await readThermals({ root, vcgencmd: plantVcgencmd(root, '0x8') });
   assert.deepEqual(thermals, {
@@ -56,7 +56,7 @@ test('a Raspberry Pi whose kernel has no flags is asked through vcgencmd', async
   rmSync(root, { recursive: true });
 });
 
-test('a Raspberry Pi Zero 2 W without either still tells of low voltage', async () => {
+test('a Raspberry Pi Zero 2 W without either still reports low voltage', async () => {
   const board = await readOf(zero2w);
   assert.equal(board.model, 'Raspberry Pi Zero 2 W Rev 1.0');
   assert.equal(board.cpu, 'Cortex-A53');
@@ -65,7 +65,7 @@ test('a Raspberry Pi Zero 2 W without either still tells of low voltage', async 
   assert.deepEqual(board.throttle_reasons, ['under-voltage']);
 });
 
-test('a Jetson Orin Nano tells which part is throttled and that the current was too high', async () => {
+test('a Jetson Orin Nano reports which part is throttled and that the current was too high', async () => {
   assert.deepEqual(await readOf(orinNano), {
     model: 'NVIDIA Jetson Orin Nano Developer Kit',
     cpu: 'Cortex-A78AE',
@@ -79,7 +79,7 @@ test('a Jetson Orin Nano tells which part is throttled and that the current was 
   });
 });
 
-test('a PC has a processor, a temperature and no word on throttling', async () => {
+test('a PC has a processor, a temperature and no information on throttling', async () => {
   assert.deepEqual(await readOf(pc), {
     model: 'Example Box 3000',
     cpu: 'AMD EPYC 7B13',
@@ -93,7 +93,7 @@ test('a PC has a processor, a temperature and no word on throttling', async () =
   });
 });
 
-test('a machine that tells nothing gives nulls, and rubbish in its files does too', async () => {
+test('a machine without these files gives nulls, and so does invalid content', async () => {
   const nothing = {
     model: null,
     cpu: null,

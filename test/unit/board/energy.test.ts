@@ -55,7 +55,7 @@ test('without such a rail all rails are added up, and an INA226 gives its power 
   assert.equal(await (await findPowerSource(plant(nameless)))!.read(), 5 + 3.5 + 2);
 });
 
-test('a counter may start anew, a sensor is averaged', async () => {
+test('a counter may wrap, a sensor is averaged', async () => {
   const read = async () => 0;
   const counter = { name: 'c', kind: 'counter', read, wrap: 100 } as const;
   assert.equal(used(counter, { at: 0, value: 10 }, { at: 1000, value: 25 }), 15);
@@ -64,7 +64,7 @@ test('a counter may start anew, a sensor is averaged', async () => {
   assert.equal(used(sensor, { at: 0, value: 4 }, { at: 500, value: 6 }), 2.5);
 });
 
-test('a meter tells the joules of each lap', async () => {
+test('a meter returns the joules of each lap', async () => {
   const root = plant(zone(0, 'package-0', 5e6));
   const meter = new EnergyMeter((await findPowerSource(root))!);
   const count = (joules: number) =>

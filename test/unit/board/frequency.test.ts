@@ -28,7 +28,7 @@ test('the clock is that of the fastest core group, the limit that of the slowest
   });
 });
 
-test('what the hardware says counts more than what was asked for', async () => {
+test('the value of the hardware takes precedence over the requested one', async () => {
   const root = plant(policy(0, { scaling_cur_freq: '2400000', cpuinfo_cur_freq: '1500048' }));
   assert.deepEqual(await readFrequency(root), { mhz: 1500, limit_mhz: null, governor: null });
 });

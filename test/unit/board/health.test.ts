@@ -103,7 +103,7 @@ test('percentiles of more frames than are remembered are those of the latest', a
   await monitor.stop();
 });
 
-test('processor time, memory, bytes written, temperature and outbox are told in their units', async () => {
+test('processor time, memory, bytes written, temperature and outbox are reported in their units', async () => {
   const { clock, usage, board, monitor } = setUp();
   await monitor.start();
   clock.advance(10_000);
@@ -122,7 +122,7 @@ test('processor time, memory, bytes written, temperature and outbox are told in 
   await monitor.stop();
 });
 
-test('what the machine does not tell is null', async () => {
+test('unavailable values are null', async () => {
   const { clock, usage, monitor } = setUp();
   Object.assign(usage, { childrenCpuMs: null, bytesWritten: null });
   await monitor.start();
@@ -145,7 +145,7 @@ test('a jump of the wall clock changes no rate', async () => {
   await monitor.stop();
 });
 
-test('progress is what came back, and pending what did not', () => {
+test('progress counts returned frames, and pending the others', () => {
   const { monitor, frame } = setUp();
   frame('driveway', 3);
   monitor.captured('driveway');

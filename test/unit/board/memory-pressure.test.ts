@@ -41,7 +41,7 @@ test('with enough memory every frame is analysed', async () => {
   assert.deepEqual(log.lines, []);
 });
 
-test('too little memory halves the rate down to an eighth, aloud, and it comes back step by step', async () => {
+test('too little memory halves the rate down to an eighth with a log message, and it recovers step by step', async () => {
   const { root, governor, rates, log, look } = governed({ 'proc/meminfo': SHORT });
   await look(5);
   assert.deepEqual(rates, [1 / 2, 1 / 4, 1 / 8]);
@@ -57,13 +57,13 @@ test('too little memory halves the rate down to an eighth, aloud, and it comes b
   assert.match(log.lines.at(-1)!.msg, /memory is available again/);
 });
 
-test('processes that wait for memory are a reason too', async () => {
+test('processes that wait for memory also reduce the rate', async () => {
   const { governor, look } = governed({ 'proc/pressure/memory': 'some avg10=11.00 avg60=0.00\n' });
   await look(1);
   assert.equal(governor.problem, 'short of memory: analysing 1 of 2 frames');
 });
 
-test('when most frames are dropped it says why, once, and leaves the rate alone', async () => {
+test('when most frames are dropped the reason is logged once and the rate is unchanged', async () => {
   const busy = 'other programs use the processor';
   const cases: [FileTree, string][] = [
     [{ 'proc/pressure/cpu': 'some avg10=93.10 avg60=0.00\n' }, busy],
@@ -86,7 +86,7 @@ test('when most frames are dropped it says why, once, and leaves the rate alone'
   }
 });
 
-test('a machine that says nothing is believed', async () => {
+test('a machine without these files keeps its rate', async () => {
   const { governor, look } = governed(Object.fromEntries(Object.keys(SOUND).map((path) => [path, ''])));
   await look(1);
   assert.equal(governor.problem, null);

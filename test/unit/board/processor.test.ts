@@ -15,7 +15,7 @@ test('the flags of the first processor are read, and of a board that lists none 
   for (const root of [some, pi]) rmSync(root, { recursive: true });
 });
 
-test('an x86 processor from before SSE4.2 is refused, naming what it lacks', () => {
+test('an x86 processor without SSE4.2 is rejected with the missing features', () => {
   assert.throws(() => requireProcessor(x86('sse sse2 ssse3 sse4_1')), {
     code: 'SYSTEM_UNSUPPORTED',
     message: /^this processor is too old: expected .* found no sse4_2, popcnt$/,

@@ -52,7 +52,7 @@ test('a board that stays cool analyses everything', () => {
   assert.ok(shares.every((share) => share === 1));
 });
 
-test('a board that would get too hot comes to rest below its limit, without swinging', () => {
+test('a board that would get too hot settles below its limit without oscillating', () => {
   for (const heat of [35, 50, 80]) {
     const { temperatures, shares } = live(heat, 75);
     assert.ok(Math.max(...temperatures) < 75, `${heat}: ${Math.max(...temperatures)}`);
@@ -63,7 +63,7 @@ test('a board that would get too hot comes to rest below its limit, without swin
   }
 });
 
-test('a board that slows itself down is too hot whatever its thermometer says, but not for a weak power supply', () => {
+test('a board that throttles counts as too hot whatever its sensor shows, but not for a weak power supply', () => {
   const controller = new ThermalController(75);
   const slowed = (reason: string) => ({ ...calm(60), throttled: true, throttle_reasons: [reason] });
   for (let step = 0; step < 30; step++) assert.equal(controller.step(slowed('under-voltage'), 2), 1);
@@ -74,7 +74,7 @@ test('a board that slows itself down is too hot whatever its thermometer says, b
   assert.equal(share, 1);
 });
 
-test('without a thermometer nothing is left out, and however hot it is, something is analysed', () => {
+test('without a sensor no frame is skipped, and at any temperature some frames are analysed', () => {
   const blind = new ThermalController(75);
   assert.equal(blind.step({ temperature_c: null, throttled: null, throttle_reasons: [] }, 2), 1);
   const burning = new ThermalController(75);
@@ -83,7 +83,7 @@ test('without a thermometer nothing is left out, and however hot it is, somethin
   assert.equal(share, 0.1);
 });
 
-test('the limit keeps its distance to where the kernel begins to slow down', async () => {
+test('the limit keeps its distance to the throttling temperature of the kernel', async () => {
   const trips = {
     'sys/class/thermal/thermal_zone0/trip_point_0_type': 'critical\n',
     'sys/class/thermal/thermal_zone0/trip_point_0_temp': '104500\n',
@@ -94,7 +94,7 @@ test('the limit keeps its distance to where the kernel begins to slow down', asy
   assert.equal(await defaultLimit(plant(pi4)), 75);
 });
 
-test('the governor tells of what matters, and says in the log when it begins and ends', async () => {
+test('the governor reports relevant changes and logs when it begins and ends', async () => {
   const root = plant({
     'sys/class/thermal/thermal_zone0/type': 'cpu-thermal\n',
     'sys/class/thermal/thermal_zone0/temp': '50000\n',

@@ -34,7 +34,7 @@ test('the children of the process and theirs are summed up, strangers are not', 
   rmSync(proc, { recursive: true });
 });
 
-test('what cannot be read is null', async () => {
+test('unreadable values are null', async () => {
   const usage = await readUsage('/nonexistent');
   assert.equal(usage.childrenCpuMs, null);
   assert.equal(usage.bytesWritten, null);

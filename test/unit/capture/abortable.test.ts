@@ -16,7 +16,7 @@ test('a sleep ends with its time or with the signal, whichever is first', async 
   await sleep(clock, 100, abort.signal);
 });
 
-test('waiting for something ends with it, with its error, or with the signal', async () => {
+test('waiting for a promise ends with its result, its error, or the signal', async () => {
   const abort = new AbortController();
   await orAborted(Promise.resolve(), abort.signal);
   await assert.rejects(orAborted(Promise.reject(new Error('no')), abort.signal), /no/);
@@ -25,7 +25,7 @@ test('waiting for something ends with it, with its error, or with the signal', a
   await never;
 });
 
-test('pictures are let through at a steady rate, the first at once', async () => {
+test('frames pass at a steady rate, the first one immediately', async () => {
   const clock = new FakeClock();
   const { signal } = new AbortController();
   const pacer = new Pacer(clock, 10);
@@ -42,7 +42,7 @@ test('pictures are let through at a steady rate, the first at once', async () =>
   assert.deepEqual(times, [0, 100, 200, 300]);
 });
 
-test('a picture that is very late starts the rhythm anew instead of a burst', async () => {
+test('a frame that is very late restarts the schedule instead of causing a burst', async () => {
   const clock = new FakeClock();
   const { signal } = new AbortController();
   const pacer = new Pacer(clock, 10);

@@ -80,7 +80,7 @@ test('a USB camera that is not there is named before ffmpeg is started', async (
   });
 });
 
-test('ffmpeg scales and thins out one video stream and names its size in the output', () => {
+test('ffmpeg scales one video stream, drops surplus frames and writes the size to the output', () => {
   const output = { width: 640, height: 480, fps: 12.5, hwaccel: 'none' as const };
   const args = ffmpegArguments({ args: ['-i', 'file:/a.mp4'] }, output);
   assert.equal(args.at(-1), 'pipe:1');

@@ -5,7 +5,7 @@ import { FakeClock } from '../../fakes/clock.ts';
 
 /**
  * A program that writes bursts of `burst` bytes every `interval` ms, in pieces, to a reader that takes them for
- * pictures of 1000 bytes at 10 a second. Tells after how many bursts it was found out of step, if at all.
+ * frames of 1000 bytes at 10 a second. Tells after how many bursts it was found out of step, if at all.
  */
 function play({
   burst,
@@ -37,28 +37,28 @@ function play({
   return null;
 }
 
-test('a stream in step stays in step, at the rate asked for, slower, and a little faster', () => {
+test('a stream in sync stays in sync at the requested rate, slower, and slightly faster', () => {
   for (const interval of [100, 1000, 70]) assert.equal(play({ burst: 1000, interval }), null);
 });
 
-test('a stream that comes without pauses, because the reader is slow, is not suspected', () => {
+test('a stream that comes without pauses, because the reader is slow, is not reported', () => {
   assert.equal(play({ burst: 1000, interval: 100, gap: 25 }), null);
 });
 
-test('a stream that lost some bytes is found within two seconds', () => {
+test('a stream that lost bytes is detected within two seconds', () => {
   const found = play({ burst: 1000, offset: 300 });
   assert.ok(found && found <= 20, `${found}`);
 });
 
-test('pictures that became smaller are found', () => {
+test('frames that became smaller are detected', () => {
   for (const burst of [250, 500, 750]) assert.ok(play({ burst }), `${burst}`);
 });
 
-test('pictures that became larger are found, by a whole factor too', () => {
+test('frames that became larger are detected, also by an integer factor', () => {
   for (const burst of [1500, 2000, 4000]) assert.ok(play({ burst }), `${burst}`);
 });
 
-test('single hiccups in the middle of a picture are forgiven', () => {
+test('single pauses in the middle of a frame are tolerated', () => {
   const clock = new FakeClock();
   const rhythm = new Rhythm(clock, 10);
   for (let i = 0; i < 200; i++) {

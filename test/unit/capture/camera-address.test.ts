@@ -14,7 +14,7 @@ const rtsp = (fields: object) =>
   sourceSchema.parse({ kind: 'rtsp', ...fields }) as Parameters<typeof readAddress>[0];
 const address = new URL('rtsp://joe:p%40ss-word@cam.lan:554/stream?token=abc123&channel=1');
 
-test('an address comes from the setting or from a file, whose line end does not count', async (t) => {
+test('the camera URL is read from the setting or from a file, without the line end', async (t) => {
   const file = join(await temporaryFolder(t), 'address');
   await writeFile(file, 'rtsp://joe:secret@cam.lan/1\n');
   assert.equal((await readAddress(rtsp({ url: 'rtsp://cam.lan/1' }))).href, 'rtsp://cam.lan/1');
@@ -40,7 +40,7 @@ test('a file with a byte order mark, in UTF-16 or with empty lines around the ad
   }
 });
 
-test('a file with two addresses or none that is text is refused, and not repeated', async (t) => {
+test('a file with two URLs or with binary data is rejected, and its content is not repeated', async (t) => {
   const file = join(await temporaryFolder(t), 'address');
   for (const content of [
     'rtsp://me:geheim@cam.lan/1\nrtsp://me:geheim@cam.lan/2\n',
@@ -66,7 +66,7 @@ for (const url of [
   '',
   'rtsp://joe:p/w@cam.lan/1',
 ]) {
-  test(`"${url}" is no address for rtsp, and a password in it is not repeated`, async () => {
+  test(`"${url}" is not a valid rtsp URL, and its password is not repeated`, async () => {
     await assert.rejects(readAddress(rtsp({ url })), (error: Error & { code: string }) => {
       assert.equal(error.code, 'CAPTURE_ADDRESS');
       assert.match(error.message, /^url: (expected|found) /);
@@ -76,12 +76,12 @@ for (const url of [
   });
 }
 
-test('what people see of an address has neither user nor password nor query', () => {
+test('the public form of a URL has neither user nor password nor query', () => {
   assert.equal(publicAddress(address), 'rtsp://cam.lan:554/…');
   assert.equal(publicAddress(new URL('http://cam/x')), 'http://cam/…');
 });
 
-test('secrets are taken out of whatever a program says, as written and as decoded', () => {
+test('secrets are removed from all output of a program, as written and as decoded', () => {
   const redact = redactor(address.href);
   for (const [said, clean] of [
     ['open rtsp://joe:p%40ss-word@cam.lan:554/stream failed', 'open rtsp://***@cam.lan:554/… failed'],
@@ -112,7 +112,7 @@ test('a stream may open neither files nor anything but the network', () => {
   for (const protocol of ['file', 'concat', 'subfile', 'unix']) assert.ok(!allowed.includes(protocol));
 });
 
-test('the description of a source has no secret in it', async () => {
+test('the description of a source contains no secret', async () => {
   const config = sourceSchema.parse({ kind: 'http', url: 'http://joe:secret@cam.lan/v.mjpg?key=k3y' });
   const source = await httpSource(config as Parameters<typeof httpSource>[0], fakeContext());
   assert.equal(source.description, 'http://cam.lan/…, at most 640×480, 5 fps');

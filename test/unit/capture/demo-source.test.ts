@@ -8,49 +8,49 @@ import { FakeClock } from '../../fakes/clock.ts';
 const config = { kind: 'demo', width: 64, height: 64, fps: 5, seed: 1 } as const;
 
 function collector() {
-  const pictures: RawFrame[] = [];
+  const frames: RawFrame[] = [];
   const sink: FrameSink = {
     acquire: (bytes) => new ArrayBuffer(bytes),
     release: () => {},
-    frame: (picture) => pictures.push(picture),
+    frame: (frame) => frames.push(frame),
     consumed: async () => {},
     fault: assert.fail,
   };
-  return { pictures, sink };
+  return { frames, sink };
 }
 
-test('the demo camera gives pictures at its rate until it is stopped', async () => {
+test('the demo camera delivers frames at its rate until it is stopped', async () => {
   const clock = new FakeClock();
-  const { pictures, sink } = collector();
+  const { frames, sink } = collector();
   const controller = new AbortController();
   const running = demoSource(config, clock).run(sink, controller.signal);
   clock.advance(1000);
-  assert.equal(pictures.length, 6);
-  assert.deepEqual(pictures[0]!.format, { width: 64, height: 64, pixels: 'i420', colour: 'bt601' });
-  assert.equal(pictures[0]!.data.byteLength, 64 * 64 * 1.5);
+  assert.equal(frames.length, 6);
+  assert.deepEqual(frames[0]!.format, { width: 64, height: 64, pixels: 'i420', colour: 'bt601' });
+  assert.equal(frames[0]!.data.byteLength, 64 * 64 * 1.5);
   controller.abort();
   await running;
   clock.advance(1000);
-  assert.equal(pictures.length, 6);
+  assert.equal(frames.length, 6);
 });
 
-test('timers that fire a little early give no picture twice', async () => {
+test('timers that fire slightly early render no frame twice', async () => {
   const clock = new FakeClock();
   const { after } = clock;
   clock.after = (ms, callback) => after.call(clock, Math.max(1, ms - 0.7), callback);
-  const { pictures, sink } = collector();
+  const { frames, sink } = collector();
   const controller = new AbortController();
   const running = demoSource(config, clock).run(sink, controller.signal);
   clock.advance(1000);
-  assert.equal(pictures.length, 6);
+  assert.equal(frames.length, 6);
   controller.abort();
   await running;
 });
 
-test('a demo camera that is stopped before it starts gives nothing', async () => {
-  const { pictures, sink } = collector();
+test('a demo camera that is stopped before it starts delivers nothing', async () => {
+  const { frames, sink } = collector();
   await demoSource(config, new FakeClock()).run(sink, AbortSignal.abort());
-  assert.equal(pictures.length, 0);
+  assert.equal(frames.length, 0);
 });
 
 test('a failure of the receiver ends the demo camera with it', async () => {

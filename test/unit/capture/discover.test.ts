@@ -42,7 +42,7 @@ const jetson = {
   'sys/class/video4linux/video0/name': 'vi-output, imx219 9-0010\n',
 };
 
-test('a machine without cameras says where it looked', async (t) => {
+test('on a machine without cameras the survey names the places that it searched', async (t) => {
   const root = await machine(t, codec);
   const { found, missing } = await surveyCameras({ env: nothing, root });
   assert.deepEqual(found, []);
@@ -168,7 +168,7 @@ test('auto selects the first camera and logs why', async (t) => {
   );
 });
 
-test('auto without any camera fails by name and says where it looked', async (t) => {
+test('auto without any camera fails and names the places that it searched', async (t) => {
   const context = { ...fakeContext(), env: nothing, root: await machine(t, {}) };
   const source = new AutoSource(auto, context, () => Promise.reject(new Error('not reached')));
   await assert.rejects(source.run(new FakeSink(), new AbortController().signal), {

@@ -25,7 +25,7 @@ function ladder(env: NodeJS.ProcessEnv = { NOTIFY_SOCKET: '/run/systemd/notify' 
   return { made, log, hopeless };
 }
 
-test('after every third failure in a row it is said which cameras there are', async () => {
+test('after every third failure in a row the cameras of the machine are logged', async () => {
   const { made, log } = ladder();
   for (let failures = 1; failures <= 6; failures++) {
     made.report('door', failures);
@@ -46,7 +46,7 @@ test('a new process is requested only when every camera keeps failing', () => {
   assert.equal(hopeless.length, 1);
 });
 
-test('without a service manager nobody would start a new process', () => {
+test('without a service manager no new process is requested', () => {
   const { made, hopeless } = ladder({});
   for (const camera of ['door', 'yard']) made.report(camera, 50);
   assert.deepEqual(hopeless, []);

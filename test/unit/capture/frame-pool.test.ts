@@ -12,7 +12,7 @@ test('a released buffer is handed out again for the same size only', () => {
   assert.notEqual(pool.acquire(100), buffer);
 });
 
-test('a buffer that is given back twice is not handed out twice', () => {
+test('a buffer that is released twice is not handed out twice', () => {
   const pool = new FramePool();
   const buffer = pool.acquire(10);
   pool.release(buffer);
@@ -28,7 +28,7 @@ test('a buffer that was transferred away is not kept', () => {
   assert.equal(pool.acquire(10).byteLength, 10);
 });
 
-test('the pool keeps no more than its limit and drops the size used least lately', () => {
+test('the pool keeps no more than its limit and drops the least recently used size', () => {
   const pool = new FramePool(30);
   const old = pool.acquire(10);
   const [a, b, c] = [pool.acquire(12), pool.acquire(12), pool.acquire(12)];
@@ -48,7 +48,7 @@ test('a buffer larger than the limit is not kept', () => {
   assert.notEqual(pool.acquire(31), large);
 });
 
-test('buffers that were needed once only are let go after a while', () => {
+test('buffers that were needed only once are freed after a while', () => {
   const pool = new FramePool();
   const crowd = Array.from({ length: 20 }, () => pool.acquire(10));
   for (const buffer of crowd) pool.release(buffer);

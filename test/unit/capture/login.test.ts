@@ -46,7 +46,7 @@ test('Digest without qop is that of RFC 2069, as old cameras ask for it', () => 
   assert.match(header, /response="1949323746fe6a43ef61f9606e7febea"$/);
 });
 
-test('the strongest that can be met is chosen, from one header or several', () => {
+test('the strongest supported challenge is chosen, from one header or several', () => {
   const md5 = 'Digest realm="a", nonce="b", algorithm=MD5';
   const sha = 'Digest realm="a", nonce="b", algorithm=SHA-256-sess, qop="auth"';
   for (const headers of [['Basic realm="x"', md5, sha], [`Basic realm="x", ${md5}, ${sha}`]]) {

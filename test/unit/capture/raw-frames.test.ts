@@ -6,7 +6,7 @@ import { FakeSink } from '../../fakes/sink.ts';
 
 const format: FrameFormat = { width: 6, height: 4, pixels: 'i420', colour: 'bt601' };
 
-/** A picture whose pixels count up from `first`, and the same as a program with padded rows would write it. */
+/** A frame whose pixels count up from `first`, and the same as a program with padded rows would write it. */
 function sample(first: number, { luma, chroma }: Strides): { pixels: Buffer; stream: Buffer } {
   const pixels = Buffer.from(Array.from({ length: 36 }, (_, i) => (first + i) & 0xff));
   const row = (start: number, length: number, stride: number) =>
@@ -24,20 +24,20 @@ const layouts: [string, Strides][] = [
 
 for (const [what, strides] of layouts) {
   for (const piece of [1, 7, 36, 1000]) {
-    test(`${what} arriving ${piece} bytes at a time become exact pictures`, () => {
+    test(`${what} arriving ${piece} bytes at a time become exact frames`, () => {
       const sink = new FakeSink();
       const frames = new RawFrames(format, strides, sink);
       const samples = [sample(0, strides), sample(100, strides), sample(200, strides)];
       const stream = Buffer.concat(samples.map((each) => each.stream));
-      const pictures: Buffer[] = [];
+      const found: Buffer[] = [];
       for (let at = 0; at < stream.length; at += piece) {
         for (const data of frames.push(stream.subarray(at, at + piece))) {
-          pictures.push(Buffer.from(data.slice(0)));
+          found.push(Buffer.from(data.slice(0)));
           sink.release(data);
         }
       }
       assert.deepEqual(
-        pictures,
+        found,
         samples.map((each) => each.pixels),
       );
       assert.equal(frames.finish(), 0);

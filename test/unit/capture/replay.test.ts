@@ -25,7 +25,7 @@ function replay(path: string, fields: object = {}) {
   return createSource(sourceSchema.parse(config), fakeContext());
 }
 
-/** How red the middle of a picture is, in steps of 20. */
+/** How red the middle of a frame is, in steps of 20. */
 function step({ data, format }: RawFrame): number {
   const middle = (Math.floor(format.height / 2) * format.width + Math.floor(format.width / 2)) * 3;
   return Math.round((new Uint8Array(data)[middle] ?? 0) / 20);
@@ -33,18 +33,18 @@ function step({ data, format }: RawFrame): number {
 
 const { signal } = new AbortController();
 
-test('a folder is played in the order of the names, numbers as numbers, other files left out', async (t) => {
+test('a folder is played in the order of the names, numbers as numbers, and other files are skipped', async (t) => {
   const folder = await folderOf(t, ['frame2.png', 'frame10.jpg', 'frame1.JPEG', 'a.png']);
-  await writeFile(join(folder, 'notes.txt'), 'no picture');
+  await writeFile(join(folder, 'notes.txt'), 'no frame');
   await mkdir(join(folder, 'sub'));
   const sink = new FakeSink();
   await (await replay(folder)).run(sink, signal);
-  assert.deepEqual(sink.pictures.map(step), [4, 3, 1, 2]);
-  assert.deepEqual(sink.pictures[0]?.format, { width: 64, height: 64, pixels: 'rgb24', colour: 'jpeg' });
+  assert.deepEqual(sink.frames.map(step), [4, 3, 1, 2]);
+  assert.deepEqual(sink.frames[0]?.format, { width: 64, height: 64, pixels: 'rgb24', colour: 'jpeg' });
   assert.equal(sink.out.size, 0);
 });
 
-test('pictures are fitted into the size with their proportions kept, grey and transparent ones made RGB', async (t) => {
+test('frames are fitted into the size with their proportions kept, grey and transparent ones made RGB', async (t) => {
   const folder = await temporaryFolder(t);
   await write(join(folder, '1.jpg'), 100, 400, 100);
   await write(join(folder, '2.jpg'), 100, 30, 60);
@@ -58,7 +58,7 @@ test('pictures are fitted into the size with their proportions kept, grey and tr
   const sink = new FakeSink();
   await (await replay(folder, { width: 200, height: 100 })).run(sink, signal);
   assert.deepEqual(
-    sink.pictures.map(({ format, data }) => [format.width, format.height, data.byteLength]),
+    sink.frames.map(({ format, data }) => [format.width, format.height, data.byteLength]),
     [
       [200, 50, 30_000],
       [50, 100, 15_000],
@@ -68,22 +68,20 @@ test('pictures are fitted into the size with their proportions kept, grey and tr
   );
 });
 
-test('frames that a camera has saved look the same as after the way of other pictures', async (t) => {
+test('stills of a camera look the same on the fast path as on the path of other images', async (t) => {
   const folder = await temporaryFolder(t);
   const noise = { type: 'gaussian', mean: 128, sigma: 20 } as const;
-  const picture = sharp({ create: { width: 64, height: 48, channels: 3, noise, background: '#000' } }).blur(
-    4,
-  );
-  await picture.jpeg().toFile(join(folder, '1.jpg'));
+  const frame = sharp({ create: { width: 64, height: 48, channels: 3, noise, background: '#000' } }).blur(4);
+  await frame.jpeg().toFile(join(folder, '1.jpg'));
   await sharp(join(folder, '1.jpg'))
     .withMetadata({ orientation: 1 })
     .jpeg({ quality: 100 })
     .toFile(join(folder, '2.jpg'));
   const sink = new FakeSink();
   await (await replay(folder)).run(sink, signal);
-  const [saved, other] = sink.pictures.map(({ data }) => new Uint8Array(data));
-  assert.deepEqual(sink.pictures[0]?.format, { width: 64, height: 48, pixels: 'rgb24', colour: 'jpeg' });
-  assert.deepEqual(sink.pictures[1]?.format, sink.pictures[0]?.format);
+  const [saved, other] = sink.frames.map(({ data }) => new Uint8Array(data));
+  assert.deepEqual(sink.frames[0]?.format, { width: 64, height: 48, pixels: 'rgb24', colour: 'jpeg' });
+  assert.deepEqual(sink.frames[1]?.format, sink.frames[0]?.format);
   assert.ok(saved && other && saved.every((value, i) => Math.abs(value - other[i]!) <= 8));
 });
 
@@ -102,7 +100,7 @@ test('files that cannot be decoded are skipped and reported once with the reason
   await sink.reaches(5);
   abort.abort();
   await run;
-  assert.deepEqual(sink.pictures.slice(0, 5).map(step), [1, 3, 1, 3, 1]);
+  assert.deepEqual(sink.frames.slice(0, 5).map(step), [1, 3, 1, 3, 1]);
   const expected = 'expected an image file (JPEG, PNG, WebP, GIF, AVIF or TIFF), found';
   assert.deepEqual(sink.faults, [
     [
@@ -115,7 +113,7 @@ test('files that cannot be decoded are skipped and reported once with the reason
   assert.equal(sink.out.size, 0);
 });
 
-test('with pace consumed each picture waits for the analysis of the one before', async (t) => {
+test('with pace consumed each frame waits for the analysis of the one before', async (t) => {
   const folder = await folderOf(t, ['1.png', '2.png', '3.png']);
   const sink = new FakeSink();
   const analysed: (() => void)[] = [];
@@ -127,7 +125,7 @@ test('with pace consumed each picture waits for the analysis of the one before',
   for (let count = 1; count <= 3; count++) {
     await sink.reaches(count);
     await new Promise((resolve) => setTimeout(resolve, 20));
-    assert.equal(sink.pictures.length, count);
+    assert.equal(sink.frames.length, count);
     analysed.shift()?.();
   }
   while (!ended) {
@@ -137,7 +135,7 @@ test('with pace consumed each picture waits for the analysis of the one before',
   await run;
 });
 
-test('a folder is played again and again until it is stopped', async (t) => {
+test('a folder is repeated until it is stopped', async (t) => {
   const folder = await folderOf(t, ['1.png', '2.png']);
   const sink = new FakeSink();
   const abort = new AbortController();
@@ -145,14 +143,14 @@ test('a folder is played again and again until it is stopped', async (t) => {
   await sink.reaches(7);
   abort.abort();
   await run;
-  assert.deepEqual(sink.pictures.slice(0, 5).map(step), [1, 2, 1, 2, 1]);
+  assert.deepEqual(sink.frames.slice(0, 5).map(step), [1, 2, 1, 2, 1]);
   assert.equal(sink.out.size, 0);
 });
 
 test('a folder without images is an error before anything runs', async (t) => {
   const folder = await temporaryFolder(t);
   await assert.rejects(replay(folder), { code: 'CAPTURE_FILE', message: / is an empty folder$/ });
-  await writeFile(join(folder, '1.jpg'), 'no picture');
+  await writeFile(join(folder, '1.jpg'), 'no frame');
   await assert.rejects(replay(folder), {
     code: 'CAPTURE_FILE',
     message:
@@ -161,7 +159,7 @@ test('a folder without images is an error before anything runs', async (t) => {
 });
 
 for (const loop of [true, false]) {
-  test(`a folder without a single sound image is an error, loop: ${loop}`, async (t) => {
+  test(`a folder without a single valid image is an error, loop: ${loop}`, async (t) => {
     const folder = await folderOf(t, ['1.png']);
     const whole = await readFile(join(folder, '1.png'));
     await writeFile(join(folder, '1.png'), whole.subarray(0, whole.length / 2));
@@ -184,8 +182,8 @@ test('an image file is played as in a folder, without ffmpeg', async (t) => {
     const config = sourceSchema.parse({ kind: 'replay', path: file, pace: 'consumed', loop: false });
     const sink = new FakeSink();
     await (await createSource(config, { ...fakeContext(), env: { PATH: '/nowhere' } })).run(sink, signal);
-    assert.deepEqual(sink.pictures.map(step), [5], name);
-    assert.deepEqual(sink.pictures[0]?.format, { width: 480, height: 480, pixels: 'rgb24', colour: 'jpeg' });
+    assert.deepEqual(sink.frames.map(step), [5], name);
+    assert.deepEqual(sink.frames[0]?.format, { width: 480, height: 480, pixels: 'rgb24', colour: 'jpeg' });
   }
 });
 
@@ -205,9 +203,9 @@ test('a path that does not exist is an error before anything runs', async () => 
   });
 });
 
-function y4m(pictures: number): Buffer {
+function y4m(frames: number): Buffer {
   const parts: Buffer[] = [Buffer.from('YUV4MPEG2 W64 H64 F10:1 C420jpeg\n')];
-  for (let i = 0; i < pictures; i++) parts.push(Buffer.from('FRAME\n'), Buffer.alloc(64 * 64 * 1.5, i));
+  for (let i = 0; i < frames; i++) parts.push(Buffer.from('FRAME\n'), Buffer.alloc(64 * 64 * 1.5, i));
   return Buffer.concat(parts);
 }
 
@@ -219,25 +217,25 @@ test('an uncompressed video is played without ffmpeg, and a cut-off end is count
   const sink = new FakeSink();
   await source.run(sink, signal);
   assert.deepEqual(
-    sink.pictures.map(({ data }) => new Uint8Array(data)[0]),
+    sink.frames.map(({ data }) => new Uint8Array(data)[0]),
     [0, 1, 2, 3],
   );
   assert.equal(sink.faults.length, 1);
   assert.equal(sink.out.size, 0);
 });
 
-test('an uncompressed video that is none is an error, one with a fault inside is played up to it', async (t) => {
+test('a file that is not a video is an error; a video with a fault is played up to the fault', async (t) => {
   const file = join(await temporaryFolder(t), 'a.y4m');
   await writeFile(file, 'no video');
   await assert.rejects((await replay(file)).run(new FakeSink(), signal), { code: 'CAPTURE_FILE' });
   await writeFile(file, Buffer.concat([y4m(2), Buffer.from('NO FRAME\n')]));
   const sink = new FakeSink();
   await (await replay(file)).run(sink, signal);
-  assert.equal(sink.pictures.length, 2);
+  assert.equal(sink.frames.length, 2);
   assert.match(sink.faults.join(), /^a\.y4m: cannot decode to the end: .*expected the start of a frame/);
 });
 
-test('a video needs ffmpeg, and its absence is named', async (t) => {
+test('a video needs ffmpeg, and an error names it when it is missing', async (t) => {
   const file = join(await temporaryFolder(t), 'a.mp4');
   await writeFile(file, '');
   const config = sourceSchema.parse({ kind: 'replay', path: file });

@@ -41,11 +41,11 @@ async function supervised(options: Partial<SupervisorOptions> = {}, start = true
 
 const broken = new LookoutError('CAPTURE_ENDED', 'rpicam-vid ended (exit code 1)');
 
-test('pictures become frames with a number and both times, and the camera is online', async () => {
+test('frames become frames with a number and both times, and the camera is online', async () => {
   const { clock, source, frames, statuses, supervisor } = await supervised();
-  const data = source.now.picture();
+  const data = source.now.frame();
   clock.advance(100);
-  source.now.picture();
+  source.now.frame();
   assert.deepEqual(statuses, ['online']);
   assert.equal(supervisor.status, 'online');
   assert.equal(supervisor.counters.frames, 2);
@@ -61,7 +61,7 @@ test('pictures become frames with a number and both times, and the camera is onl
   await supervisor.stop();
 });
 
-test('a failing source is tried again after 1, 2, 4 … seconds, at most 60', async () => {
+test('a failing source is restarted after 1, 2, 4 … seconds, at most 60', async () => {
   const { clock, source, supervisor, statuses, log } = await supervised();
   const waits: number[] = [];
   for (let run = 1; run <= 9; run++) {
@@ -79,7 +79,7 @@ test('a failing source is tried again after 1, 2, 4 … seconds, at most 60', as
   await supervisor.stop();
 });
 
-test('a login that was refused is tried three times, then every ten minutes, and is said once', async () => {
+test('a rejected login is retried three times, then every ten minutes, and logged once', async () => {
   const { clock, source, supervisor, log } = await supervised();
   const refused = new LookoutError('CAPTURE_REFUSED', 'the camera rejects the user or password', {
     hint: 'x',
@@ -102,7 +102,7 @@ test('a login that was refused is tried three times, then every ten minutes, and
   await supervisor.stop();
 });
 
-test('other failures before do not use up the tries of a login', async () => {
+test('earlier failures of other kinds do not use up the retries of a login', async () => {
   const { clock, source, supervisor } = await supervised();
   const refused = new LookoutError('CAPTURE_REFUSED', 'the camera rejects the user or password');
   const fail = async (error: LookoutError) => {
@@ -117,8 +117,8 @@ test('other failures before do not use up the tries of a login', async () => {
   assert.ok((await fail(refused)) <= 60_000);
   assert.ok((await fail(refused)) <= 60_000);
   assert.equal(await fail(refused), 600_000);
-  // A camera that gave pictures in between has taken the login.
-  source.now.picture();
+  // A camera that gave frames in between has taken the login.
+  source.now.frame();
   assert.ok((await fail(refused)) <= 60_000);
   await supervisor.stop();
 });
@@ -139,7 +139,7 @@ for (const [random, expected] of [
   });
 }
 
-test('what somebody has to put right is said once and tried again every minute', async () => {
+test('a permanent failure is logged once and retried every minute', async () => {
   const seen: unknown[] = [];
   const { clock, source, supervisor, log } = await supervised({
     onFailures: (failures, error) => seen.push([failures, error]),
@@ -164,14 +164,14 @@ test('what somebody has to put right is said once and tried again every minute',
     [2, missing],
     [3, missing],
   ]);
-  source.now.picture();
+  source.now.frame();
   source.now.fail(missing);
   await settle();
-  assert.equal(warnings().length, 2, 'it is news after a picture');
+  assert.equal(warnings().length, 2, 'it is news after a frame');
   await supervisor.stop();
 });
 
-test('after a minute of pictures the next failure waits one second again', async () => {
+test('after a minute of frames the next failure waits one second again', async () => {
   const { clock, source, supervisor } = await supervised();
   for (let i = 0; i < 3; i++) {
     source.now.fail(broken);
@@ -180,7 +180,7 @@ test('after a minute of pictures the next failure waits one second again', async
   }
   assert.equal(source.runs.length, 4);
   for (let i = 0; i <= 60; i++) {
-    source.now.picture();
+    source.now.frame();
     await clock.advanceAsync(1000);
   }
   source.now.fail(broken);
@@ -190,11 +190,11 @@ test('after a minute of pictures the next failure waits one second again', async
   await supervisor.stop();
 });
 
-test('a source that falls silent is stalled soon, aborted later, and started again', async () => {
+test('a source that falls silent is stalled soon, aborted later, and restarted', async () => {
   const { clock, source, statuses, supervisor, log } = await supervised();
-  source.now.picture();
+  source.now.frame();
   await clock.advanceAsync(200);
-  source.now.picture();
+  source.now.frame();
   await clock.advanceAsync(1750, 50);
   assert.deepEqual(statuses, ['online']);
   await clock.advanceAsync(500, 50);
@@ -208,23 +208,23 @@ test('a source that falls silent is stalled soon, aborted later, and started aga
   await clock.advanceAsync(1000);
   assert.equal(source.runs.length, 2);
   assert.equal(supervisor.status, 'stalled');
-  source.now.picture();
+  source.now.frame();
   assert.deepEqual(statuses, ['online', 'stalled', 'online']);
   assert.deepEqual(supervisor.counters, { frames: 3, faults: 0, restarts: 1, stalls: 1 });
   await supervisor.stop();
 });
 
-test('a source whose pictures come slower than the settings say is not stalled for that', async () => {
+test('a source that is slower than the settings is not stalled', async () => {
   const { clock, source, statuses, supervisor } = await supervised();
-  for (let picture = 0; picture < 60; picture++) {
-    source.now.picture();
-    await clock.advanceAsync(picture < 30 ? 1800 : 3000, 100);
+  for (let frame = 0; frame < 60; frame++) {
+    source.now.frame();
+    await clock.advanceAsync(frame < 30 ? 1800 : 3000, 100);
   }
   assert.deepEqual(statuses, ['online']);
   await supervisor.stop();
 });
 
-test('failures in a row are counted until a picture comes', async () => {
+test('failures in a row are counted until a frame arrives', async () => {
   const counts: number[] = [];
   const { clock, source, supervisor } = await supervised({ onFailures: (failures) => counts.push(failures) });
   for (let run = 1; run <= 3; run++) {
@@ -232,13 +232,13 @@ test('failures in a row are counted until a picture comes', async () => {
     await settle();
     while (source.runs.length === run) await clock.advanceAsync(500);
   }
-  source.now.picture();
-  source.now.picture();
+  source.now.frame();
+  source.now.frame();
   assert.deepEqual(counts, [1, 2, 3, 0]);
   await supervisor.stop();
 });
 
-test('a source that never gives a picture is stalled too', async () => {
+test('a source that never delivers a frame is also stalled', async () => {
   const { clock, statuses, supervisor } = await supervised();
   await clock.advanceAsync(11_000, 1000);
   assert.deepEqual(statuses, ['stalled']);
@@ -249,7 +249,7 @@ test('a source that waits for the analysis is not stalled', async () => {
   let analysed = () => {};
   const consumed = () => new Promise<void>((resolve) => (analysed = resolve));
   const { clock, source, statuses, supervisor } = await supervised({ consumed });
-  source.now.picture();
+  source.now.frame();
   const waiting = source.now.sink.consumed();
   await clock.advanceAsync(60_000, 1000);
   assert.deepEqual(statuses, ['online']);
@@ -269,9 +269,9 @@ test('waiting for the analysis ends when the source is aborted', async () => {
   await waiting;
 });
 
-test('a natural end is told once and nothing is started again', async () => {
+test('the end of a source is reported once and the source is not restarted', async () => {
   const { clock, source, statuses, ends, supervisor } = await supervised();
-  source.now.picture();
+  source.now.frame();
   source.now.end();
   await settle();
   await clock.advanceAsync(120_000, 10_000);
@@ -281,17 +281,17 @@ test('a natural end is told once and nothing is started again', async () => {
   await supervisor.stop();
 });
 
-test('pictures of a run that was aborted go back to the pool', async () => {
+test('frames of a run that was aborted go back to the pool', async () => {
   const { clock, source, frames, pool, supervisor } = await supervised();
   const first = source.now;
   await clock.advanceAsync(11_000, 1000);
-  const late = first.picture();
+  const late = first.frame();
   assert.equal(frames.length, 0);
   assert.equal(pool.acquire(6), late);
   await supervisor.stop();
 });
 
-test('whoever still listens to a run that has failed is told that it is over', async () => {
+test('the signal of a failed run aborts for all remaining listeners', async () => {
   const { source, supervisor } = await supervised();
   const { signal, fail } = source.now;
   assert.equal(signal.aborted, false);
@@ -335,7 +335,7 @@ test('stopping waits until the source has really ended', async () => {
   assert.deepEqual([source.runs.length, statuses], [0, []]);
 });
 
-test('stopping during the wait between two tries ends it at once', async () => {
+test('stopping during the backoff ends it immediately', async () => {
   const { clock, source, supervisor } = await supervised();
   source.now.fail(broken);
   await settle();
@@ -346,7 +346,7 @@ test('stopping during the wait between two tries ends it at once', async () => {
 
 test('a camera that is turned off uses nothing until it is turned on again', async () => {
   const { clock, source, supervisor, statuses } = await supervised();
-  source.now.picture();
+  source.now.frame();
   await supervisor.setEnabled(false);
   assert.equal(source.now.signal.aborted, true);
   await clock.advanceAsync(60_000);
@@ -354,7 +354,7 @@ test('a camera that is turned off uses nothing until it is turned on again', asy
   await supervisor.setEnabled(true);
   await settle();
   assert.equal(source.runs.length, 2);
-  source.now.picture();
+  source.now.frame();
   assert.deepEqual(statuses, ['online', 'disabled', 'offline', 'online']);
   await supervisor.stop();
 });
@@ -368,7 +368,7 @@ test('a camera that is off from the beginning is not started', async () => {
   await supervisor.stop();
 });
 
-test('turning a camera off and on in haste leaves one source running', async () => {
+test('turning a camera off and on quickly leaves one source running', async () => {
   const { source, supervisor } = await supervised();
   await Promise.all([
     supervisor.setEnabled(false),
@@ -383,7 +383,7 @@ test('turning a camera off and on in haste leaves one source running', async () 
   await supervisor.stop();
 });
 
-test('a source that cannot even be made counts as a failure', async () => {
+test('a source that cannot be created counts as a failure', async () => {
   const { clock, supervisor, log } = await supervised({ source: () => Promise.reject(broken) });
   await clock.advanceAsync(1000);
   assert.equal(supervisor.counters.restarts, 1);
@@ -391,7 +391,7 @@ test('a source that cannot even be made counts as a failure', async () => {
   await supervisor.stop();
 });
 
-test('an error of unknown kind is logged with its stack and the camera goes on', async () => {
+test('an error of unknown kind is logged with its stack and the camera continues', async () => {
   const { clock, source, supervisor, log } = await supervised();
   source.now.fail(new RangeError('a bug'));
   await settle();

@@ -15,19 +15,19 @@ function read(bytes: Buffer, piece = bytes.length) {
   const sink = new FakeSink();
   const frames = new Y4mFrames('bt601', sink);
   for (let at = 0; at < bytes.length; at += piece) {
-    for (const picture of frames.push(bytes.subarray(at, at + piece))) sink.frame(picture);
+    for (const frame of frames.push(bytes.subarray(at, at + piece))) sink.frame(frame);
   }
   return { sink, rest: frames.finish() };
 }
 
 for (const piece of [1, 5, 13, 1000]) {
-  test(`a stream arriving ${piece} bytes at a time becomes its pictures`, () => {
+  test(`a stream arriving ${piece} bytes at a time becomes its frames`, () => {
     const { sink, rest } = read(stream, piece);
     assert.deepEqual(
-      sink.pictures.map(({ data }) => [...new Uint8Array(data)]),
+      sink.frames.map(({ data }) => [...new Uint8Array(data)]),
       [Array(12).fill(1), Array(12).fill(10)],
     );
-    assert.deepEqual(sink.pictures[0]?.format, { width: 4, height: 2, pixels: 'i420', colour: 'bt601' });
+    assert.deepEqual(sink.frames[0]?.format, { width: 4, height: 2, pixels: 'i420', colour: 'bt601' });
     assert.equal(rest, 0);
     assert.equal(sink.out.size, 0);
   });
@@ -35,7 +35,7 @@ for (const piece of [1, 5, 13, 1000]) {
 
 test('a truncated frame is discarded and its size reported', () => {
   const { sink, rest } = read(stream.subarray(0, stream.length - 5));
-  assert.equal(sink.pictures.length, 1);
+  assert.equal(sink.frames.length, 1);
   assert.equal(rest, 7);
   assert.equal(sink.out.size, 0);
 });
@@ -50,7 +50,7 @@ for (const [what, text, message] of [
   ['without an end of its first line', 'Y'.repeat(2000), /more than 1024 bytes/],
   ['out of sync', `${header}xxxxxxx\n`, /expected the start of a frame, found "xxxxxxx"/],
 ] as const) {
-  test(`a stream ${what} is refused by name`, () => {
+  test(`a stream ${what} is rejected with the reason`, () => {
     assert.throws(() => read(Buffer.from(text)), { code: 'CAPTURE_STREAM', message });
   });
 }

@@ -100,7 +100,7 @@ test('`hold` runs on while no frames come at all', () => {
   assert.deepEqual(decider.open, []);
 });
 
-test('a camera with a picture a minute keeps its window and its event over the minute', () => {
+test('a camera with a frame a minute keeps its window and its event over the minute', () => {
   const decider = dog({ window: 2, hits: 2, hold: 5 });
   const changes: string[] = [];
   for (let second = 0; second < 600; second++) {
@@ -158,7 +158,7 @@ test('stamps are wall-clock time, durations are not: the wall clock may jump', (
   }
 });
 
-test('an event tells why it started', () => {
+test('an event contains the reason of its start', () => {
   const decider = dog({ window: 4, hits: 2 });
   decider.observe(analysis(0, [{ dog: 0.7 }]));
   decider.observe(analysis(0.2, [{ dog: 0.1 }]));
@@ -184,7 +184,7 @@ test('an event tells why it started', () => {
   ]);
 });
 
-test('an update is told at once for a much better score, and later for a little better one', () => {
+test('an update is reported immediately for a much better score, and later for a slightly better one', () => {
   const decider = dog({ window: 1, hits: 1 });
   assert.deepEqual(play(decider, [0.6, 0.64, 0.65, 0.5, 0.66]), ['start@0', 'update@0.4']);
   assert.deepEqual(play(decider, [0.6, 0.65, 0.665, 0.67], 6), ['update@6.4']);
@@ -218,7 +218,7 @@ test('the box of an event is where its best score was, its region where it was l
   assert.deepEqual(decider.openRegions, [{ box: right, zone: null }]);
 });
 
-test('events of two labels in one place make one region to look at', () => {
+test('events of two labels in one place make one region to analyse', () => {
   const decider = makeDecider({ dog: { window: 1, hits: 1 }, car: { window: 1, hits: 1 } });
   decider.observe(analysis(0, [{ dog: 0.9, car: 0.8 }]));
   assert.equal(decider.open.length, 2);
@@ -244,7 +244,7 @@ test('zones have events of their own, and only of their labels', () => {
   assert.deepEqual(seen, ['start car road 0', 'start dog lawn 0.2', 'end car road 1.4']);
 });
 
-test('a zone that was not looked at is not empty', () => {
+test('a zone that was not analysed is not empty', () => {
   const decider = makeDecider({ dog: { window: 2, hits: 2, hold: 0 } });
   decider.observe(analysis(0, [{ zone: 'a', dog: 0.9 }]));
   decider.observe(analysis(0.2, [{ zone: 'b', dog: 0.1 }]));
@@ -325,7 +325,7 @@ test('a threshold set before a zone was first seen holds there too', () => {
   assert.deepEqual(decider.observe(analysis(0, [{ zone: 'late', dog: 0.8 }])).changes, []);
 });
 
-test('closing ends all events and forgets half a window', () => {
+test('closing ends all events and discards a partial window', () => {
   const decider = makeDecider({ dog: { window: 3, hits: 2 }, car: { window: 3, hits: 2 } });
   decider.observe(analysis(0, [{ dog: 0.9, car: 0.9 }]));
   decider.observe(analysis(0.2, [{ dog: 0.9 }]));
@@ -338,7 +338,7 @@ test('closing ends all events and forgets half a window', () => {
   assert.deepEqual(decider.observe(analysis(1, [{ dog: 0.9, car: 0.9 }])).changes, []);
 });
 
-test('what was told stays as it was told', () => {
+test('reported events do not change later', () => {
   const decider = dog({ window: 1, hits: 1, hold: 0 });
   const [start] = decider.observe(analysis(0, [{ dog: 0.7 }])).changes;
   const [update] = decider.observe(analysis(0.2, [{ dog: 0.9 }])).changes;

@@ -16,7 +16,7 @@ function slopes(): Uint8Array<ArrayBuffer> {
   return data;
 }
 
-const picture = () => sharp(slopes(), { raw: { width, height, channels: 3 } });
+const image = () => sharp(slopes(), { raw: { width, height, channels: 3 } });
 
 function largestDifference(one: Uint8Array, other: Uint8Array): number {
   assert.equal(one.length, other.length);
@@ -25,30 +25,30 @@ function largestDifference(one: Uint8Array, other: Uint8Array): number {
 
 test('JPEG files as cameras save them are told with their size', async () => {
   const jpegs = await Promise.all([
-    picture().jpeg().toBuffer(),
-    picture().jpeg({ chromaSubsampling: '4:4:4', quality: 92 }).toBuffer(),
-    picture().greyscale().jpeg().toBuffer(),
+    image().jpeg().toBuffer(),
+    image().jpeg({ chromaSubsampling: '4:4:4', quality: 92 }).toBuffer(),
+    image().greyscale().jpeg().toBuffer(),
   ]);
   for (const jpeg of jpegs) assert.deepEqual(plainJpegSize(jpeg), { width, height });
 });
 
 test('whatever needs more than decoding is not taken for a plain JPEG file', async () => {
   const others = {
-    progressive: await picture().jpeg({ progressive: true }).toBuffer(),
-    turned: await picture().withMetadata({ orientation: 6 }).jpeg().toBuffer(),
-    'with a colour profile': await picture().withIccProfile('p3').jpeg().toBuffer(),
-    'of four colours': await picture().toColourspace('cmyk').jpeg().toBuffer(),
-    'finely quantised': await picture().jpeg({ quality: 95 }).toBuffer(),
-    'a PNG file': await picture().png().toBuffer(),
+    progressive: await image().jpeg({ progressive: true }).toBuffer(),
+    turned: await image().withMetadata({ orientation: 6 }).jpeg().toBuffer(),
+    'with a colour profile': await image().withIccProfile('p3').jpeg().toBuffer(),
+    'of four colours': await image().toColourspace('cmyk').jpeg().toBuffer(),
+    'finely quantised': await image().jpeg({ quality: 95 }).toBuffer(),
+    'a PNG file': await image().png().toBuffer(),
     empty: Buffer.alloc(0),
     'the start alone': Buffer.from([0xff, 0xd8]),
-    'without a picture': Buffer.from([0xff, 0xd8, 0xff, 0xda, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]),
+    'without a image': Buffer.from([0xff, 0xd8, 0xff, 0xda, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0]),
   };
   for (const [name, file] of Object.entries(others)) assert.equal(plainJpegSize(file), null, name);
 });
 
 test('a header that is cut short anywhere is no header', async () => {
-  const jpeg = await picture().jpeg().toBuffer();
+  const jpeg = await image().jpeg().toBuffer();
   const scan = jpeg.indexOf(Buffer.from([0xff, 0xda]));
   for (let length = 0; length < scan; length++) {
     assert.equal(plainJpegSize(jpeg.subarray(0, length)), null, `${length} bytes`);
@@ -96,7 +96,7 @@ test('a JPEG file is decoded as libvips does it, up to rounding', async () => {
 });
 
 test('a file that ends early, or does not fit, is refused', async () => {
-  const jpeg = await picture().jpeg().toBuffer();
+  const jpeg = await image().jpeg().toBuffer();
   await assert.rejects(decodeJpeg(jpeg.subarray(0, jpeg.length - 40), new ArrayBuffer(3 * width * height)));
   await assert.rejects(async () => decodeJpeg(jpeg, new ArrayBuffer(3 * width * height - 1)), /Insufficient/);
 });

@@ -31,7 +31,7 @@ test('every transform is undone by its inverse', () => {
   }
 });
 
-test('a picture on its side has its width and height exchanged', () => {
+test('a frame on its side has its width and height exchanged', () => {
   const size = { width: 640, height: 480 };
   assert.deepEqual(uprightSize(size, orientationOf({ rotate: 90, mirror: 'none' })), {
     width: 480,

@@ -6,7 +6,7 @@ import { orientationOf, type Transform } from '../../../src/pixels/orientation.t
 import { frameBytes } from '../../../src/pixels/plane.ts';
 import { outputBytes, Resizer } from '../../../src/pixels/resize.ts';
 import type { Box, FrameFormat, ModelInput } from '../../../src/types.ts';
-import { noisyPicture, patternPicture, referenceResize } from '../vision/pictures.ts';
+import { noisyFrame, patternFrame, referenceResize } from '../vision/frames.ts';
 
 const WHOLE = { x: 0, y: 0, w: 1, h: 1 };
 const UPRIGHT: Transform = { rotate: 0, mirror: 'none' };
@@ -60,9 +60,9 @@ function worst(format: FrameFormat, data: Uint8Array, size: number[], box = WHOL
   return Math.max(...reference.map((value, index) => Math.abs(value - ours[index]!)));
 }
 
-test('a shrunk picture equals the floating-point reference within 2 levels, however it is turned and flipped', () => {
+test('a shrunk frame equals the floating-point reference within 2 levels, however it is turned and flipped', () => {
   for (const format of [i420(90, 62), rgb24(91, 61)]) {
-    const data = noisyPicture(format, 1);
+    const data = noisyFrame(format, 1);
     for (const transform of TRANSFORMS) {
       const difference = worst(format, data, [40, 28], WHOLE, transform);
       assert.ok(difference <= 2, `${format.pixels} ${JSON.stringify(transform)}: ${difference}`);
@@ -77,7 +77,7 @@ test('crops with odd borders equal the reference, shrunk, enlarged and squashed'
     { x: 0.9, y: 0, w: 0.1, h: 1 },
   ];
   for (const format of [i420(128, 96, 'bt709'), rgb24(101, 75)]) {
-    const data = noisyPicture(format, 2);
+    const data = noisyFrame(format, 2);
     for (const box of boxes) {
       for (const size of [
         [13, 9],
@@ -93,9 +93,9 @@ test('crops with odd borders equal the reference, shrunk, enlarged and squashed'
   }
 });
 
-test('a picture 17 times as large as the output is averaged, not sampled', () => {
+test('a frame 17 times as large as the output is averaged, not sampled', () => {
   const format = i420(680, 340);
-  assert.ok(worst(format, noisyPicture(format, 3), [40, 20]) <= 2);
+  assert.ok(worst(format, noisyFrame(format, 3), [40, 20]) <= 2);
 });
 
 test('all three YUV ranges give pure colours back', () => {
@@ -111,7 +111,7 @@ test('all three YUV ranges give pure colours back', () => {
       const format = i420(16, 16, colour);
       const result = resize(
         format,
-        patternPicture(format, () => rgb),
+        patternFrame(format, () => rgb),
         output(8, 8),
       );
       for (let i = 0; i < 3; i++)
@@ -122,7 +122,7 @@ test('all three YUV ranges give pure colours back', () => {
 
 test('layout, channel order, element type, mean and scale follow the model', () => {
   const format = rgb24(20, 12);
-  const data = noisyPicture(format, 4);
+  const data = noisyFrame(format, 4);
   const plain = resize(format, data, output(10, 6));
   const bgr = resize(format, data, output(10, 6, { order: 'bgr', layout: 'nchw' }));
   const signed = resize(format, data, output(10, 6, { type: 'int8', mean: [128, 128, 128] }));
@@ -143,7 +143,7 @@ test('layout, channel order, element type, mean and scale follow the model', () 
   }
 });
 
-/** Grey of the same picture: its luma by BT.601 weights, or its own luma plane. */
+/** Grey of the same frame: its luma by BT.601 weights, or its own luma plane. */
 function greyReference(
   format: FrameFormat,
   data: Uint8Array,
@@ -170,7 +170,7 @@ test('a grey model gets the luma, cropped, resized, turned and flipped like colo
   const box = { x: 0.137, y: 0.251, w: 0.419, h: 0.613 };
   const formats = [i420(128, 96), i420(128, 96, 'bt709'), i420(128, 96, 'jpeg'), rgb24(101, 75)];
   for (const format of formats) {
-    const data = noisyPicture(format, 5);
+    const data = noisyFrame(format, 5);
     for (const transform of TRANSFORMS) {
       const ours = resize(format, data, greyOutput(37, 20), box, transform);
       const reference = greyReference(format, data, [37, 20], box, transform);
@@ -186,7 +186,7 @@ test('a grey model gets the luma, cropped, resized, turned and flipped like colo
 test('luma fills 0 to 255 whatever range the camera uses', () => {
   for (const colour of ['bt601', 'bt709', 'jpeg'] as const) {
     const format = i420(512, 16, colour);
-    const ramp = patternPicture(format, (x) => [x >> 1, x >> 1, x >> 1]);
+    const ramp = patternFrame(format, (x) => [x >> 1, x >> 1, x >> 1]);
     const levels = resize(format, ramp, greyOutput(256, 8)).subarray(0, 256);
     for (const [level, found] of levels.entries())
       assert.ok(Math.abs(found - level) <= 1, `${colour} ${level}: ${found}`);
@@ -196,18 +196,18 @@ test('luma fills 0 to 255 whatever range the camera uses', () => {
   }
 });
 
-test('the same picture is equally grey as YUV and as RGB', () => {
+test('the same frame is equally grey as YUV and as RGB', () => {
   const paint = (x: number, y: number) => [x * 3, 255 - y * 2, (x + y) * 2] as const;
-  const rgb = resize(rgb24(64, 64), patternPicture(rgb24(64, 64), paint), greyOutput(16, 16));
+  const rgb = resize(rgb24(64, 64), patternFrame(rgb24(64, 64), paint), greyOutput(16, 16));
   for (const colour of ['bt601', 'jpeg'] as const) {
-    const yuv = resize(i420(64, 64, colour), patternPicture(i420(64, 64, colour), paint), greyOutput(16, 16));
+    const yuv = resize(i420(64, 64, colour), patternFrame(i420(64, 64, colour), paint), greyOutput(16, 16));
     for (const [index, level] of rgb.entries()) assert.ok(Math.abs(level - yuv[index]!) <= 1);
   }
 });
 
-test('at its own size an RGB picture is grey to the bit as Pillow makes it', () => {
+test('at its own size an RGB frame is grey to the bit as Pillow makes it', () => {
   const format = rgb24(64, 64);
-  const data = noisyPicture(format, 6);
+  const data = noisyFrame(format, 6);
   const grey = resize(format, data, greyOutput(64, 64));
   for (const [pixel, level] of grey.entries()) {
     const [red, green, blue] = data.subarray(pixel * 3, pixel * 3 + 3) as unknown as [number, number, number];
@@ -217,7 +217,7 @@ test('at its own size an RGB picture is grey to the bit as Pillow makes it', () 
 
 test('element type, mean and scale of a grey model count, its layout and order do not', () => {
   const format = rgb24(20, 12);
-  const data = noisyPicture(format, 4);
+  const data = noisyFrame(format, 4);
   const plain = resize(format, data, greyOutput(10, 6));
   assert.deepEqual(resize(format, data, greyOutput(10, 6, { layout: 'nchw', order: 'bgr' })), plain);
   const signed = resize(format, data, greyOutput(10, 6, { type: 'int8', mean: [128] }));
@@ -237,7 +237,7 @@ test('the same resizer serves many boxes, formats and orientations in turn', () 
     const format = round % 2 ? i420(64, 48) : rgb24(200, 40);
     const box = { x: (round % 50) / 100, y: 0.1, w: 0.4, h: 0.5 };
     const transform = TRANSFORMS[round % TRANSFORMS.length]!;
-    const data = noisyPicture(format, round % 3);
+    const data = noisyFrame(format, round % 3);
     memory.bytes(data.length).set(data);
     resizer.resize(format, box, orientationOf(transform), target);
     assert.deepEqual(target, resize(format, data, out, box, transform));
@@ -246,7 +246,7 @@ test('the same resizer serves many boxes, formats and orientations in turn', () 
 
 test('the result is nearly that of libvips, which turns and flips the same way', async () => {
   const format = rgb24(160, 120);
-  const data = patternPicture(format, (x, y) => [
+  const data = patternFrame(format, (x, y) => [
     128 + 100 * Math.sin(x / 9),
     128 + 100 * Math.sin(y / 7 + 1),
     128 + 100 * Math.sin((x + y) / 11),

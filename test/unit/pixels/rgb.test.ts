@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toRgb } from '../../../src/pixels/rgb.ts';
-import { noisyPicture, patternPicture, referenceResize } from '../vision/pictures.ts';
+import { noisyFrame, patternFrame, referenceResize } from '../vision/frames.ts';
 
-test('an RGB picture comes back unchanged, in its own buffer', () => {
+test('an RGB frame comes back unchanged, in its own buffer', () => {
   const format = { width: 33, height: 21, pixels: 'rgb24', colour: 'jpeg' } as const;
-  const data = noisyPicture(format, 1);
+  const data = noisyFrame(format, 1);
   const result = toRgb(data, format, { rotate: 0, mirror: 'none' });
   assert.deepEqual(result, { data, width: 33, height: 21 });
   assert.notEqual(result.data.buffer, data.buffer);
 });
 
-test('a YUV picture is turned upright at its full size', () => {
+test('a YUV frame is turned upright at its full size', () => {
   const format = { width: 34, height: 22, pixels: 'i420', colour: 'bt709' } as const;
-  const data = patternPicture(format, (x, y) => [x * 7, y * 11, 255 - x * y]);
+  const data = patternFrame(format, (x, y) => [x * 7, y * 11, 255 - x * y]);
   const transform = { rotate: 270, mirror: 'horizontal' } as const;
   const result = toRgb(data, format, transform);
   assert.deepEqual([result.width, result.height], [22, 34]);

@@ -20,7 +20,7 @@ const node = (opType: string, input: string[], output: string, attribute: object
 /**
  * A model that runs: `red`, `green` and `blue` are the softmax (or, for logits, the values) of the average colour in
  * hundredths of 255. Its input is uint8, 1×height×width×3.
- * @param fragile the run fails for a picture with a level of 250 or more in it
+ * @param fragile the run fails for a frame with a level of 250 or more in it
  */
 export function colourModel({ width = 16, height = 16, logits = false, fragile = false } = {}): {
   file: string;
@@ -66,7 +66,7 @@ export function colourModel({ width = 16, height = 16, logits = false, fragile =
   };
 }
 
-/** A model with a single output, 1×1: how bright the picture is, 0…1. Its input is uint8, 1×16×16×3. */
+/** A model with a single output, 1×1: how bright the frame is, 0…1. Its input is uint8, 1×16×16×3. */
 export function singleModel(): ReturnType<typeof colourModel> {
   const colour = colourModel();
   colour.remove();

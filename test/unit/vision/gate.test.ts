@@ -56,7 +56,7 @@ test('motion opens the gate, and it stays open while the motion lingers', () => 
   assert.deepEqual(gates(keeper, motions), ['still', 'motion', 'motion', 'motion', 'still', 'still']);
 });
 
-test('the regions that moved are classified, and go on being so while they linger', () => {
+test('the regions that moved are classified, and still are while they linger', () => {
   const keeper = new Gatekeeper(camera({ interval: 0 }));
   const seen = moving([0.4, 0.4], [0.7, 0.1]);
   const verdict = keeper.judge(seen, 0);
@@ -83,7 +83,7 @@ test('a moving region belongs to the zone that covers most of what moved', () =>
   ]);
 });
 
-test('zones are classified whole, but only those that something moves in', () => {
+test('zones are classified completely, but only those with motion', () => {
   const keeper = new Gatekeeper(camera({ interval: 0, classify: 'zones', zones: ZONES }));
   const door = { box: { x: 0, y: 0, w: 0.3, h: 0.5 }, zone: 'door' };
   assert.deepEqual(keeper.judge(moving([0.25, 0.2]), 0), { gate: 'motion', regions: [door] });
@@ -101,7 +101,7 @@ test('with gate always every frame is classified, moving or not', () => {
   assert.equal(boxes(motion.judge(moving([0.1, 0.1], [0.5, 0.5]), 200)).length, 2);
 });
 
-test('a still camera is looked at once in each interval, counted from the last analysis', () => {
+test('a still scene is analysed once per interval, counted from the last analysis', () => {
   const keeper = new Gatekeeper(camera({ interval: 2, motion: { linger: 0 } }));
   const gateAt = (now: number, motion = STILL) => keeper.judge(motion, now).gate;
   assert.equal(gateAt(0), 'interval');
@@ -112,7 +112,7 @@ test('a still camera is looked at once in each interval, counted from the last a
   assert.equal(gateAt(5000), 'interval');
 });
 
-test('a lamp closes the gate, lingering motion or not, but open events are still looked at', () => {
+test('a lamp closes the gate, lingering motion or not, but open events are still analysed', () => {
   const keeper = new Gatekeeper(camera({ interval: 0 }));
   keeper.judge(moving([0.5, 0.5]), 0);
   assert.deepEqual(keeper.judge(DARK, 200), { gate: 'light-switch', regions: [] });
@@ -127,7 +127,7 @@ test('light in a part of the frame is the reason when nothing moves besides it',
   assert.equal(keeper.judge({ ...moving([0.5, 0.5]), relit: true }, 200).gate, 'motion');
 });
 
-test('the region of an open event is seen with every motion, else once a second', () => {
+test('the region of an open event is analysed with every motion, otherwise once a second', () => {
   const keeper = new Gatekeeper(camera({ interval: 0, motion: { linger: 0 } }));
   const sofa: Region = { box: { x: 0.7, y: 0.7, w: 0.2, h: 0.2 }, zone: null };
   keeper.setOpen([sofa]);
@@ -142,7 +142,7 @@ test('the region of an open event is seen with every motion, else once a second'
   assert.equal(keeper.judge(STILL, 9000).gate, 'still');
 });
 
-test('two open events at the same place are looked at once', () => {
+test('two open events at the same place are analysed once', () => {
   const keeper = new Gatekeeper(camera({ interval: 0 }));
   const region: Region = { box: { x: 0.1, y: 0.1, w: 0.3, h: 0.3 }, zone: null };
   keeper.setOpen([region, { ...region, box: { ...region.box, x: 0.12 } }, { ...region, zone: 'door' }]);

@@ -61,7 +61,7 @@ test('half of the cores run a model unless a number is given', () => {
   remove();
 });
 
-test('a description that contradicts the model is refused with what was expected and found', () => {
+test('a description that contradicts the model is rejected with the expected and the found values', () => {
   const { file, description, remove } = colourModel();
   const wider = { ...description, input: { ...description.input, width: 32 } };
   assert.throws(() => ModelSession.open(file, wider, CPU), {

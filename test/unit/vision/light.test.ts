@@ -25,7 +25,7 @@ function movesIn(lights: (Lit | undefined)[], squares = (_frame: number): Square
 const always = (lit: Lit): Lit[] => Array.from({ length: 20 }, () => lit);
 const smooth = (share: number) => 1 / (1 + Math.exp(-share));
 
-describe('light is no motion', () => {
+describe('light is not motion', () => {
   it('when a lamp lights half of the frame, with a hard edge', () => {
     assert.deepEqual(movesIn(always((x) => (x < 170 ? 1.6 : 1))), []);
     assert.deepEqual(movesIn(always((x, y) => (x + y < 230 ? 1.5 : 1))), []);
@@ -76,14 +76,14 @@ describe('light is no motion', () => {
   });
 });
 
-it('says why nothing is analysed', () => {
+it('reports why nothing is analysed', () => {
   const scene = new Scene({}, 4);
   scene.quiet(20);
   assert.equal(scene.frame({ lit: (x) => (x < 170 ? 1.6 : 1) }).relit, true);
   assert.equal(scene.frame({ lit: (x) => (x < 170 ? 1.6 : 1) }).relit, false);
 });
 
-describe('what moves is seen in any light', () => {
+describe('moving objects are detected in any light', () => {
   const cases: [string, (frame: number) => Lit | undefined][] = [
     ['in half a lamp with a hard edge', () => (x) => (x < 170 ? 1.6 : 1)],
     ['in half a lamp with a soft edge', () => (x) => 1 + 0.7 * smooth((150 - x) / 20)],

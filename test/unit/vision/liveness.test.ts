@@ -24,7 +24,7 @@ function pass(clock: FakeClock, ms: number): void {
   for (let left = ms; left > 0; left -= 50) clock.advance(50);
 }
 
-test('threads that have a frame and give nothing back for three seconds hang, once', () => {
+test('threads that return nothing for three seconds with a frame in flight are reported as hanging once', () => {
   const { clock, hangs, liveness } = watch();
   answer(liveness, 2000, 20);
   pass(clock, 60_000);
@@ -37,7 +37,7 @@ test('threads that have a frame and give nothing back for three seconds hang, on
   assert.ok(hangs[0]! >= 3000 && hangs[0]! <= 3500, `${hangs}`);
 });
 
-test('the first answer may take its time, and less of it after a replacement', () => {
+test('the first result may take longer, but less so after a restart', () => {
   const { clock, hangs, liveness } = watch();
   liveness.sent();
   pass(clock, 29_000);
@@ -68,7 +68,7 @@ test('a slow model is given ten times as long as its usual frame, and one slow f
   assert.equal(quick.hangs.length, 1);
 });
 
-test('after the first answer, before it is known how long others take, the second may take as long as a replacement', () => {
+test('after the first answer, before it is known how long others take, the second may take as long as after a restart', () => {
   const { clock, hangs, liveness } = watch();
   answer(liveness, 5000);
   liveness.sent();
@@ -78,7 +78,7 @@ test('after the first answer, before it is known how long others take, the secon
   assert.equal(hangs.length, 1);
 });
 
-test('a process that was itself held up does not take that for silence', () => {
+test('a process that was itself stopped does not count that time as silence', () => {
   const { clock, hangs, liveness } = watch();
   answer(liveness, 20, 20);
   liveness.sent();

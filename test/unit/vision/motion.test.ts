@@ -37,16 +37,16 @@ test('a moving square is found, and one region covers it', () => {
   }
 });
 
-test('the region lies in the upright picture, however the camera hangs', () => {
+test('the region lies in the upright frame, however the camera hangs', () => {
   const format = { ...FORMAT, width: 320, height: 240 };
   const scene = new Scene({}, 6, format, { rotate: 90, mirror: 'none' });
   scene.quiet(10);
   const { moving } = scene.frame({ squares: [{ x: 10, y: 10, side: 40, level: 220 }] });
-  // The upper left of the raw picture is the upper right of one that is turned clockwise.
+  // The upper left of the raw frame is the upper right of one that is turned clockwise.
   assert.ok(moving[0]!.core.x > 0.75 && moving[0]!.core.y < 0.05, JSON.stringify(moving));
 });
 
-test('RGB pictures are watched as well', () => {
+test('motion is also detected in RGB frames', () => {
   const scene = new Scene({}, 6, { ...FORMAT, pixels: 'rgb24' });
   assert.deepEqual(scene.quiet(20), []);
   const square = { x: 100, y: 100, side: 30, level: 250 };
@@ -54,7 +54,7 @@ test('RGB pictures are watched as well', () => {
   assert.ok(covers(moving[0]!.box, square));
 });
 
-test('several moving things give several regions, the largest first, no more than allowed', () => {
+test('several moving objects give several regions, the largest first, no more than allowed', () => {
   const scene = new Scene({ max_regions: 2 });
   scene.quiet(10);
   const squares = [
@@ -68,14 +68,14 @@ test('several moving things give several regions, the largest first, no more tha
   assert.ok(covers(moving[1]!.core, squares[2]!));
 });
 
-test('what is smaller than the smallest moving area is left alone', () => {
+test('an object smaller than the smallest moving area is ignored', () => {
   const scene = new Scene({ min_area: 0.01 });
   scene.quiet(10);
   assert.deepEqual(scene.frame({ squares: [{ x: 50, y: 50, side: 20, level: 240 }] }).moving, []);
   assert.equal(scene.frame({ squares: [{ x: 50, y: 50, side: 40, level: 240 }] }).moving.length, 1);
 });
 
-test('a faint thing is seen at high sensitivity and not at low', () => {
+test('a faint object is detected at high sensitivity and not at low', () => {
   const faint = { squares: [{ x: 100, y: 64, side: 64, level: 0 }] };
   const found = [2, 9].map((sensitivity) => {
     const scene = new Scene({ sensitivity }, 2);
@@ -93,7 +93,7 @@ test('noise alone moves nothing, weak or strong', () => {
   }
 });
 
-test('a lamp is no motion, and a second later motion is seen again', () => {
+test('a lamp is not motion, and a second later motion is seen again', () => {
   const scene = new Scene();
   scene.quiet(20);
   const lit = { gain: 1.4, offset: 40 };
@@ -110,7 +110,7 @@ test('a lamp is no motion, and a second later motion is seen again', () => {
   assert.ok(covers(scene.frame({ ...lit, squares: [square] }).moving[0]!.box, square));
 });
 
-test('a lamp that lights the picture unevenly is no motion either', () => {
+test('a lamp that lights the frame unevenly is not motion either', () => {
   const scene = new Scene();
   scene.quiet(20);
   const paint = (x: number, y: number) => 90 - (x + y) / 8;
@@ -122,7 +122,7 @@ test('a lamp that lights the picture unevenly is no motion either', () => {
   );
 });
 
-test('dusk, however slow, is no motion, and something moving is seen in it', () => {
+test('dusk, however slow, is not motion, and a moving object is detected in it', () => {
   const scene = new Scene();
   const found = [];
   for (let step = 0; step < 100; step++) {
@@ -133,13 +133,13 @@ test('dusk, however slow, is no motion, and something moving is seen in it', () 
   assert.equal(scene.frame({ gain: 0.29, squares: [square] }).moving.length, 1);
 });
 
-test('a cloud that dims everything by a tenth is no motion', () => {
+test('a cloud that dims everything by a tenth is not motion', () => {
   const scene = new Scene();
   scene.quiet(20);
   for (const gain of [0.97, 0.93, 0.9, 0.9, 0.9]) assert.deepEqual(scene.frame({ gain }).moving, []);
 });
 
-test('flickering light is no motion, and something moving is seen in it', () => {
+test('flickering light is not motion, and something moving is seen in it', () => {
   const scene = new Scene();
   const found = [];
   for (let step = 0; step < 50; step++) {
@@ -164,7 +164,7 @@ test('what keeps moving in one place becomes noise; what stops becomes backgroun
   assert.deepEqual(scene.frame({ squares: [tree(0), parked] }).moving, []);
 });
 
-test('a camera that changes its resolution starts anew', () => {
+test('a camera that changes its resolution restarts the learning', () => {
   const memory = new PixelMemory();
   const detector = new MotionDetector(MOTION_DEFAULTS, orientationOf({ rotate: 0, mirror: 'none' }));
   const show = (format: FrameFormat, level: number, now: number) => {

@@ -14,7 +14,7 @@ export const MOTION_DEFAULTS: MotionConfig = {
 export const FRAME_MS = 200;
 const NOISE_LENGTH = 1 << 18;
 
-/** A square of one brightness, in pixels of the raw picture. */
+/** A square of one brightness, in pixels of the raw frame. */
 export interface Square {
   x: number;
   y: number;

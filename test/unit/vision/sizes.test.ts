@@ -12,7 +12,7 @@ import { toRgb } from '../../../src/pixels/rgb.ts';
 import type { FrameFormat, ModelInput } from '../../../src/types.ts';
 import { MotionDetector } from '../../../src/vision/motion.ts';
 import { Seeded } from '../../support/random.ts';
-import { noisyPicture, referenceResize } from './pictures.ts';
+import { noisyFrame, referenceResize } from './frames.ts';
 import { MOTION_DEFAULTS } from './scene.ts';
 
 const WHOLE = { x: 0, y: 0, w: 1, h: 1 };
@@ -56,7 +56,7 @@ const nameOf = ({ width, height, pixels }: FrameFormat) => `${width}×${height} 
 test('frames of every shape are resized as the reference does it', () => {
   const memory = new PixelMemory();
   for (const format of formats()) {
-    const data = noisyPicture(format, 1);
+    const data = noisyFrame(format, 1);
     for (const transform of TRANSFORMS) {
       for (const box of [WHOLE, { x: 0.31, y: 0.17, w: 0.21, h: 0.4 }]) {
         const out = output(6, 5);
@@ -101,9 +101,9 @@ test('snapshots are made of frames of every shape, with what is drawn into them'
   const seen = { label: 'person', score: 0.9, box: { x: 0.2, y: 0.1, w: 0.5, h: 0.7 } };
   for (const format of formats()) {
     for (const transform of TRANSFORMS) {
-      const picture = toRgb(noisyPicture(format, 2), format, transform);
-      annotate(picture, seen, '2026-01-31 12:00:00');
-      const jpeg = await encodeJpeg(picture.data, picture, 80);
+      const frame = toRgb(noisyFrame(format, 2), format, transform);
+      annotate(frame, seen, '2026-01-31 12:00:00');
+      const jpeg = await encodeJpeg(frame.data, frame, 80);
       const { width, height } = await sharp(jpeg).metadata();
       const upright = transform.rotate === 90 ? [format.height, format.width] : [format.width, format.height];
       assert.deepEqual([width, height], upright, nameOf(format));

@@ -1,12 +1,12 @@
-/** Pictures made of numbers, and a plain floating-point resize to hold the fast one against. */
+/** Frames made of numbers, and a plain floating-point resize to compare the fast one with. */
 
 import type { Transform } from '../../../src/pixels/orientation.ts';
 import { frameBytes } from '../../../src/pixels/plane.ts';
 import type { Box, FrameFormat } from '../../../src/types.ts';
 import { Seeded } from '../../support/random.ts';
 
-/** Every byte at random: the hardest picture for a filter. */
-export function noisyPicture(format: FrameFormat, seed: number): Uint8Array<ArrayBuffer> {
+/** Every byte at random: the hardest frame for a filter. */
+export function noisyFrame(format: FrameFormat, seed: number): Uint8Array<ArrayBuffer> {
   const random = new Seeded(seed);
   return new Uint8Array(frameBytes(format)).map(() => random.int(0, 255));
 }
@@ -15,8 +15,8 @@ function weights(colour: FrameFormat['colour']) {
   return colour === 'bt709' ? { r: 0.2126, b: 0.0722 } : { r: 0.299, b: 0.114 };
 }
 
-/** A picture painted with a function of the pixel, in either format. */
-export function patternPicture(
+/** A frame painted with a function of the pixel, in either format. */
+export function patternFrame(
   format: FrameFormat,
   paint: (x: number, y: number) => readonly [number, number, number],
 ): Uint8Array<ArrayBuffer> {
@@ -66,7 +66,7 @@ function filtered(
   return sum / total;
 }
 
-/** Crop of the upright picture, resized to packed RGB, without any hurry. Values are not rounded. */
+/** Crop of the upright frame, resized to packed RGB, without optimisation. Values are not rounded. */
 export function referenceResize(
   format: FrameFormat,
   data: Uint8Array,
