@@ -1,15 +1,14 @@
 /** The wiring: builds the parts, starts them, and stops them in the order of the data. */
 import type { Logger } from 'pino';
-import { AnalysisRate } from './board/analysis-rate.ts';
 import { readBoard } from './board/board.ts';
+import { Governors } from './board/governors.ts';
 import { HealthMonitor } from './board/health.ts';
-import { PressureGovernor } from './board/memory-pressure.ts';
-import { ThermalGovernor, type ThermalState } from './board/thermal.ts';
 import { Cameras, type End } from './cameras.ts';
 import { FramePool } from './capture/frame-pool.ts';
 import type { LoadedConfig } from './config/load-config.ts';
 import { EXIT } from './errors.ts';
 import { EventRecorder } from './event-recorder.ts';
+import { FirstFrame } from './first-frame.ts';
 import { HealthReports } from './health-reports.ts';
 import type { Command } from './publish/commands.ts';
 import { Publisher } from './publish/publisher.ts';
@@ -24,15 +23,13 @@ import { ConfigResolver } from './setup/config-resolver.ts';
 import { deviceInfo } from './setup/device-info.ts';
 import { ModelLog } from './setup/model-log.ts';
 import { Reloader } from './setup/reloader.ts';
-import { labelsOf, modelsInUse, type Resolved } from './setup/resolved.ts';
+import { modelsInUse, publishedCameras, type Resolved } from './setup/resolved.ts';
 import { Store } from './store/store.ts';
 import type { Service } from './types.ts';
 import { VERSION } from './version.ts';
-import { Vision } from './vision/vision.ts';
+import { type Models, Vision } from './vision/vision.ts';
 
 const HOUR_MS = 3_600_000;
-/** How long the first frame has the processor for itself after the start, in ms. */
-const CALM_MS = 500;
 
 export interface DaemonOptions {
   log: Logger;
@@ -60,11 +57,8 @@ export class Daemon implements Service {
   #cameras: Cameras | null = null;
   #reloader: Reloader | null = null;
   #vision: Vision | null = null;
-  #classified = false;
-  /** Resolves when there is time for what the first frame does not need: it is classified, or takes long. */
-  readonly #calm = Promise.withResolvers<void>();
+  readonly #firstFrame: FirstFrame;
   #configError: string | null = null;
-  #thermal: ThermalState | null = null;
   #end: (end: End) => void = () => {};
   #starting: Promise<void> | null = null;
   readonly #stopping = new AbortController();
@@ -77,6 +71,7 @@ export class Daemon implements Service {
     this.#random = random;
     this.#resolver = resolver;
     this.#root = options.root ?? '/';
+    this.#firstFrame = new FirstFrame(clock, log);
     this.#parts = new Parts(log, this.#stopping.signal);
     this.#monitor = new HealthMonitor({ clock, cameras: Object.keys(loaded.config.cameras) });
     this.ended = new Promise((resolve) => {
@@ -125,7 +120,6 @@ export class Daemon implements Service {
     const { config } = this.#loaded;
     const log = this.#log;
     const clock = this.#clock;
-    const root = this.#root;
     const monitor = this.#monitor;
     const parts = this.#parts;
     const { signal } = this.#stopping;
@@ -133,15 +127,15 @@ export class Daemon implements Service {
     for (const warning of [...this.#loaded.warnings, ...(await outerSpaces(config))]) log.warn(warning);
 
     const resolved = await this.#resolver.resolve(this.#loaded);
-    const warnings = new Set([...resolved.models.values()].flatMap(({ compiled }) => compiled.warnings));
-    for (const warning of warnings) log.warn(warning);
-
-    const vision = this.#createVision(resolved);
+    const ambiguous = [...resolved.models.values()].flatMap(({ compiled }) => compiled.warnings);
+    for (const warning of new Set(ambiguous)) log.warn(warning);
+    const modelsByCamera = new Map([...resolved.cameras].map(([name, { models }]) => [name, models]));
+    const vision = this.#createVision(modelsInUse(resolved.models, modelsByCamera));
     this.#vision = vision;
     const judge = new TimeJudge({
       clock,
       log,
-      root,
+      root: this.#root,
       tolerance: config.time.tolerance * HOUR_MS,
       settle: config.time.settle * HOUR_MS,
     });
@@ -161,11 +155,8 @@ export class Daemon implements Service {
     const publisher = new Publisher({
       config: config.mqtt,
       device: config.device,
-      cameras: [...resolved.cameras].map(([name, { models }]) => ({
-        name,
-        labels: Object.keys(labelsOf(models)),
-      })),
-      begin: this.#calm.promise,
+      cameras: publishedCameras(modelsByCamera),
+      begin: this.#firstFrame.calm,
       models: [...resolved.models.keys()],
       outbox: store,
       store,
@@ -187,7 +178,6 @@ export class Daemon implements Service {
     parts.register('open events', openEvents);
     parts.register('health', monitor);
     parts.register('vision', vision);
-
     // Loading models takes the longest: time, database and broker start meanwhile.
     const loading = parts.start(vision);
     loading.catch(() => {});
@@ -202,9 +192,16 @@ export class Daemon implements Service {
     signal.throwIfAborted();
     await loading;
 
-    const rate = new AnalysisRate((share) => vision.setAnalysisRate(share));
-    if (config.thermal.governor) await this.#startThermalGovernor(rate, publisher);
-    const pressure = await this.#startPressureGovernor(rate);
+    const governors = new Governors({
+      thermal: config.thermal,
+      clock,
+      log,
+      root: this.#root,
+      frames: () => monitor.totals,
+      onRate: (share) => vision.setAnalysisRate(share),
+      onThermal: (state) => publisher.setThermal(state),
+    });
+    await this.#register('governors', governors);
     const cameras = new Cameras({
       resolved: resolved.cameras,
       vision,
@@ -222,7 +219,8 @@ export class Daemon implements Service {
       onEnd: this.#end,
     });
     this.#cameras = cameras;
-    const { model: board } = await readBoard({ root });
+
+    const { model: board } = await readBoard({ root: this.#root });
     const modelLog = new ModelLog(log);
     const publishInfo = (current: Resolved, configError: string | null) => {
       modelLog.update(current, vision.infos);
@@ -244,7 +242,7 @@ export class Daemon implements Service {
     await this.#reloader.start();
     await this.#register('cameras', cameras);
 
-    clock.after(CALM_MS, this.#calm.resolve);
+    this.#firstFrame.expect();
     const reports = new HealthReports({
       interval: config.health_interval * 1000,
       monitor,
@@ -252,35 +250,30 @@ export class Daemon implements Service {
       publisher,
       problems: () => ({
         configError: this.#configError,
-        pressure: pressure.problem,
-        thermal: this.#thermal,
+        pressure: governors.pressure,
+        thermal: governors.thermal,
         timeDoubt: judge.known ? null : judge.doubt,
       }),
       clock,
       log,
     });
     await this.#register('health reports', reports);
-    const watchdog = new Watchdog({
-      clock,
-      log,
-      progress: () => monitor.finished,
-      idle: () => monitor.pending === 0,
-    });
+    const idle = () => monitor.pending === 0;
+    const watchdog = new Watchdog({ clock, log, progress: () => monitor.finished, idle });
     await this.#register('watchdog', watchdog);
     scheduleGc();
     await notify('READY=1', `STATUS=watching ${[...cameras.byName.keys()].join(', ')}`);
   }
 
-  #createVision(resolved: Resolved): Vision {
-    const models = new Map([...resolved.cameras].map(([name, { models }]) => [name, models]));
+  #createVision(models: Models): Vision {
     return new Vision({
-      ...modelsInUse(resolved.models, models),
+      ...models,
       cameras: this.#loaded.config.cameras,
       clock: this.#clock,
       log: this.#log,
       onAnalysis: (analysis, frame) => {
         this.#monitor.frame(analysis.camera, analysis);
-        if (analysis.scores.length > 0) this.#logFirstResult(analysis.camera);
+        if (analysis.scores.length > 0) this.#firstFrame.classified(analysis.camera);
         this.#cameras?.byName.get(frame.camera)?.onAnalysis(analysis, frame);
       },
       onDropped: (frame) => {
@@ -289,33 +282,6 @@ export class Daemon implements Service {
       },
       onStuck: (reason) => this.#end({ reason, code: EXIT.internal }),
     });
-  }
-
-  async #startThermalGovernor(rate: AnalysisRate, publisher: Publisher): Promise<void> {
-    const governor = new ThermalGovernor({
-      limit: this.#loaded.config.thermal.limit ?? null,
-      clock: this.#clock,
-      log: this.#log,
-      root: this.#root,
-      onChange: (state) => {
-        this.#thermal = state;
-        rate.limit('thermal', state.analysisRate);
-        publisher.setThermal(state);
-      },
-    });
-    await this.#register('thermal governor', governor);
-  }
-
-  async #startPressureGovernor(rate: AnalysisRate): Promise<PressureGovernor> {
-    const governor = new PressureGovernor({
-      clock: this.#clock,
-      log: this.#log,
-      root: this.#root,
-      frames: () => this.#monitor.totals,
-      onAnalysisRate: (share) => rate.limit('memory', share),
-    });
-    await this.#register('pressure governor', governor);
-    return governor;
   }
 
   async #register(name: string, part: Service): Promise<void> {
@@ -330,13 +296,5 @@ export class Daemon implements Service {
     else if (!camera || !this.#reloader) choices.set(command);
     else if (command.setting === 'model') this.#reloader.select(command.camera, command.value);
     else camera.set(command);
-  }
-
-  #logFirstResult(camera: string): void {
-    if (this.#classified) return;
-    this.#classified = true;
-    this.#calm.resolve();
-    const seconds = process.uptime().toFixed(2);
-    this.#log.info({ camera }, `first frame classified ${seconds} s after the start of the process`);
   }
 }

@@ -15,7 +15,7 @@ import { modelOf } from './camera-model.ts';
 import type { Choices } from './choices.ts';
 import type { ConfigResolver } from './config-resolver.ts';
 import { takeOver } from './reloadable.ts';
-import { cameraModels, labelsOf, modelsInUse, type Resolved } from './resolved.ts';
+import { cameraModels, modelsInUse, publishedCameras, type Resolved } from './resolved.ts';
 
 /** The part of a camera that changes while it runs. */
 export interface ReloadableCamera {
@@ -158,10 +158,7 @@ export class Reloader {
       for (const [name, camera] of cameras) camera.setModels(models.get(name)!);
     });
     this.#resolved = resolved;
-    publisher.setCameras(
-      [...models].map(([name, used]) => ({ name, labels: Object.keys(labelsOf(used)) })),
-      [...resolved.models.keys()],
-    );
+    publisher.setCameras(publishedCameras(models), [...resolved.models.keys()]);
     for (const camera of cameras.values()) camera.publishLabels();
     onChange(resolved, this.#configError);
   }

@@ -4,6 +4,7 @@ import type { CameraModels, ZoneModel } from '../decide/decider.ts';
 import { LookoutError } from '../errors.ts';
 import type { Chosen } from '../model/builtin.ts';
 import type { LoadedModel } from '../model/load-model.ts';
+import type { PublishedCamera } from '../publish/topics.ts';
 import type { ModelUse } from '../vision/thread-messages.ts';
 import type { Models } from '../vision/vision.ts';
 import type { ResolvedLabels } from './camera-labels.ts';
@@ -89,6 +90,11 @@ export function modelsInUse(
     models: [...byKey.values()].filter(({ key }) => used.has(key)),
     uses: Object.fromEntries(uses),
   };
+}
+
+/** The cameras as MQTT shows them, with the labels that make events there. */
+export function publishedCameras(cameras: ReadonlyMap<string, CameraModels>): PublishedCamera[] {
+  return [...cameras].map(([name, models]) => ({ name, labels: Object.keys(labelsOf(models)) }));
 }
 
 /** All labels that make events on a camera, in any of its zones. */
