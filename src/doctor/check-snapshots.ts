@@ -1,7 +1,7 @@
 /** Whether the database lists every file in the snapshot folder. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isWithin, lookAt } from '../runtime/own-files.ts';
+import { isWithin, lstatIfExists } from '../runtime/own-files.ts';
 import { Claims, sum, type UnclaimedFile, unclaimedCopies, unclaimedSnapshots } from '../store/unclaimed.ts';
 import { type Check, type Finding, ok, warn } from './check.ts';
 
@@ -41,7 +41,7 @@ async function linksOut(folder: string): Promise<Finding[]> {
   const names = await readdir(folder).catch(() => []);
   const links = names
     .map((name) => join(folder, name))
-    .filter((path) => lookAt(path)?.isSymbolicLink() && !isWithin(path, folder));
+    .filter((path) => lstatIfExists(path)?.isSymbolicLink() && !isWithin(path, folder));
   return links.map((path) =>
     warn(
       'snapshots',

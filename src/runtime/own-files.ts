@@ -61,7 +61,7 @@ export function isProven(path: string, proof: Proof): boolean {
 }
 
 function examine(path: string, proof: Proof, within: string | undefined, remove: () => void): Removal {
-  const found = lookAt(path);
+  const found = lstatIfExists(path);
   if (!found) return 'missing';
   if (!found.isFile() || (within !== undefined && !isWithin(dirname(path), within))) return 'unproven';
   let file: number;
@@ -89,7 +89,7 @@ function examine(path: string, proof: Proof, within: string | undefined, remove:
 }
 
 /** What lies at a path, links not followed; undefined if nothing does, or nothing can. */
-export function lookAt(path: string): Stats | undefined {
+export function lstatIfExists(path: string): Stats | undefined {
   try {
     return lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {
@@ -100,7 +100,7 @@ export function lookAt(path: string): Stats | undefined {
 
 /** Deletes a folder that Lookout made, if it is empty and lies within another; says whether it is gone. */
 export function removeEmptyFolder(path: string, within: string): boolean {
-  if (!lookAt(path)?.isDirectory() || !isWithin(dirname(path), within)) {
+  if (!lstatIfExists(path)?.isDirectory() || !isWithin(dirname(path), within)) {
     return false;
   }
   try {
@@ -243,6 +243,6 @@ export async function removeFolder(path: string): Promise<void> {
 export function freeName(path: string, suffix: string): string {
   for (let number = 1; ; number++) {
     const name = `${path}${suffix}${number}`;
-    if (lookAt(name) === undefined) return name;
+    if (lstatIfExists(name) === undefined) return name;
   }
 }

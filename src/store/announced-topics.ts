@@ -1,6 +1,6 @@
 /**
- * Retained topics that this device has published, by the address of the broker. Kept in the database, because nothing
- * on the broker tells who published a topic: another device may have topics of the same shape.
+ * Retained topics that this device has published, by broker URL. Kept in the database, because the broker does not show
+ * who published a topic: another device may use topics of the same form.
  */
 import type { Database } from 'better-sqlite3';
 import type { AnnouncedChanges } from './store-types.ts';

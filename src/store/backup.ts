@@ -1,7 +1,7 @@
 /**
- * The rolling backup: a second file beside the database with what must not be lost with it: events, messages that
- * wait for the broker, totals, choices. It is brought up to date with what has changed since the last time, so it costs little;
- * and through a connection of its own, so that damage is blamed on the right file.
+ * The rolling backup: a second file next to the database with what must not be lost with it: events, messages that wait
+ * for the broker, totals, choices. Each update copies only what has changed since the last one, so it costs little. It
+ * has a connection of its own, so that damage is attributed to the right file.
  */
 import { existsSync, lstatSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -14,14 +14,14 @@ import { insertSql } from './event-rows.ts';
 import { migrate } from './migrations.ts';
 import { openDatabase } from './sqlite.ts';
 
-/** Rows that are copied in one go. */
+/** Rows copied in one transaction. */
 const PAGE = 500;
 
-/** Small tables that are copied as a whole when anything in them has changed. */
-const WHOLE = ['choices', 'announced', 'copies', 'clocks'] as const;
+/** Small tables that are copied completely when anything in them has changed. */
+const SMALL_TABLES = ['choices', 'announced', 'copies', 'clocks'] as const;
 
-/** Tables that are copied: by which column rows are followed, and by which they are gone. */
-const FOLLOWED = [
+/** Tables that are copied row by row: `mark` grows with every change, `id` shows which rows were deleted. */
+const GROWING_TABLES = [
   { table: 'events', mark: 'changed', id: 'seq' },
   { table: 'outbox', mark: 'id', id: 'id' },
   { table: 'files', mark: 'seq', id: 'seq' },
@@ -32,29 +32,30 @@ export function backupOf(file: string): string {
 }
 
 /**
- * Copies what has changed since the last backup. A file that is in the backup's place without being the backup of this
- * very database is kept under another name: it may be all that is left of one.
+ * Copies what has changed since the last backup. A file in the backup's place that is not the backup of this database
+ * is kept under another name: it may be all that is left of another database.
  * @param db the open database
  * @param file its path
- * @param say told when a file was kept; without it, as for a database that may be damaged, such a file is an error
- * @throws SqliteError when either file cannot be read or written; the backup is then as it was before, or gone if it
- * was damaged itself
+ * @param onLog gets a log message if a file was kept; without it, as for a database that may be damaged, such a file is
+ * an error
+ * @throws SqliteError if either file cannot be read or written; the backup is then unchanged, or deleted if it was
+ * damaged itself
  */
-export function backUp(db: Database, file: string, say?: (what: string) => void): void {
-  const backup = openBackup(db, file, say);
+export function backUp(db: Database, file: string, onLog?: (what: string) => void): void {
+  const backup = openBackup(db, file, onLog);
   const path = backupOf(file);
   const identity = lstatSync(path);
   try {
     backup
       .transaction(() => {
-        for (const { table, mark, id } of FOLLOWED) {
+        for (const { table, mark, id } of GROWING_TABLES) {
           copy(db, backup, table, mark, ahead(backup, table, mark));
           const first =
             db.prepare(`SELECT min(${id}) FROM ${table}`).pluck().get() ?? Number.MAX_SAFE_INTEGER;
           backup.prepare(`DELETE FROM ${table} WHERE ${id} < ?`).run(first);
         }
         copyCounters(db, backup);
-        for (const table of WHOLE) replace(db, backup, table);
+        for (const table of SMALL_TABLES) replace(db, backup, table);
         claim(db, backup);
       })
       .immediate();
@@ -69,12 +70,12 @@ export function backUp(db: Database, file: string, say?: (what: string) => void)
 }
 
 /**
- * Copies the choices alone, at the moment in which they are made.
- * @param say as for `backUp`
- * @throws SqliteError when either file cannot be read or written
+ * Copies the choices only, as soon as they are made.
+ * @param onLog see `backUp`
+ * @throws SqliteError if either file cannot be read or written
  */
-export function backUpChoices(db: Database, file: string, say?: (what: string) => void): void {
-  const backup = openBackup(db, file, say);
+export function backUpChoices(db: Database, file: string, onLog?: (what: string) => void): void {
+  const backup = openBackup(db, file, onLog);
   try {
     replace(db, backup, 'choices');
   } finally {
@@ -83,25 +84,25 @@ export function backUpChoices(db: Database, file: string, say?: (what: string) =
 }
 
 /**
- * Fills a fresh database from the backup, and with what the damaged file still gives.
+ * Fills a fresh database from the backup, and with what is still readable in the damaged file.
  * @param db the fresh database
  * @param file its path
  * @param damaged where the damaged file is now
- * @returns how many events it holds then
+ * @returns the number of events in it afterwards
  */
 export function restore(db: Database, file: string, damaged: string): number {
   for (const source of [backupOf(file), damaged]) {
     let from: Database | undefined;
     try {
       from = openDatabase(source, { fileMustExist: true });
-      for (const table of [...WHOLE, 'installation']) replace(from, db, table);
-      for (const { table, mark } of FOLLOWED) {
+      for (const table of [...SMALL_TABLES, 'installation']) replace(from, db, table);
+      for (const { table, mark } of GROWING_TABLES) {
         if (!has(from, table)) continue;
         copy(from, db, table, mark, source === damaged ? ahead(db, table, mark) : 0);
       }
       copyCounters(from, db);
     } catch {
-      // What was copied until then is what there is to be had.
+      // Keep what could be copied before the error.
     } finally {
       from?.close();
     }
@@ -110,14 +111,14 @@ export function restore(db: Database, file: string, damaged: string): number {
   return Number(db.prepare('SELECT count(*) FROM events').pluck().get());
 }
 
-/** Opens the backup of this database; anything else that lies there makes room. */
-function openBackup(db: Database, file: string, say?: (what: string) => void): Database {
+/** Opens the backup of this database; any other file in its place is renamed. */
+function openBackup(db: Database, file: string, onLog?: (what: string) => void): Database {
   const path = backupOf(file);
   const copies = new Copies(db, file);
   let backup = existsSync(path) ? openIfOf(db, path) : null;
   if (!backup && existsSync(path) && !remove(path, isDamaged(copies.proof(basename(path))))) {
-    if (!say) throw new Error(`${path} is not the backup of this database`);
-    say(`${path} is not the backup of this database: it is kept as ${setAside(path)}`);
+    if (!onLog) throw new Error(`${path} is not the backup of this database`);
+    onLog(`${path} is not the backup of this database; keeping it as ${setAside(path)}`);
   }
   const fresh = !backup;
   backup ??= openDatabase(path);
@@ -136,20 +137,20 @@ function openBackup(db: Database, file: string, say?: (what: string) => void): D
   }
 }
 
-/** Has a backup say whose it is. */
+/** Marks a file as the backup of this installation. */
 function claim(db: Database, backup: Database): void {
   replace(db, backup, 'installation');
   backup.exec('UPDATE installation SET is_backup = 1');
 }
 
-/** Deletes a backup with what SQLite left beside it, which would damage the next one; says whether it did. */
+/** Deletes a backup with its journal, which would damage the next backup; returns whether it was deleted. */
 function remove(path: string, proof: Proof): boolean {
   if (removeFile(path, proof) !== 'removed') return false;
   removeFile(`${path}-journal`, () => true);
   return true;
 }
 
-/** Holds for a database that cannot be read, and for which the other proof holds. */
+/** A proof that also requires the database to be damaged. */
 function isDamaged(proof: Proof): Proof {
   return (file) => {
     if (!proof(file)) return false;
@@ -165,7 +166,7 @@ function isDamaged(proof: Proof): Proof {
   };
 }
 
-/** Opens the backup of this database; null if the file is another one, or of a later state of this one. */
+/** Opens the backup of this database; null if the file is another database, or a later state of this one. */
 function openIfOf(db: Database, path: string): Database | null {
   let backup: Database | undefined;
   try {
@@ -194,14 +195,14 @@ function has(db: Database, table: string): boolean {
   return db.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?").get(table) !== undefined;
 }
 
-/** How far a table of a database goes. */
+/** The highest mark in a table; 0 if it is empty. */
 function ahead(db: Database, table: string, mark: string): number {
   return Number(db.prepare(`SELECT max(${mark}) FROM ${table}`).pluck().get() ?? 0);
 }
 
-/** Copies the rows beyond a mark, page by page; what was copied before an error stays. */
+/** Copies the rows after a mark, page by page; what was copied before an error stays. */
 function copy(from: Database, to: Database, table: string, mark: string, after: number): void {
-  // An earlier schema lacks some.
+  // An earlier schema lacks some columns.
   const columnsOf = (db: Database) =>
     (db.pragma(`table_info(${table})`) as { name: string }[]).map(({ name }) => name);
   const known = columnsOf(from);
@@ -221,12 +222,12 @@ function copy(from: Database, to: Database, table: string, mark: string, after: 
   }
 }
 
-/** Makes a small table the same in both, writing only if it is not. */
+/** Makes a small table the same in both; writes only if it differs. */
 function replace(from: Database, to: Database, table: string): void {
   if (!has(from, table)) return;
   const rows = from.prepare(`SELECT * FROM ${table}`).all() as Record<string, unknown>[];
   if (isDeepStrictEqual(rows, to.prepare(`SELECT * FROM ${table}`).all())) return;
-  // What is damaged may have lost who it is.
+  // A damaged file may have lost its identity.
   if (table === 'installation' && rows.length === 0) return;
   to.transaction(() => {
     to.exec(`DELETE FROM ${table}`);

@@ -1,9 +1,9 @@
 /**
- * Puts times right that were recorded under a wrong setting of the clock, once the right time is known.
+ * Corrects times that were recorded under a wrong setting of the clock, once the right time is known.
  *
- * Of this boot every setting is known, and so is the difference between two of them: times are shifted by it and are
- * exact then. Of an earlier boot only the order is known: what lies in the future, or before the clock was set, is
- * shifted as a whole to just before the next boot, later than which it cannot have been. It stays marked (2).
+ * For this boot every setting is known, and so is the difference between two of them: times are shifted by it and are
+ * exact afterwards. For an earlier boot only the order is known: rows in the future, or from before the clock was set,
+ * are shifted together to just before the next boot, because they cannot be later than that. They stay marked (2).
  */
 import type { Database } from 'better-sqlite3';
 import { CLOCK_UNSET, type ClockSetting, type KnownTime } from '../runtime/time-judge.ts';
@@ -11,10 +11,10 @@ import { CLOCK_UNSET, type ClockSetting, type KnownTime } from '../runtime/time-
 /** Rows that are changed in one transaction. */
 const BATCH = 500;
 
-/** A smaller difference is none: the two clocks are not read at the same moment. */
+/** Smaller differences are ignored, as the two clocks are not read at the same moment. */
 const SAME_MS = 1000;
 
-/** Times may be noted a little before or after they were read, ms. */
+/** Times may be recorded a little before or after they were read, ms. */
 const SLACK_MS = 600_000;
 
 interface Table {
@@ -27,13 +27,19 @@ interface Table {
 }
 
 const simple = (name: string, key: string, at: string): Table => ({
-  ...{ name, key, at, end: at },
+  name,
+  key,
+  at,
+  end: at,
   shift: `${at} = ${at} + @shift`,
 });
 
 const TABLES: readonly Table[] = [
   {
-    ...{ name: 'events', key: 'seq', at: 'started_at', end: 'coalesce(ended_at, started_at)' },
+    name: 'events',
+    key: 'seq',
+    at: 'started_at',
+    end: 'coalesce(ended_at, started_at)',
     shift: 'started_at = started_at + @shift, ended_at = ended_at + @shift, changed = @changed',
   },
   simple('detections', 'id', 'captured_at'),
@@ -42,7 +48,7 @@ const TABLES: readonly Table[] = [
   simple('files', 'path', 'at'),
 ];
 
-/** Notes settings of the clock, which rows refer to. */
+/** Records settings of the clock, which rows refer to. */
 export function noteClocks(db: Database, settings: readonly ClockSetting[]): void {
   const insert = db.prepare(
     'INSERT OR IGNORE INTO clocks (id, boot, ahead, began) VALUES (@id, @boot, @ahead, @began)',
@@ -50,7 +56,7 @@ export function noteClocks(db: Database, settings: readonly ClockSetting[]): voi
   for (const setting of settings) insert.run({ ...setting, began: Math.round(setting.began) });
 }
 
-/** What the database knows about the time before now. */
+/** What the database shows about the time before this run. */
 export function timeHistory(db: Database): { knownAt: number | null; last: ClockSetting | null } {
   const number = (sql: string) => (db.prepare(sql).pluck().get() as number | null | undefined) ?? null;
   const newest = TABLES.filter(({ name }) => name !== 'files').map(({ name, at }) =>
@@ -63,7 +69,7 @@ export function timeHistory(db: Database): { knownAt: number | null; last: Clock
   };
 }
 
-/** Keeps a time that is believed, for the next run. */
+/** Keeps a trusted time for the next run. */
 export function keepKnownTime(db: Database, time: number): void {
   db.prepare('UPDATE installation SET known_at = ?').run(Math.round(time));
 }
@@ -71,16 +77,16 @@ export function keepKnownTime(db: Database, time: number): void {
 /**
  * Corrects what can be corrected.
  * @param nextChange the next number for `events.changed`
- * @param breathe lets other work in between two transactions; ends this one by rejecting
- * @returns how many rows were corrected
+ * @param yieldToEventLoop lets other work run between two transactions; rejects to cancel
+ * @returns the number of corrected rows
  */
 export async function correctTimes(
   db: Database,
   known: KnownTime,
   nextChange: () => number,
-  breathe: () => Promise<void>,
+  yieldToEventLoop: () => Promise<void>,
 ): Promise<number> {
-  const shifter = new Shifter(db, nextChange, breathe);
+  const shifter = new Shifter(db, nextChange, yieldToEventLoop);
   const { setting: right, now, uptime, tolerance } = known;
   const ofThisBoot = db
     .prepare<[string], ClockSetting>('SELECT * FROM clocks WHERE boot = ?')
@@ -98,20 +104,20 @@ export async function correctTimes(
     const clock = shift === 0 ? id : right.id;
     await shifter.shift(() => `clock = ${id} AND time_uncertain = 1`, { shift, uncertain: 0, clock });
     if (Math.abs(difference) <= tolerance) continue;
-    // It was believed then, and was wrong: its rows lie between its beginning and what it would say now.
+    // It was trusted and was wrong: its rows lie between its beginning and what it would show now.
     const [first, last] = [Math.round(began + ahead - SLACK_MS), Math.round(uptime + ahead + SLACK_MS)];
     const during = ({ at }: Table) =>
       `clock = ${id} AND time_uncertain = 0 AND ${at} BETWEEN ${first} AND ${last}`;
     await shifter.shift(during, { shift, uncertain: 0, clock });
   }
   await placeOthers(db, shifter, { now: now + tolerance, boot: now - uptime }, right.boot);
-  // The last one stays: settings are numbered on.
+  // Keep the last setting, so that numbering continues.
   noteClocks(db, [right]);
   db.prepare('DELETE FROM clocks WHERE boot <> ?').run(right.boot);
   return shifter.count;
 }
 
-/** Places what was recorded in earlier boots, the latest first, each before the next. What is placed is looked at once. */
+/** Moves what was recorded in earlier boots, the latest boot first, each before the next. Rows are moved once only. */
 async function placeOthers(
   db: Database,
   shifter: Shifter,
@@ -121,7 +127,7 @@ async function placeOthers(
   const future = Math.round(latest.now);
   const isOfOthers = 'NOT EXISTS (SELECT 1 FROM clocks WHERE id = clock AND boot = @boot)';
   for (const { name, at } of TABLES) {
-    // Whatever was thought of them: nothing can be of the future.
+    // Even if the time was trusted: no row can be in the future.
     const mark = `UPDATE ${name} SET time_uncertain = 1
       WHERE ${at} > ${future} AND time_uncertain <> 1 AND ${isOfOthers}`;
     db.prepare(mark).run({ boot });
@@ -152,7 +158,7 @@ async function placeOthers(
       .get()!;
     const isPossible = first >= CLOCK_UNSET && last <= limit;
     const shift = isPossible ? 0 : limit - last;
-    // What is possible may be right, or earlier than it was: it is as old as what was recorded next (retention.ts).
+    // A possible time may be right or too early: it counts as old as what was recorded next (retention.ts).
     if (!isPossible) await shifter.shift(which, { shift, uncertain: 2, clock: null });
     limit = first + shift;
   }
@@ -168,15 +174,15 @@ class Shifter {
   count = 0;
   readonly #db: Database;
   readonly #nextChange: () => number;
-  readonly #breathe: () => Promise<void>;
+  readonly #yieldToEventLoop: () => Promise<void>;
 
-  constructor(db: Database, nextChange: () => number, breathe: () => Promise<void>) {
+  constructor(db: Database, nextChange: () => number, yieldToEventLoop: () => Promise<void>) {
     this.#db = db;
     this.#nextChange = nextChange;
-    this.#breathe = breathe;
+    this.#yieldToEventLoop = yieldToEventLoop;
   }
 
-  /** Shifts the rows of all tables that a condition takes; afterwards it must take none of them. */
+  /** Shifts the rows of all tables that match a condition; afterwards none of them must match. */
   async shift(which: (table: Table) => string, { shift, uncertain, clock }: Shift): Promise<void> {
     for (const table of TABLES) {
       const { name, key } = table;
@@ -189,7 +195,7 @@ class Shifter {
       const step = this.#db.transaction((keys: (number | string)[]) => {
         for (const found of keys) {
           this.#update(update, { key: found, shift, uncertain, clock }, name);
-          if (name === 'outbox') this.#tell(found, shift, uncertain);
+          if (name === 'outbox') this.#correctMessage(found, shift, uncertain);
         }
       });
       for (;;) {
@@ -197,13 +203,13 @@ class Shifter {
         if (keys.length === 0) break;
         step.immediate(keys);
         this.count += keys.length;
-        await this.#breathe();
+        await this.#yieldToEventLoop();
       }
     }
   }
 
-  /** Corrects what a message that waits for the broker says of its event. */
-  #tell(id: number | string, shift: number, uncertain: number): void {
+  /** Corrects the times in a message that waits for the broker. */
+  #correctMessage(id: number | string, shift: number, uncertain: number): void {
     const payload = String(this.#db.prepare('SELECT payload FROM outbox WHERE id = ?').pluck().get(id));
     const corrected = shiftPayload(payload, shift, uncertain !== 0);
     if (corrected !== payload)
@@ -216,15 +222,15 @@ class Shifter {
     table: string,
   ): void {
     const changed = table === 'events' ? { changed: this.#nextChange() } : {};
-    // Samples are told by their time: one that meets another goes beside it.
-    for (let beside = 0; ; beside++) {
-      const done = update.run({ ...values, ...changed, shift: Math.round(values.shift) + beside });
+    // The time is the key of a sample: if it is taken, use the next millisecond.
+    for (let extra = 0; ; extra++) {
+      const done = update.run({ ...values, ...changed, shift: Math.round(values.shift) + extra });
       if (done.changes > 0) return;
     }
   }
 }
 
-/** An event's message with its times shifted; any other one as it is. */
+/** An event's message with its times shifted; any other message unchanged. */
 export function shiftPayload(payload: string, shift: number, uncertain: boolean): string {
   let message: Record<string, unknown>;
   try {

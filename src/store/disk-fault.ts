@@ -1,12 +1,12 @@
-/** Why SQLite "cannot open" or "cannot write" a file: it gives one code for many reasons, which the kernel can tell apart. */
+/** Finds out why SQLite "cannot open" or "cannot write" a file: it has one code for reasons that the kernel distinguishes. */
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createEmpty } from '../runtime/own-files.ts';
 
-/** Faults of the disk that may pass without anybody changing a setting. */
+/** Faults of the disk that may pass without a change of settings. */
 const PASSING = /^(SQLITE_(FULL|IOERR)|ENOSPC|EDQUOT|EIO|EROFS)/;
 
-/** Lookout's code for one of SQLite's or the system's with which writing failed. */
+/** Lookout's code for a write that failed with this code of SQLite or the system. */
 export function storeCode(code: string): 'STORE_FULL' | 'STORE_UNWRITABLE' {
   return PASSING.test(code) ? 'STORE_FULL' : 'STORE_UNWRITABLE';
 }
@@ -14,21 +14,21 @@ export function storeCode(code: string): 'STORE_FULL' | 'STORE_UNWRITABLE' {
 export interface DiskFault {
   /** The system's code, such as `EROFS`. */
   code: string;
-  /** The file or folder that is at fault. */
+  /** The file or folder with the fault. */
   path: string;
-  /** What is wrong with it, in words. */
-  says: string;
+  /** What is wrong, as text. */
+  reason: string;
 }
 
-/** What SQLite keeps beside a database; any of them may belong to another user. */
+/** Suffixes of files that belong to a database; any of them may belong to another user. */
 const BESIDE = ['', '-wal', '-shm', '.lock'];
 
-/** Looks for what keeps a file and those beside it from being written; null if nothing does. */
+/** Finds what prevents writing a database and the files next to it; null if nothing does. */
 export function findDiskFault(file: string): DiskFault | null {
   const folder = existingFolder(file);
   const files = BESIDE.map((suffix) => file + suffix).filter((path) => existsSync(path));
   for (const path of files) {
-    if (statSync(path).isDirectory()) return { code: 'EISDIR', path, says: 'it is a folder' };
+    if (statSync(path).isDirectory()) return { code: 'EISDIR', path, reason: 'it is a folder' };
   }
   return (
     check(folder, constants.W_OK | constants.X_OK) ??
@@ -42,7 +42,7 @@ function check(path: string, mode: number): DiskFault | null {
   return refusal(path, () => accessSync(path, mode));
 }
 
-/** A file system that has shut itself down after an error looks like any other until somebody writes to it. */
+/** A file system that was shut down after an error looks healthy until a write fails. */
 function probe(folder: string): DiskFault | null {
   return refusal(folder, () => createEmpty(join(folder, '.write-test')).remove());
 }
@@ -53,25 +53,25 @@ function refusal(path: string, attempt: () => void): DiskFault | null {
     return null;
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
-    return { code, path, says: REASONS[code]?.() ?? 'the system refuses it' };
+    return { code, path, reason: REASONS[code]?.() ?? 'the system refuses access' };
   }
 }
 
 const REASONS: Record<string, () => string> = {
   EROFS: () => 'the file system is read-only',
-  EACCES: () => `user ${process.geteuid?.()} may not write there`,
+  EACCES: () => `user ${process.geteuid?.()} has no write permission`,
   ENOTDIR: () => 'part of the path is a file',
   ENOSPC: () => 'the disk is full',
-  EDQUOT: () => 'the quota is used up',
-  EIO: () => 'the disk fails',
+  EDQUOT: () => 'the disk quota is exhausted',
+  EIO: () => 'the disk reports an I/O error',
 };
 
 function full(folder: string): DiskFault | null {
   const { bavail } = statfsSync(folder);
-  return bavail === 0 ? { code: 'ENOSPC', path: folder, says: REASONS.ENOSPC!() } : null;
+  return bavail === 0 ? { code: 'ENOSPC', path: folder, reason: REASONS.ENOSPC!() } : null;
 }
 
-/** The nearest folder above a file that is there. */
+/** The nearest existing folder above a file. */
 function existingFolder(file: string): string {
   let folder = dirname(file);
   while (!existsSync(folder)) folder = dirname(folder);

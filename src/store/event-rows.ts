@@ -1,4 +1,4 @@
-/** Rows of the database and the nouns they stand for. */
+/** Conversion between rows of the database and types.ts. */
 import type { HealthSample } from '../board/health.ts';
 import type { Detection, DetectionEvent, Reason, Stamp } from '../types.ts';
 import type { OutboxRow } from './store-types.ts';
@@ -118,7 +118,7 @@ export function toOutboxRow(row: OutboxColumns): OutboxRow {
   };
 }
 
-/** A health sample as columns: lists and objects become JSON, truth becomes 0 or 1. */
+/** A health sample as columns: lists and objects become JSON, booleans become 0 or 1. */
 export function fromSample(sample: HealthSample & Stamp): Record<string, number | string | null> {
   const { cameras, throttled, throttle_reasons, problems, outbox_mb, timeUncertain, clock, ...numbers } =
     sample;

@@ -1,30 +1,29 @@
 /**
- * The list of the files that this installation has written into the folder of its snapshots. A file is noted before it
- * is there, so that one that is not in the list was written by somebody else: by another program, by another Lookout,
- * or by this one while its database was a later one than now. What is not in the list is never deleted, and neither is
- * what is in the list but lacks the mark that says the same (see snapshot-mark.ts): the list may be an old copy, the file may
- * have been replaced.
+ * The list of files that this installation has written into its snapshot folder. A file is listed before it is created,
+ * so an unlisted file comes from another program, from another Lookout, or from this one with a later database. Unlisted
+ * files are never deleted, and neither are listed files without a matching mark (see snapshot-mark.ts): the list may be
+ * an old copy, or the file may have been replaced.
  */
 import type { Database, Statement } from 'better-sqlite3';
 
 /** A file in the list; a path that ends with a slash is a folder. */
 export interface ListedFile {
-  /** Relative to the folder of the snapshots. */
+  /** Relative to the snapshot folder. */
   path: string;
-  /** Counts up with every file, whatever the clock says. */
+  /** The order of writing, independent of the clock. */
   seq: number;
-  /** The event it belongs to; null for a picture that was asked for, and for a folder. */
+  /** The event that the file belongs to; null for a requested snapshot, and for a folder. */
   event: string | null;
-  /** When its event started or its picture was taken, wall-clock milliseconds. */
+  /** Start of the event, or capture time of the snapshot; wall-clock milliseconds. */
   at: number;
-  /** 0: from before files had a mark inside. */
+  /** 0: from before files had a mark. */
   marked: number;
   /** As in events. */
   time_uncertain: number;
   clock: number | null;
 }
 
-/** What is noted of a file. */
+/** A new entry of the list. */
 export type FileNote = Pick<ListedFile, 'path' | 'event' | 'at' | 'time_uncertain' | 'clock'>;
 
 export class FileList {
@@ -53,12 +52,12 @@ export class FileList {
     return this.#find.get(path) ?? null;
   }
 
-  /** Notes a file, unless it is in the list already. */
+  /** Lists a file, unless it is listed already. */
   note(file: FileNote): void {
     this.#insert.run({ ...file, at: Math.round(file.at), seq: ++this.#seq });
   }
 
-  /** Whether an event says that this is its picture. */
+  /** Whether an event refers to this file as its snapshot. */
   isNamed({ event, path }: ListedFile): boolean {
     return event !== null && this.#named.get(event, path) !== undefined;
   }
@@ -68,7 +67,7 @@ export class FileList {
     return this.#db.prepare<[], ListedFile>('SELECT * FROM files ORDER BY seq').all();
   }
 
-  /** Takes files that are gone off the list, and from their events. */
+  /** Removes deleted files from the list and from their events. */
   forget(files: readonly ListedFile[]): void {
     if (files.length === 0) return;
     const forgetEvent = this.#db.prepare('UPDATE events SET snapshot = NULL WHERE id = ?');

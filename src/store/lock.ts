@@ -1,31 +1,31 @@
-/** One process alone writes to a database, by whatever names it is known. */
+/** Makes sure that only one process writes to a database, whatever path it is opened by. */
 import { mkdirSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { codeOf, LookoutError } from '../errors.ts';
-import { lookAt } from '../runtime/own-files.ts';
+import { lstatIfExists } from '../runtime/own-files.ts';
 import { unwritable } from './database.ts';
 import { openDatabase } from './sqlite.ts';
 
-/** The file behind symbolic links and other spellings of its path, also if it is not there yet. */
+/** The path of a file without symbolic links, also if the file does not exist yet. */
 export function realFile(file: string): string {
   try {
     return realpathSync(file);
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') return file;
-    if (lookAt(file)?.isSymbolicLink()) return realFile(resolve(dirname(file), readlinkSync(file)));
+    if (lstatIfExists(file)?.isSymbolicLink()) return realFile(resolve(dirname(file), readlinkSync(file)));
     const folder = dirname(file);
     return folder === file ? file : join(realFile(folder), basename(file));
   }
 }
 
 /**
- * Takes two locks that the kernel drops when the process ends, however it ends: a lock on an empty file beside the
- * database, which also holds between containers that share the folder, and one on the identity of the file, for hard
- * links and single files that are mounted elsewhere.
- * @param file as `realFile` gives it
- * @returns what gives the locks back
+ * Takes two locks that the kernel releases whenever the process ends: one on an empty file next to the database, which
+ * also works between containers that share the folder, and one on the identity of the file, for hard links and single
+ * files that are mounted elsewhere.
+ * @param file as returned by `realFile`
+ * @returns a function that releases the locks
  * @throws LookoutError STORE_LOCKED, STORE_UNWRITABLE or SYSTEM_UNSUPPORTED
  */
 export async function lockForWriting(file: string): Promise<() => void> {
@@ -57,7 +57,7 @@ function lockName(file: string): () => void {
   }
 }
 
-/** A name in the abstract namespace of Unix sockets (unix(7)) belongs to one process, and no file is left behind. */
+/** A name in the abstract namespace of Unix sockets (unix(7)) belongs to one process and leaves no file behind. */
 async function lockIdentity(file: string): Promise<() => void> {
   const found = statSync(file, { throwIfNoEntry: false });
   if (!found) return () => {};
@@ -68,7 +68,7 @@ async function lockIdentity(file: string): Promise<() => void> {
   try {
     await promise;
   } catch (error) {
-    // Where there are no such sockets, the lock beside the file has to do.
+    // On a system without such sockets, the other lock has to suffice.
     if (codeOf(error) === 'EADDRINUSE') throw locked(file, error);
   }
   return () => server.close();
@@ -77,6 +77,6 @@ async function lockIdentity(file: string): Promise<() => void> {
 function locked(file: string, cause: unknown): LookoutError {
   return new LookoutError('STORE_LOCKED', `database ${file}: another Lookout is writing to it`, {
     cause,
-    hint: 'Stop the other one, or give this one its own data_dir.',
+    hint: 'Stop the other Lookout, or set a different data_dir for this one.',
   });
 }

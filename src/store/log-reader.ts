@@ -1,4 +1,4 @@
-/** Reading the log from another process while the daemon writes it. */
+/** Reads the log from another process while the daemon writes it. */
 import { statSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import { codeOf, LookoutError, messageOf } from '../errors.ts';
@@ -20,7 +20,7 @@ export interface EventFilter {
 
 export type Table = 'events' | 'detections' | 'samples';
 
-/** Rows that are read at once: a long read would keep the daemon's write-ahead log from being emptied. */
+/** Rows per read: a long read would prevent checkpoints of the daemon's write-ahead log. */
 const PAGE = 20;
 
 /** Time and order of each table's rows. */
@@ -59,12 +59,12 @@ export class Reader {
     this.#db.close();
   }
 
-  /** Whether the daemon has put another file in this one's place. */
+  /** Whether the daemon has replaced the file. */
   get replaced(): boolean {
     return statSync(this.#file, { throwIfNoEntry: false })?.ino !== this.#inode;
   }
 
-  /** What `changes` counts from: everything until now is before it. */
+  /** The start for `changes`: covers all changes until now. */
   get mark(): number {
     const [{ mark } = { mark: 0 }] = this.#all<{ mark: number }>(
       'SELECT coalesce(max(changed), 0) AS mark FROM events',
@@ -74,8 +74,8 @@ export class Reader {
   }
 
   /**
-   * The newest events that match, oldest first, read as they are needed.
-   * @param upTo a mark: events that have changed after it are left out
+   * The newest events that match, oldest first, read lazily.
+   * @param upTo a mark: events that changed after it are left out
    */
   *events(
     filter: EventFilter,
@@ -95,7 +95,7 @@ export class Reader {
     for (const row of this.#scan<EventRow>('events', wanted, from)) yield toEvent(row);
   }
 
-  /** Events that match and have changed after `mark`, in the order of their last change, and the new mark. */
+  /** Events that match and changed after `mark`, in the order of their last change, and the new mark. */
   changes(mark: number, filter: EventFilter): { events: DetectionEvent[]; mark: number } {
     const { where, values } = conditions(filter);
     const rows = this.#all<EventRow>(
@@ -105,7 +105,7 @@ export class Reader {
     return { events: rows.map(toEvent), mark: rows.at(-1)?.changed ?? mark };
   }
 
-  /** What was chosen over MQTT. */
+  /** Runtime settings that were changed over MQTT. */
   choices(): Choice[] {
     try {
       return readChoices(this.#db);
@@ -115,7 +115,7 @@ export class Reader {
   }
 
   /**
-   * All rows of a table in the order of their time, with their own column names.
+   * All rows of a table ordered by time, with their column names.
    * @param since first time, inclusive; wall-clock milliseconds
    * @param until last time, exclusive
    */
@@ -125,7 +125,7 @@ export class Reader {
     return this.#scan(table, wanted, { ...BEGINNING, time: since });
   }
 
-  /** Rows in the order of their time, a page at a time. */
+  /** Rows ordered by time, a page at a time. */
   *#scan<T extends object>(table: Table, { where, values }: Conditions, from: Place): Generator<T> {
     const { time, id } = KEYS[table];
     const page = (comparison: '>=' | '>') =>
@@ -168,7 +168,7 @@ interface Conditions {
   values: Record<string, unknown>;
 }
 
-/** Where a row stands in the order of its table. */
+/** The position of a row in the order of its table. */
 interface Place {
   time: number;
   id: number;
@@ -194,29 +194,29 @@ function tooOld(file: string, found: number): LookoutError {
   return new LookoutError(
     'STORE_TOO_OLD',
     `database ${file}: written by an older Lookout (schema ${found}; this program reads ${SCHEMA_VERSION})`,
-    { hint: 'Start the daemon once: it brings the file up to date.' },
+    { hint: 'Start the daemon once: it migrates the file.' },
   );
 }
 
-/** What SQLite says when it cannot read, in words that help. */
+/** Explains an error of SQLite while reading. */
 export function unreadable(file: string, error: unknown): unknown {
   if (error instanceof LookoutError) return error;
   if (codeOf(error) === 'ENOENT') {
-    return new LookoutError('STORE_MISSING', `database ${file}: not there`, {
+    return new LookoutError('STORE_MISSING', `database ${file}: file not found`, {
       cause: error,
-      hint: 'Name the daemon’s configuration with --config, or its folder with --data-dir.',
+      hint: 'Pass the daemon’s configuration with --config, or its data folder with --data-dir.',
     });
   }
   if (isDamage(error)) {
     return new LookoutError('STORE_CORRUPT', `database ${file}: damaged: ${messageOf(error)}`, {
       cause: error,
-      hint: `The daemon sets it aside by itself; sqlite3 ${file} .recover often saves the rows.`,
+      hint: `The daemon moves it aside automatically; sqlite3 ${file} .recover often recovers the rows.`,
     });
   }
   if (/^(SQLITE_(CANTOPEN|READONLY|PERM|AUTH|IOERR)|EACCES|EPERM)/.test(codeOf(error))) {
     return new LookoutError(
       'STORE_UNREADABLE',
-      `database ${file}: cannot be read by this user: ${messageOf(error)} (${codeOf(error)})`,
+      `database ${file}: this user cannot read it: ${messageOf(error)} (${codeOf(error)})`,
       { cause: error, hint: 'Run the command as the daemon’s user: sudo -u lookout lookout events' },
     );
   }

@@ -1,10 +1,10 @@
 /**
- * The shape of the database, step by step. `user_version` says how many steps a file has taken. A released step is
- * never edited: every change is a new one, at the end.
+ * The schema of the database, step by step. `user_version` is the number of applied steps. A released step is never
+ * edited: every change is a new step at the end.
  */
 import type { Database } from 'better-sqlite3';
 import { LookoutError } from '../errors.ts';
-import { wayBack } from './schema-copy.ts';
+import { downgradeHint } from './schema-copy.ts';
 
 export const MIGRATIONS: readonly string[] = [
   `
@@ -182,7 +182,7 @@ export const MIGRATIONS: readonly string[] = [
 export const SCHEMA_VERSION = MIGRATIONS.length;
 
 /**
- * Takes the steps that are missing, each in a transaction of its own.
+ * Applies the missing steps, each in its own transaction.
  * @throws LookoutError STORE_TOO_NEW if the file was written by a newer program
  */
 export function migrate(db: Database, file: string, steps: readonly string[] = MIGRATIONS): void {
@@ -204,7 +204,7 @@ export function schemaVersion(db: Database): number {
 export function tooNew(file: string, found: number, known: number): LookoutError {
   return new LookoutError(
     'STORE_TOO_NEW',
-    `database ${file}: written by a newer Lookout (schema ${found}; this program knows ${known})`,
-    { hint: wayBack(file, known) },
+    `database ${file}: written by a newer Lookout (schema ${found}; this version supports ${known})`,
+    { hint: downgradeHint(file, known) },
   );
 }

@@ -1,6 +1,6 @@
 /**
- * Keeps the log within its age and size: the oldest detections, events and snapshots go first. Everything is
- * deleted in small transactions with a pause between them, so that what is being recorded never waits for long.
+ * Keeps the log within its limits of age and size: the oldest detections, events and snapshots are deleted first, in
+ * small transactions with a pause in between, so that writes never wait for long.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
@@ -12,16 +12,16 @@ import type { RetentionResult } from './store-types.ts';
 const DAY_MS = 86_400_000;
 const MB = 1_000_000;
 
-/** Rows that one transaction deletes. */
+/** Rows deleted in one transaction. */
 const BATCH = 500;
 
-/** Pages that are given back to the file system in one go. */
+/** Pages released to the file system at a time. */
 const VACUUM_PAGES = 128;
 
-/** Room that is made below a limit, so that it is not met again at once. */
+/** Share of a limit to shrink to, so that the limit is not reached again immediately. */
 const HEADROOM = 0.95;
 
-/** Samples older than a day are merged to one for each span of this length, in ms. */
+/** Samples older than a day are merged to one for each interval of this length, in ms. */
 export const MERGED_SPAN_MS = 900_000;
 
 export type Limits = Pick<
@@ -29,10 +29,10 @@ export type Limits = Pick<
   'keep_events' | 'keep_detections' | 'keep_samples' | 'keep_snapshots' | 'max_database' | 'max_snapshots'
 >;
 
-/** Lets other work in; rejects when it is time to stop. */
-type Breathe = () => Promise<void>;
+/** Lets other work run; rejects to cancel. */
+type YieldToEventLoop = () => Promise<void>;
 
-/** Bytes of the database that hold something. */
+/** Bytes in use in the database. */
 export function usedBytes(db: Database): number {
   return (pragma(db, 'page_count') - pragma(db, 'freelist_count')) * pragma(db, 'page_size');
 }
@@ -43,11 +43,11 @@ export function isOverSize(db: Database, limits: Limits): boolean {
 }
 
 /**
- * Deletes what is too old or too much. What was recorded while the clock was not to be believed has no age of its own: it
- * is too old when something is that was recorded later. When there is too much, what was recorded first goes first,
- * whatever the clock said.
- * @param time wall-clock milliseconds; null: the clock is not to be believed, so that nothing is too old
- * @param signal ends the work early; the promise rejects then
+ * Deletes what is older or larger than the limits. Rows recorded while the clock was not trusted have no age of their
+ * own: they are too old when something recorded later is. Over the size limit, rows are deleted in the order of
+ * recording, independent of the clock.
+ * @param time wall-clock milliseconds; null: the clock is not trusted, so nothing is too old
+ * @param signal cancels the work; the promise then rejects
  */
 export async function enforceRetention(
   db: Database,
@@ -56,11 +56,11 @@ export async function enforceRetention(
   time: number | null,
   signal: AbortSignal,
 ): Promise<Omit<RetentionResult, 'corrected'>> {
-  const breathe = async () => {
+  const yieldToEventLoop = async () => {
     await setImmediate();
     signal.throwIfAborted();
   };
-  const rows = new Rows(db, snapshots, breathe);
+  const rows = new Rows(db, snapshots, yieldToEventLoop);
   if (time !== null) {
     const since = (days: number) => Math.round(time - days * DAY_MS);
     const tooOld = (table: keyof Rows['deleted'], at: string, days: number) =>
@@ -68,20 +68,20 @@ export async function enforceRetention(
     await rows.deleteWhile('detections', tooOld('detections', 'captured_at', limits.keep_detections));
     await rows.deleteWhile('events', `${tooOld('events', 'started_at', limits.keep_events)} AND ${ENDED}`);
     await rows.deleteWhile('samples', tooOld('samples', 'at', limits.keep_samples));
-    await mergeSamples(db, since(1), breathe);
+    await mergeSamples(db, since(1), yieldToEventLoop);
   }
   if (isOverSize(db, limits)) {
     const tooBig = () => usedBytes(db) > limits.max_database * MB * HEADROOM;
     await rows.deleteWhile('detections', `TRUE ${AS_RECORDED}`, tooBig);
     await rows.deleteWhile('events', `${ENDED} ${AS_RECORDED}`, tooBig);
   }
-  await vacuum(db, limits, breathe);
-  return { ...rows.deleted, snapshots: await sweepSnapshots(snapshots, limits, time, breathe) };
+  await vacuum(db, limits, yieldToEventLoop);
+  return { ...rows.deleted, snapshots: await sweepSnapshots(snapshots, limits, time, yieldToEventLoop) };
 }
 
-/** Rows whose time is known, or known to be no later than they say. */
+/** Rows with a known time, or known not to be later than recorded. */
 const HAS_AGE = 'time_uncertain <> 1';
-/** The condition for rows from before a time. Settings of the clock are numbered in the order in which they were. */
+/** The condition for rows from before a time. Settings of the clock are numbered chronologically. */
 function isBefore(db: Database, table: string, at: string, time: number): string {
   const before = `${at} < ${time}`;
   const number = (sql: string) => db.prepare<[], number | null>(sql).pluck().get();
@@ -97,15 +97,15 @@ class Rows {
   readonly deleted = { events: 0, detections: 0, samples: 0 };
   readonly #db: Database;
   readonly #snapshots: Snapshots;
-  readonly #breathe: Breathe;
+  readonly #yieldToEventLoop: YieldToEventLoop;
 
-  constructor(db: Database, snapshots: Snapshots, breathe: Breathe) {
+  constructor(db: Database, snapshots: Snapshots, yieldToEventLoop: YieldToEventLoop) {
     this.#db = db;
     this.#snapshots = snapshots;
-    this.#breathe = breathe;
+    this.#yieldToEventLoop = yieldToEventLoop;
   }
 
-  /** Deletes rows until none is left or `wanted` says that it is enough. @param which condition and order in SQL */
+  /** Deletes rows until none is left or `wanted` returns false. @param which condition and order in SQL */
   async deleteWhile(
     table: keyof Rows['deleted'],
     which: string,
@@ -124,13 +124,13 @@ class Rows {
       this.deleted[table] += removed.length;
       this.#snapshots.remove(removed.filter((path) => path !== null));
       if (removed.length < BATCH) return;
-      await this.#breathe();
+      await this.#yieldToEventLoop();
     }
   }
 }
 
-/** Merges samples to one per span: means of what varies, the worst of what must not be missed, the last count. */
-async function mergeSamples(db: Database, before: number, breathe: Breathe): Promise<void> {
+/** Merges samples to one per interval: means, the worst of what must not be missed, and the last of each counter. */
+async function mergeSamples(db: Database, before: number, yieldToEventLoop: YieldToEventLoop): Promise<void> {
   const end = before - (before % MERGED_SPAN_MS);
   const oldest = db
     .prepare<[number], number | null>(
@@ -155,12 +155,12 @@ async function mergeSamples(db: Database, before: number, breathe: Breathe): Pro
     const first = oldest.get(end);
     if (first === null || first === undefined) return;
     step.immediate(first - (first % MERGED_SPAN_MS));
-    await breathe();
+    await yieldToEventLoop();
   }
 }
 
-/** Gives empty pages back to the file system while the file is over its limit or a tenth of it is empty. */
-async function vacuum(db: Database, limits: Limits, breathe: Breathe): Promise<void> {
+/** Releases empty pages to the file system while the file is over its limit or a tenth of it is empty. */
+async function vacuum(db: Database, limits: Limits, yieldToEventLoop: YieldToEventLoop): Promise<void> {
   for (;;) {
     const pages = pragma(db, 'page_count');
     const empty = pragma(db, 'freelist_count');
@@ -168,18 +168,18 @@ async function vacuum(db: Database, limits: Limits, breathe: Breathe): Promise<v
     if (empty === 0 || (!tooBig && empty < pages / 10)) return;
     db.exec(`PRAGMA incremental_vacuum(${VACUUM_PAGES})`);
     if (pragma(db, 'freelist_count') === empty) return;
-    await breathe();
+    await yieldToEventLoop();
   }
 }
 
-/** Deletes snapshots that are too old or too many; returns how many. */
+/** Deletes snapshots over the limits of age and size; returns how many. */
 async function sweepSnapshots(
   snapshots: Snapshots,
   limits: Limits,
   time: number | null,
-  breathe: Breathe,
+  yieldToEventLoop: YieldToEventLoop,
 ): Promise<number> {
-  const files = await snapshots.list(breathe);
+  const files = await snapshots.list(yieldToEventLoop);
   const firstKept = time === null ? Number.NEGATIVE_INFINITY : time - limits.keep_snapshots * DAY_MS;
   const isBeforeThat = ({ at, time_uncertain }: SnapshotFile) => at < firstKept && time_uncertain !== 1;
   const lastClock = files.reduce(
@@ -192,7 +192,7 @@ async function sweepSnapshots(
   let removed = 0;
   for (const [index, file] of files.entries()) {
     if (index % BATCH === 0) {
-      await breathe();
+      await yieldToEventLoop();
       snapshots.forget(gone);
       gone = [];
     }
@@ -202,12 +202,12 @@ async function sweepSnapshots(
       if (snapshots.delete(file) === 'removed') removed++;
       gone.push(file);
     } catch (error) {
-      // A file that another user owns stays; the others still go.
+      // A file that another user owns stays; continue with the others.
       if (!['EACCES', 'EPERM'].includes(codeOf(error))) throw error;
     }
   }
   snapshots.forget(gone);
-  await snapshots.tidy(breathe);
+  await snapshots.cleanUp(yieldToEventLoop);
   return removed;
 }
 

@@ -1,23 +1,22 @@
-/** Before a newer program changes the shape of a database, the file as it was is kept beside it. */
+/** Keeps a copy of the database before a migration. */
 import { closeSync, existsSync, fsyncSync, openSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { createEmpty } from '../runtime/own-files.ts';
 import { setAside } from './database-copies.ts';
 
-/** Where the database is kept as it was with a schema. */
-export function keptFile(file: string, schema: number): string {
+/** The path of the copy with this schema. */
+export function schemaCopy(file: string, schema: number): string {
   return `${file}.schema-${schema}`;
 }
 
 /**
- * Copies the database as it is now, so that the copy is there whole or not at all. A file that has its name is kept
- * under another one.
- * @returns where the copy is
- * @throws SqliteError or a system error, such as that of a full disk; nothing is left behind then
+ * Copies the database atomically. An existing file with the name of the copy is renamed and kept.
+ * @returns the path of the copy
+ * @throws SqliteError or a system error, for example on a full disk; no file is left behind
  */
-export function keepBefore(db: Database, file: string, schema: number): string {
-  const kept = keptFile(file, schema);
+export function copyBeforeMigration(db: Database, file: string, schema: number): string {
+  const kept = schemaCopy(file, schema);
   const unfinished = createEmpty(kept);
   try {
     db.prepare('VACUUM INTO ?').run(unfinished.path);
@@ -32,12 +31,12 @@ export function keepBefore(db: Database, file: string, schema: number): string {
   return kept;
 }
 
-/** What to do with a database that is too new for a program that knows `schema`. */
-export function wayBack(file: string, schema: number): string {
-  const kept = keptFile(file, schema);
+/** How to continue with a database that is too new for a version that supports `schema`. */
+export function downgradeHint(file: string, schema: number): string {
+  const kept = schemaCopy(file, schema);
   return existsSync(kept)
-    ? `Install the newer Lookout again. Or go back to what was there before it came: mv ${file} ${file}.newer && mv ${kept} ${file}`
-    : 'Install the newer Lookout again, or move the file aside to start a fresh one.';
+    ? `Install the newer Lookout again, or go back to the database from before the upgrade: mv ${file} ${file}.newer && mv ${kept} ${file}`
+    : 'Install the newer Lookout again, or move the file aside to start with an empty database.';
 }
 
 function sync(path: string): void {

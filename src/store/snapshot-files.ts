@@ -1,4 +1,4 @@
-/** Pictures of events as JPEG files; snapshot-path.ts says where, file-list.ts and snapshot-mark.ts how each is known to be ours. */
+/** Snapshots as JPEG files. See snapshot-path.ts for their paths, file-list.ts and snapshot-mark.ts for their ownership. */
 import { mkdir, statfs } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { annotate } from '../pixels/annotate.ts';
@@ -11,7 +11,7 @@ import {
   draftName,
   isProven,
   isWithin,
-  lookAt,
+  lstatIfExists,
   type Proof,
   type Removal,
   removeEmptyFolder,
@@ -26,11 +26,11 @@ import type { SnapshotRequest } from './store-types.ts';
 
 const DAY_MS = 86_400_000;
 
-/** Room that a full disk is given: this share of it, and no more than so many bytes. */
+/** Space to free on a full disk: this share of it, and at most `MOST_ROOM` bytes. */
 const ROOM_SHARE = 0.05;
 const MOST_ROOM = 64_000_000;
 
-/** A file of the list that is there. */
+/** A listed file that exists. */
 export interface SnapshotFile extends ListedFile {
   bytes: number;
 }
@@ -40,14 +40,14 @@ export interface SnapshotsOptions {
   quality: number;
   /** Whether boxes and labels are drawn. */
   annotated: boolean;
-  /** The list of the database that is open now. */
+  /** The file list of the open database. */
   list: () => FileList;
 }
 
-/** What became of making room on a full disk. */
+/** The result of freeing space on a full disk. */
 export interface Room {
   deleted: number;
-  /** Only what must stay is left, and there is still too little room. */
+  /** Only snapshots that must stay are left, and there is still too little space. */
   short: boolean;
 }
 
@@ -56,7 +56,7 @@ export class Snapshots {
   readonly #options: SnapshotsOptions;
   #bytes = 0;
   #written = 0;
-  /** The folder that a file is being written into. */
+  /** The folder into which a file is being written. */
   #busy: string | null = null;
 
   constructor(folder: string, options: SnapshotsOptions) {
@@ -64,7 +64,7 @@ export class Snapshots {
     this.#options = options;
   }
 
-  /** Bytes of the files in the list. */
+  /** Bytes of the listed files. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -84,22 +84,22 @@ export class Snapshots {
     }
   }
 
-  /** Makes the picture upright, draws into it what was asked for and compresses it. */
+  /** Rotates the image upright, annotates and compresses it. */
   async encode(request: SnapshotRequest): Promise<Uint8Array<ArrayBuffer>> {
-    const picture = toRgb(new Uint8Array(request.data), request.format, request.transform);
+    const image = toRgb(new Uint8Array(request.data), request.format, request.transform);
     if (this.#options.annotated && request.annotation) {
-      annotate(picture, request.annotation, localTime(request.capturedAt));
+      annotate(image, request.annotation, localTime(request.capturedAt));
     }
-    // Loaded for the first picture, which many a camera never has.
+    // Loaded for the first snapshot only, to save memory until then.
     const { encodeJpeg } = await import('../pixels/jpeg.ts');
-    const jpeg = await encodeJpeg(picture.data, picture, this.#options.quality);
-    free(picture.data.buffer);
+    const jpeg = await encodeJpeg(image.data, image, this.#options.quality);
+    free(image.data.buffer);
     return jpeg;
   }
 
   /**
-   * Writes a file so that it is there whole or not at all, also after a power cut. It is listed before it is there.
-   * @throws Error if somebody else's file has its place
+   * Writes a file atomically, also across a power cut. It is listed before it is created.
+   * @throws Error if a file of another program is in its place
    */
   async write(note: FileNote, jpeg: Uint8Array): Promise<void> {
     const list = this.#options.list();
@@ -115,7 +115,7 @@ export class Snapshots {
         list.note({ ...note, path: `${relative(this.#folder, folder)}/`, event: null });
       }
       if (!list.find(path)) list.note({ ...note, path });
-      // Its name says who is writing, so that what a power cut leaves of it is known, too.
+      // The name contains the installation, so that a draft left by a power cut can be deleted later.
       this.#removeDraft(list, file);
       draft = await createDraft(file, 0o666, list.installation);
       const pieces = withMark(jpeg, { installation: list.installation, event: note.event ?? LATEST });
@@ -133,26 +133,26 @@ export class Snapshots {
     }
   }
 
-  /** The path of a note, or for a picture that was asked for another one if somebody else's file is there. */
+  /** The path in `note`; for a requested snapshot another one if a file of another program is there. */
   #freePath(list: FileList, { path, event }: FileNote): string {
     const paths =
       event === null ? [path, path.replace(/(?=\.jpg$)/, `-${list.installation.slice(0, 8)}`)] : [path];
     for (const candidate of paths) {
       const file = this.#inside(candidate);
-      if (file === null) throw new Error(`${path} is not below the folder of the snapshots`);
-      const there = lookAt(file) !== undefined;
+      if (file === null) throw new Error(`${path} is not below the snapshot folder`);
+      const there = lstatIfExists(file) !== undefined;
       const listed = list.find(candidate) ?? { event, marked: 1 };
       if (!there || isProven(file, isOf(list, listed))) return candidate;
     }
-    throw Object.assign(new Error('a file that this Lookout did not write is in its place'), {
+    throw Object.assign(new Error('a file with this name exists and was not written by this Lookout'), {
       code: 'EEXIST',
     });
   }
 
   /**
-   * Deletes files of the list, and takes them off. What is listed and turns out to be somebody else's stays, but is
-   * taken off, too.
-   * @param paths those that are not in the list stay
+   * Deletes listed files and removes them from the list. A listed file that turns out to belong to another program
+   * stays, but is removed from the list.
+   * @param paths files that are not listed stay
    */
   remove(paths: readonly string[]): void {
     const list = this.#options.list();
@@ -162,8 +162,8 @@ export class Snapshots {
   }
 
   /**
-   * Deletes a file of the list; `forget` takes it off.
-   * @throws the system's error when our own file cannot be deleted
+   * Deletes a listed file; `forget` removes it from the list.
+   * @throws the system's error if our own file cannot be deleted
    */
   delete(listed: ListedFile): Removal {
     const file = this.#inside(listed.path);
@@ -178,7 +178,7 @@ export class Snapshots {
     this.#options.list().forget(files);
   }
 
-  /** Where a snapshot is; null if its path, which may come out of a damaged database, leads out of the folder. */
+  /** The absolute path of a snapshot; null if it leads out of the folder, as it may in a damaged database. */
   #inside(path: string): string | null {
     const file = join(this.#folder, path);
     const below = relative(this.#folder, file);
@@ -187,12 +187,12 @@ export class Snapshots {
   }
 
   /**
-   * Deletes the oldest pictures until the disk has room again. Those of the last days stay, for it may be another
-   * program that fills the disk.
+   * Deletes the oldest snapshots until the disk has free space again. Those of the last days stay, because another
+   * program may be filling the disk.
    * @param floor days
-   * @param breathe lets other work in; ends this one by rejecting
+   * @param yieldToEventLoop lets other work run; rejects to cancel
    */
-  async makeRoom(floor: number, breathe: () => Promise<void>): Promise<Room> {
+  async makeRoom(floor: number, yieldToEventLoop: () => Promise<void>): Promise<Room> {
     const wanted = async () => {
       const { bavail, blocks, bsize } = await statfs(this.#folder);
       return Math.min(MOST_ROOM, blocks * bsize * ROOM_SHARE) - bavail * bsize;
@@ -200,11 +200,11 @@ export class Snapshots {
     const deleted: SnapshotFile[] = [];
     let left = await wanted();
     if (left <= 0) return { deleted: 0, short: false };
-    const files = await this.list(breathe);
+    const files = await this.list(yieldToEventLoop);
     for (const file of files.slice(0, files.length - countNewest(files, floor * DAY_MS))) {
       if (left <= 0) left = await wanted();
       if (left <= 0) break;
-      await breathe();
+      await yieldToEventLoop();
       if (this.delete(file) !== 'removed') continue;
       deleted.push(file);
       left -= file.bytes;
@@ -212,21 +212,21 @@ export class Snapshots {
     try {
       this.forget(deleted);
     } catch {
-      // The disk may still be full. What is on the list and not there does no harm.
+      // The disk may still be full. Listed files that do not exist do no harm.
     }
     return { deleted: deleted.length, short: (await wanted()) > 0 };
   }
 
   /**
-   * The files of the list that are there, oldest first; counts their bytes. What lies behind a link that leads out of
-   * the folder is not among them.
-   * @param breathe lets other work in; ends this one by rejecting
+   * The listed files that exist, oldest first; counts their bytes. Files behind a link that leads out of the folder are
+   * left out.
+   * @param yieldToEventLoop lets other work run; rejects to cancel
    */
-  async list(breathe: () => Promise<void>): Promise<SnapshotFile[]> {
+  async list(yieldToEventLoop: () => Promise<void>): Promise<SnapshotFile[]> {
     const files: SnapshotFile[] = [];
     const within = new Map<string, boolean>();
     for (const [index, listed] of this.#options.list().all().entries()) {
-      if (index % BATCH === 0) await breathe();
+      if (index % BATCH === 0) await yieldToEventLoop();
       const file = this.#inside(listed.path);
       if (file === null || listed.path.endsWith('/')) continue;
       const bytes = size(file);
@@ -240,20 +240,20 @@ export class Snapshots {
   }
 
   /**
-   * Tidies up: what a power cut left of a file goes, and folders that were made for files and are empty. Files that are
-   * not there and that no event names are taken off the list.
-   * @param breathe lets other work in; ends this one by rejecting
+   * Deletes drafts left by a power cut, and empty folders that were created for snapshots. Files that do not exist and
+   * that no event refers to are removed from the list.
+   * @param yieldToEventLoop lets other work run; rejects to cancel
    */
-  async tidy(breathe: () => Promise<void>): Promise<void> {
+  async cleanUp(yieldToEventLoop: () => Promise<void>): Promise<void> {
     const list = this.#options.list();
     const gone: ListedFile[] = [];
     for (const [index, listed] of list.all().entries()) {
-      if (index % BATCH === 0) await breathe();
+      if (index % BATCH === 0) await yieldToEventLoop();
       const file = this.#inside(listed.path.replace(/\/$/, ''));
       if (file === null || file === this.#busy || dirname(file) === this.#busy) continue;
       if (listed.path.endsWith('/')) {
         if (removeEmptyFolder(file, this.#folder)) gone.push(listed);
-      } else if (!lookAt(file)) {
+      } else if (!lstatIfExists(file)) {
         this.#removeDraft(list, file);
         if (!list.isNamed(listed)) gone.push(listed);
       }
@@ -261,28 +261,28 @@ export class Snapshots {
     list.forget(gone);
   }
 
-  /** Deletes what is left of a file that was being written: this installation's whole id is in its name. */
+  /** Deletes the draft of a file, which has this installation's id in its name. */
   #removeDraft(list: FileList, file: string): void {
     removeFile(draftName(file, list.installation), () => true, this.#folder);
   }
 }
 
-/** The proof for a file of the list: its mark names this installation and the listed event. */
+/** The proof for a listed file: its mark names this installation and the listed event. */
 function isOf({ installation }: FileList, { event, marked }: Pick<ListedFile, 'event' | 'marked'>): Proof {
   return ({ head }) => {
     const mark = readMark(head(HEAD_BYTES));
-    // Before there were marks, only the list knew.
+    // Files from before marks existed are known by the list only.
     if (mark === null) return marked === 0;
     return mark.installation === installation && mark.event === (event ?? LATEST);
   };
 }
 
-/** Files that are looked at in one go. */
+/** Files checked between two pauses. */
 const BATCH = 500;
 
 /**
- * How many of the newest files were made in the last so many milliseconds. Time is measured from one file to the next,
- * and does not count where the clock was set in between and the time is not known on both sides.
+ * How many of the newest files were written in the last `ms` milliseconds. Time is measured from one file to the next;
+ * an interval in which the clock was set does not count unless both times are known.
  * @param files oldest first
  */
 export function countNewest(files: readonly Time[], ms: number): number {
@@ -302,6 +302,6 @@ type Time = Pick<ListedFile, 'at' | 'clock' | 'time_uncertain'>;
 const isKnown = (...files: readonly Time[]) => files.every(({ time_uncertain }) => time_uncertain !== 1);
 
 function size(file: string): number {
-  const found = lookAt(file);
+  const found = lstatIfExists(file);
   return found?.isFile() ? found.size : 0;
 }

@@ -1,6 +1,6 @@
 /**
- * The mark in a snapshot: a comment of JPEG that says which installation wrote the file, and for which event. It goes
- * with the file wherever that is copied, outlives the database, and no other program's file has it.
+ * The mark in a snapshot: a JPEG comment that names the installation that wrote the file, and the event. It stays with
+ * copies of the file, outlives the database, and no other program writes it.
  */
 
 export interface Mark {
@@ -12,14 +12,14 @@ export interface Mark {
 
 const TEXT = /^Lookout snapshot, installation ([0-9a-f]{32}), event (\S+)$/;
 
-/** Bytes at the start of a file in which its mark is found. */
+/** Bytes at the start of a file that contain its mark. */
 export const HEAD_BYTES = 512;
 
 const START = 0xffd8;
 const COMMENT = 0xfffe;
 const APPLICATION = 0xffe0;
 
-/** A JPEG file with a mark, in pieces: the picture itself is not copied. */
+/** A JPEG file with a mark, in pieces, so that the image itself is not copied. */
 export function withMark(jpeg: Uint8Array, { installation, event }: Mark): Uint8Array[] {
   const text = Buffer.from(`Lookout snapshot, installation ${installation}, event ${event}`);
   const comment = Buffer.alloc(4 + text.length);
@@ -27,7 +27,7 @@ export function withMark(jpeg: Uint8Array, { installation, event }: Mark): Uint8
   comment.writeUInt16BE(2 + text.length, 2);
   comment.set(text, 4);
   const view = Buffer.from(jpeg.buffer, jpeg.byteOffset, jpeg.byteLength);
-  // JFIF's own segment stays the first one, as its specification demands.
+  // The JFIF segment must stay first.
   const first = view.length > 6 && view.readUInt16BE(2) === APPLICATION;
   const at = first ? 4 + view.readUInt16BE(4) : 2;
   return [jpeg.subarray(0, at), comment, jpeg.subarray(at)];

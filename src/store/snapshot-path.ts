@@ -1,14 +1,14 @@
-/** Where snapshots are, relative to their folder: `<camera>/<YYYY-MM-DD>/<event id>.jpg`, the day in local time. */
+/** Paths of snapshots in their folder: `<camera>/<YYYY-MM-DD>/<event id>.jpg`, the day in local time. */
 import { join } from 'node:path';
 import { localTime } from '../runtime/time-text.ts';
 import type { DetectionEvent } from '../types.ts';
 
-/** Stands in place of an event's id for the latest picture that was asked for. */
+/** Replaces the event id for the latest requested snapshot. */
 export const LATEST = 'latest';
 
 const EXTENSION = '.jpg';
 
-/** Where the snapshot of an event is, from the day on which the event started. */
+/** The path of an event's snapshot, with the day on which the event started. */
 export function snapshotPath({
   id,
   camera,

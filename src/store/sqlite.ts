@@ -1,10 +1,9 @@
-/** The only place that loads better-sqlite3's binary, the part that asks most of the system. */
+/** The only place that loads better-sqlite3's binary, the dependency with the strictest system requirements. */
 import Database from 'better-sqlite3';
 import { LookoutError, messageOf } from '../errors.ts';
 
 /**
- * Opens a database.
- * @throws LookoutError SYSTEM_UNSUPPORTED if the binary does not load here; SqliteError
+ * @throws LookoutError SYSTEM_UNSUPPORTED if the binary does not load on this system; SqliteError
  */
 export function openDatabase(file: string, options: Database.Options = {}): Database.Database {
   try {

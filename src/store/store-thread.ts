@@ -1,6 +1,6 @@
 /**
- * The store thread: the only writer to the database. It does what it is told, one transaction at a time; what waits
- * and what is tried again is decided on the main thread (write-queue.ts).
+ * The store thread: the only writer to the database. It runs one transaction at a time; queueing and retries are on the
+ * main thread (write-queue.ts).
  */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -30,8 +30,8 @@ import type {
   CommitResult,
   EncodeRequest,
   LeftOpen,
-  News,
-  Notice,
+  LoggedFault,
+  LoggedInfo,
   OutboxRow,
   RetentionResult,
   WorkerApi,
@@ -48,12 +48,12 @@ export interface WorkerOptions {
 const PROBE_TIMEOUT_MS = 100;
 const DAY_MS = 86_400_000;
 
-/** How long closing waits for readers, in ms. */
+/** How long `close` waits for readers, in ms. */
 const CLOSE_TIMEOUT_MS = 200;
 
 type SnapshotReply = ReturnType<WorkerApi['snapshot']>;
 
-/** An open database, and which file it is. */
+/** An open database and the inode of its file. */
 interface Connection {
   db: Database;
   writer: Writer;
@@ -70,13 +70,13 @@ class StoreThread implements Handlers<WorkerApi> {
   #lastOutboxId = 0;
   #snapshotTurn: Promise<unknown> = Promise.resolve();
   #makingRoom = false;
-  /** As they were written last, for a database that comes in this one's place; null: not read yet. */
+  /** As written last, to restore them into a new database; null: not read yet. */
   #choices: Choice[] | null = null;
-  /** The disk is full, and no snapshot is left that could make room. */
+  /** The disk is full, and no snapshot is left to delete. */
   #short = false;
-  /** What became of a damaged database, for health. */
+  /** What happened to a damaged database, for health. */
   #damage: string | null = null;
-  /** Where a damaged database was put whose events are to be saved. */
+  /** The path of a damaged database whose events are not restored yet. */
   #damaged: string | null = null;
 
   constructor(port: MessagePort, options: WorkerOptions) {
@@ -97,9 +97,9 @@ class StoreThread implements Handlers<WorkerApi> {
   commit = (batch: Batch): CommitResult =>
     this.#guard(() => {
       if (this.#connection && inode(this.#options.file) !== this.#connection.inode) {
-        this.#say(
+        this.#logError(
           'STORE_MISSING',
-          `database ${this.#options.file} was moved or deleted; starting a fresh one`,
+          `database ${this.#options.file} was moved or deleted; creating a new one`,
         );
         this.#disconnect();
       }
@@ -133,9 +133,9 @@ class StoreThread implements Handlers<WorkerApi> {
       this.#choices = readChoices(db);
       try {
         // A camera that was turned off stays off even if the database is damaged before the next backup.
-        backUpChoices(db, this.#options.file, this.#tell);
+        backUpChoices(db, this.#options.file, this.#logInfo);
       } catch {
-        // The next backup says what is wrong.
+        // The next backup reports the fault.
       }
     });
 
@@ -149,7 +149,7 @@ class StoreThread implements Handlers<WorkerApi> {
     const { db, writer } = connection;
     const { config } = this.#options;
     const { signal } = this.#closing;
-    const breathe = async () => {
+    const yieldToEventLoop = async () => {
       await nextTurn();
       signal.throwIfAborted();
     };
@@ -157,8 +157,8 @@ class StoreThread implements Handlers<WorkerApi> {
       let corrected = 0;
       if (time !== null) {
         keepKnownTime(db, time.now);
-        // First of all: what is of another time than it says has another age, too.
-        corrected = await correctTimes(db, time, () => writer.nextChange(), breathe);
+        // First of all, because a corrected time changes the age of a row.
+        corrected = await correctTimes(db, time, () => writer.nextChange(), yieldToEventLoop);
         writer.dropOlderThan(time.now - config.keep_outbox * DAY_MS);
       }
       const deleted = await enforceRetention(db, this.#snapshots, config, time?.now ?? null, signal);
@@ -174,7 +174,7 @@ class StoreThread implements Handlers<WorkerApi> {
     const { db } = this.#connected();
     try {
       if (time !== null) keepKnownTime(db, time);
-      backUp(db, file, this.#tell);
+      backUp(db, file, this.#logInfo);
     } catch (error) {
       throw explained(backupOf(file), error);
     }
@@ -207,7 +207,7 @@ class StoreThread implements Handlers<WorkerApi> {
       db?.pragma(`busy_timeout = ${CLOSE_TIMEOUT_MS}`);
       db?.pragma('wal_checkpoint(TRUNCATE)');
       if (db && time !== null) keepKnownTime(db, time);
-      if (db) backUp(db, this.#options.file, this.#tell);
+      if (db) backUp(db, this.#options.file, this.#logInfo);
     } finally {
       this.#disconnect();
       this.#unlock();
@@ -217,7 +217,7 @@ class StoreThread implements Handlers<WorkerApi> {
 
   async #saveSnapshot(request: EncodeRequest): Promise<Transferred<SnapshotReply>> {
     const jpeg = await this.#snapshots.encode(request);
-    let fault: Notice | null = null;
+    let fault: LoggedFault | null = null;
     try {
       const { path, event, capturedAt: at, timeUncertain, clock = null } = request;
       const note = { path, event, at, time_uncertain: Number(timeUncertain ?? false), clock };
@@ -229,13 +229,13 @@ class StoreThread implements Handlers<WorkerApi> {
         message,
         hint = '',
       } = unwritable('snapshot', join(this.#options.snapshots, request.path), error);
-      fault = { code, notice: message, hint };
+      fault = { code, fault: message, hint };
       if (isFull(error)) void this.#makeRoom();
     }
     return new Transferred({ jpeg, data: request.data, fault }, [jpeg.buffer, request.data]);
   }
 
-  /** The open database; opens it, and sets a damaged file aside. */
+  /** The open database; opens it if necessary and moves a damaged file aside. */
   #connected(): Connection {
     if (this.#connection) return this.#connection;
     try {
@@ -250,7 +250,7 @@ class StoreThread implements Handlers<WorkerApi> {
 
   #connect(): Connection {
     const { file, config } = this.#options;
-    const db = openForWriting(file, this.#tell);
+    const db = openForWriting(file, this.#logInfo);
     try {
       this.#restore(db);
       if (this.#choices) writeChoices(db, { keep: this.#choices, forget: readChoices(db) });
@@ -272,7 +272,7 @@ class StoreThread implements Handlers<WorkerApi> {
     this.#connection = null;
   }
 
-  /** Runs a piece of work, and recovers when the file or the disk fails it. */
+  /** Runs `work`, and recovers if it fails because of the file or the disk. */
   #guard<T>(work: () => T): T {
     try {
       return work();
@@ -282,7 +282,7 @@ class StoreThread implements Handlers<WorkerApi> {
     }
   }
 
-  /** After a fault of the file or the disk the next piece of work starts with a new connection. */
+  /** Makes the next call start with a new connection after a fault of the file or the disk. */
   #recover(error: unknown): void {
     if (isDamage(error)) {
       this.#backUpLast();
@@ -292,16 +292,16 @@ class StoreThread implements Handlers<WorkerApi> {
     else if (isFull(error)) void this.#makeRoom();
   }
 
-  /** What this connection still has of a file that is damaged goes into the backup. */
+  /** Copies what is still readable through this connection into the backup. */
   #backUpLast(): void {
     try {
       if (this.#connection) backUp(this.#connection.db, this.#options.file);
     } catch {
-      // The backup stays as it was.
+      // The backup stays unchanged.
     }
   }
 
-  /** After the disk was full: pictures make room for events. */
+  /** Deletes snapshots to make room for events on a full disk. */
   async #makeRoom(): Promise<void> {
     if (this.#makingRoom) return;
     this.#makingRoom = true;
@@ -311,17 +311,18 @@ class StoreThread implements Handlers<WorkerApi> {
         await nextTurn();
         this.#closing.signal.throwIfAborted();
       });
-      if (deleted > 0) this.#say('STORE_FULL', `the disk is full: deleted the oldest ${deleted} snapshots`);
+      if (deleted > 0)
+        this.#logError('STORE_FULL', `the disk is full: deleted the oldest ${deleted} snapshots`);
       if (short && !this.#short) {
-        this.#say(
+        this.#logError(
           'STORE_FULL',
-          `the disk is full of other things than old snapshots: those of the last ${days === 1 ? 'day' : `${days} days`} stay (store.keep_newest_snapshots)`,
+          `the disk is full, and no old snapshots are left to delete: those of the last ${days === 1 ? 'day' : `${days} days`} are kept (store.keep_newest_snapshots)`,
         );
       }
       this.#short = short;
       this.#connection?.db.pragma('wal_checkpoint(TRUNCATE)');
     } catch {
-      // The next write that fails tries again.
+      // Retried after the next failed write.
     } finally {
       this.#makingRoom = false;
     }
@@ -331,15 +332,15 @@ class StoreThread implements Handlers<WorkerApi> {
     const { file } = this.#options;
     const aside = quarantine(file, systemClock.now());
     this.#damaged = aside;
-    this.#damage = `database ${file} is damaged (${messageOf(error)}): moved to ${aside}, starting a fresh one`;
-    this.#say(
+    this.#damage = `database ${file} is damaged (${messageOf(error)}): moved it to ${aside} and created a new one`;
+    this.#logError(
       'STORE_CORRUPT',
       this.#damage,
-      `Its rows can often be saved: sqlite3 ${aside} .recover | sqlite3 saved.db. See whether cameras that were turned off over MQTT still are.`,
+      `To recover its rows, try: sqlite3 ${aside} .recover | sqlite3 saved.db. Check that cameras that were turned off over MQTT are still off.`,
     );
   }
 
-  /** Brings the events of a damaged database into the fresh one, as far as they are to be had. */
+  /** Copies the events of a damaged database into the new one, as far as they are readable. */
   #restore(db: Database): void {
     if (this.#damaged === null) return;
     const { file } = this.#options;
@@ -347,31 +348,31 @@ class StoreThread implements Handlers<WorkerApi> {
     listQuarantined(db, file, this.#damaged);
     this.#damaged = null;
     try {
-      // So that the list of what was set aside is not lost with the next damage.
-      backUp(db, file, this.#tell);
+      // So that the list of copies survives further damage.
+      backUp(db, file, this.#logInfo);
     } catch {
-      // The next backup says what is wrong.
+      // The next backup reports the fault.
     }
     this.#damage += `; ${events} events restored`;
     const choices = readChoices(db).length;
     if (events + choices > 0) {
-      this.#say(
+      this.#logError(
         'STORE_CORRUPT',
         `${events} events and ${choices} choices restored from the backup and the damaged file`,
       );
     }
   }
 
-  readonly #tell = (news: string): void => this.#port.postMessage({ news } satisfies News);
+  readonly #logInfo = (info: string): void => this.#port.postMessage({ info } satisfies LoggedInfo);
 
-  #say(code: Notice['code'], notice: string, hint = ''): void {
-    this.#port.postMessage({ code, notice, hint } satisfies Notice);
+  #logError(code: LoggedFault['code'], fault: string, hint = ''): void {
+    this.#port.postMessage({ code, fault, hint } satisfies LoggedFault);
   }
 }
 
 /**
- * Looks at the newest rows of each table as they are on the disk: an open connection would be answered from its memory.
- * @throws SqliteError if the file is damaged there
+ * Reads the newest rows of each table from the disk with a new connection; an open one would answer from its cache.
+ * @throws SqliteError if the file is damaged
  */
 function probe(file: string): void {
   const db = openDatabase(file, { readonly: true, timeout: PROBE_TIMEOUT_MS });
@@ -397,7 +398,7 @@ function bytes(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/** What this thread has sent to the disk so far (proc(5), `io`). */
+/** Bytes that this thread has written to the disk (proc(5), `io`). */
 function bytesWrittenByThread(): number | null {
   try {
     const io = readFileSync('/proc/thread-self/io', 'latin1');

@@ -11,30 +11,30 @@ export interface OutboxMessage {
   payload: string;
   qos: 0 | 1;
   retain: boolean;
-  /** Of interest only at its time: the first to be dropped when too much waits. */
+  /** Only relevant at its time: the first to be dropped when too many messages wait. */
   live: boolean;
 }
 
 /** A message that waits for the broker. Ids count up and are never used again. */
 export interface OutboxRow extends OutboxMessage {
   id: number;
-  /** When it was recorded, wall-clock milliseconds since 1970, under which setting of the clock. */
+  /** When it was recorded, in wall-clock milliseconds since 1970, and under which setting of the clock. */
   createdAt: number;
   clock: number | null;
 }
 
-/** The same as the publisher sees it. */
+/** A waiting message for the publisher. */
 export interface WaitingMessage extends OutboxMessage {
   id: number;
-  /** When it was recorded, milliseconds of the clock that never jumps; null: nobody knows, which is of an earlier run. */
+  /** When it was recorded, in milliseconds of the monotonic clock; null: unknown, so it is from an earlier run. */
   recordedAt: number | null;
 }
 
-/** A picture to keep as a JPEG. */
+/** An image to keep as a JPEG file. */
 export interface SnapshotRequest extends Stamp {
-  /** Relative to the snapshot folder, as `snapshotPath` makes it; an earlier file there is replaced. */
+  /** Relative to the snapshot folder, as returned by `snapshotPath`; an earlier file there is replaced. */
   path: string;
-  /** The event whose picture it is; null for one that was asked for. */
+  /** The event of the snapshot; null for a requested one. */
   event: string | null;
   capturedAt: number;
   format: FrameFormat;
@@ -44,21 +44,21 @@ export interface SnapshotRequest extends Stamp {
   annotation: Annotation | null;
 }
 
-/** A picture of which the JPEG alone is wanted. */
+/** An image to encode as JPEG, and perhaps to keep. */
 export interface EncodeRequest extends SnapshotRequest {
-  /** Whether it becomes a file. */
+  /** Whether to write the file. */
   keep: boolean;
 }
 
 export interface SavedSnapshot {
-  /** False if the file could not be written, which the log says. */
+  /** False if the file could not be written, which is logged. */
   written: boolean;
   jpeg: Uint8Array<ArrayBuffer>;
   /** The caller's buffer, back for the pool. */
   data: ArrayBuffer;
 }
 
-/** An event change with the messages that go out because of it. */
+/** An event change with its messages. */
 export interface EventEntry extends Stamp {
   change: EventChange;
   messages: OutboxMessage[];
@@ -66,7 +66,7 @@ export interface EventEntry extends Stamp {
   recordedAt: number;
 }
 
-/** Everything that one transaction writes. */
+/** The content of one transaction. */
 export interface Batch {
   events: EventEntry[];
   detections: Detection[];
@@ -75,7 +75,7 @@ export interface Batch {
   clocks: readonly ClockSetting[];
   /** Outbox rows up to this id have reached the broker; 0: none. */
   publishedUpTo: number;
-  /** How many of them the broker does not take in any form. */
+  /** How many of them the broker does not accept in any form. */
   undeliverable: number;
 }
 
@@ -86,7 +86,7 @@ export interface Rejection {
 }
 
 export interface CommitResult {
-  /** Entries that were left out, because what they hold can never be written. */
+  /** Entries that were skipped because their values can never be written. */
   rejected: Rejection[];
   /** The database has grown over its limit. */
   overSize: boolean;
@@ -98,12 +98,12 @@ export interface LeftOpen {
   lastSeenAt: number;
 }
 
-/** A setting of a camera that was chosen while Lookout ran. Values are JSON. */
+/** A setting of a camera that was changed at runtime. Values are JSON. */
 export interface Choice {
   camera: string;
   setting: string;
   value: string;
-  /** What the configuration said at that time. */
+  /** The configured value at that time. */
   configured: string;
   /** Wall-clock milliseconds since 1970. */
   chosenAt: number;
@@ -115,39 +115,39 @@ export interface ChoiceChanges {
   forget: Pick<Choice, 'camera' | 'setting'>[];
 }
 
-/** Retained topics that were published on a broker, and those that were emptied there. */
+/** Retained topics that were published on a broker, and those that were cleared there. */
 export interface AnnouncedChanges {
   broker: string;
   added: string[];
   removed: string[];
 }
 
-/** What the worker counts. */
+/** Figures of the store thread. */
 export interface WorkerStats {
   outboxDepth: number;
   outboxBytes: number;
-  /** Messages ever dropped because too many waited, or for too long. */
+  /** Messages ever dropped because too many waited, or because they waited for too long. */
   outboxDropped: number;
-  /** Rows in the log. Detections: the span of their ids, which is a few too many after the clock was set back. */
+  /** Rows in the log. Detections: the range of their ids, which is slightly too high after the clock was set back. */
   events: number;
   detections: number;
   databaseBytes: number;
   snapshotBytes: number;
-  /** Bytes that the store sent to the disk since its thread started; null where the kernel does not say. */
+  /** Bytes that the store thread has written to the disk; null if the kernel does not report them. */
   bytesWritten: number | null;
-  /** What became of a database that was damaged in this run; null: none was. */
+  /** What happened to a database that was damaged in this run; null: none was damaged. */
   damage: string | null;
 }
 
-/** What the worker tells that is no fault. */
-export interface News {
-  news: string;
+/** A message of the store thread to log at level info. */
+export interface LoggedInfo {
+  info: string;
 }
 
-/** What the worker says for the log. */
-export interface Notice {
+/** A message of the store thread to log at level error. */
+export interface LoggedFault {
   code: ErrorCode;
-  notice: string;
+  fault: string;
   hint: string;
 }
 
@@ -156,15 +156,15 @@ export interface StoreStats extends WorkerStats {
   waiting: number;
   /** Event changes and detections given up while the database could not be written. */
   lost: { events: number; detections: number };
-  /** Why the database cannot be written just now. */
+  /** Why the database cannot be written at the moment; null if it can. */
   error: string | null;
-  /** What is held back to spare the card; null: nothing. */
+  /** What is throttled to protect the card; null: nothing. */
   throttled: string | null;
 }
 
-/** What retention removed in one run. */
+/** What one maintenance run deleted. */
 export interface RetentionResult {
-  /** Rows whose times were put right. */
+  /** Rows with corrected times. */
   corrected: number;
   events: number;
   detections: number;
@@ -172,7 +172,7 @@ export interface RetentionResult {
   snapshots: number;
 }
 
-/** What the worker does for the main thread; see rpc.ts. */
+/** Calls from the main thread to the store thread; see rpc.ts. */
 export interface WorkerApi {
   open(): TimeHistory;
   commit(batch: Batch): CommitResult;
@@ -181,10 +181,10 @@ export interface WorkerApi {
   snapshot(request: EncodeRequest): {
     jpeg: SavedSnapshot['jpeg'];
     data: ArrayBuffer;
-    fault: Notice | null;
+    fault: LoggedFault | null;
   };
   choices(): Choice[];
-  /** The changes are on the disk when this returns. */
+  /** Returns when the changes are on the disk. */
   choose(changes: ChoiceChanges): void;
   announced(broker: string): string[];
   announce(changes: AnnouncedChanges): void;

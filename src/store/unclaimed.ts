@@ -1,26 +1,26 @@
 /**
- * What lies where snapshots and copies of the database go and is not on the list: Lookout never deletes it by itself.
- * Somebody may have it deleted by hand, as far as it can be told to be a Lookout's.
+ * Unclaimed files: files in the places of snapshots and database copies that are not on the list. Lookout never deletes
+ * them automatically. A user can delete those that are recognisably from a Lookout.
  */
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Database } from 'better-sqlite3';
-import { lookAt, type Removal, removeFile } from '../runtime/own-files.ts';
+import { lstatIfExists, type Removal, removeFile } from '../runtime/own-files.ts';
 import { unreadable } from './log-reader.ts';
 import { schemaVersion } from './migrations.ts';
 import { HEAD_BYTES, readMark } from './snapshot-mark.ts';
 import { openDatabase } from './sqlite.ts';
 
-/** Whose a file is that is not on the list. */
+/** The owner of an unclaimed file. */
 export type Owner =
   /** The id of an installation, from the mark. */
   | { kind: 'installation'; id: string }
-  /** It has the name of a snapshot, but no mark: from an early version, or made by somebody else. */
+  /** It has the name of a snapshot but no mark: from an early version, or from another program. */
   | { kind: 'unmarked' }
   /** A copy of the database. */
   | { kind: 'copy' }
-  /** Another program's, or of one who put it there. */
+  /** Any other file. */
   | { kind: 'other' };
 
 export interface UnclaimedFile {
@@ -37,13 +37,13 @@ const DRAFT = /^(.+\.jpg)\.([0-9a-f]{32})\.draft$/;
 const COPY =
   /\.(?:corrupt-\d{8}T\d{6}Z(?:-\d+)?|schema-\d+)(?:\.kept-\d+)?(?:-wal|-shm|-journal)?$|\.backup\.kept-\d+(?:-journal)?$/;
 
-/** The list of a database, read while a daemon may be writing. Without a database nothing is on it. */
+/** The file list of a database, read while a daemon may be writing. Empty without a database. */
 export class Claims {
-  /** The id of the installation; null where there is no database, or none that says. */
+  /** The id of the installation; null without a database, or with one that has no id. */
   readonly installation: string | null;
   readonly #db: Database | null;
 
-  /** @throws LookoutError STORE_UNREADABLE or STORE_CORRUPT if the database is there and cannot be read */
+  /** @throws LookoutError STORE_UNREADABLE or STORE_CORRUPT if the database exists and cannot be read */
   constructor(file: string) {
     try {
       this.#db = existsSync(file) ? openDatabase(file, { readonly: true, fileMustExist: true }) : null;
@@ -55,11 +55,11 @@ export class Claims {
     }
   }
 
-  /** @param path relative to the folder of the snapshots */
+  /** @param path relative to the snapshot folder */
   hasFile(path: string): boolean {
     if (!this.#db) return false;
     if (this.#has('files')) return this.#finds('SELECT 1 FROM files WHERE path = ?', path);
-    // An earlier version, whose snapshots become the list when it is brought up to date.
+    // An earlier schema, whose snapshots become the list when it is migrated.
     return schemaVersion(this.#db) > 0 && this.#finds('SELECT 1 FROM events WHERE snapshot = ?', path);
   }
 
@@ -91,8 +91,8 @@ export function size(bytes: number): string {
 }
 
 /**
- * Looks through the folder of the snapshots. Links are not followed, except for the folder itself.
- * @param onClaimed takes the size of each file that is on the list
+ * Lists unclaimed files in the snapshot folder. Links are not followed, except for the folder itself.
+ * @param onClaimed gets the size of each file that is on the list
  */
 export async function* unclaimedSnapshots(
   folder: string,
@@ -105,7 +105,7 @@ export async function* unclaimedSnapshots(
       for (const name of await namesIn(join(folder, camera, day))) {
         const below = join(camera, day, name);
         const path = join(folder, below);
-        const found = lookAt(path);
+        const found = lstatIfExists(path);
         if (!found?.isFile()) continue;
         if (isClaimed(claims, below)) onClaimed(found.size);
         else yield { path, bytes: found.size, owner: await ownerOf(path) };
@@ -120,14 +120,14 @@ export async function unclaimedCopies(database: string, claims: Claims): Promise
   const own = (await namesIn(folder)).filter((name) => name.startsWith(basename(database)));
   return own
     .filter((name) => COPY.test(name) && !claims.hasCopy(name))
-    .map((name) => ({ path: join(folder, name), found: lookAt(join(folder, name)) }))
+    .map((name) => ({ path: join(folder, name), found: lstatIfExists(join(folder, name)) }))
     .filter(({ found }) => found?.isFile())
     .map(({ path, found }) => ({ path, bytes: found!.size, owner: { kind: 'copy' } }));
 }
 
 /**
- * Deletes a file that was found here, if it is still the same and still not on the list.
- * @param folder that of the snapshots, or of the database
+ * Deletes an unclaimed file, if it is still the same and still not on the list.
+ * @param folder the snapshot folder, or that of the database
  * @throws the system's error
  */
 export function removeUnclaimed(file: UnclaimedFile, folder: string, claims: Claims): Removal {
@@ -177,10 +177,10 @@ function ownerFrom(path: string, head: Buffer): Owner {
 }
 
 async function foldersIn(folder: string): Promise<string[]> {
-  return (await namesIn(folder)).filter((name) => lookAt(join(folder, name))?.isDirectory());
+  return (await namesIn(folder)).filter((name) => lstatIfExists(join(folder, name))?.isDirectory());
 }
 
-/** Names in a folder; none if it is not there, not a folder, or closed. */
+/** Names in a folder; none if it is missing, not a folder, or unreadable. */
 async function namesIn(folder: string): Promise<string[]> {
   return (await readdir(folder).catch(() => [])).sort();
 }

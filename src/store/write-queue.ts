@@ -1,29 +1,29 @@
 /**
- * What waits for the database. Events go out at once, everything that is said in the same moment in one transaction;
- * detections, samples and what the broker has taken wait for the next one, for a full batch, or for
- * `commit_interval`. One transaction
- * is under way at a time; what arrives meanwhile makes the next.
+ * Queue for the database. Events are written immediately, those of the same turn of the event loop in one transaction.
+ * Detections, samples and published messages wait for the next transaction, for a full batch, or for
+ * `commit_interval`. One transaction is in flight at a time; what arrives meanwhile forms the next.
  *
- * While the database cannot be written, the newest of everything is kept within bounds and tried again.
+ * While the database cannot be written, the newest entries are kept within limits, and the write is retried.
  */
 import type { Logger } from 'pino';
 import { LookoutError, messageOf } from '../errors.ts';
+import { Backoff } from '../runtime/backoff.ts';
 import type { Clock } from '../runtime/clock.ts';
+import { Limiter } from '../runtime/limiter.ts';
 import type { Detection } from '../types.ts';
 import type { Batch, CommitResult, EventEntry } from './store-types.ts';
 
-/** Most entries that wait in memory. Detections are the cheaper loss and have no claim on the room of events. */
+/** Most entries that wait in memory. Detections are the cheaper loss and do not take room from events. */
 export const MAX_WAITING = { events: 5000, detections: 10_000, samples: 100 } as const;
 
-/** Most entries of one transaction, so that none takes long. */
+/** Most entries per transaction, so that none takes long. */
 const MAX_BATCH = { events: 500, detections: 2000, samples: 100 } as const;
 
-/** Waiting times between two tries, in ms. */
 const FIRST_RETRY_MS = 1000;
-const LAST_RETRY_MS = 30_000;
+const LONGEST_RETRY_MS = 30_000;
 
-/** A fault that comes back within so many ms, as when a full disk finds a little room, is not said again. */
-const SAY_AGAIN_MS = 60_000;
+/** A fault that recurs within this time, as on a disk that is nearly full, is not logged again. */
+const LOG_AGAIN_MS = 60_000;
 
 interface Waiting extends EventEntry {
   /** True: written. False: given up. */
@@ -32,7 +32,7 @@ interface Waiting extends EventEntry {
 
 export interface QueueOptions {
   commit: (batch: Omit<Batch, 'clocks'>) => Promise<CommitResult>;
-  /** Milliseconds for which detections are gathered. */
+  /** Milliseconds for which detections are collected. */
   interval: number;
   clock: Clock;
   log: Logger;
@@ -48,20 +48,25 @@ export class WriteQueue {
   #lost = { events: 0, detections: 0 };
   #running: Promise<void> | null = null;
   #scheduled = false;
-  #retryMs = 0;
+  readonly #backoff = new Backoff({ firstMs: FIRST_RETRY_MS, longestMs: LONGEST_RETRY_MS });
+  readonly #faults: Limiter<unknown>;
   #cancelRetry: () => void = () => {};
   #cancelInterval: () => void = () => {};
   #error: string | null = null;
-  #saidAt = Number.NEGATIVE_INFINITY;
+
   #closed = false;
-  #stretch = 1;
+  #intervalFactor = 1;
   #ticks = 0;
 
   constructor(options: QueueOptions) {
     this.#options = options;
+    this.#faults = new Limiter<unknown>(options.clock, (error) => this.#logFault(error), {
+      windowMs: LOG_AGAIN_MS,
+      trailing: false,
+    });
   }
 
-  /** Why nothing can be written just now, after its code; null while all is well. */
+  /** Why the database cannot be written, with the code first; null if it can. */
   get error(): string | null {
     return this.#error;
   }
@@ -70,7 +75,7 @@ export class WriteQueue {
     return this.#events.length + this.#detections.length;
   }
 
-  /** What was given up since the start. */
+  /** Entries given up since the start. */
   get lost(): { events: number; detections: number } {
     return { ...this.#lost };
   }
@@ -78,13 +83,13 @@ export class WriteQueue {
   start(): void {
     this.#cancelInterval = this.#options.clock.every(this.#options.interval, () => {
       this.#ticks++;
-      if (this.#error === null && this.#ticks % this.#stretch === 0) void this.flush();
+      if (this.#error === null && this.#ticks % this.#intervalFactor === 0) void this.flush();
     });
   }
 
-  /** Has detections gathered for so many intervals instead of one, as far as they find room. */
+  /** Collects detections for this many intervals instead of one, as far as there is room. */
   setIntervalFactor(intervals: number): void {
-    this.#stretch = intervals;
+    this.#intervalFactor = intervals;
   }
 
   /** Resolves with true when the entry is on the disk, with false if it was given up. Never rejects. */
@@ -112,13 +117,13 @@ export class WriteQueue {
     this.#trim();
   }
 
-  /** Outbox rows up to this id have reached the broker, but for so many that it does not take. */
+  /** Marks outbox rows up to this id as published. @param undeliverable how many of them the broker does not accept */
   addPublished(upToId: number, undeliverable = 0): void {
     this.#publishedUpTo = Math.max(this.#publishedUpTo, upToId);
     this.#undeliverable += undeliverable;
   }
 
-  /** Writes everything that waits; resolves when it is written or the first try failed. */
+  /** Writes everything pending; resolves when it is written or the first attempt has failed. */
   async flush(): Promise<void> {
     await this.#running;
     this.#running ??= this.#drain().finally(() => {
@@ -127,19 +132,23 @@ export class WriteQueue {
     await this.#running;
   }
 
-  /** Writes what waits, once; what cannot be written is given up. */
+  /** Makes one last attempt to write everything; what cannot be written is given up. */
   async stop(): Promise<void> {
     this.#cancelInterval();
     this.#cancelRetry();
+    this.#faults.close();
     this.#closed = true;
     await this.flush();
     const { events, detections } = this.#giveUp();
     if (events + detections > 0) {
-      this.#options.log.error({ events, detections }, 'stopped before everything could be written');
+      this.#options.log.error(
+        { events, detections },
+        'database: stopped before everything could be written; the rest is lost',
+      );
     }
   }
 
-  /** Starts a transaction when everything of this moment has been said. */
+  /** Starts a transaction at the end of this turn of the event loop. */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -168,10 +177,10 @@ export class WriteQueue {
           undeliverable,
         });
         for (const { reason } of rejected) {
-          this.#options.log.error({ reason }, 'entry cannot be written, left out');
+          this.#options.log.error({ reason }, 'database: skipped an entry that cannot be written');
         }
-        const left = new Set(rejected.map(({ event }) => event));
-        for (const [index, { settle }] of events.entries()) settle(!left.has(index));
+        const skipped = new Set(rejected.map(({ event }) => event));
+        for (const [index, { settle }] of events.entries()) settle(!skipped.has(index));
         this.#recovered();
       } catch (error) {
         this.#events = events.concat(this.#events);
@@ -186,31 +195,31 @@ export class WriteQueue {
   }
 
   #failed(error: unknown): void {
-    const { clock, log } = this.#options;
-    const now = clock.monotonic();
-    if (this.#error === null && now - this.#saidAt > SAY_AGAIN_MS) {
-      this.#saidAt = now;
-      const said = 'database cannot be written; keeping events in memory';
-      if (error instanceof LookoutError) {
-        const { code, hint, message: reason } = error;
-        log.error(hint === undefined ? { code, reason } : { code, reason, hint }, said);
-      } else log.error({ err: error }, said);
-    }
+    if (this.#error === null) this.#faults.add(error);
     const code = error instanceof LookoutError ? error.code : 'STORE_UNWRITABLE';
     this.#error = `${code}: ${messageOf(error)}`;
-    this.#retryMs = Math.min(LAST_RETRY_MS, this.#retryMs * 2 || FIRST_RETRY_MS);
+    const waitMs = this.#backoff.next();
     this.#cancelRetry();
-    if (!this.#closed) this.#cancelRetry = clock.after(this.#retryMs, () => void this.flush());
+    if (!this.#closed) this.#cancelRetry = this.#options.clock.after(waitMs, () => void this.flush());
+  }
+
+  #logFault(error: unknown): void {
+    const { log } = this.#options;
+    const message = 'cannot write the database; keeping events in memory and retrying';
+    if (error instanceof LookoutError) {
+      const { code, hint, message: reason } = error;
+      log.error(hint === undefined ? { code, reason } : { code, reason, hint }, message);
+    } else log.error({ err: error }, message);
   }
 
   #recovered(): void {
     if (this.#error === null) return;
     this.#error = null;
-    this.#retryMs = 0;
-    this.#options.log.info({ lost: this.lost }, 'database can be written again');
+    this.#backoff.reset();
+    this.#options.log.info({ lost: this.lost }, 'the database can be written again');
   }
 
-  /** Gives up the oldest of what is too much. */
+  /** Gives up the oldest entries over the limits. */
   #trim(): void {
     this.#giveUp(MAX_WAITING);
   }

@@ -1,4 +1,4 @@
-/** What is written, and how: one transaction for each batch. */
+/** Writes batches to the database, each in one transaction. */
 import type { Database, Statement } from 'better-sqlite3';
 import { codeOf, messageOf } from '../errors.ts';
 import { CLOCK_UNSET, type ClockSetting } from '../runtime/time-judge.ts';
@@ -20,7 +20,7 @@ import { FileList } from './file-list.ts';
 import type { Batch, EventEntry, LeftOpen, OutboxRow, Rejection } from './store-types.ts';
 
 export class Writer {
-  /** The files that were written beside this database. */
+  /** The snapshot files of this database. */
   readonly files: FileList;
   readonly #db: Database;
   readonly #maxOutbox: number;
@@ -33,7 +33,7 @@ export class Writer {
   readonly #deleteUpTo: Statement<[number, number], number>;
   readonly #oldest: Statement<[number], { id: number; bytes: number }>;
   readonly #addDropped: Statement;
-  /** Settings of the clock that are noted. */
+  /** Settings of the clock that are in the database. */
   readonly #clocks = new Set<number>();
   #changed: number;
   #outboxDepth: number;
@@ -42,9 +42,9 @@ export class Writer {
 
   /**
    * @param db as `openForWriting` returns it
-   * @param options.maxOutbox most rows that wait for the broker
-   * @param options.maxOutboxBytes most bytes that they may have
-   * @param options.outboxFloor outbox ids start after this one, also in a fresh file
+   * @param options.maxOutbox most rows in the outbox
+   * @param options.maxOutboxBytes most bytes in the outbox
+   * @param options.outboxFloor outbox ids start after this one, also in a new file
    */
   constructor(
     db: Database,
@@ -63,13 +63,21 @@ export class Writer {
       ON CONFLICT (id) DO UPDATE SET
         score = excluded.score, top_score = excluded.top_score,
         box_x = excluded.box_x, box_y = excluded.box_y, box_w = excluded.box_w, box_h = excluded.box_h,
-        -- The start may have been corrected meanwhile: what an end brings is how long the event lasted.
+        -- The start may have been corrected meanwhile, so an end only provides the duration.
         ended_at = COALESCE(started_at + excluded.ended_at - excluded.started_at, ended_at),
         snapshot = excluded.snapshot,
         reason = excluded.reason, changed = excluded.changed`);
     this.#insertMessage = db.prepare(
       insertSql('outbox', [
-        ...['created_at', 'topic', 'payload', 'qos', 'retain', 'live', 'bytes', 'time_uncertain', 'clock'],
+        'created_at',
+        'topic',
+        'payload',
+        'qos',
+        'retain',
+        'live',
+        'bytes',
+        'time_uncertain',
+        'clock',
       ]),
     );
     this.#insertDetection = db.prepare(insertSql('detections', DETECTION_COLUMNS));
@@ -109,16 +117,15 @@ export class Writer {
     return this.#outboxBytes;
   }
 
-  /** Messages ever dropped because too many waited, or for too long. */
+  /** Messages ever dropped because too many waited, or because they waited for too long. */
   get outboxDropped(): number {
     return this.#number("SELECT value FROM counters WHERE name = 'outbox_dropped'");
   }
 
   /**
-   * Writes a batch in one transaction that is on the disk when this returns. Entries that can never be written are
-   * left out.
-   * @returns what was left out
-   * @throws SqliteError and nothing is written, when the file or the disk refuses
+   * Writes a batch in one transaction; it is on the disk when this returns. Skips entries that can never be written.
+   * @returns the skipped entries
+   * @throws SqliteError if the file or the disk fails; nothing is written then
    */
   commit(batch: Batch): Rejection[] {
     const rejected: Rejection[] = [];
@@ -169,12 +176,12 @@ export class Writer {
   }
 
   #noteClocks(settings: readonly ClockSetting[]): void {
-    const news = settings.filter(({ id }) => !this.#clocks.has(id));
-    if (news.length > 0) noteClocks(this.#db, news);
-    for (const { id } of news) this.#clocks.add(id);
+    const added = settings.filter(({ id }) => !this.#clocks.has(id));
+    if (added.length > 0) noteClocks(this.#db, added);
+    for (const { id } of added) this.#clocks.add(id);
   }
 
-  /** Drops the messages at the head of the outbox that have waited since before this time, wall-clock milliseconds. */
+  /** Drops messages from the head of the outbox that were recorded before this time, wall-clock milliseconds. */
   dropOlderThan(time: number): void {
     const drop = this.#db.transaction(() => {
       const oldest = this.#db.prepare<[], { id: number; created_at: number; time_uncertain: number }>(
@@ -182,7 +189,7 @@ export class Writer {
       );
       let upTo = 0;
       for (const { id, created_at, time_uncertain } of oldest.iterate()) {
-        // What was recorded with a wrong clock may be of any age, but is older than what follows it.
+        // A message recorded with a wrong clock may have any age, but is older than the ones after it.
         if (created_at < CLOCK_UNSET || time_uncertain === 1) continue;
         if (created_at >= time) break;
         upTo = id;
@@ -192,7 +199,7 @@ export class Writer {
     drop.immediate();
   }
 
-  /** Makes the outbox fit: the oldest messages that are of interest only at their time go first. */
+  /** Drops the oldest messages over the limits of the outbox, live ones first. */
   #trim(): void {
     for (const live of [1, 0]) {
       let count = this.#outboxDepth - this.#maxOutbox;
@@ -214,13 +221,13 @@ export class Writer {
     this.#forget(bytes);
   }
 
-  /** Rows of so many bytes have gone. */
+  /** Updates the counters after rows were deleted. @param bytes of each row */
   #forget(bytes: number[]): void {
     this.#outboxDepth -= bytes.length;
     this.#outboxBytes -= bytes.reduce((sum, size) => sum + size, 0);
   }
 
-  /** Writes an event and its messages, or neither; returns the id of the last message. */
+  /** Writes an event and its messages atomically; returns the id of the last message. */
   #savepoint({
     change: { event },
     messages,
@@ -259,7 +266,7 @@ export class Writer {
     return last;
   }
 
-  /** Events that are not ended, oldest first. */
+  /** Events without an end, oldest first. */
   leftOpen(): LeftOpen[] {
     const rows = this.#db.prepare<[], EventRow & { last_seen_at: number }>(`
       SELECT *, coalesce(
@@ -272,7 +279,7 @@ export class Writer {
     return rows.all().map((row) => ({ event: toEvent(row), lastSeenAt: row.last_seen_at }));
   }
 
-  /** Waiting messages with a greater id, oldest first. */
+  /** Waiting messages with a higher id, oldest first. */
   outbox(afterId: number, limit: number): OutboxRow[] {
     return this.#db
       .prepare<[number, number], OutboxColumns>('SELECT * FROM outbox WHERE id > ? ORDER BY id LIMIT ?')
@@ -285,7 +292,7 @@ export class Writer {
   }
 }
 
-/** Whether an error lies in the values (a NaN, a missing field) and would come again on every try. */
+/** Whether an error is caused by the values (a NaN, a missing field), so that it would recur with every attempt. */
 function isUnwritableValue(error: unknown): boolean {
   return (
     error instanceof TypeError ||

@@ -98,7 +98,7 @@ for (const [name, offset] of [
       assert.deepEqual(outboxIn(lab).slice(0, waiting.length), waiting, 'no message is dropped');
 
       lab.set(0);
-      await daemon.line(({ msg }) => msg.startsWith('put the times right'));
+      await daemon.line(({ msg }) => msg.startsWith('corrected the times'));
       await more(lab, daemon);
       await until('all times to be right', () =>
         readEvents(lab.database).every(({ time_uncertain }) => time_uncertain === 0),

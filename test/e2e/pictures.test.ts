@@ -24,7 +24,7 @@ test('events whose pictures cannot be written name none, and the log says why on
   try {
     const fault = await daemon.line(({ msg }) => msg.startsWith('writing snapshots fails'));
     assert.equal(fault.code, 'STORE_UNWRITABLE');
-    assert.match(fault.msg, /snapshots\/door\/.*\.jpg: cannot be written: .*(ENOTDIR|EEXIST)/);
+    assert.match(fault.msg, /snapshots\/door\/.*\.jpg: cannot write: .*(ENOTDIR|EEXIST)/);
     await until('some events', () => ended().length >= 4);
     assert.equal((await daemon.stop()).code, 0);
     const last = new Map(ended().map(({ id, snapshot }) => [id, snapshot]));

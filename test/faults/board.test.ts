@@ -209,7 +209,7 @@ export const faults = [
         await lab.start();
         const { bytes_written } = await lab.healthy(
           'that the card has had enough',
-          ({ problems }) => problems.includes('STORE_BUDGET: detections and pictures are not kept'),
+          ({ problems }) => problems.includes('STORE_BUDGET: detections and snapshots are not kept'),
           60_000,
         );
         assert.ok(Number(bytes_written) > 900_000, `after ${bytes_written} bytes`);

@@ -196,6 +196,6 @@ export const faults = [
     promise: 'I/O errors are said once, live states go on, and everything is written afterwards',
     times: { full: 10, fast: 1 },
     skip: requires('cc'),
-    inject: (times) => withErrors(times, constants.errno.EIO, /the disk fails \(EIO\)/),
+    inject: (times) => withErrors(times, constants.errno.EIO, /the disk reports an I\/O error \(EIO\)/),
   }),
 ];

@@ -149,7 +149,7 @@ test('each kind of error has its own message and exit code', async () => {
     lookout('export', '--data-dir', path),
   ]);
   assert.deepEqual([missing.code, when.code, format.code, unwritable.code], [78, 64, 64, 64]);
-  assert.match(missing.stderr, /^STORE_MISSING: database .*lookout\.db: not there\n/);
+  assert.match(missing.stderr, /^STORE_MISSING: database .*lookout\.db: file not found\n/);
   assert.match(when.stderr, /^USAGE: --since: expected a time ago/);
   assert.match(format.stderr, /csv, json/);
 });

@@ -69,7 +69,7 @@ async function open(
   return { store, log, file, path };
 }
 
-/** What is in the file, once the store has closed it. */
+/** The content of the file, after the store has closed it. */
 function contents<T>(file: string, look: (db: ReturnType<typeof openForWriting>) => T): T {
   const db = openForWriting(file);
   try {
@@ -85,7 +85,7 @@ function record(store: Store, id: string, type: 'start' | 'end' = 'start'): Prom
   return store.recordEvent(change, messages);
 }
 
-test('what is recorded is in the file, and what the broker has taken is gone from it', async (t) => {
+test('recorded entries are in the file, and published messages are deleted from it', async (t) => {
   const { store, file } = await open(t);
   assert.deepEqual(await Promise.all([record(store, 'a'), record(store, 'a', 'end'), record(store, 'b')]), [
     true,
@@ -115,7 +115,7 @@ test('what is recorded is in the file, and what the broker has taken is gone fro
     assert.deepEqual(db.prepare('SELECT id FROM outbox').pluck().all(), [3]);
     assert.deepEqual([rowsIn(db, 'events'), rowsIn(db, 'detections'), rowsIn(db, 'samples')], [2, 2, 1]);
   });
-  assert.ok(!existsSync(`${file}-wal`), 'the write-ahead log was folded in');
+  assert.ok(!existsSync(`${file}-wal`), 'the write-ahead log was checkpointed');
 });
 
 test('the next run finds the events that a crash left open', async (t) => {
@@ -129,7 +129,7 @@ test('the next run finds the events that a crash left open', async (t) => {
   );
 });
 
-test('a snapshot goes to its file and comes back as JPEG, and the buffer comes back for the next frame', async (t) => {
+test('a snapshot is written and returned as JPEG, and the buffer is returned for the next frame', async (t) => {
   const { store, path } = await open(t);
   const [width, height] = [640, 480];
   const data = new Uint8Array((width * height * 3) / 2).fill(128).buffer;
@@ -153,7 +153,7 @@ test('a snapshot goes to its file and comes back as JPEG, and the buffer comes b
   assert.equal((await store.stats()).snapshotBytes, file.byteLength);
 });
 
-test('the figures add up', async (t) => {
+test('the statistics are consistent', async (t) => {
   const { store } = await open(t);
   store.recordDetections([detection(), detection(), detection()]);
   await record(store, 'a');
@@ -176,7 +176,7 @@ test('a second Lookout on the same database is refused', async (t) => {
   assert.equal(await record(store, 'unharmed'), true);
 });
 
-test('copies of a database behind a symbolic link lie beside the real file', async (t) => {
+test('copies of a database behind a symbolic link are next to the real file', async (t) => {
   const [real, links] = [folder(), folder()];
   symlinkSync(join(real, 'lookout.db'), join(links, 'lookout.db'));
   writeFileSync(join(real, 'lookout.db'), Buffer.alloc(50_000, 'no database'));
@@ -201,7 +201,7 @@ test('a folder that cannot be created stops the start with its name', async (t) 
   await open(t, folder());
 });
 
-test('a damaged database at start is set aside aloud, and the log goes on in a fresh one', async (t) => {
+test('a damaged database at the start is renamed with a log message, and the log continues in a new one', async (t) => {
   const path = folder();
   const rubbish = Buffer.alloc(50_000, 'no database');
   writeFileSync(join(path, 'lookout.db'), rubbish);
@@ -212,19 +212,19 @@ test('a damaged database at start is set aside aloud, and the log goes on in a f
   assert.deepEqual(readFileSync(join(path, aside[0]!)), rubbish);
   const said = log.lines.filter(({ level }) => level >= 50);
   assert.equal(said.length, 1);
-  assert.match(said[0]!.msg, /lookout\.db is damaged .* moved to .*corrupt-.* starting a fresh one/);
+  assert.match(said[0]!.msg, /lookout\.db is damaged .* moved it to .*corrupt-.* and created a new one/);
   await store.stop();
   contents(file, (db) => assert.equal(rowsIn(db, 'events'), 1));
 });
 
-test('a database that turns out to be damaged while running is set aside, and comes back from its backup', async (t) => {
+test('a database that is damaged while running is renamed, and restored from its backup', async (t) => {
   const { store, log, file, path } = await open(t);
   for (let i = 0; i < 50; i++) await record(store, `before-${i}`);
   await store.stop();
 
   const next = await open(t, path);
   await next.store.outbox(0, 1);
-  // The pages of tables and indexes; the header stays good.
+  // Overwrites the pages of tables and indexes; the header stays valid.
   const fd = openSync(file, 'r+');
   writeSync(fd, Buffer.alloc(statSync(file).size - 4096, 0xa5), 0, undefined, 4096);
   const last = next.store.outbox(0, 10);
@@ -249,7 +249,7 @@ test('a database that turns out to be damaged while running is set aside, and co
   });
 });
 
-test('what was chosen outlives a database that is deleted or damaged while running', async (t) => {
+test('choices survive a database that is deleted or damaged while running', async (t) => {
   const { store, file, path } = await open(t);
   const choice = { camera: 'gate', setting: 'enabled', value: 'false', configured: 'true', chosenAt: 1 };
   const other = { ...choice, setting: 'detect' };
@@ -268,7 +268,7 @@ test('what was chosen outlives a database that is deleted or damaged while runni
   await next.store.stop();
 });
 
-test('a database that is deleted while running is noticed and started anew', async (t) => {
+test('a database that is deleted while running is detected and created again', async (t) => {
   const { store, log, file } = await open(t);
   await record(store, 'gone');
   for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true });
@@ -322,10 +322,10 @@ test(`no committed event is lost or altered by SIGKILL, ${KILLS} times`, { timeo
   assert.ok(acknowledged.size > 100, `${acknowledged.size} events`);
 });
 
-test('a database that grows over its limit is made smaller at once, and again every hour', async (t) => {
+test('a database that grows over its limit is shrunk immediately, and again every hour', async (t) => {
   const clock = new FakeClock();
   const { store, log } = await open(t, folder(), { max_database: 10 }, clock);
-  const cleaned = () => log.lines.filter(({ msg }) => msg === 'deleted what was old').length;
+  const cleaned = () => log.lines.filter(({ msg }) => msg === 'deleted old entries').length;
   let count = 0;
   const grow = async (megabytes: number) => {
     const large = { scores: [], threshold: 0, hits: 0, window: 0, gate: 'x'.repeat(10_000) as 'motion' };
@@ -362,7 +362,7 @@ test('another process reads while this one writes', async (t) => {
   }
 });
 
-test('a store thread that dies is replaced, and what was waiting is written', async (t) => {
+test('a store thread that dies is replaced, and pending entries are written', async (t) => {
   const threads: Worker[] = [];
   const onWorker = (worker: Worker) => threads.push(worker);
   process.on('worker', onWorker);
@@ -380,7 +380,7 @@ test('a store thread that dies is replaced, and what was waiting is written', as
   contents(file, (db) => assert.equal(rowsIn(db, 'events'), 3));
 });
 
-test('the main thread goes on while the database is busy', async (t) => {
+test('the main thread continues while the database is busy', async (t) => {
   const { store, file } = await open(t);
   const blocker = openForWriting(file);
   blocker.exec('BEGIN IMMEDIATE');
@@ -400,7 +400,7 @@ test('the main thread goes on while the database is busy', async (t) => {
 });
 
 describe('a full disk', { skip: noMount }, () => {
-  test('a full disk: events wait in memory, are written when there is room, and it is said once', async (t) => {
+  test('a full disk: events wait in memory, are written when there is space, and it is logged once', async (t) => {
     const path = join(folder(), 'disk');
     mkdirSync(path);
     if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', path]).status !== 0) {
@@ -433,21 +433,21 @@ describe('a full disk', { skip: noMount }, () => {
     const [unsaved] = log.lines.filter(({ msg }) => msg.startsWith('writing snapshots fails'));
     assert.equal(unsaved?.code, 'STORE_FULL');
     assert.match(unsaved.msg, /disk\/snapshots\/drive\/2026-01-31\/a\.jpg: .*(ENOSPC|SQLITE_FULL)/);
-    assert.equal(log.withCode('STORE_FULL').length, 2, 'the database said so too');
+    assert.equal(log.withCode('STORE_FULL').length, 2, 'the database logged it, too');
     const { waiting: count, error } = await store.stats();
     assert.equal(count, 5);
     assert.match(error ?? '', /disk is full|I\/O error/);
-    assert.equal((await store.outbox(0, 10)).length, 1, 'reading goes on');
+    assert.equal((await store.outbox(0, 10)).length, 1, 'reading continues');
 
     rmSync(filler);
     assert.deepEqual(await Promise.all(waiting), Array(5).fill(true));
-    assert.match(log.text, /database can be written again/);
+    assert.match(log.text, /the database can be written again/);
     assert.equal(log.lines.filter(({ msg }) => msg.startsWith('database cannot be written')).length, 1);
     await store.stop();
     contents(join(path, 'lookout.db'), (db) => assert.equal(rowsIn(db, 'events'), 6));
   });
 
-  test('when another program fills the disk the snapshots of the last day stay, and it is said once', async (t) => {
+  test('if another program fills the disk, the snapshots of the last day stay, and it is logged once', async (t) => {
     const path = join(folder(), 'disk');
     mkdirSync(path);
     if (spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', path]).status !== 0) {
@@ -462,7 +462,7 @@ describe('a full disk', { skip: noMount }, () => {
     mkdirSync(join(path, 'snapshots', day), { recursive: true });
     const put = (event: string, daysAgo: number) => {
       const snapshot = join(path, 'snapshots', day, `${event}.jpg`);
-      // In this order: the clean-up after the start takes off the list what is not there.
+      // In this order: maintenance after the start removes missing files from the list.
       writeFileSync(snapshot, markedJpeg(list.installation, event, 20_000));
       list.note(fileNote(`${day}/${event}.jpg`, { event, at: Date.now() - daysAgo * 86_400_000 }));
       return snapshot;
@@ -477,7 +477,7 @@ describe('a full disk', { skip: noMount }, () => {
       assert.throws(() => writeFileSync(filler, Buffer.alloc(6_000_000)), { code: 'ENOSPC' });
       const { change } = entry({ id: `during-${round}` });
       const written = store.recordEvent(change, [message('x'.repeat(400_000))]);
-      await until('the fault to be noticed', () => log.text.includes('full of other things'));
+      await until('the fault to be noticed', () => log.text.includes('no old snapshots are left'));
       assert.deepEqual(
         old.map((snapshot) => existsSync(snapshot)),
         [false, false],
@@ -487,9 +487,9 @@ describe('a full disk', { skip: noMount }, () => {
       assert.equal(await written, true);
     }
     assert.match(log.text, /deleted the oldest 2 snapshots/);
-    const said = log.lines.filter(({ msg }) => msg.includes('full of other things'));
+    const said = log.lines.filter(({ msg }) => msg.includes('no old snapshots are left'));
     assert.ok(said.length <= 2, 'once for each time that the disk is full');
-    assert.match(said[0]!.msg, /those of the last day stay \(store\.keep_newest_snapshots\)/);
+    assert.match(said[0]!.msg, /those of the last day are kept \(store\.keep_newest_snapshots\)/);
   });
 });
 

@@ -13,7 +13,7 @@ import { tempFolder } from './folder.ts';
 
 export { tempFolder as folder };
 
-/** A fresh database that goes with the test. */
+/** A new database that is closed after the test. */
 export function freshDatabase(t: TestContext): Database {
   const db = openForWriting(join(tempFolder(), 'lookout.db'));
   t.after(() => db.close());
@@ -26,12 +26,12 @@ export function snapshotsIn(path: string, db: Database, changes: Partial<Snapsho
   return new Snapshots(path, { quality: 85, annotated: false, list: () => list, ...changes });
 }
 
-/** What is noted of a file that an event has. */
+/** The list entry of an event's file. */
 export function fileNote(path: string, changes: Partial<FileNote> = {}): FileNote {
   return { path, event: 'a', at: Date.UTC(2026, 0, 31), time_uncertain: 0, clock: null, ...changes };
 }
 
-/** The smallest thing that passes for a JPEG file, filled up to so many bytes. */
+/** The smallest valid start of a JPEG file, padded to this many bytes. */
 export function jpegOf(bytes: number): Uint8Array {
   return Buffer.concat([
     Buffer.from('ffd8ffe000104a46494600010100000100010000ffda', 'hex'),
@@ -39,7 +39,7 @@ export function jpegOf(bytes: number): Uint8Array {
   ]).subarray(0, bytes);
 }
 
-/** A snapshot as an installation writes it, of about so many bytes. */
+/** A snapshot as an installation writes it, of about this many bytes. */
 export function markedJpeg(installation: string, event: string, bytes = 1000): Buffer {
   return Buffer.concat(withMark(jpegOf(bytes), { installation, event }));
 }
@@ -86,7 +86,7 @@ export function batch(changes: Partial<Batch> = {}): Batch {
   };
 }
 
-/** How many rows a table has. */
+/** The number of rows in a table. */
 export function rowsIn(db: Database, table: string): number {
   return Number(db.prepare(`SELECT count(*) FROM ${table}`).pluck().get());
 }

@@ -14,10 +14,10 @@ function setup(t: TestContext, path = folder()) {
   const db = openForWriting(file);
   t.after(() => db.close());
   const writer = new Writer(db, { maxOutbox: 100 });
-  const said: string[] = [];
+  const logged: string[] = [];
   const record = (...ids: string[]) =>
     writer.commit(batch({ events: ids.map((id) => entry({ id }, 'end')) }));
-  return { path, file, db, writer, said, record, run: () => backUp(db, file, (what) => said.push(what)) };
+  return { path, file, db, writer, logged, record, run: () => backUp(db, file, (what) => logged.push(what)) };
 }
 
 function ids(file: string): unknown[] {
@@ -31,18 +31,18 @@ function ids(file: string): unknown[] {
 
 const keptIn = (path: string) => readdirSync(path).filter((name) => /\.kept-\d+$/.test(name));
 
-test('a backup follows its database: what is new comes, what was deleted goes', (t) => {
-  const { file, db, record, run, said, path } = setup(t);
+test('a backup follows its database: new rows are added, deleted rows are removed', (t) => {
+  const { file, db, record, run, logged, path } = setup(t);
   record('a', 'b');
   run();
   record('c');
   db.exec("DELETE FROM events WHERE id = 'a'");
   run();
   assert.deepEqual(ids(backupOf(file)), ['b', 'c']);
-  assert.deepEqual([said, keptIn(path)], [[], []]);
+  assert.deepEqual([logged, keptIn(path)], [[], []]);
 });
 
-test('a fresh database does not overwrite the backup of the one that has gone', (t) => {
+test('a new database does not overwrite the backup of a lost one', (t) => {
   const first = setup(t);
   first.record('a', 'b');
   first.run();
@@ -55,14 +55,14 @@ test('a fresh database does not overwrite the backup of the one that has gone', 
   const [kept = '', ...more] = keptIn(next.path);
   assert.equal(more.length, 0);
   assert.deepEqual(ids(join(next.path, kept)), ['a', 'b']);
-  assert.deepEqual(next.said.length, 1);
+  assert.deepEqual(next.logged.length, 1);
   assert.match(
-    next.said[0]!,
-    /lookout\.db\.backup is not the backup of this database: it is kept as .*kept-1$/,
+    next.logged[0]!,
+    /lookout\.db\.backup is not the backup of this database; keeping it as .*kept-1$/,
   );
 });
 
-test('an older copy of a database does not take from the backup what only that has', (t) => {
+test('an older copy of a database does not delete rows that only the backup has', (t) => {
   const path = folder();
   const now = setup(t, path);
   now.record('a');
@@ -78,7 +78,7 @@ test('an older copy of a database does not take from the backup what only that h
   assert.deepEqual(ids(join(path, keptIn(path)[0]!)), ['a', 'b']);
 });
 
-test('a copy that somebody made under the name of the backup is kept', (t) => {
+test('a copy with the name of the backup is kept', (t) => {
   const { file, db, path, record, run } = setup(t);
   record('a');
   db.pragma('wal_checkpoint(TRUNCATE)');
@@ -90,20 +90,20 @@ test('a copy that somebody made under the name of the backup is kept', (t) => {
   rmSync(backupOf(file));
   renameSync(`${file}.photo`, backupOf(file));
   run();
-  assert.deepEqual(keptIn(path).length, 2, 'whatever it is');
+  assert.deepEqual(keptIn(path).length, 2, 'any file');
 });
 
-test('a backup that is damaged is made again', (t) => {
-  const { file, path, record, run, said } = setup(t);
+test('a damaged backup is replaced', (t) => {
+  const { file, path, record, run, logged } = setup(t);
   record('a');
   run();
   writeFileSync(backupOf(file), Buffer.alloc(8192, 0xa5), { flag: 'r+' });
   run();
   assert.deepEqual(ids(backupOf(file)), ['a']);
-  assert.deepEqual([said, keptIn(path)], [[], []]);
+  assert.deepEqual([logged, keptIn(path)], [[], []]);
 });
 
-test('a database that may be damaged itself moves no backup', (t) => {
+test('a database that may be damaged does not rename a backup', (t) => {
   const { file, db, record, run } = setup(t);
   record('a', 'b');
   run();
@@ -112,7 +112,7 @@ test('a database that may be damaged itself moves no backup', (t) => {
   assert.deepEqual(ids(backupOf(file)), ['a', 'b']);
 });
 
-test('what is restored is the same installation, with its list of files and its copies', (t) => {
+test('a restored database is the same installation, with its file list and its copies', (t) => {
   const { file, path, db, writer, record, run } = setup(t);
   record('a');
   writer.files.note(fileNote('drive/2026-01-31/a.jpg'));
@@ -132,9 +132,9 @@ test('what is restored is the same installation, with its list of files and its 
   const again = new Writer(fresh, { maxOutbox: 100 });
   assert.equal(again.files.find('drive/2026-01-31/a.jpg')?.event, 'a');
   assert.equal(fresh.prepare("SELECT inode FROM copies WHERE name = 'lookout.db.schema-3'").pluck().get(), 7);
-  assert.equal(timeHistory(fresh).last?.id, 7, 'settings of the clock are numbered on');
-  const said: string[] = [];
-  backUp(fresh, file, (what) => said.push(what));
-  assert.deepEqual([said, keptIn(path)], [[], []], 'the backup goes on');
+  assert.equal(timeHistory(fresh).last?.id, 7, 'the numbering of clock settings continues');
+  const logged: string[] = [];
+  backUp(fresh, file, (what) => logged.push(what));
+  assert.deepEqual([logged, keptIn(path)], [[], []], 'the backup continues');
   assert.ok(existsSync(join(path, basename(damaged))));
 });

@@ -19,7 +19,7 @@ const off: Choice = {
 };
 const threshold: Choice = { ...off, setting: 'threshold', value: '0.7', configured: '{}' };
 
-test('a choice is kept until it is forgotten, and the latest one of a setting counts', (t) => {
+test('a choice is kept until it is deleted, and the latest one of a setting counts', (t) => {
   const db = freshDatabase(t);
   writeChoices(db, { keep: [off, threshold], forget: [] });
   writeChoices(db, { keep: [{ ...threshold, value: '0.8' }], forget: [] });
@@ -28,7 +28,7 @@ test('a choice is kept until it is forgotten, and the latest one of a setting co
   assert.deepEqual(readChoices(db), [{ ...threshold, value: '0.8' }]);
 });
 
-test('announced topics are kept for each broker by itself', (t) => {
+test('announced topics are kept separately for each broker', (t) => {
   const db = freshDatabase(t);
   writeAnnounced(db, { broker: 'mqtt://a', added: ['x/猫', 'x/y', 'x/y'], removed: [] });
   writeAnnounced(db, { broker: 'mqtt://b', added: ['x/y'], removed: [] });
@@ -55,7 +55,7 @@ test('a choice survives a database that is overwritten right after it was made',
   fresh.close();
 });
 
-test('the backup has the announced topics too, and is not written when nothing has changed', () => {
+test('the backup has the announced topics, too, and is not written if nothing has changed', () => {
   const file = join(folder(), 'lookout.db');
   const db = openForWriting(file);
   writeAnnounced(db, { broker: 'mqtt://a', added: ['x/y'], removed: [] });

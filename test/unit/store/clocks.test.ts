@@ -23,7 +23,7 @@ function setup(t: TestContext) {
   const right = { id: 9, boot: 'this', ahead: NOW - UPTIME, began: 9 * HOUR };
   const time: KnownTime = { now: NOW, uptime: UPTIME, setting: right, tolerance: DAY };
   noteClocks(db, [right]);
-  /** A row of everything at a time, under a setting of the clock. */
+  /** One row in every table at a time, under a setting of the clock. */
   const record = (id: string, at: number, clock: number | null, timeUncertain = true) =>
     writer.commit(
       batch({
@@ -56,7 +56,7 @@ function setup(t: TestContext) {
   return { db, writer, time, record, event, others, correct };
 }
 
-test('what this boot recorded under another setting is corrected exactly, and marked no more', async (t) => {
+test('rows of this boot under another setting are corrected exactly, and no longer marked', async (t) => {
   const { db, record, event, others, correct } = setup(t);
   noteClocks(db, [
     { id: 7, boot: 'this', ahead: 0, began: 0 },
@@ -83,11 +83,11 @@ test('what this boot recorded under another setting is corrected exactly, and ma
   );
   assert.deepEqual(db.prepare('SELECT count(*) FROM events WHERE changed > ?').pluck().get(changed), 3);
   const order = db.prepare('SELECT id FROM events ORDER BY started_at').pluck().all();
-  assert.deepEqual(order, ['unset', 'ahead', 'believed', 'right'], 'in the order in which they were');
+  assert.deepEqual(order, ['unset', 'ahead', 'believed', 'right'], 'in chronological order');
   assert.equal(await correct(), 0, 'once');
 });
 
-test('what was believed is corrected, too, when it was wrong by more than can be explained', async (t) => {
+test('trusted times are corrected, too, if they were wrong by more than the tolerance', async (t) => {
   const { db, record, event, correct } = setup(t);
   noteClocks(db, [
     { id: 7, boot: 'this', ahead: NOW - UPTIME - 35 * DAY, began: 0 },
@@ -100,7 +100,7 @@ test('what was believed is corrected, too, when it was wrong by more than can be
   assert.deepEqual(event('explained'), [NOW - HOUR, NOW - HOUR + 5000, 0, 8]);
 });
 
-test('what earlier boots recorded in the future or in 1970 comes to lie before this boot, in its order', async (t) => {
+test('rows of earlier boots in the future or in 1970 are moved before this boot, in their order', async (t) => {
   const { db, record, event, correct } = setup(t);
   noteClocks(db, [
     { id: 3, boot: 'first', ahead: 0, began: 0 },
@@ -117,11 +117,11 @@ test('what earlier boots recorded in the future or in 1970 comes to lie before t
   assert.deepEqual(event('unset'), [boot - 10_000 - HOUR, boot - 5000 - HOUR, 2, null]);
   assert.deepEqual(event('true'), [NOW - 90 * DAY, NOW - 90 * DAY + 5000, 0, 2]);
   const newest = db.prepare('SELECT max(started_at) FROM events').pluck().get() as number;
-  assert.ok(newest < NOW, 'nothing sorts above what is recorded now');
+  assert.ok(newest < NOW, 'nothing sorts after what is recorded now');
   assert.equal(await correct(), 0);
 });
 
-test('what an earlier boot could not confirm and what is possible stays as it is, without an age', async (t) => {
+test('unconfirmed but possible times of an earlier boot stay unchanged, without an age', async (t) => {
   const { db, record, event, correct } = setup(t);
   noteClocks(db, [{ id: 4, boot: 'second', ahead: 0, began: 0 }]);
   record('likely', NOW - 3 * DAY, 4);
@@ -130,7 +130,7 @@ test('what an earlier boot could not confirm and what is possible stays as it is
   assert.equal(await correct(), 0);
 });
 
-test('rows of the future from before settings were noted are placed, others without one stay', async (t) => {
+test('rows in the future from before clock settings were recorded are moved, others without one stay', async (t) => {
   const { record, event, correct } = setup(t);
   record('future', NOW + 400 * DAY, null, false);
   record('old', NOW - 400 * DAY, null, true);
@@ -139,7 +139,7 @@ test('rows of the future from before settings were noted are placed, others with
   assert.deepEqual(event('old'), [NOW - 400 * DAY, NOW - 400 * DAY + 5000, 1, null]);
 });
 
-test('samples that come to lie at the same moment are all kept', async (t) => {
+test('samples that are moved to the same moment are all kept', async (t) => {
   const { db, writer, correct } = setup(t);
   noteClocks(db, [{ id: 7, boot: 'this', ahead: NOW - UPTIME + 40 * DAY, began: 0 }]);
   writer.commit(batch({ samples: [{ ...healthSample({ at: NOW - HOUR }), clock: 9 }] }));
@@ -164,7 +164,7 @@ test('an end that comes after the correction keeps the corrected start', async (
   assert.deepEqual(event('open'), [started, started + 7000, 0, 9]);
 });
 
-test('a message that waits says the corrected times', () => {
+test('a waiting message has the corrected times', () => {
   const message = { id: 'a', started_at: new Date(5000).toISOString(), ended_at: null, time_uncertain: true };
   assert.deepEqual(JSON.parse(shiftPayload(JSON.stringify(message), 1000.4, false)), {
     ...message,
@@ -176,7 +176,7 @@ test('a message that waits says the corrected times', () => {
   }
 });
 
-test('the next run learns the last believed time, or that of the newest row', (t) => {
+test('the next run gets the last trusted time, or that of the newest row', (t) => {
   const { db, record } = setup(t);
   assert.equal(timeHistory(db).knownAt, null);
   record('uncertain', Date.UTC(2099, 0, 1), 8, true);
@@ -188,7 +188,7 @@ test('the next run learns the last believed time, or that of the newest row', (t
   assert.deepEqual(timeHistory(db).last, { id: 9, boot: 'this', ahead: NOW - UPTIME, began: 9 * HOUR });
 });
 
-test('messages of an uncertain time are not too old, whatever they say', (t) => {
+test('messages with an uncertain time are never too old', (t) => {
   const { writer, record } = setup(t);
   record('first', NOW - 40 * DAY, 8, true);
   writer.dropOlderThan(NOW - 14 * DAY);
@@ -197,5 +197,5 @@ test('messages of an uncertain time are not too old, whatever they say', (t) => 
   writer.dropOlderThan(NOW - 14 * DAY);
   assert.equal(writer.outboxDepth, 2);
   writer.dropOlderThan(NOW - 9 * DAY);
-  assert.equal(writer.outboxDepth, 0, 'it was there before one that is too old');
+  assert.equal(writer.outboxDepth, 0, 'it is older than one that is too old');
 });

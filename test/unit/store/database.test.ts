@@ -12,7 +12,7 @@ import {
 } from '../../../src/store/database.ts';
 import { folder, freshDatabase } from '../../support/store.ts';
 
-test('a database is opened so that a commit survives a power cut and space can be given back', () => {
+test('a database is opened so that a commit survives a power cut and space can be released', () => {
   const file = join(folder(), 'deep', 'down', 'lookout.db');
   const db = openForWriting(file);
   const pragma = (name: string) => db.pragma(name, { simple: true });
@@ -34,11 +34,11 @@ test('a folder that cannot be created is named with the reason', () => {
   writeFileSync(blocker, '');
   assert.throws(() => openForWriting(join(blocker, 'sub', 'lookout.db')), {
     code: 'STORE_UNWRITABLE',
-    message: /file\/sub\/lookout\.db: cannot be written: .*(ENOTDIR|EEXIST)/,
+    message: /file\/sub\/lookout\.db: cannot write: .*(ENOTDIR|EEXIST)/,
   });
 });
 
-test('what may pass by itself, such as a full disk, is told from what somebody must put right', () => {
+test('faults that may pass, such as a full disk, are distinguished from those that the user must fix', () => {
   for (const [code, expected] of [
     ['SQLITE_FULL', 'STORE_FULL'],
     ['SQLITE_IOERR_WRITE', 'STORE_FULL'],
@@ -59,7 +59,7 @@ test('a folder in place of the database is refused', () => {
   assert.throws(() => openForWriting(file), { code: 'STORE_UNWRITABLE' });
 });
 
-test('rubbish in place of the database is recognised as damage', () => {
+test('invalid content in place of the database is recognised as damage', () => {
   const file = join(folder(), 'lookout.db');
   writeFileSync(file, 'this is no database. '.repeat(1000));
   assert.throws(
@@ -68,7 +68,7 @@ test('rubbish in place of the database is recognised as damage', () => {
   );
 });
 
-test('a damaged database is moved aside with its write-ahead log, and only the newest three are kept', (t) => {
+test('a damaged database is renamed with its write-ahead log, and only the newest three are kept', (t) => {
   const path = folder();
   const file = join(path, 'lookout.db');
   const db = freshDatabase(t);
@@ -79,7 +79,7 @@ test('a damaged database is moved aside with its write-ahead log, and only the n
   ];
   for (const name of own) writeFileSync(join(path, name), 'SQLite format 3\0 of somebody');
   const asides: string[] = [];
-  // The clock goes back: the order is that of the moves.
+  // The clock goes back: the order is that of the renames.
   for (const day of [5, 4, 3, 2, 1]) {
     writeFileSync(file, `SQLite format 3\0 damaged ${day}`);
     writeFileSync(`${file}-wal`, 'log');
@@ -91,11 +91,11 @@ test('a damaged database is moved aside with its write-ahead log, and only the n
     listQuarantined(db, file, aside);
   }
   const kept = asides.slice(-3).map((aside) => basename(aside));
-  assert.equal(kept.at(-1), 'lookout.db.corrupt-20260101T123000Z-1', 'a file that was there keeps its name');
+  assert.equal(kept.at(-1), 'lookout.db.corrupt-20260101T123000Z-1', 'an existing file keeps its name');
   assert.deepEqual(readdirSync(path).sort(), [...own, ...kept, ...kept.map((name) => `${name}-wal`)].sort());
 });
 
-test('what was no database is moved out of the way, and never deleted', (t) => {
+test('a file that is not a database is renamed and never deleted', (t) => {
   const path = folder();
   const file = join(path, 'lookout.db');
   const db = freshDatabase(t);
@@ -106,7 +106,7 @@ test('what was no database is moved out of the way, and never deleted', (t) => {
   assert.equal(readdirSync(path).length, 5);
 });
 
-test('a database of another program is left as it is', () => {
+test('a database of another program stays unchanged', () => {
   const file = join(folder(), 'home-assistant.db');
   const other = new Database(file);
   other.exec('CREATE TABLE states (x); INSERT INTO states VALUES (1)');

@@ -16,7 +16,7 @@ const noOther =
   (spawnSync(process.execPath, ['--version'], { uid: 65534, cwd: '/' }).status !== 0 &&
     'needs a checkout that other users can read');
 
-/** What `openForWriting` says to a user without any right. */
+/** The error of `openForWriting` for a user without permissions. */
 function asNobody(file: string): string {
   const program = `import { openForWriting } from ${JSON.stringify(CONNECTION)};
     try { openForWriting(process.argv[1]); } catch (error) { console.log(error.code, error.message); }`;
@@ -34,33 +34,33 @@ function smallDisk(t: TestContext): string {
   return path;
 }
 
-test('a database that another user has made is named with EACCES', { skip: noOther }, () => {
+test('a database of another user is reported with EACCES', { skip: noOther }, () => {
   const path = folder();
   chmodSync(path, 0o755);
   const file = join(path, 'lookout.db');
   openForWriting(file).close();
   assert.match(
     asNobody(file),
-    /^STORE_UNWRITABLE .*lookout\.db: cannot be written: .*: user 65534 may not write there \(EACCES\)$/,
+    /^STORE_UNWRITABLE .*lookout\.db: cannot write: .*: user 65534 has no write permission \(EACCES\)$/,
   );
 });
 
-test('so is a file beside it that somebody else left there', { skip: noOther }, () => {
+test('a file of another user next to the database is reported with EACCES', { skip: noOther }, () => {
   const path = folder();
   const file = join(path, 'lookout.db');
   openForWriting(file).close();
   for (const own of [path, file]) chownSync(own, 65534, 65534);
   writeFileSync(`${file}-wal`, '');
   chmodSync(`${file}-wal`, 0o600);
-  assert.match(asNobody(file), /cannot be written: \S+lookout\.db-wal: user 65534 may not .*\(EACCES\)$/);
+  assert.match(asNobody(file), /cannot write: \S+lookout\.db-wal: user 65534 has no write permission \(EACCES\)$/);
 });
 
-test('where nothing is at fault, nothing is found', () => {
+test('without a fault none is found', () => {
   assert.equal(findDiskFault(join(folder(), 'not', 'there', 'lookout.db')), null);
 });
 
 describe('a disk', { skip: noMount }, () => {
-  test('a disk that is read-only is called so', (t) => {
+  test('a read-only disk is reported as read-only', (t) => {
     const path = smallDisk(t);
     const file = join(path, 'lookout.db');
     openForWriting(file).close();
@@ -68,17 +68,17 @@ describe('a disk', { skip: noMount }, () => {
     assert.throws(() => openForWriting(file), {
       code: 'STORE_FULL',
       message:
-        /lookout\.db: no room, or a fault of the disk: \S+disk: the file system is read-only \(EROFS\)$/,
+        /lookout\.db: cannot write, the disk is full or faulty: \S+disk: the file system is read-only \(EROFS\)$/,
     });
   });
 
-  test('a disk without room is full, whatever SQLite calls it', (t) => {
+  test('a full disk is reported as full, whatever code SQLite has', (t) => {
     const path = smallDisk(t);
     assert.throws(() => writeFileSync(join(path, 'filler'), Buffer.alloc(2_000_000)), { code: 'ENOSPC' });
     assert.equal(findDiskFault(join(path, 'lookout.db'))?.code, 'ENOSPC');
   });
 
-  test('a disk that the kernel has stopped writing to after an error is read-only, though it does not look so', {
+  test('a disk that the kernel has shut down after an error is reported as read-only, although its flags do not show it', {
     skip: requires('mkfs.ext4'),
   }, (t) => {
     const path = folder();

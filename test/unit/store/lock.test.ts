@@ -7,7 +7,7 @@ import { folder } from '../../support/store.ts';
 
 const TAKEN = { code: 'STORE_LOCKED', message: /another Lookout/ };
 
-test('one process alone gets the lock, and may get it again after giving it back', async () => {
+test('only one process gets the lock, and it can get the lock again after releasing it', async () => {
   const file = join(folder(), 'lookout.db');
   const unlock = await lockForWriting(file);
   await assert.rejects(lockForWriting(file), TAKEN);
@@ -15,7 +15,7 @@ test('one process alone gets the lock, and may get it again after giving it back
   (await lockForWriting(file))();
 });
 
-test('the lock holds for the file, whatever name it is locked by', async () => {
+test('the lock holds for the file, whatever path it is opened by', async () => {
   const path = realpathSync(folder());
   const file = join(path, 'lookout.db');
   writeFileSync(file, '');
@@ -30,7 +30,7 @@ test('the lock holds for the file, whatever name it is locked by', async () => {
   (await lockForWriting(join(path, 'other', 'hard.db')))();
 });
 
-test('the real name of a file is known before the file is there', () => {
+test('the real path of a file is known before the file exists', () => {
   const path = realpathSync(folder());
   symlinkSync(join(path, 'absent', 'lookout.db'), join(path, 'link.db'));
   symlinkSync(path, join(path, 'here'));

@@ -47,7 +47,7 @@ test('events are found by time, label and camera, the newest of them, oldest fir
   assert.deepEqual(found({ cameras: ['nowhere'] }), []);
 });
 
-test('changes are read from a mark on, each event once with its latest state', (t) => {
+test('changes are read after a mark, each event once with its latest state', (t) => {
   const { writer, reader } = setup(t);
   writer.commit(batch({ events: [entry({ id: 'a' })] }));
   const beginning = reader.mark;
@@ -67,7 +67,7 @@ test('changes are read from a mark on, each event once with its latest state', (
   assert.deepEqual(reader.changes(mark, {}).events, []);
 });
 
-test('all rows come in the order of their time, page by page, also when many share a time', (t) => {
+test('all rows are read in the order of their time, page by page, also if many share a time', (t) => {
   const { writer, reader } = setup(t);
   const times = Array.from({ length: 3500 }, (_, i) => T0 + Math.floor(((i * 7919) % 3500) / 700));
   writer.commit(
@@ -82,7 +82,7 @@ test('all rows come in the order of their time, page by page, also when many sha
   assert.equal([...reader.rows('detections', T0 + 1, T0 + 3)].length, 1400);
 });
 
-test('samples and events are exported too', (t) => {
+test('samples and events are exported, too', (t) => {
   const { writer, reader } = setup(t);
   writer.commit(
     batch({ events: [entry({ startedAt: T0 })], samples: [1, 0].map((i) => healthSample({ at: T0 + i })) }),
@@ -94,7 +94,7 @@ test('samples and events are exported too', (t) => {
   assert.equal([...reader.rows('events', T0, T0 + 10)].length, 1);
 });
 
-test('an export that is under way sees rows that are written meanwhile, and keeps nothing locked', (t) => {
+test('a running export sees rows that are written meanwhile, and locks nothing', (t) => {
   const { db, writer, reader } = setup(t);
   writer.commit(batch({ detections: Array.from({ length: 1500 }, () => detection({ capturedAt: T0 })) }));
   const rows = reader.rows('detections', T0, T0 + 10);
@@ -112,7 +112,7 @@ test('the reader cannot write', (t) => {
   assert.deepEqual(readFileSync(file), before);
 });
 
-test('a database that has been replaced is noticed', (t) => {
+test('a replaced database is detected', (t) => {
   const { file, reader } = setup(t);
   assert.equal(reader.replaced, false);
   renameSync(file, `${file}.corrupt`);
@@ -121,11 +121,11 @@ test('a database that has been replaced is noticed', (t) => {
   assert.equal(reader.replaced, true);
 });
 
-test('what is wrong with a database is said with its code', () => {
+test('an unreadable database is reported with a code', () => {
   const path = folder();
   const file = join(path, 'lookout.db');
   const refused = (code: string, message: RegExp) => assert.throws(() => new Reader(file), { code, message });
-  refused('STORE_MISSING', /lookout\.db: not there/);
+  refused('STORE_MISSING', /lookout\.db: file not found/);
   writeFileSync(file, 'rubbish '.repeat(1000));
   refused('STORE_CORRUPT', /damaged/);
   writeFileSync(file, '');

@@ -10,7 +10,7 @@ import { folder, isIntact } from '../../support/store.ts';
 const shape = (db: Database.Database) =>
   db.prepare("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name").all();
 
-test('a database of every earlier version becomes the same as a fresh one', (t) => {
+test('a database of every earlier version becomes the same as a new one', (t) => {
   const fresh = new Database(':memory:');
   t.after(() => fresh.close());
   migrate(fresh, 'fresh');
@@ -26,7 +26,7 @@ test('a database of every earlier version becomes the same as a fresh one', (t) 
   }
 });
 
-test('the columns that are written are those of the schema', (t) => {
+test('the written columns are those of the schema', (t) => {
   const db = new Database(':memory:');
   t.after(() => db.close());
   migrate(db, 'memory');
@@ -37,7 +37,7 @@ test('the columns that are written are those of the schema', (t) => {
   assert.deepEqual(columns('samples'), [...SAMPLE_COLUMNS]);
 });
 
-test('each step is taken once, in order', (t) => {
+test('each step is applied once, in order', (t) => {
   const db = new Database(':memory:');
   t.after(() => db.close());
   const steps = ['CREATE TABLE a (x)', 'ALTER TABLE a ADD COLUMN y', 'INSERT INTO a VALUES (1, 2)'];
@@ -47,7 +47,7 @@ test('each step is taken once, in order', (t) => {
   assert.deepEqual(db.prepare('SELECT * FROM a').all(), [{ x: 1, y: 2 }]);
 });
 
-test('a step that fails leaves the database as it was before it', (t) => {
+test('a step that fails leaves the database unchanged', (t) => {
   const db = new Database(':memory:');
   t.after(() => db.close());
   const steps = ['CREATE TABLE a (x)', 'INSERT INTO a VALUES (1); INSERT INTO nowhere VALUES (1)'];
@@ -57,14 +57,14 @@ test('a step that fails leaves the database as it was before it', (t) => {
   assert.equal(db.inTransaction, false);
 });
 
-test('a database of a newer program is refused and left alone', () => {
+test('a database of a newer version is refused and stays unchanged', () => {
   const file = join(folder(), 'lookout.db');
   const db = openForWriting(file);
   db.pragma(`user_version = ${SCHEMA_VERSION + 1}`);
   db.close();
   assert.throws(() => openForWriting(file), {
     code: 'STORE_TOO_NEW',
-    message: new RegExp(`schema ${SCHEMA_VERSION + 1}; this program knows ${SCHEMA_VERSION}`),
+    message: new RegExp(`schema ${SCHEMA_VERSION + 1}; this version supports ${SCHEMA_VERSION}`),
   });
   const after = new Database(file);
   assert.equal(schemaVersion(after), SCHEMA_VERSION + 1);

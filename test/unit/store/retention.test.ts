@@ -35,7 +35,7 @@ function setup(t: TestContext, changes: Partial<Limits> = {}) {
   const run = (signal = new AbortController().signal, time: number | null = NOW) =>
     enforceRetention(db, snapshots, storeConfig(changes), time, signal);
 
-  /** An event of some days ago with a snapshot file of the given size. */
+  /** An event some days ago with a snapshot file of the given size. */
   const event = (id: string, daysAgo: number, { open = false, bytes = 1000 } = {}): string => {
     const startedAt = NOW - daysAgo * DAY;
     const snapshot = snapshotPath({ id, camera: 'drive', startedAt });
@@ -48,7 +48,7 @@ function setup(t: TestContext, changes: Partial<Limits> = {}) {
     const path = join(pictures, name);
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, content);
-    // What is written before a restart is as old as its folder says.
+    // A file written before a restart is as old as the name of its folder.
     utimesSync(path, 0, 0);
     return path;
   };
@@ -57,7 +57,7 @@ function setup(t: TestContext, changes: Partial<Limits> = {}) {
 
 const idsOf = (db: Database) => db.prepare('SELECT id FROM events ORDER BY id').pluck().all();
 
-test('events, detections and samples go when they are too old, each at its own age', async (t) => {
+test('events, detections and samples are deleted when they are too old, each at its own age', async (t) => {
   const { db, writer, run, event } = setup(t, { keep_events: 90, keep_detections: 7, keep_samples: 30 });
   event('old', 91);
   event('young', 89);
@@ -81,7 +81,7 @@ test('an event that is still open is never deleted', async (t) => {
   assert.deepEqual(idsOf(db), ['endless']);
 });
 
-test('the picture of a deleted event goes with it', async (t) => {
+test('the snapshot of a deleted event is deleted with it', async (t) => {
   const { run, event } = setup(t, { keep_events: 5, keep_snapshots: 30 });
   const old = event('old', 6);
   const young = event('young', 4);
@@ -90,7 +90,7 @@ test('the picture of a deleted event goes with it', async (t) => {
   assert.ok(existsSync(young));
 });
 
-test('a picture that is too old goes, and its event says that it has none', async (t) => {
+test('a snapshot that is too old is deleted, and its event no longer refers to it', async (t) => {
   const { db, run, event, pictures } = setup(t, { keep_snapshots: 30 });
   const old = event('old', 32);
   const young = event('young', 29);
@@ -100,10 +100,10 @@ test('a picture that is too old goes, and its event says that it has none', asyn
   assert.equal(db.prepare("SELECT snapshot FROM events WHERE id = 'old'").pluck().get(), null);
   assert.notEqual(db.prepare("SELECT snapshot FROM events WHERE id = 'young'").pluck().get(), null);
   await run();
-  assert.equal(readdirSync(join(pictures, 'drive')).length, 2, 'a folder that was not made for it stays');
+  assert.equal(readdirSync(join(pictures, 'drive')).length, 2, 'a folder that was not created for it stays');
 });
 
-test('pictures over the limit go, oldest first, until there is some room', async (t) => {
+test('snapshots over the limit are deleted, oldest first, until there is some room', async (t) => {
   const { run, event, snapshots } = setup(t, { max_snapshots: 10 });
   const files = Array.from({ length: 12 }, (_, i) => event(`e${i}`, 20 - i, { bytes: 1_000_000 }));
   await run();
@@ -117,7 +117,7 @@ test('pictures over the limit go, oldest first, until there is some room', async
   );
 });
 
-test('what this installation did not write stays, whatever its name, its age and the limits', async (t) => {
+test('files that this installation did not write stay, whatever their name, their age and the limits', async (t) => {
   const { run, event, picture, writer } = setup(t, { max_snapshots: 10 });
   const { installation } = writer.files;
   const own = [0, 1, 2].map((n) => event(`own-${n}`, 40 - n));
@@ -137,7 +137,7 @@ test('what this installation did not write stays, whatever its name, its age and
   assert.ok(photos.every((file) => existsSync(file)));
 });
 
-test('while the clock is not to be believed nothing is too old', async (t) => {
+test('while the clock is not trusted nothing is too old', async (t) => {
   const { db, writer, run, event } = setup(t);
   const file = event('old', 4000);
   writer.commit(
@@ -152,7 +152,7 @@ test('while the clock is not to be believed nothing is too old', async (t) => {
   assert.equal(rowsIn(db, 'samples'), 1);
 });
 
-test('what was recorded with a wrong clock has no age, until its time is known to be no later', async (t) => {
+test('rows recorded with a wrong clock have no age until their time is known to be no later', async (t) => {
   const { db, writer, run } = setup(t);
   const uncertain = { timeUncertain: true, clock: 1 };
   writer.commit(
@@ -167,7 +167,7 @@ test('what was recorded with a wrong clock has no age, until its time is known t
   assert.deepEqual(await run(), { events: 1, detections: 1, samples: 1, snapshots: 0 });
 });
 
-test('what was recorded with a wrong clock goes with what was recorded after it', async (t) => {
+test('rows recorded with a wrong clock are deleted with those recorded after them', async (t) => {
   const { db, writer, run, pictures } = setup(t);
   const record = (id: string, daysAgo: number, clock: number, timeUncertain: boolean) => {
     const at = NOW - daysAgo * DAY;
@@ -191,7 +191,7 @@ test('what was recorded with a wrong clock goes with what was recorded after it'
   assert.equal(rowsIn(db, 'files'), 2);
 });
 
-test('a clock that was behind does not make what is new go first', async (t) => {
+test('a clock that was behind does not make new rows go first', async (t) => {
   const { run, event } = setup(t, { max_snapshots: 10 });
   const before = Array.from({ length: 6 }, (_, i) => event(`before-${i}`, 20 - i, { bytes: 1_000_000 }));
   const behind = Array.from({ length: 6 }, (_, i) => event(`behind-${i}`, 29, { bytes: 1_000_000 }));
@@ -272,10 +272,10 @@ test('samples older than a day become one per quarter of an hour', async (t) => 
   assert.deepEqual(rows[0], { at: start, fps: 20, rss_mb: 102, frames_captured: 2, inference_ms_p99: 2 });
   const before = db.prepare('SELECT * FROM samples').all();
   await run();
-  assert.deepEqual(db.prepare('SELECT * FROM samples').all(), before, 'what was merged stays');
+  assert.deepEqual(db.prepare('SELECT * FROM samples').all(), before, 'merged samples stay');
 });
 
-test('what is recorded while old rows are deleted is written in between', async (t) => {
+test('new rows are written while old ones are being deleted', async (t) => {
   const { db, writer, run } = setup(t, { keep_detections: 1 });
   const old = Array.from({ length: 5000 }, () => detection({ capturedAt: NOW - 2 * DAY }));
   writer.commit(batch({ detections: old }));
@@ -291,7 +291,7 @@ test('what is recorded while old rows are deleted is written in between', async 
   assert.equal(rowsIn(db, 'events'), left.length);
 });
 
-test('a clean-up can be broken off', async (t) => {
+test('maintenance can be cancelled', async (t) => {
   const { db, writer, run } = setup(t, { keep_detections: 1 });
   writer.commit(
     batch({ detections: Array.from({ length: 2000 }, () => detection({ capturedAt: NOW - 2 * DAY })) }),

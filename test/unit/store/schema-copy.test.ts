@@ -8,7 +8,7 @@ import { openForWriting } from '../../../src/store/database.ts';
 import { Copies } from '../../../src/store/database-copies.ts';
 import { Reader } from '../../../src/store/log-reader.ts';
 import { MIGRATIONS, migrate, SCHEMA_VERSION, schemaVersion } from '../../../src/store/migrations.ts';
-import { keepBefore, keptFile } from '../../../src/store/schema-copy.ts';
+import { copyBeforeMigration, schemaCopy } from '../../../src/store/schema-copy.ts';
 import { Writer } from '../../../src/store/writer.ts';
 import { batch, entry, folder, isIntact } from '../../support/store.ts';
 
@@ -16,7 +16,7 @@ const FIXTURES = join(import.meta.dirname, '../../fixtures');
 const versions = Array.from({ length: SCHEMA_VERSION }, (_, index) => index + 1);
 const earlier = versions.slice(0, -1);
 
-/** A database as an earlier Lookout left it. */
+/** A database of an earlier version. */
 function leftBy(schema: number, path = folder()): string {
   const file = join(path, 'lookout.db');
   const db = new Database(file);
@@ -28,7 +28,7 @@ function leftBy(schema: number, path = folder()): string {
 
 const tables = ['events', 'detections', 'outbox', 'samples', 'counters'];
 
-/** All rows of all tables, with the columns that the database has. */
+/** All rows of all tables, with the columns of this database. */
 function rowsOf(db: Database.Database): Record<string, Record<string, unknown>[]> {
   return Object.fromEntries(
     tables.map((table) => [table, db.prepare(`SELECT * FROM ${table}`).all() as Record<string, unknown>[]]),
@@ -38,7 +38,7 @@ function rowsOf(db: Database.Database): Record<string, Record<string, unknown>[]
 const shape = (db: Database.Database) =>
   db.prepare("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%' ORDER BY name").all();
 
-test('there is a database of every schema to try', () => {
+test('there is a fixture of every schema', () => {
   assert.deepEqual(
     readdirSync(FIXTURES)
       .filter((name) => name.startsWith('schema-'))
@@ -49,7 +49,7 @@ test('there is a database of every schema to try', () => {
 });
 
 for (const version of versions) {
-  test(`schema ${version} is still made as it was when it was released`, () => {
+  test(`schema ${version} is still created as it was released`, () => {
     const released = new Database(leftBy(version), { readonly: true });
     const now = new Database(':memory:');
     migrate(now, 'now', MIGRATIONS.slice(0, version));
@@ -60,13 +60,13 @@ for (const version of versions) {
 }
 
 for (const version of earlier) {
-  test(`a database of schema ${version} is brought up to date with all that is in it, and kept as it was`, () => {
+  test(`a database of schema ${version} is migrated with all its content, and a copy is kept`, () => {
     const file = leftBy(version);
     const old = new Database(file, { readonly: true });
     const before = rowsOf(old);
     old.close();
-    const said: string[] = [];
-    const db = openForWriting(file, (what) => said.push(what));
+    const logged: string[] = [];
+    const db = openForWriting(file, (what) => logged.push(what));
     assert.equal(schemaVersion(db), SCHEMA_VERSION);
     assert.ok(isIntact(db));
     for (const [table, rows] of Object.entries(rowsOf(db))) {
@@ -75,10 +75,10 @@ for (const version of earlier) {
         assert.deepEqual({ ...rows[index], ...row }, rows[index], `${table} ${index}`);
       }
     }
-    assert.equal(said.length, 1);
-    assert.ok(said[0]!.includes(keptFile(file, version)));
+    assert.equal(logged.length, 1);
+    assert.ok(logged[0]!.includes(schemaCopy(file, version)));
 
-    const kept = new Database(keptFile(file, version), { readonly: true });
+    const kept = new Database(schemaCopy(file, version), { readonly: true });
     assert.equal(schemaVersion(kept), version);
     assert.deepEqual(rowsOf(kept), before);
     kept.close();
@@ -101,7 +101,7 @@ for (const version of earlier) {
   });
 }
 
-test('only the newest copy that was made here is kept, and a database that is up to date is not copied', () => {
+test('only the newest copy of this database is kept, and a current database is not copied', () => {
   const path = folder();
   const file = leftBy(2, path);
   const foreign = `${file}.schema-1`;
@@ -109,12 +109,12 @@ test('only the newest copy that was made here is kept, and a database that is up
   openForWriting(file).close();
   openForWriting(file).close();
   const copies = () => readdirSync(path).filter((name) => name.includes('schema'));
-  assert.deepEqual(copies(), ['lookout.db.schema-1', 'lookout.db.schema-2'], 'it lay there before');
+  assert.deepEqual(copies(), ['lookout.db.schema-1', 'lookout.db.schema-2'], 'it was there before');
 
-  // Another downgrade and upgrade: what has the name of the copy is kept, too.
+  // Another downgrade and upgrade: an existing file with the name of the copy is kept, too.
   writeFileSync(join(path, 'lookout.db.schema-3'), 'mine');
   const db = openForWriting(file);
-  keepBefore(db, file, 3);
+  copyBeforeMigration(db, file, 3);
   const list = new Copies(db, file);
   list.add('lookout.db.schema-3');
   list.keepNewest('lookout.db.schema-', 1);
@@ -123,12 +123,12 @@ test('only the newest copy that was made here is kept, and a database that is up
   assert.equal(readFileSync(join(path, 'lookout.db.schema-3.kept-1'), 'utf8'), 'mine');
 });
 
-test('a downgrade is refused, says how to go back, and what it says works', () => {
+test('a downgrade is refused with a hint how to go back, and the hint works', () => {
   const file = leftBy(1);
   const db = openForWriting(file);
   db.pragma(`user_version = ${SCHEMA_VERSION + 1}`);
   db.close();
-  renameSync(keptFile(file, 1), keptFile(file, SCHEMA_VERSION));
+  renameSync(schemaCopy(file, 1), schemaCopy(file, SCHEMA_VERSION));
   let hint = '';
   assert.throws(
     () => openForWriting(file),
@@ -142,7 +142,7 @@ test('a downgrade is refused, says how to go back, and what it says works', () =
   assert.ok(existsSync(`${file}.newer`));
 });
 
-test('a disk without room for the copy leaves the database as it was', (t) => {
+test('a disk that is too full for the copy leaves the database unchanged', (t) => {
   const path = join(folder(), 'disk');
   mkdirSync(path);
   try {

@@ -21,7 +21,7 @@ import { snapshotPath } from '../../../src/store/snapshot-path.ts';
 import type { SnapshotRequest } from '../../../src/store/store-types.ts';
 import { fileNote, folder, freshDatabase, jpegOf, markedJpeg, snapshotsIn } from '../../support/store.ts';
 
-/** A picture that is red on the left and blue on the right. */
+/** An image that is red on the left and blue on the right. */
 function redAndBlue(width: number, height: number): ArrayBuffer {
   const data = new Uint8Array(width * height * 3);
   for (let i = 0; i < width * height; i++) data[i * 3 + (i % width < width / 2 ? 0 : 2)] = 255;
@@ -41,14 +41,14 @@ function request(changes: Partial<SnapshotRequest> = {}): SnapshotRequest {
   };
 }
 
-/** Colour of a pixel of a JPEG, each channel rounded to 0 or 255. */
+/** The colour of a pixel of a JPEG, each channel rounded to 0 or 255. */
 async function pixel(jpeg: Uint8Array, x: number, y: number): Promise<number[]> {
   const { data, info } = await sharp(jpeg).raw().toBuffer({ resolveWithObject: true });
   const at = (y * info.width + x) * info.channels;
   return [...data.subarray(at, at + 3)].map((value) => (value > 127 ? 255 : 0));
 }
 
-test('a snapshot is an upright JPEG of the picture', async (t) => {
+test('a snapshot is an upright JPEG of the frame', async (t) => {
   const snapshots = snapshotsIn(folder(), freshDatabase(t), { quality: 95 });
   const plain = await snapshots.encode(request());
   assert.deepEqual(await pixel(plain, 5, 16), [255, 0, 0]);
@@ -61,7 +61,7 @@ test('a snapshot is an upright JPEG of the picture', async (t) => {
   assert.deepEqual(await pixel(turned, 16, 58), [0, 0, 255]);
 });
 
-test('a picture in YUV keeps its colours', async (t) => {
+test('a YUV frame keeps its colours', async (t) => {
   const [width, height] = [64, 32];
   const data = new Uint8Array((width * height * 3) / 2).fill(81);
   // Red in BT.601 limited range.
@@ -75,7 +75,7 @@ test('a picture in YUV keeps its colours', async (t) => {
   );
 });
 
-test('box, label and time are drawn where they were asked for', async (t) => {
+test('box, label and time are drawn in the requested places', async (t) => {
   const annotation = { label: 'car', score: 0.87, box: { x: 0.5, y: 0.5, w: 0.25, h: 0.25 } };
   const big = request({ format: { width: 640, height: 480, pixels: 'rgb24', colour: 'jpeg' }, annotation });
   const picture = () => redAndBlue(640, 480);
@@ -87,7 +87,7 @@ test('box, label and time are drawn where they were asked for', async (t) => {
   assert.deepEqual(await pixel(await plain.encode({ ...big, data: picture() }), 400, 240), [0, 0, 255]);
 });
 
-test('a snapshot appears whole, replaces an earlier one, and its bytes are counted', async (t) => {
+test('a snapshot is written atomically, replaces an earlier one, and its bytes are counted', async (t) => {
   const path = join(folder(), 'snapshots');
   const db = freshDatabase(t);
   const snapshots = snapshotsIn(path, db);
@@ -109,7 +109,7 @@ test('a snapshot appears whole, replaces an earlier one, and its bytes are count
   assert.equal(snapshots.bytes, size('a'));
 });
 
-test('a snapshot says inside who wrote it, and is still a picture for everybody', async (t) => {
+test('a snapshot contains the mark of its writer, and is still a valid JPEG', async (t) => {
   const path = folder();
   const db = freshDatabase(t);
   const snapshots = snapshotsIn(path, db);
@@ -118,13 +118,13 @@ test('a snapshot says inside who wrote it, and is still a picture for everybody'
   const file = readFileSync(join(path, 'drive/2026-01-31/a.jpg'));
   const { installation } = new FileList(db);
   assert.deepEqual(readMark(file.subarray(0, HEAD_BYTES)), { installation, event: 'a' });
-  assert.equal(readMark(Buffer.from(jpeg)), null, 'what is published has none');
+  assert.equal(readMark(Buffer.from(jpeg)), null, 'the published JPEG has none');
   assert.deepEqual(await pixel(file, 5, 16), await pixel(jpeg, 5, 16));
   assert.deepEqual(plainJpegSize(file), { width: 64, height: 32 });
   assert.equal(file.toString('latin1', 6, 10), 'JFIF');
 });
 
-test('only a file that has both the list and its mark is deleted', async (t) => {
+test('only a file that is listed and has its mark is deleted', async (t) => {
   const path = folder();
   const db = freshDatabase(t);
   const list = new FileList(db);
@@ -158,7 +158,7 @@ test('only a file that has both the list and its mark is deleted', async (t) => 
   assert.deepEqual(gone.sort(), ['old.jpg', 'own.jpg']);
 });
 
-test('a file that another program wrote is not replaced', async (t) => {
+test('a file of another program is not replaced', async (t) => {
   const path = folder();
   const db = freshDatabase(t);
   const snapshots = snapshotsIn(path, db);
@@ -171,7 +171,7 @@ test('a file that another program wrote is not replaced', async (t) => {
   const files = ['a.jpg', 'latest.jpg', 'a.jpg.tmp', '.write-test'].map(put);
   await assert.rejects(snapshots.write(fileNote('drive/2026-01-31/a.jpg'), jpegOf(100)), {
     code: 'EEXIST',
-    message: /did not write/,
+    message: /was not written by this Lookout/,
   });
   const asked = fileNote('drive/2026-01-31/latest.jpg', { event: null });
   await snapshots.write(asked, jpegOf(100));
@@ -185,7 +185,7 @@ test('a file that another program wrote is not replaced', async (t) => {
   assert.equal(readdirSync(join(path, 'drive/2026-01-31')).length, 5);
 });
 
-test('what a power cut left of a file goes, and nothing else that is unfinished', async (t) => {
+test('the draft left by a power cut is deleted, and no other unfinished file', async (t) => {
   const path = folder();
   const db = freshDatabase(t);
   const list = new FileList(db);
@@ -195,11 +195,11 @@ test('what a power cut left of a file goes, and nothing else that is unfinished'
   list.note(fileNote('drive/2026-01-31/a.jpg'));
   const foreign = [`a.jpg.${'f'.repeat(32)}.draft`, 'a.jpg.tmp', `b.jpg.${list.installation}.draft`];
   for (const name of [`a.jpg.${list.installation}.draft`, ...foreign]) put(name);
-  await snapshots.tidy(async () => {});
+  await snapshots.cleanUp(async () => {});
   assert.deepEqual(readdirSync(join(path, 'drive/2026-01-31')).sort(), foreign.sort());
 });
 
-test('an empty folder goes when it was made for a snapshot', async (t) => {
+test('an empty folder is deleted if it was created for a snapshot', async (t) => {
   const path = folder();
   const snapshots = snapshotsIn(path, freshDatabase(t));
   mkdirSync(join(path, 'drive/2026-01-30'), { recursive: true });
@@ -208,11 +208,11 @@ test('an empty folder goes when it was made for a snapshot', async (t) => {
     await snapshots.write(fileNote(`drive/${day}/a.jpg`, { event: day }), jpegOf(100));
   }
   snapshots.remove(['drive/2026-01-30/a.jpg', 'drive/2026-01-31/a.jpg']);
-  await snapshots.tidy(async () => {});
+  await snapshots.cleanUp(async () => {});
   assert.deepEqual(readdirSync(join(path, 'drive')).sort(), ['2026-01-30', '2026-02-01']);
 });
 
-test('what lies behind a link that leads out of the folder is neither counted nor deleted', async (t) => {
+test('files behind a link that leads out of the folder are neither counted nor deleted', async (t) => {
   const path = folder();
   const elsewhere = folder();
   const db = freshDatabase(t);
@@ -226,7 +226,7 @@ test('what lies behind a link that leads out of the folder is neither counted no
   assert.ok(existsSync(join(elsewhere, 'drive/2026-01-31/a.jpg')));
 });
 
-test('the newest files are counted by the time between them, whatever the clock said', () => {
+test('the newest files are counted by the time between them, independent of the clock', () => {
   const day = 86_400_000;
   const now = Date.UTC(2026, 5, 15);
   const file = (days: number, clock: number | null, time_uncertain = 0) => ({
@@ -250,22 +250,22 @@ test('a snapshot that cannot be written leaves nothing behind', async (t) => {
   assert.equal(snapshots.bytes, 0);
 });
 
-test('a snapshot folder that cannot be used is an error at once', async (t) => {
+test('an unusable snapshot folder is an error at the start', async (t) => {
   const blocker = join(folder(), 'file');
   writeFileSync(blocker, '');
   await assert.rejects(snapshotsIn(join(blocker, 'x'), freshDatabase(t)).open(), {
     code: 'STORE_UNWRITABLE',
-    message: /snapshot folder .*file\/x: cannot be written/,
+    message: /snapshot folder .*file\/x: cannot write/,
   });
 });
 
-test('the path of a snapshot is made of the camera, the local day of the start and the event', () => {
+test('the path of a snapshot consists of the camera, the local day of the start and the event', () => {
   const startedAt = new Date(2026, 0, 31, 23, 59, 59).getTime();
   const path = snapshotPath({ id: '0192f7c4', camera: 'drive', startedAt });
   assert.equal(path, 'drive/2026-01-31/0192f7c4.jpg');
 });
 
-test('drawing stays inside the picture and reads well', () => {
+test('annotation stays inside the image and is legible', () => {
   const canvas = (width: number, height: number) => ({
     data: new Uint8Array(width * height * 3),
     width,

@@ -7,10 +7,10 @@ import { loadConfig } from '../../../src/config/load-config.ts';
 import { FileList } from '../../../src/store/file-list.ts';
 import { fileNote, folder, freshDatabase, jpegOf, markedJpeg, snapshotsIn } from '../../support/store.ts';
 
-/** Names and paths that lead out of the folder they are put into. */
+/** Names and paths that lead out of a folder. */
 const WAYS_OUT = ['..', '../..', '../../etc/cron.d/x', 'a/../../../b', '.', ''];
 
-test('no camera, zone or device can be named so that a path leads out of the data folder', () => {
+test('no name of a camera, zone or device leads out of the data folder', () => {
   const file = join(folder(), 'lookout.yaml');
   const load = (settings: object) => {
     writeFileSync(file, stringify(settings));
@@ -34,7 +34,7 @@ test('no camera, zone or device can be named so that a path leads out of the dat
   }
 });
 
-test('no snapshot is written or deleted outside of its folder', async (t) => {
+test('no snapshot is written or deleted outside the snapshot folder', async (t) => {
   const path = folder();
   const db = freshDatabase(t);
   const snapshots = snapshotsIn(join(path, 'snapshots'), db);

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { openDatabase } from '../../../src/store/sqlite.ts';
 import { folder } from '../../support/store.ts';
 
-test('a system that cannot load the binary of SQLite is told what Lookout needs', () => {
+test('a system that cannot load the binary of SQLite gets the requirements as a hint', () => {
   const nativeBinding = join(folder(), 'broken.node');
   writeFileSync(nativeBinding, 'no program');
   assert.throws(() => openDatabase(':memory:', { nativeBinding }), {

@@ -6,13 +6,13 @@ import { FakeClock } from '../../fakes/clock.ts';
 const MB = 1_000_000;
 const DAY = 86_400_000;
 
-test('the more of its allowance a card has had, the less it is given', () => {
+test('the less of the budget is left, the more writing is throttled', () => {
   const budget = new WriteBudget(100 * MB, new FakeClock());
   const steps = [10, 15, 15, 10, 5, 5].map((mb) => budget.spend(mb * MB));
   assert.deepEqual(steps, [0, 1, 1, 2, 2, 3]);
 });
 
-test('the allowance grows back with time, up to that of one day', () => {
+test('the budget recovers with time, up to that of one day', () => {
   const clock = new FakeClock();
   const budget = new WriteBudget(100 * MB, clock);
   assert.equal(budget.spend(60 * MB), 3);
@@ -22,7 +22,7 @@ test('the allowance grows back with time, up to that of one day', () => {
   assert.equal(budget.spend(101 * MB), 3);
 });
 
-test('writing at the allowed rate is never held back', () => {
+test('writing at the allowed rate is never throttled', () => {
   const clock = new FakeClock();
   const budget = new WriteBudget(100 * MB, clock);
   for (let hour = 0; hour < 500; hour++) {
@@ -31,7 +31,7 @@ test('writing at the allowed rate is never held back', () => {
   }
 });
 
-test('a debt is paid back within a day', () => {
+test('an overdraft is recovered within a day', () => {
   const clock = new FakeClock();
   const budget = new WriteBudget(100 * MB, clock);
   budget.spend(10_000 * MB);

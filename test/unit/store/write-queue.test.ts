@@ -11,7 +11,7 @@ import { detection, entry } from '../../support/store.ts';
 
 const DONE: CommitResult = { rejected: [], overSize: false };
 
-/** A queue over a database that is told when to answer, and when to fail. */
+/** A queue on a database whose answers and failures the test controls. */
 function setup(answer: (batch: Batch) => CommitResult | Promise<CommitResult> = () => DONE) {
   const clock = new FakeClock();
   const log = new FakeLog();
@@ -40,14 +40,14 @@ const fail = (): never => {
   throw new Error('disk full');
 };
 
-test('events of the same moment are written at once, in one transaction', async () => {
+test('events of the same moment are written immediately, in one transaction', async () => {
   const { queue, batches } = setup();
   const written = ['a', 'b', 'c'].map((id) => queue.addEvent(entry({ id })));
   assert.deepEqual(await Promise.all(written), [true, true, true]);
   assert.deepEqual(batches.map(ids), [['a', 'b', 'c']]);
 });
 
-test('what arrives during a transaction makes the next one', async () => {
+test('entries that arrive during a transaction form the next one', async () => {
   const waiting: (() => void)[] = [];
   const { queue, batches } = setup(() => new Promise((resolve) => waiting.push(() => resolve(DONE))));
   const first = queue.addEvent(entry({ id: 'first' }));
@@ -77,10 +77,10 @@ test('detections, samples and published messages wait for the interval', async (
   const [{ detections, samples, publishedUpTo }] = batches as [Batch];
   assert.deepEqual([detections.length, samples.length, publishedUpTo], [2, 1, 7]);
   await clock.advanceAsync(20_000, 5000);
-  assert.equal(batches.length, 1, 'nothing waits, nothing is written');
+  assert.equal(batches.length, 1, 'nothing is pending, nothing is written');
 });
 
-test('detections that come fast do not wait for the interval', async () => {
+test('a full batch of detections does not wait for the interval', async () => {
   const { queue, batches } = setup();
   for (let i = 0; i < 100; i++) {
     queue.addDetections(Array.from({ length: 300 }, () => detection()));
@@ -91,7 +91,7 @@ test('detections that come fast do not wait for the interval', async () => {
   assert.deepEqual(queue.lost, { events: 0, detections: 0 });
 });
 
-test('an event takes along what waits', async () => {
+test('an event is written with everything pending', async () => {
   const { queue, batches } = setup();
   queue.addDetections([detection()]);
   await queue.addEvent(entry());
@@ -99,7 +99,7 @@ test('an event takes along what waits', async () => {
   assert.equal(batches.length, 1);
 });
 
-test('a fault is said once, tried again with growing pauses, and its end is said', async () => {
+test('a fault is logged once, retried with growing waits, and its end is logged', async () => {
   const { queue, clock, log, batches, disk } = setup(fail);
   let tries = 0;
   disk.answer = () => {
@@ -128,7 +128,7 @@ test('a fault is said once, tried again with growing pauses, and its end is said
   assert.match(log.lines.at(-1)!.msg, /can be written again/);
 });
 
-test('a fault of the disk is said with its code and what to do about it, without a stack', async () => {
+test('a fault of the disk is logged with its code and a hint, without a stack', async () => {
   const full = new LookoutError('STORE_FULL', 'no room', { hint: 'Make room.' });
   const { queue, log } = setup(() => Promise.reject(full));
   void queue.addEvent(entry({ id: 'kept' }));
@@ -141,7 +141,7 @@ test('a fault of the disk is said with its code and what to do about it, without
   );
 });
 
-test('during a fault new events wait for the next try and keep their order', async () => {
+test('during a fault new events wait for the next attempt and keep their order', async () => {
   const { queue, clock, batches, disk } = setup(fail);
   const written = [queue.addEvent(entry({ id: 'a' }))];
   await settle();
@@ -153,7 +153,7 @@ test('during a fault new events wait for the next try and keep their order', asy
   assert.deepEqual(batches.map(ids), [['a', 'b', 'c']]);
 });
 
-test('memory is bounded: the oldest are given up and counted, and detections take no room of events', async () => {
+test('memory is bounded: the oldest entries are given up and counted, and detections take no room from events', async () => {
   const { queue, disk, clock, batches } = setup(fail);
   const first = queue.addEvent(entry({ id: 'first' }));
   await settle();
@@ -174,14 +174,14 @@ test('memory is bounded: the oldest are given up and counted, and detections tak
   assert.equal(batches.flatMap(ids).length, MAX_WAITING.events);
 });
 
-test('an entry that was left out is not reported as written', async () => {
+test('a skipped entry is not reported as written', async () => {
   const { queue, log } = setup(() => ({ rejected: [{ event: 1, reason: 'event b: NaN' }], overSize: false }));
   const written = ['a', 'b', 'c'].map((id) => queue.addEvent(entry({ id })));
   assert.deepEqual(await Promise.all(written), [true, false, true]);
   assert.match(log.text, /event b: NaN/);
 });
 
-test('stopping writes what waits', async () => {
+test('stopping writes everything pending', async () => {
   const { queue, batches } = setup();
   queue.addDetections([detection()]);
   const written = queue.addEvent(entry());
@@ -191,7 +191,7 @@ test('stopping writes what waits', async () => {
   assert.equal(await queue.addEvent(entry()), false, 'too late');
 });
 
-test('stopping while nothing can be written gives up after one more try, and says so', async () => {
+test('stopping while nothing can be written gives up after one more attempt, and logs that', async () => {
   const { queue, log } = setup(fail);
   const written = queue.addEvent(entry());
   await settle();
@@ -200,7 +200,7 @@ test('stopping while nothing can be written gives up after one more try, and say
   assert.match(log.lines.at(-1)!.msg, /stopped before everything could be written/);
 });
 
-test('a flush waits for one try, not for the disk, and the next try is made only once', async () => {
+test('a flush waits for one attempt, not for the disk, and the next attempt is made only once', async () => {
   const { queue, clock, disk, batches } = setup(fail);
   const written = queue.addEvent(entry({ id: 'a' }));
   await settle();

@@ -21,7 +21,7 @@ import {
 
 const MANY = { maxOutbox: 100_000 };
 
-test('an event is one row from its start to its end, and every step leaves its messages', (t) => {
+test('an event is one row from its start to its end, and every step adds its messages', (t) => {
   const db = freshDatabase(t);
   const writer = new Writer(db, MANY);
   writer.commit(batch({ events: [entry({ score: 0.6, snapshot: null })] }));
@@ -45,7 +45,7 @@ test('an event is one row from its start to its end, and every step leaves its m
   assert.equal(writer.outboxDepth, 3);
 });
 
-test('a late step does not open an ended event again, but may take back its snapshot', (t) => {
+test('a late step does not reopen an ended event, but may remove its snapshot', (t) => {
   const db = freshDatabase(t);
   const writer = new Writer(db, MANY);
   writer.commit(batch({ events: [entry(), entry({}, 'end'), entry({ snapshot: null }, 'update')] }));
@@ -100,7 +100,7 @@ test('detections and samples keep every field', (t) => {
   });
 });
 
-test('what can never be written is left out together with its messages; the rest is written', (t) => {
+test('entries that can never be written are skipped with their messages; the rest is written', (t) => {
   const db = freshDatabase(t);
   const writer = new Writer(db, MANY);
   const good = entry({ id: 'good' });
@@ -125,7 +125,7 @@ test('what can never be written is left out together with its messages; the rest
   assert.equal(rowsIn(db, 'detections'), 1);
 });
 
-test('a full disk leaves nothing of the batch behind, and the writer works on when there is room', (t) => {
+test('a full disk leaves nothing of the batch behind, and the writer continues when there is space', (t) => {
   const db = freshDatabase(t);
   const writer = new Writer(db, MANY);
   writer.commit(batch({ events: [entry({ id: 'before' })] }));
@@ -168,7 +168,7 @@ test('the oldest messages are dropped when too many wait, and the count survives
   db.close();
 });
 
-test('messages of interest only at their time are dropped first, then the oldest, by number and by bytes', (t) => {
+test('live messages are dropped first, then the oldest, by number and by bytes', (t) => {
   const writer = new Writer(freshDatabase(t), { maxOutbox: 100, maxOutboxBytes: 1000 });
   const say = (id: string, live: boolean) =>
     writer.commit(batch({ events: [{ ...entry({ id }), messages: [{ ...message(id.padEnd(77)), live }] }] }));
@@ -187,7 +187,7 @@ test('messages of interest only at their time are dropped first, then the oldest
   assert.equal(writer.outboxBytes, 0);
 });
 
-test('messages that wait for too long are dropped, but not those from before the clock was set', (t) => {
+test('messages that wait too long are dropped, but not those from before the clock was set', (t) => {
   const writer = new Writer(freshDatabase(t), MANY);
   const at = (id: string, recordedAt: number) =>
     writer.commit(batch({ events: [{ ...entry({ id }), messages: [message(id)], recordedAt }] }));
@@ -211,7 +211,7 @@ test('messages that wait for too long are dropped, but not those from before the
   assert.equal(unset.outboxDepth, 1);
 });
 
-test('an outbox id is never used again, not after a restart and not in a fresh file', () => {
+test('an outbox id is never reused, neither after a restart nor in a new file', () => {
   const path = folder();
   let db = openForWriting(join(path, 'a.db'));
   let writer = new Writer(db, MANY);
@@ -236,7 +236,7 @@ test('an outbox id is never used again, not after a restart and not in a fresh f
   db.close();
 });
 
-test('whatever happens, the database holds what a plain model of it holds', () => {
+test('after any sequence of operations the database equals a simple model of it', () => {
   for (let seed = 1; seed <= 6; seed++) {
     const random = new Seeded(seed);
     const file = join(folder(), 'lookout.db');
