@@ -8,7 +8,7 @@ import { busyCamera, eventMessages, readEvents } from '../support/log.ts';
 import { Recorder } from '../support/recorder.ts';
 import { until } from '../support/until.ts';
 
-test('events whose pictures cannot be written name none, and the log says why once', async () => {
+test('events whose snapshots cannot be written name none, and the reason is logged once', async () => {
   const broker = await startBroker();
   const recorder = await Recorder.connect(broker.url);
   const folder = tempFolder();
@@ -22,7 +22,7 @@ test('events whose pictures cannot be written name none, and the log says why on
   );
   const ended = () => eventMessages(recorder, 'dut', 'door').filter(({ type }) => type === 'end');
   try {
-    const fault = await daemon.line(({ msg }) => msg.startsWith('writing snapshots fails'));
+    const fault = await daemon.line(({ msg }) => msg.startsWith('writing snapshots failed'));
     assert.equal(fault.code, 'STORE_UNWRITABLE');
     assert.match(fault.msg, /snapshots\/door\/.*\.jpg: cannot write: .*(ENOTDIR|EEXIST)/);
     await until('some events', () => ended().length >= 4);
@@ -32,7 +32,7 @@ test('events whose pictures cannot be written name none, and the log says why on
     const rows = readEvents(join(folder, 'data', 'lookout.db'));
     assert.ok(rows.length >= 4);
     for (const { id, snapshot } of rows) assert.equal(snapshot, null, id);
-    assert.equal(daemon.log.filter(({ msg }) => msg.startsWith('writing snapshots fails')).length, 1);
+    assert.equal(daemon.log.filter(({ msg }) => msg.startsWith('writing snapshots failed')).length, 1);
     assert.ok(recorder.last('lookout/dut/door/snapshot'), 'the picture itself is published all the same');
   } finally {
     daemon.child.kill('SIGKILL');

@@ -93,7 +93,7 @@ test('SIGTERM ends in under 2 s also when the disk is full', async (t) => {
   try {
     await daemon.line(({ msg }) => msg.startsWith('database'));
     assert.throws(() => writeFileSync(join(data, 'filler'), Buffer.alloc(4_000_000)), { code: 'ENOSPC' });
-    await daemon.line(({ msg }) => msg.startsWith('database cannot be written'));
+    await daemon.line(({ msg }) => msg.startsWith('cannot write the database'));
     const exit = await daemon.stop();
     assert.deepEqual([exit.code, exit.signal], [0, null], daemon.stderr.join('\n'));
     assert.ok(exit.after < 2000, `took ${exit.after} ms`);

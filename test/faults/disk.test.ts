@@ -40,7 +40,7 @@ async function goThrough(
     await delay(1500);
     const said = lab.daemon.log
       .slice(logged)
-      .filter(({ msg }) => msg.startsWith('database cannot be written'));
+      .filter(({ msg }) => msg.startsWith('cannot write the database'));
     if (fault === 0) {
       assert.equal(said.length, 1, 'the log says so once');
       assert.match(String(said[0]?.reason), reason);

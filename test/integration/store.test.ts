@@ -419,7 +419,7 @@ describe('a full disk', { skip: noMount }, () => {
       const { change } = entry({ id: `during-${i}` });
       waiting.push(store.recordEvent(change, [message(large)]));
     }
-    await until('the fault to be noticed', () => log.text.includes('database cannot be written'));
+    await until('the fault to be noticed', () => log.text.includes('cannot write the database'));
     const { written } = await store.saveSnapshot({
       path: 'drive/2026-01-31/a.jpg',
       event: 'a',
@@ -430,7 +430,7 @@ describe('a full disk', { skip: noMount }, () => {
       annotation: null,
     });
     assert.equal(written, false);
-    const [unsaved] = log.lines.filter(({ msg }) => msg.startsWith('writing snapshots fails'));
+    const [unsaved] = log.lines.filter(({ msg }) => msg.startsWith('writing snapshots failed'));
     assert.equal(unsaved?.code, 'STORE_FULL');
     assert.match(unsaved.msg, /disk\/snapshots\/drive\/2026-01-31\/a\.jpg: .*(ENOSPC|SQLITE_FULL)/);
     assert.equal(log.withCode('STORE_FULL').length, 2, 'the database logged it, too');
@@ -442,7 +442,7 @@ describe('a full disk', { skip: noMount }, () => {
     rmSync(filler);
     assert.deepEqual(await Promise.all(waiting), Array(5).fill(true));
     assert.match(log.text, /the database can be written again/);
-    assert.equal(log.lines.filter(({ msg }) => msg.startsWith('database cannot be written')).length, 1);
+    assert.equal(log.lines.filter(({ msg }) => msg.startsWith('cannot write the database')).length, 1);
     await store.stop();
     contents(join(path, 'lookout.db'), (db) => assert.equal(rowsIn(db, 'events'), 6));
   });

@@ -52,7 +52,10 @@ test('a file of another user next to the database is reported with EACCES', { sk
   for (const own of [path, file]) chownSync(own, 65534, 65534);
   writeFileSync(`${file}-wal`, '');
   chmodSync(`${file}-wal`, 0o600);
-  assert.match(asNobody(file), /cannot write: \S+lookout\.db-wal: user 65534 has no write permission \(EACCES\)$/);
+  assert.match(
+    asNobody(file),
+    /cannot write: \S+lookout\.db-wal: user 65534 has no write permission \(EACCES\)$/,
+  );
 });
 
 test('without a fault none is found', () => {
