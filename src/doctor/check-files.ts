@@ -18,7 +18,7 @@ export const checkFiles: Check = async ({ loaded }) => {
       findings.push(
         fail(
           'permissions',
-          `${what}: ${fault.path}: ${fault.says} (${fault.code})`,
+          `${what}: ${fault.path}: ${fault.reason} (${fault.code})`,
           'Correct data_dir, or its owner and permissions: sudo chown -R lookout: FOLDER.',
         ),
       );
