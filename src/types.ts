@@ -80,6 +80,14 @@ export interface Scores {
   probabilities: Float32Array<ArrayBuffer>;
 }
 
+/** One thing that a detector found in an image or a region. */
+export interface DetectedObject {
+  label: string;
+  /** 0…1 */
+  score: number;
+  box: Box;
+}
+
 /** Milliseconds spent on one frame in each stage of the vision threads. */
 export interface StageTimes {
   motion: number;

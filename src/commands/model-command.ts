@@ -31,10 +31,11 @@ export function modelCommand(program: Command): void {
     .action(inspect);
   model
     .command('import')
-    .description('convert a fully quantised TensorFlow Lite classifier to an ONNX model')
+    .description('convert a fully quantised TensorFlow Lite classifier or SSD detector to an ONNX model')
     .argument('<file>', 'a .tflite file')
     .option('-o, --out <file>', 'file to write; by default next to the input file, as .onnx')
     .option('--labels <file>', 'labels, one per line; by default those inside the input file or next to it')
+    .option('--description <file>', 'description (.json) of what the input file does not contain')
     .option('--embedding', 'add the pooled features as the output `embedding`')
     .addHelpText(
       'after',
@@ -227,7 +228,7 @@ function trialRows({ fused, milliseconds }: Trial): Row[] {
 
 async function importModel(
   file: string,
-  options: { out?: string; labels?: string; embedding?: true },
+  options: { out?: string; labels?: string; description?: string; embedding?: true },
 ): Promise<void> {
   const { importTflite } = await import('../modelkit/import.ts');
   const { out, bytes, description, operators, trial } = await importTflite({ file, ...options });

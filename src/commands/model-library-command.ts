@@ -173,7 +173,7 @@ async function describeAdded({ name, file, origin }: AddedModel, inUse: boolean)
   const found = { name, file, inUse, bytes: origin.file.bytes, sha256: origin.file.sha256 };
   const known = { ...found, licence: origin.licence, origin };
   try {
-    const { description } = await loadModel({ file }, '/');
+    const { description } = await loadModel({ file }, '/', { task: 'any' });
     const { width, height, type } = description.input;
     return {
       ...known,

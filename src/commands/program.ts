@@ -17,6 +17,7 @@ const COMMANDS: Record<string, () => Promise<Register>> = {
   choices: async () => (await import('./choices-command.ts')).choicesCommand,
   classify: async () => (await import('./classify-command.ts')).classifyCommand,
   clean: async () => (await import('./clean-command.ts')).cleanCommand,
+  detect: async () => (await import('./detect-command.ts')).detectCommand,
   doctor: async () => (await import('./doctor-command.ts')).doctorCommand,
   events: async () => (await import('./events-command.ts')).eventsCommand,
   export: async () => (await import('./export-command.ts')).exportCommand,

@@ -33,14 +33,26 @@ const CLASSIFIERS =
  * @throws LookoutError MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED for networks that are known to be something else
  */
 export function checkNetwork(network: Network, file: string): void {
-  const refuse = (
-    code: 'MODEL_INPUT_UNSUPPORTED' | 'MODEL_OUTPUT_UNSUPPORTED',
-    { is, todo = CLASSIFIERS }: Finding,
-  ) => new LookoutError(code, `${file} ${is}`, { hint: todo });
-  const input = inputFinding(network);
-  if (input) throw refuse('MODEL_INPUT_UNSUPPORTED', input);
+  checkInput(network, file);
   const output = outputFinding(network);
-  if (output) throw refuse('MODEL_OUTPUT_UNSUPPORTED', output);
+  if (output) throw refusal('MODEL_OUTPUT_UNSUPPORTED', output, file);
+}
+
+/**
+ * What can be said of a classifier and a detector alike.
+ * @throws LookoutError MODEL_INPUT_UNSUPPORTED for networks that are known to take something other than one image
+ */
+export function checkInput(network: Network, file: string): void {
+  const input = inputFinding(network);
+  if (input) throw refusal('MODEL_INPUT_UNSUPPORTED', input, file);
+}
+
+function refusal(
+  code: 'MODEL_INPUT_UNSUPPORTED' | 'MODEL_OUTPUT_UNSUPPORTED',
+  { is, todo = CLASSIFIERS }: Finding,
+  file: string,
+): LookoutError {
+  return new LookoutError(code, `${file} ${is}`, { hint: todo });
 }
 
 const STATEFUL = /LSTM|RNN|^GRU$|^SVDF$|VAR_HANDLE|READ_VARIABLE/;

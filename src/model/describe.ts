@@ -3,7 +3,9 @@ import { LookoutError } from '../errors.ts';
 import { outputFitsLabels } from './answers.ts';
 import { checkNetwork } from './classifier-check.ts';
 import { type DescriptionFile, descriptionFile, type ModelDescription } from './description.ts';
+import { detectorAnswers, detectorContent } from './detector.ts';
 import { type InputRange, normalisationOf } from './input-range.ts';
+import { backgroundIn, withoutOffset } from './label-choice.ts';
 import type { OnnxGraph } from './onnx.ts';
 import { type InputSignature, inputSignature, networkOf, outputSignature } from './signature.ts';
 
@@ -37,34 +39,44 @@ export function describeModel(
   written: WrittenDescription | null,
   fallbacks: Fallbacks,
 ): ModelDescription {
-  const content = written?.content ?? descriptionFile.parse({});
+  const plain = written?.content ?? descriptionFile.parse({});
   const source = written?.source ?? file;
-  checkNetwork(networkOf(graph, content.output.name), file);
-  const signature = inputSignature(graph, file);
-  const output = outputSignature(graph, content.output.name, file);
-  const { configured, beside } = fallbacks;
-  const labels = chooseLabels(content.labels ?? configured, beside, output.classes, file);
-  if (output.classes !== null && !outputFitsLabels(output.classes, labels.found.length)) {
-    throw wrongCount(labels.found, output.classes, file);
-  }
-
+  const detector = detectorContent(graph, plain, source);
+  const content = detector ?? plain;
+  const names = { given: content.labels ?? fallbacks.configured, beside: fallbacks.beside };
+  const { warning, ...answers } = detector
+    ? detectorAnswers(graph, detector, names, file, source)
+    : classifierAnswers(graph, content, names, file);
   const description: ModelDescription = {
     name: content.name ?? name,
-    input: describeInput(signature, content, fallbacks, written && source, file),
-    output: { name: output.name, kind: content.output.kind ?? output.kind },
-    labels: labels.found,
-    background: written ? content.background : labels.found.filter((label) => label === 'background'),
+    task: detector ? 'detect' : 'classify',
+    input: describeInput(inputSignature(graph, file), content, fallbacks, written && source, file),
+    ...answers,
+    background: written ? content.background : backgroundIn(answers.labels),
     groups: content.groups,
     events: content.events,
-    warning: [content.warning, labels.warning].filter(Boolean).join(' ') || null,
+    warning: [content.warning, warning].filter(Boolean).join(' ') || null,
     licence: content.licence,
     ...(content.embedding && { embedding: content.embedding }),
     ...(content.source && { source: content.source }),
   };
   checkNames(description, source);
-  if (!configured) return description;
-  if (configured.length !== labels.found.length) throw wrongCount(configured, labels.found.length, file);
-  return relabel(description, configured);
+  return fallbacks.configured ? relabel(description, fallbacks.configured, file) : description;
+}
+
+/** What a classifier answers. */
+function classifierAnswers(
+  graph: OnnxGraph,
+  content: DescriptionFile,
+  { given, beside }: { given: string[] | undefined; beside: string[][] },
+  file: string,
+): Pick<ModelDescription, 'output' | 'labels' | 'warning'> {
+  checkNetwork(networkOf(graph, content.output.name), file);
+  inputSignature(graph, file);
+  const { name, kind, classes } = outputSignature(graph, content.output.name, file);
+  const { found, warning } = chooseLabels(given, beside, classes, file);
+  if (classes !== null && !outputFitsLabels(classes, found.length)) throw wrongCount(found, classes, file);
+  return { output: { name, kind: content.output.kind ?? kind }, labels: found, warning };
 }
 
 function chooseLabels(
@@ -140,7 +152,8 @@ function describeInput(
         `model has ${channels === 1 ? 'one channel (grey)' : '3 channels'}, found ${mean.length} and ${scale.length}`,
     );
   }
-  return { name, width, height, layout, type, channels, order: input.order, mean, scale };
+  const { order = 'rgb', fit } = input;
+  return { name, width, height, layout, type, channels, order, mean, scale, ...(fit && { fit }) };
 }
 
 /** Checks that every name in a description is a label, or for events a label or a group. */
@@ -165,7 +178,10 @@ function checkNames({ labels, groups, background, events }: ModelDescription, so
 }
 
 /** Replaces the label names with the user's own. */
-function relabel(description: ModelDescription, labels: string[]): ModelDescription {
+function relabel(description: ModelDescription, configured: string[], file: string): ModelDescription {
+  const { boxes, labels: own } = description;
+  if (!boxes && configured.length !== own.length) throw wrongCount(configured, own.length, file);
+  const labels = boxes ? withoutOffset(configured, own.length, boxes.offset, file) : configured;
   const renamed = new Map(description.labels.map((label, index) => [label, labels[index]!]));
   const rename = (label: string) => renamed.get(label) ?? label;
   return {

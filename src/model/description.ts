@@ -1,12 +1,17 @@
 import { z } from 'zod';
 import { labelOverride } from '../config/schema.ts';
 import type { ModelInput } from '../types.ts';
+import { type BoxDescription, boxesFile } from './boxes.ts';
 
 /** A model's inputs, outputs and labels, and what they mean. */
 export interface ModelDescription {
   name: string;
-  input: ModelInput & { name: string };
+  /** `classify`: one score for each label; `detect`: boxes with scores. */
+  task: 'classify' | 'detect';
+  input: ModelInput & { name: string; fit?: 'squash' | 'letterbox' };
   output: { name: string; kind: 'probabilities' | 'logits' };
+  /** How a detector's numbers become objects; null for a classifier. */
+  boxes?: BoxDescription | null;
   /** A second output with the pooled features, for comparing images; most models have none. */
   embedding?: { name: string; size: number } | null;
   /** One for each class, in the order of the output. */
@@ -36,6 +41,7 @@ const labelName = z.string().min(1).normalize();
  */
 export const descriptionFile = z.strictObject({
   name: z.string().min(1).optional(),
+  task: z.enum(['classify', 'detect']).optional(),
   input: z
     .strictObject({
       name: z.string().optional(),
@@ -44,7 +50,8 @@ export const descriptionFile = z.strictObject({
       layout: z.enum(['nhwc', 'nchw']).optional(),
       type: z.enum(['uint8', 'int8', 'float32']).optional(),
       channels: z.union([z.literal(1), z.literal(3)]).optional(),
-      order: z.enum(['rgb', 'bgr']).default('rgb'),
+      order: z.enum(['rgb', 'bgr']).optional(),
+      fit: z.enum(['squash', 'letterbox']).optional(),
       mean: perChannel.optional(),
       scale: perChannel.optional(),
     })
@@ -52,6 +59,7 @@ export const descriptionFile = z.strictObject({
   output: z
     .strictObject({ name: z.string().optional(), kind: z.enum(['probabilities', 'logits']).optional() })
     .prefault({}),
+  boxes: boxesFile.nullable().default(null),
   embedding: z
     .strictObject({ name: labelName, size: z.number().int().min(1) })
     .nullable()

@@ -66,7 +66,7 @@ export async function addedModel(folder: string, name: string): Promise<AddedMod
  * @throws LookoutError MODEL_*
  */
 export async function verifyModel({ name, file, origin }: AddedModel): Promise<LoadedModel> {
-  const loaded = await loadModel({ file }, '/');
+  const loaded = await loadModel({ file }, '/', { task: 'any' });
   if (loaded.sha256 !== origin.file.sha256) {
     throw new LookoutError(
       'MODEL_CHECKSUM',

@@ -12,6 +12,7 @@ import { descriptionFile, type ModelDescription } from './description.ts';
 import type { InputRange } from './input-range.ts';
 import { labelsBeside, parseLabels, textOf } from './label-file.ts';
 import { decodeModel, metadata, type OnnxModel } from './onnx.ts';
+import { requireTask, type Task } from './task.ts';
 import { tensorProblem } from './tensor.ts';
 
 /** Key of the metadata entry with a model's own description. */
@@ -28,6 +29,13 @@ export interface LoadedModel {
   description: ModelDescription;
 }
 
+export interface LoadOptions {
+  /** Of a float model's input, where no description says it. */
+  range?: InputRange | undefined;
+  /** What the caller can do with a model; `any` where it is only looked at. */
+  task?: Task | 'any';
+}
+
 /**
  * Reads and checks the configured model.
  *
@@ -36,13 +44,12 @@ export interface LoadedModel {
  * `model.labels`, the description, or the only `*label*.txt` next to the model with the right number of lines;
  * without any, classes are numbered.
  * @param baseDir base of relative paths
- * @param range of a float model's input, if no description states it
  * @throws LookoutError MODEL_*
  */
 export async function loadModel(
   config: Pick<ModelConfig, 'file' | 'description' | 'labels'>,
   baseDir: string,
-  range?: InputRange,
+  { range, task = 'classify' }: LoadOptions = {},
 ): Promise<LoadedModel> {
   const file = config.file === 'builtin' ? BUILTIN_MODEL : resolve(baseDir, config.file);
   const bytes = await read(file, 'model.file');
@@ -54,11 +61,9 @@ export async function loadModel(
     ? parseLabels(textOf(await read(resolve(baseDir, config.labels), 'model.labels'), config.labels))
     : undefined;
   const beside = written?.content.labels || configured ? [] : await labelsBeside(file);
-  return {
-    file,
-    sha256: createHash('sha256').update(bytes).digest('hex'),
-    description: describeModel(model.graph, stem(file), file, written, { configured, beside, range }),
-  };
+  const description = describeModel(model.graph, stem(file), file, written, { configured, beside, range });
+  if (task !== 'any') requireTask(description, task, file);
+  return { file, sha256: createHash('sha256').update(bytes).digest('hex'), description };
 }
 
 async function read(file: string, setting: string): Promise<Buffer> {

@@ -108,6 +108,32 @@ export function outputSignature(graph: OnnxGraph, name: string | undefined, file
   };
 }
 
+/** One output of a detector: a row for each candidate. */
+export interface TableSignature {
+  name: string;
+  rows: number;
+  columns: number;
+  kind: OutputSignature['kind'];
+}
+
+/**
+ * Reads the output called `name` of a detector.
+ * @param file named in errors
+ * @throws LookoutError MODEL_OUTPUT_UNSUPPORTED unless it is 1×N×M of float32
+ */
+export function tableSignature(graph: OnnxGraph, name: string, file: string): TableSignature {
+  const refuse = (message: string) => new LookoutError('MODEL_OUTPUT_UNSUPPORTED', `${file}: ${message}`);
+  const output = graph.output.find((candidate) => candidate.name === name);
+  if (!output) throw refuse(`expected an output called ${name}, found ${names(graph.output)}`);
+  const shape = shapeOf(output);
+  const [batch, rows, columns] = shape ?? [];
+  const float = output.type?.tensorType?.elemType === DataType.float;
+  if (!float || shape?.length !== 3 || (batch ?? 1) !== 1 || !rows || !columns) {
+    throw refuse(`expected ${name} to be 1×N×M of float32, found ${shapeText(shape)}`);
+  }
+  return { name, rows, columns, kind: endsInProbabilities(graph, name) ? 'probabilities' : 'logits' };
+}
+
 const PASS_THROUGH = new Set([
   'QuantizeLinear',
   'DequantizeLinear',

@@ -176,7 +176,9 @@ async function takeOnnx(
     };
     await writeFile(described, JSON.stringify(content));
   }
-  const { description } = await loadModel({ file: out, description: described, labels }, '/');
+  const { description } = await loadModel({ file: out, description: described, labels }, '/', {
+    task: 'any',
+  });
   const bytes = await readFile(out);
   if (described || labels) {
     if (metadata(decodeModel(bytes), DESCRIPTION_KEY) !== undefined) {

@@ -1,12 +1,14 @@
-/** Imports a TensorFlow Lite classifier: converts a .tflite file into a self-contained .onnx file. */
+/** Imports a TensorFlow Lite classifier or detector: converts a .tflite file into a self-contained .onnx file. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { LookoutError, messageOf } from '../errors.ts';
 import { checkNetwork } from '../model/classifier-check.ts';
-import { describeModel } from '../model/describe.ts';
+import { describeModel, type WrittenDescription } from '../model/describe.ts';
 import { descriptionFile, type ModelDescription } from '../model/description.ts';
+import { detectorContent } from '../model/detector.ts';
 import type { InputRange } from '../model/input-range.ts';
+import { backgroundIn } from '../model/label-choice.ts';
 import { labelsBeside, parseLabels, textOf } from '../model/label-file.ts';
 import { DESCRIPTION_KEY, readDescription } from '../model/load-model.ts';
 import { decodeModel, encodeModel, type OnnxGraph, setMetadata } from '../model/onnx.ts';
@@ -15,6 +17,7 @@ import { writeWhole } from '../runtime/write-file.ts';
 import { foreignFile, foreignFolder } from './file-kind.ts';
 import { type GuessedRange, guessRange } from './quantize/guess-range.ts';
 import { type Converted, convertTflite } from './tflite/convert.ts';
+import { findDetector } from './tflite/detector.ts';
 import { floatPixels, intPixels, readMetadata, type TfliteMetadata } from './tflite/metadata.ts';
 import { isTflite, readTflite, type TfliteModel } from './tflite/read-tflite.ts';
 import { type Trial, tryModel } from './trial.ts';
@@ -81,8 +84,14 @@ export async function openTflite(
   const bytes = await read(file);
   if (!isTflite(bytes)) throw notTflite(bytes, file);
   const source = orCorrupt(file, () => readTflite(bytes));
-  const converted = orCorrupt(file, () => convertTflite(source, file, { embedding, plain }));
-  return { source, converted, ...(await describe(bytes, source, converted, options)) };
+  const given = options.description
+    ? await readDescription(options.description)
+    : { source: file, content: descriptionFile.parse({}) };
+  const converted = orCorrupt(file, () => {
+    const detector = findDetector(source, given.content.boxes, file);
+    return convertTflite(source, file, { embedding, plain, detector });
+  });
+  return { source, converted, ...(await describe(bytes, source, converted, given, options)) };
 }
 
 async function read(file: string): Promise<Buffer> {
@@ -98,11 +107,12 @@ async function read(file: string): Promise<Buffer> {
 /** The error for a file without the mark of TensorFlow Lite. */
 function notTflite(bytes: Uint8Array, file: string): LookoutError {
   const onnx = onnxGraph(bytes);
+  const detector = onnx && detectorContent(onnx, descriptionFile.parse({}), file);
   if (!onnx) {
     const foreign = foreignFile(bytes, file, 'a TensorFlow Lite model');
     return foreign ?? corrupt(file, bytes.length === 0 ? 'the file is empty' : 'the mark TFL3 is missing');
   }
-  checkNetwork(networkOf(onnx, undefined), file);
+  if (!detector) checkNetwork(networkOf(onnx, undefined), file);
   return new LookoutError(
     'MODEL_FORMAT_UNSUPPORTED',
     `${file} is an ONNX model; expected a TensorFlow Lite one`,
@@ -143,10 +153,10 @@ async function describe(
   bytes: Buffer,
   source: TfliteModel,
   converted: Converted,
-  { file, labels: named, description: beside, range }: ImportOptions,
+  given: WrittenDescription,
+  { file, labels: named, range }: ImportOptions,
 ): Promise<Pick<OpenedTflite, 'description' | 'assumed'>> {
   const metadata = readMetadata(bytes, source);
-  const given = beside ? await readDescription(beside) : { source: file, content: descriptionFile.parse({}) };
   const { content } = given;
   const labels =
     (named ? parseLabels(textOf(await read(named), named)) : content.labels) ?? metadata.labels ?? undefined;
@@ -163,7 +173,9 @@ async function describe(
       content: {
         ...content,
         input,
+        task: converted.boxes ? 'detect' : 'classify',
         output: { ...converted.output, ...content.output },
+        boxes: converted.boxes,
         embedding: converted.embedding,
         labels,
         licence: content.licence ?? metadata.licence,
@@ -172,9 +184,9 @@ async function describe(
     },
     { beside: labels ? [] : await labelsBeside(file), range: range ?? assumed ?? undefined },
   );
-  const background = description.labels.filter((label) => label === 'background');
+  const background = [...content.background, ...backgroundIn(description.labels)];
   return {
-    description: { ...description, background: [...new Set([...content.background, ...background])] },
+    description: { ...description, background: [...new Set(background)] },
     assumed,
   };
 }

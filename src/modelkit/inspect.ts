@@ -20,7 +20,7 @@ export async function inspectModel(
   config: Parameters<typeof loadModel>[0],
   baseDir: string,
 ): Promise<Inspection> {
-  const loaded = await loadModel(config, baseDir);
+  const loaded = await loadModel(config, baseDir, { task: 'any' });
   const model = decodeModel(await readFile(loaded.file));
   const operators: Record<string, number> = {};
   for (const { opType } of model.graph.node) operators[opType] = (operators[opType] ?? 0) + 1;

@@ -7,6 +7,7 @@ import type { ModelDescription } from '../model/description.ts';
 import type { InputRange } from '../model/input-range.ts';
 import { DESCRIPTION_KEY, loadModel } from '../model/load-model.ts';
 import { encodeModel, type OnnxModel, setMetadata } from '../model/onnx.ts';
+import { requireTask } from '../model/task.ts';
 import { writeAll } from '../runtime/write-file.ts';
 import { openTflite } from './import.ts';
 import { readExported } from './quantize/exported.ts';
@@ -92,9 +93,10 @@ async function openModel(
   const content = await readFile(file).catch(() => Buffer.alloc(0));
   if (isTflite(content) || extname(file).toLowerCase() === '.tflite') {
     const opened = await openTflite({ file, labels, description, range }, { plain: true });
+    requireTask(opened.description, 'classify', file);
     return { ...opened, model: opened.converted.model };
   }
-  const loaded = await loadModel({ file, labels, description }, '', range);
+  const loaded = await loadModel({ file, labels, description }, '', { range });
   const bytes = await readFile(loaded.file);
   const source = { file: basename(file), sha256: createHash('sha256').update(bytes).digest('hex') };
   const model = await orUnsupported(file, () => readExported(loaded.file, loaded.description.input));

@@ -29,7 +29,10 @@ const OPTIONS: SessionSettings = {
  * Runs the model on a grey image.
  * @throws LookoutError MODEL_UNUSABLE if ONNX Runtime refuses it or a score is not a finite number
  */
-export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescription): Promise<Trial> {
+export async function tryModel(
+  bytes: Uint8Array,
+  { input, output, boxes }: ModelDescription,
+): Promise<Trial> {
   const folder = await makeFolder(join(tmpdir(), 'lookout-model-'));
   try {
     const fused = await fusedOperators(bytes, join(folder, 'optimised.onnx'));
@@ -46,9 +49,12 @@ export async function tryModel(bytes: Uint8Array, { input, output }: ModelDescri
       const started = performance.now();
       const results = await session.run({ [input.name]: grey });
       fastest = Math.min(fastest, performance.now() - started);
-      const scores = results[output.name]?.data as Float32Array | undefined;
-      if (!scores?.every(Number.isFinite))
-        throw new Error(`the output ${output.name} contains values that are not finite numbers`);
+      for (const name of new Set([output.name, boxes?.output ?? output.name])) {
+        const numbers = results[name]?.data as Float32Array | undefined;
+        if (!numbers?.every(Number.isFinite)) {
+          throw new Error(`the output ${name} contains values that are not finite numbers`);
+        }
+      }
     }
     await session.release();
     return { fused, milliseconds: fastest };

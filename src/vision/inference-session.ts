@@ -108,19 +108,36 @@ export class ModelSession {
    * @returns a function that runs the model once, from `input` to `output`
    */
   bind(input: Uint8Array, output: Float32Array): () => void {
-    const { input: wanted, output: answer } = this.#description;
+    const { output: answer } = this.#description;
+    return this.bindOutputs(input, [answer.name], ([data]) => scoresForLabels(data!, answer.kind, output));
+  }
+
+  /**
+   * As `bind`, for outputs of any shape.
+   * @param use gets the outputs in the order of their names; they are freed when it returns
+   */
+  bindOutputs(
+    input: Uint8Array,
+    names: readonly string[],
+    use: (outputs: readonly Float32Array[]) => void,
+  ): () => void {
+    const { input: wanted } = this.#description;
     // ONNX Runtime reads shared memory in place, although its types exclude it.
     const buffer = input.buffer as ArrayBuffer;
     const Elements = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array }[wanted.type];
     const length = input.byteLength / Elements.BYTES_PER_ELEMENT;
     const elements = new Elements(buffer, input.byteOffset, length);
     const feeds = { [wanted.name]: new Tensor(wanted.type, elements, inputShape(wanted)) };
-    const fetches = { [answer.name]: null };
+    const fetches = Object.fromEntries(names.map((name) => [name, null]));
     const options: InferenceSession.RunOptions = {};
+    const outputs = new Array<Float32Array>(names.length);
     return () => {
-      const { data } = this.#session.run(feeds, fetches, options)[answer.name] as TypedTensor<'float32'>;
-      scoresForLabels(data, answer.kind, output);
-      free(data.buffer as ArrayBuffer);
+      const results = this.#session.run(feeds, fetches, options);
+      for (let index = 0; index < names.length; index++) {
+        outputs[index] = (results[names[index]!] as TypedTensor<'float32'>).data;
+      }
+      use(outputs);
+      for (const { buffer } of outputs) free(buffer as ArrayBuffer);
     };
   }
 
@@ -138,7 +155,7 @@ function reasonOf(cause: unknown): string {
 /** Compares the description with what ONNX Runtime found in the model. Dynamic dimensions match any size. */
 function checkSignature(
   { inputMetadata, outputMetadata }: Binding.InferenceSession,
-  { input, output, labels }: ModelDescription,
+  { input, output, labels, boxes }: ModelDescription,
 ): void {
   const shape = inputShape(input);
   const [found] = inputMetadata;
@@ -156,6 +173,8 @@ function checkSignature(
         `found ${inputMetadata.map(signature).join(', ')}`,
     );
   }
+  // The shapes of a detector's outputs are those of the graph, which its description was checked against.
+  if (boxes) return;
   const answer = outputMetadata.find(({ name }) => name === output.name);
   const sizes = answer?.isTensor ? answer.shape.map((size) => (size === DYNAMIC ? 1 : size)) : [];
   const count = sizes.reduce((product, size) => product * size, 1);

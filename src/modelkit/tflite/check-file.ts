@@ -154,6 +154,7 @@ function operatorProblems(operator: TfliteOperator): string[] {
       return isInteger(operator) && second?.data && third ? biasProblems(input, second, third) : [];
     case 'AVERAGE_POOL_2D':
     case 'MAX_POOL_2D':
+    case 'RESIZE_BILINEAR':
     case 'RESHAPE':
     case 'SQUEEZE':
     case 'PAD':

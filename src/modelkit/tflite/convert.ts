@@ -6,11 +6,13 @@
  * has its fastest kernels for this pair. Images and features become planes, N×C×H×W.
  */
 import { LookoutError } from '../../errors.ts';
+import type { BoxDescription } from '../../model/boxes.ts';
 import type { OnnxModel } from '../../model/onnx.ts';
 import type { Quantization } from '../../model/onnx-graph.ts';
 import { checkOperators, neededOperators } from './check-file.ts';
-import { activation, Conversion, count, makeValue, PLANES } from './conversion.ts';
+import { activation, Conversion, count, makeValue, naturalAxes, PLANES } from './conversion.ts';
 import { planCopies } from './copy-operators.ts';
+import { BOXES, type DetectorEnd, SCORES } from './detector.ts';
 import { floats } from './elements.ts';
 import { LAYERS } from './layer-operators.ts';
 import { checkPurpose } from './purpose.ts';
@@ -24,10 +26,17 @@ export interface Converted {
   channels: 1 | 3;
   /** How the file quantises its float input; `float` if it computes in floats; null if its input is bytes. */
   pixels: Quantization | 'float' | null;
-  classes: number;
   output: { name: string; kind: 'probabilities' | 'logits' };
+  /** How the numbers of a detector become objects; null for a classifier. */
+  boxes: BoxDescription | null;
   /** Length of the pooled features, if they are requested. */
   embedding: { name: string; size: number } | null;
+}
+
+export interface ConvertOptions {
+  embedding?: boolean;
+  plain?: boolean;
+  detector?: DetectorEnd | null;
 }
 
 /** Operators that change only the layout or type of numbers. */
@@ -40,23 +49,27 @@ const WEIGHTED = new Set(['CONV_2D', 'DEPTHWISE_CONV_2D', 'FULLY_CONNECTED']);
 /**
  * @param file named in errors
  * @param embedding also output the pooled features
+ * @param detector where the network of a detector ends
  * @param plain for quantising it again: without optimisations for the speed and rounding of integers; layers may
  *   compute in floats
  * @throws LookoutError MODEL_OPERATOR_UNSUPPORTED, MODEL_NOT_QUANTIZED, MODEL_QUANTIZATION_INVALID,
  *   MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED, MODEL_COMPILED, MODEL_CORRUPT
  */
 export function convertTflite(
-  model: TfliteModel,
+  source: TfliteModel,
   file: string,
-  { embedding = false, plain = false } = {},
+  { embedding = false, plain = false, detector = null }: ConvertOptions = {},
 ): Converted {
-  checkPurpose(model, file);
+  checkPurpose(source, file, detector !== null);
+  const model = detector ? { ...source, outputs: [detector.boxes, detector.scores] } : source;
   const needed = neededOperators(model);
   checkOperators(needed, file, plain);
   const operators = plain ? withFloatConstants(needed) : needed;
   const pooled = findPooled(operators);
   const fixed = [...model.inputs, ...model.outputs, ...(embedding && pooled ? [pooled] : [])];
-  const scores = findScores(model, operators);
+  const answers = findScores(detector ? [detector.scores] : model.outputs, operators);
+  // Which of two equal scores of a detector comes first decides which box stays, so they are rounded as in the file.
+  const scores = detector ? new Set<TfliteTensor>() : answers;
   const copies = plain ? new Map() : planCopies(operators, new Set(fixed));
   const conversion = new Conversion(file, { copies, scores, plain });
   const { width, height, channels, pixels } = addInput(conversion, model, operators, file);
@@ -68,25 +81,31 @@ export function convertTflite(
       }
     }
   }
-  const last = operators.findLast(({ name }) => !FORMAL.has(name))?.name;
-  const classes = addOutput(conversion, model, file);
+  const last = operators.find(
+    ({ name, outputs }) => !FORMAL.has(name) && outputs.some((output) => answers.has(output)),
+  )?.name;
+  if (detector) addTables(conversion, detector, file);
+  else addOutput(conversion, model, file);
   return {
     width,
     height,
     channels,
     pixels,
-    classes,
-    output: { name: 'scores', kind: last === 'SOFTMAX' || last === 'LOGISTIC' ? 'probabilities' : 'logits' },
+    boxes: detector?.description ?? null,
+    output: { name: SCORES, kind: last === 'SOFTMAX' || last === 'LOGISTIC' ? 'probabilities' : 'logits' },
     embedding: embedding ? addEmbedding(conversion, pooled, file) : null,
     model: conversion.graph.build(),
   };
 }
 
-/** The output, and the values that differ from it only in layout or type. */
-function findScores(model: TfliteModel, operators: readonly TfliteOperator[]): Set<TfliteTensor> {
-  const scores = new Set(model.outputs);
-  for (const { name, inputs, outputs } of [...operators].reverse()) {
-    if (FORMAL.has(name) && inputs[0] && outputs[0] && scores.has(outputs[0])) scores.add(inputs[0]);
+/** The outputs, and the values that differ from them only in layout or type. */
+function findScores(
+  outputs: readonly TfliteTensor[],
+  operators: readonly TfliteOperator[],
+): Set<TfliteTensor> {
+  const scores = new Set(outputs);
+  for (const { name, inputs, outputs: made } of [...operators].reverse()) {
+    if (FORMAL.has(name) && inputs[0] && made[0] && scores.has(made[0])) scores.add(inputs[0]);
   }
   return scores;
 }
@@ -157,8 +176,25 @@ function imageShape([batch, ...sizes]: readonly number[]):
   return isChannels(channels) && sensible ? { width, height, channels, planes } : null;
 }
 
-/** Adds the output, one float vector of scores. @returns its length */
-function addOutput(conversion: Conversion, model: TfliteModel, file: string): number {
+/** Boxes and scores of a detector, a row for each candidate. */
+function addTables(conversion: Conversion, { boxes, scores }: DetectorEnd, file: string): void {
+  for (const [name, tensor] of [
+    [BOXES, boxes],
+    [SCORES, scores],
+  ] as const) {
+    const columns = tensor.shape.at(-1) ?? 0;
+    const table = [1, count(tensor.shape) / columns, columns];
+    if (!table.every((size) => Number.isInteger(size) && size > 0)) {
+      throw new LookoutError('MODEL_OUTPUT_UNSUPPORTED', `${file}: ${name} of ${tensor.shape.join('×')}`);
+    }
+    const value = conversion.reshape(conversion.value(tensor), table);
+    conversion.graph.alias(conversion.float(conversion.arranged(value, naturalAxes(table))), name);
+    conversion.graph.output(name, table);
+  }
+}
+
+/** Adds the output, one float vector of scores. */
+function addOutput(conversion: Conversion, model: TfliteModel, file: string): void {
   const refuse = (message: string) => new LookoutError('MODEL_OUTPUT_UNSUPPORTED', `${file}: ${message}`);
   const [output] = model.outputs;
   if (!output || model.outputs.length > 1) throw refuse(`expected one output, found ${model.outputs.length}`);
@@ -167,9 +203,8 @@ function addOutput(conversion: Conversion, model: TfliteModel, file: string): nu
     throw refuse(`expected scores, 1×N, found ${output.shape.join('×')}`);
   }
   const scores = conversion.float(conversion.asVector(conversion.value(output), classes));
-  conversion.graph.alias(scores, 'scores');
-  conversion.graph.output('scores', [1, classes]);
-  return classes;
+  conversion.graph.alias(scores, SCORES);
+  conversion.graph.output(SCORES, [1, classes]);
 }
 
 function addEmbedding(

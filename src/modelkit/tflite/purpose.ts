@@ -1,7 +1,7 @@
 /** Refuses TensorFlow Lite files that are made for another purpose, before their operators are checked. */
 import { basename } from 'node:path';
 import { LookoutError } from '../../errors.ts';
-import { checkNetwork, type Port } from '../../model/classifier-check.ts';
+import { checkInput, checkNetwork, type Port } from '../../model/classifier-check.ts';
 import type { TfliteModel, TfliteTensor } from './read-tflite.ts';
 
 /** Operators that contain a complete network compiled for another chip. */
@@ -16,9 +16,14 @@ const SUFFIX = /_(edgetpu|vela)(?=\.tflite$)/i;
 
 /**
  * @param file named in errors
+ * @param detects the outputs are known to be those of a detector
  * @throws LookoutError MODEL_COMPILED, MODEL_INPUT_UNSUPPORTED, MODEL_OUTPUT_UNSUPPORTED
  */
-export function checkPurpose({ inputs, outputs, operators }: TfliteModel, file: string): void {
+export function checkPurpose(
+  { inputs, outputs, operators }: TfliteModel,
+  file: string,
+  detects = false,
+): void {
   const names = new Set(operators.map(({ name }) => name));
   for (const [operator, chip, before] of COMPILED) {
     if (![...names].some((name) => operator.test(name))) continue;
@@ -28,7 +33,9 @@ export function checkPurpose({ inputs, outputs, operators }: TfliteModel, file: 
       hint: `Use the file that ${before} was given${called}.`,
     });
   }
-  checkNetwork({ inputs: inputs.map(port), outputs: outputs.map(port), operators: names }, file);
+  const network = { inputs: inputs.map(port), outputs: outputs.map(port), operators: names };
+  if (detects) checkInput(network, file);
+  else checkNetwork(network, file);
 }
 
 function port({ name, type, shape }: TfliteTensor): Port {

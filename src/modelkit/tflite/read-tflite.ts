@@ -46,6 +46,8 @@ export interface TfliteOperator {
   inputs: (TfliteTensor | null)[];
   outputs: TfliteTensor[];
   options: Table | null;
+  /** Options of a custom operator, in a form of its own. */
+  custom: Uint8Array | null;
 }
 
 export interface TfliteModel {
@@ -96,6 +98,7 @@ export function readTflite(bytes: Uint8Array): TfliteModel {
       inputs: table.int32s(1).map((index) => (index === -1 ? null : tensor(index))),
       outputs: table.int32s(2).map(tensor),
       options: table.table(4),
+      custom: table.bytes(5),
     };
   });
   return {

@@ -6,6 +6,7 @@ import { effectiveLabels, resolveLabels } from '../../../src/setup/camera-labels
 
 const description: ModelDescription = {
   name: 'toy',
+  task: 'classify',
   input: {
     name: 'image',
     width: 8,

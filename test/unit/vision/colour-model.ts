@@ -55,6 +55,7 @@ export function colourModel({ width = 16, height = 16, logits = false, fragile =
     ...written(model),
     description: {
       name: 'colour',
+      task: 'classify',
       input: {
         ...{ name: 'image', width, height, layout: 'nhwc', type: 'uint8', channels: 3, order: 'rgb' },
         ...{ mean: [0, 0, 0], scale: [1, 1, 1] },

@@ -9,6 +9,7 @@ import type { FromVision } from '../../../src/vision/thread-messages.ts';
 const FORMAT = { width: 64, height: 48, pixels: 'rgb24', colour: 'jpeg' } as const;
 const MODEL: ModelDescription = {
   name: 'fake',
+  task: 'classify',
   input: {
     ...{ name: 'image', width: 4, height: 4, layout: 'nhwc', type: 'uint8', channels: 3, order: 'rgb' },
     ...{ mean: [0, 0, 0], scale: [1, 1, 1] },

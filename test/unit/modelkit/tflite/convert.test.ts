@@ -166,9 +166,10 @@ test('weights too large for int8 around zero are split between a channel and its
 
 test('the scores of a logistic output are probabilities', async () => {
   const net = new TinyNet(6, 'int8', SIDE).conv(6, 3, 2).mean().dense(3).logistic();
-  const { model, output, classes } = convertTflite(readTflite(net.write()), 'net.tflite');
-  assert.deepEqual([output, classes], [{ name: 'scores', kind: 'probabilities' }, 3]);
+  const { model, output } = convertTflite(readTflite(net.write()), 'net.tflite');
+  assert.deepEqual(output, { name: 'scores', kind: 'probabilities' });
   const { scores } = await runModel(model, pictures[0]!);
+  assert.equal(scores!.length, 3);
   assert.ok(scores!.every((score) => score > 0 && score < 1));
 });
 
