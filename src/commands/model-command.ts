@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { Source } from '../capture/source.ts';
 import { LookoutError } from '../errors.ts';
+import type { BoxDescription } from '../model/boxes.ts';
 import type { ModelDescription } from '../model/description.ts';
 import { INPUT_RANGES, type InputRange } from '../model/input-range.ts';
 import { inputShape } from '../model/input-shape.ts';
@@ -270,9 +271,11 @@ function summary({ name, input, output, labels, ...rest }: ModelDescription): Ro
   const shown = labels.length > 8 ? `${labels.slice(0, 8).join(' · ')} …` : labels.join(' · ');
   return [
     ['name', name],
+    ['task', rest.task === 'detect' ? 'finds objects' : null],
     ['input', `${input.name}: ${input.type} ${inputShape(input).join('×')} ${colours(input)}`],
     ['pixels', `(pixel − ${perChannel(input.mean)}) × ${perChannel(input.scale)}`],
     ['output', `${output.name}: ${output.kind} of ${labels.length} classes`],
+    ['boxes', rest.boxes ? boxesText(rest.boxes) : null],
     ['embedding', rest.embedding ? `${rest.embedding.name}: ${rest.embedding.size} numbers` : null],
     ['labels', shown],
     ['background', rest.background.join(' · ') || null],
@@ -281,6 +284,14 @@ function summary({ name, input, output, labels, ...rest }: ModelDescription): Ro
     ['licence', rest.licence],
     ['warning', rest.warning],
   ];
+}
+
+function boxesText({ output, coding, anchors, scales, score, overlap, suppression }: BoxDescription): string {
+  const { y, x, h, w } = scales;
+  const places =
+    coding === 'grid' ? 'a grid' : `${anchors.length / 4} anchors, scales ${[y, x, h, w].join(', ')}`;
+  const kind = suppression === 'class' ? 'of one class' : 'of any class';
+  return `${output}: ${coding}, ${places}; score ≥ ${score}, boxes ${kind} overlap ≤ ${overlap}`;
 }
 
 function colours({ channels, order }: ModelDescription['input']): string {

@@ -2,6 +2,7 @@
 import { LookoutError } from '../errors.ts';
 import { foreignFile } from './file-kind.ts';
 import { computesInFloats } from './tflite/check-file.ts';
+import { findDetector } from './tflite/detector.ts';
 import { checkPurpose } from './tflite/purpose.ts';
 import { isTflite, readTflite } from './tflite/read-tflite.ts';
 
@@ -11,7 +12,7 @@ export function notOnnx(bytes: Uint8Array, file: string): LookoutError | null {
   let command = `lookout model import ${file}`;
   try {
     const model = readTflite(bytes);
-    checkPurpose(model, file);
+    checkPurpose(model, file, findDetector(model, null, file) !== null);
     if (computesInFloats(model)) command = `lookout model quantize ${file} --calibrate FOLDER`;
   } catch (error) {
     if (error instanceof LookoutError) return error;

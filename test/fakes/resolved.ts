@@ -21,6 +21,7 @@ export function resolvedModel(
     sha256: `sha256 of ${name}`,
     description: {
       ...described,
+      task: 'classify',
       input: {
         name: 'image',
         width: 96,
@@ -38,8 +39,7 @@ export function resolvedModel(
       licence: null,
     },
     compiled: compileLabels(described, {}),
-    task: 'classify',
-      labels: Object.fromEntries(cameras.map((camera) => [camera, events])),
+    labels: Object.fromEntries(cameras.map((camera) => [camera, events])),
     config: configSchema.parse({}).model,
     key: `key of ${name}`,
     note: null,

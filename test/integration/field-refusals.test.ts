@@ -24,15 +24,15 @@ const CASES: [file: string, commands: string[], error: RegExp, hint: RegExp][] =
   ],
   [
     'pet_ai_detect.tflite',
-    ['import', 'quantize', 'inspect', 'classify'],
-    /^MODEL_OUTPUT_UNSUPPORTED: .* is an object detector: it ends in TFLite_Detection_PostProcess/,
-    /image classifiers/,
+    ['quantize'],
+    /^MODEL_OUTPUT_UNSUPPORTED: .* is an object detector/,
+    /`lookout detect/,
   ],
   [
-    'st_ssd_mobilenet_v1_025_192_int8.tflite',
-    ['import'],
-    /^MODEL_OUTPUT_UNSUPPORTED: .* is an object detector: it returns 3 outputs/,
-    /image classifiers/,
+    'pet_ai_detect.tflite',
+    ['inspect', 'classify', 'detect'],
+    /^MODEL_FORMAT_UNSUPPORTED: .* is a TensorFlow Lite model/,
+    /`lookout model import .*pet_ai_detect\.tflite`/,
   ],
   [
     'ssd_mobilenetv2_oidv4_fp16.tflite',
@@ -40,11 +40,12 @@ const CASES: [file: string, commands: string[], error: RegExp, hint: RegExp][] =
     /^MODEL_OUTPUT_UNSUPPORTED: .* is an object detector: .*1×1917×4/,
     /image classifiers/,
   ],
+  ['yolox_nano.onnx', ['import'], /^MODEL_FORMAT_UNSUPPORTED: .* is an ONNX model/, /needs no import/],
   [
     'yolox_nano.onnx',
-    ['import', 'inspect', 'classify', 'quantize'],
-    /^MODEL_OUTPUT_UNSUPPORTED: .* is an object detector: .*1×3549×85/,
-    /image classifiers/,
+    ['classify', 'quantize'],
+    /^MODEL_OUTPUT_UNSUPPORTED: .* is an object detector/,
+    /`lookout detect/,
   ],
   [
     'FastestDet.onnx',
@@ -95,7 +96,7 @@ writeFileSync(join(cwd, 'page.tflite'), '<!doctype html><title>404</title>');
 mkdirSync(join(cwd, 'saved_model'));
 
 function argumentsOf(command: string, file: string): string[] {
-  if (command === 'classify') return ['classify', '--model', file, 'picture.jpg'];
+  if (command === 'classify' || command === 'detect') return [command, '--model', file, 'picture.jpg'];
   return command === 'quantize' ? ['model', 'quantize', file, '--calibrate', cwd] : ['model', command, file];
 }
 

@@ -23,6 +23,8 @@ export interface WrittenOperator {
   inputs: number[];
   outputs: number[];
   options?: Option[];
+  /** Name and options of a custom operator, whose code is 32. */
+  custom?: { name: string; options: Uint8Array };
 }
 
 export interface WrittenModel {
@@ -44,6 +46,9 @@ const CODES = {
   FULLY_CONNECTED: 9,
   L2_NORMALIZATION: 11,
   LOGISTIC: 14,
+  RESIZE_BILINEAR: 23,
+  CUSTOM: 32,
+  TILE: 69,
   MAX_POOL_2D: 17,
   MUL: 18,
   RELU: 19,
@@ -102,6 +107,7 @@ const OPTIONS: Partial<Record<WrittenOperator['code'], number>> = {
   SOFTMAX: 9,
   CONCATENATION: 10,
   ADD: 11,
+  RESIZE_BILINEAR: 15,
   SPACE_TO_DEPTH: 19,
   MUL: 21,
   GATHER: 23,
@@ -160,11 +166,13 @@ function write(model: WrittenModel, buffer: (b: Builder, data: Uint8Array) => Of
   ];
   let next = 1;
   const tensors = model.tensors.map((tensor) => writeTensor(b, tensor, tensor.data ? next++ : 0));
-  const codes = model.operators.map(({ code }) => {
+  const codes = model.operators.map(({ code, custom }) => {
+    const name = custom ? b.createString(custom.name) : 0;
     const number = typeof code === 'number' ? code : CODES[code];
     b.startObject(4);
     b.addFieldInt8(0, Math.min(127, number), 0);
     b.addFieldInt32(3, number, 0);
+    if (name) b.addFieldOffset(1, name, 0);
     return b.endObject();
   });
   const operators = model.operators.map((operator, index) => writeOperator(b, operator, index));
@@ -220,7 +228,7 @@ function writeTensor(b: Builder, tensor: WrittenTensor, bufferIndex: number): Of
 
 function writeOperator(
   b: Builder,
-  { code, inputs, outputs, options }: WrittenOperator,
+  { code, inputs, outputs, options, custom }: WrittenOperator,
   codeIndex: number,
 ): Offset {
   const inputVector = int32s(b, inputs);
@@ -235,12 +243,19 @@ function writeOperator(
     }
     table = b.endObject();
   }
-  b.startObject(5);
+  let customOptions = 0;
+  if (custom) {
+    b.startVector(1, custom.options.length, 1);
+    for (const byte of custom.options.toReversed()) b.addInt8(byte);
+    customOptions = b.endVector();
+  }
+  b.startObject(6);
   b.addFieldInt32(0, codeIndex, 0);
   b.addFieldOffset(1, inputVector, 0);
   b.addFieldOffset(2, outputVector, 0);
   b.addFieldInt8(3, table ? (OPTIONS[code] ?? 0) : 0, 0);
   b.addFieldOffset(4, table, 0);
+  b.addFieldOffset(5, customOptions, 0);
   return b.endObject();
 }
 

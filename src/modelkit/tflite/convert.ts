@@ -72,6 +72,8 @@ export function convertTflite(
   const scores = detector ? new Set<TfliteTensor>() : answers;
   const copies = plain ? new Map() : planCopies(operators, new Set(fixed));
   const conversion = new Conversion(file, { copies, scores, plain });
+  // Tensors of the file may have these names, too.
+  for (const name of [SCORES, BOXES, 'embedding']) conversion.graph.reserve(name);
   const { width, height, channels, pixels } = addInput(conversion, model, operators, file);
   for (const operator of operators) {
     for (const output of operator.outputs) {

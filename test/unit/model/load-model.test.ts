@@ -50,6 +50,7 @@ describe('a valid model', () => {
     assert.match(sha256, /^[0-9a-f]{64}$/);
     assert.deepEqual(description, {
       name: 'm',
+      task: 'classify',
       input: {
         name: 'image',
         width: 6,
