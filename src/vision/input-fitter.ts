@@ -83,7 +83,11 @@ export class InputFitter {
   #fill(): void {
     const { type, mean, scale, channels, layout, width, height } = this.#wanted;
     const Elements = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array }[type];
-    const elements = new Elements(this.input.buffer as ArrayBuffer, this.input.byteOffset, width * height * channels);
+    const elements = new Elements(
+      this.input.buffer as ArrayBuffer,
+      this.input.byteOffset,
+      width * height * channels,
+    );
     const area = width * height;
     for (let index = 0; index < elements.length; index++) {
       const channel = layout === 'nchw' ? Math.floor(index / area) : index % channels;
