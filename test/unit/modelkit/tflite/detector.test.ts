@@ -33,7 +33,7 @@ const tensor = (name: string, shape: number[], more: Partial<WrittenTensor> = {}
   ...more,
 });
 
-/** Four places of an image of 4×4, each one candidate with a box and three scores. */
+/** Four places of an image of 8×8, each one candidate with a box and three scores. */
 function detector(options: Record<string, unknown> = OPTIONS): WrittenModel {
   const weights = (name: string, to: number) => [
     tensor(`${name}_w`, [to, 2, 2, 3], {
@@ -44,7 +44,7 @@ function detector(options: Record<string, unknown> = OPTIONS): WrittenModel {
   ];
   const anchors = Uint8Array.from([1, 1, 2, 2, 1, 3, 2, 2, 3, 1, 2, 2, 3, 3, 2, 2]);
   const tensors = [
-    tensor('input', [1, 4, 4, 3]),
+    tensor('input', [1, 8, 8, 3]),
     ...weights('places', 4),
     ...weights('classes', 3),
     tensor('boxes', [1, 4, 4]),
@@ -62,8 +62,8 @@ function detector(options: Record<string, unknown> = OPTIONS): WrittenModel {
     outputs: [at(name)],
     options: [
       [0, 'int8', 1],
-      [1, 'int32', 2],
-      [2, 'int32', 2],
+      [1, 'int32', 4],
+      [2, 'int32', 4],
       [4, 'int32', 1],
       [5, 'int32', 1],
     ] as [number, 'int8' | 'int32', number][],
