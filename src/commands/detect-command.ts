@@ -21,7 +21,11 @@ export function detectCommand(program: Command): void {
     .option('-m, --model <file>', 'an object detector: an added model, or an .onnx file')
     .option('--labels <file>', 'label file for a model without labels, one label per line')
     .option('--description <file>', 'description (.json) for a model without one')
-    .option('-s, --min-score <score>', 'lowest score of an object, 0…1; by default the model’s own', number(0, 1))
+    .option(
+      '-s, --min-score <score>',
+      'lowest score of an object, 0…1; by default the model’s own',
+      number(0, 1),
+    )
     .option('--json', 'print one JSON object for each image file')
     .addHelpText(
       'after',

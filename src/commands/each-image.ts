@@ -48,11 +48,9 @@ export async function answerEachImage(
     for (const { name, path } of images ?? []) await take(name, path);
   }
   if (failed > 0) {
-    throw new LookoutError(
-      'IMAGE_UNREADABLE',
-      `cannot read ${failed} of ${failed + answered} image files`,
-      { hint: 'The lines above give the reason for each file.' },
-    );
+    throw new LookoutError('IMAGE_UNREADABLE', `cannot read ${failed} of ${failed + answered} image files`, {
+      hint: 'The lines above give the reason for each file.',
+    });
   }
 }
 
