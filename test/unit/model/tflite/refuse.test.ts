@@ -75,11 +75,15 @@ describe('a TensorFlow Lite file is refused', () => {
   });
 
   test('with every operator that is not supported', () => {
-    refused('MODEL_OPERATOR_UNSUPPORTED', /not supported: RESIZE_NEAREST_NEIGHBOR ×2, operator 200$/, (model) => {
-      model.operators[0]!.code = 97;
-      model.operators[1]!.code = 97;
-      model.operators[2]!.code = 200;
-    });
+    refused(
+      'MODEL_OPERATOR_UNSUPPORTED',
+      /not supported: RESIZE_NEAREST_NEIGHBOR ×2, operator 200$/,
+      (model) => {
+        model.operators[0]!.code = 97;
+        model.operators[1]!.code = 97;
+        model.operators[2]!.code = 200;
+      },
+    );
     refused(
       'MODEL_OPERATOR_UNSUPPORTED',
       /cannot convert CONV_2D \(output CONV_2D_0\): it has the unknown fused activation 4/,
