@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** Ends on signals from the first moment on, then loads the commands: that takes longer than some wait. */
+/** Handles signals from the first moment on, before the commands load, which takes a while. */
 import { leaveDeletedFolder } from './runtime/current-folder.ts';
 import { endOnSignals } from './runtime/signals.ts';
 

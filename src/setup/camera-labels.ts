@@ -8,15 +8,15 @@ import { modelOf } from './camera-model.ts';
 import { compileKnown, type LabelUse, refuseUnknown } from './label-groups.ts';
 import { presetFor } from './label-presets.ts';
 
-/** What one model can say, and what makes events where it looks. */
+/** The labels of one model, and those of them that make events. */
 export interface ResolvedLabels {
   compiled: CompiledLabels;
-  /** For each camera, should the model look at it, the settings of the labels that make events. */
+  /** For each camera, in case the model analyses it, the settings of the labels that make events. */
   labels: Record<string, Record<string, LabelConfig>>;
 }
 
 /**
- * The labels that make events where a model looks at a camera: those of the configuration that it knows or, if there
+ * The labels that make events where a model analyses a camera: those of the configuration that it knows or, if there
  * are none, those that the model proposes; and those that the camera adds. Settings: defaults ← model ←
  * configuration ← camera.
  * @param knows whether the model knows a label; by default it knows all
@@ -39,8 +39,8 @@ export function effectiveLabels(
 /**
  * Resolves all label settings for all models, before any camera starts. Of several models each takes what it knows.
  * @param models by the name that the configuration gives them
- * @throws LookoutError LABEL_UNKNOWN with every name that no model knows, or none that looks at the camera that asks
- * for it; CONFIG_INVALID for zones limited to labels that make no events there
+ * @throws LookoutError LABEL_UNKNOWN with every name that no model knows, or no model that analyses the camera
+ * which names it; CONFIG_INVALID for zones limited to labels that make no events there
  */
 export function resolveLabels(
   models: Readonly<Record<string, ModelDescription>>,

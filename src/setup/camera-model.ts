@@ -1,7 +1,7 @@
 import { DEFAULT_MODEL } from '../config/names.ts';
 import type { CameraConfig, Config } from '../config/schema.ts';
 
-/** Name of the model that looks at a camera, or at one of its zones. */
+/** Name of the model that analyses a camera, or one of its zones. */
 export function modelOf(camera: Pick<CameraConfig, 'model' | 'zones'>, zone: string | null): string {
   return (zone === null ? undefined : camera.zones[zone]?.model) ?? camera.model ?? DEFAULT_MODEL;
 }

@@ -41,7 +41,7 @@ export async function checkFiles({ cameras, mqtt }: Config): Promise<string[]> {
 }
 
 /**
- * White space around a password, a user name or an address in a file, which nobody sees and an editor may have left.
+ * Finds white space around a password, a user name or a URL in a file: invisible, and often left by an editor.
  * @returns a line for each such file, with nothing of its content
  */
 export async function outerSpaces({ cameras, mqtt }: Config): Promise<string[]> {
@@ -70,7 +70,7 @@ export async function outerSpaces({ cameras, mqtt }: Config): Promise<string[]> 
   return warnings;
 }
 
-/** What a file holds, without the ends of lines; nothing if it cannot be read: whoever needs it says so. */
+/** Content of a file without line ends; empty if it cannot be read, which the part that needs the file reports. */
 async function lineIn(file: string): Promise<string> {
   try {
     // A pipe would be empty afterwards.

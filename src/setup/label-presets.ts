@@ -1,7 +1,7 @@
 /**
  * Groups for models that know the 1000 classes of ImageNet (ILSVRC 2012). Those classes always come in the order
  * of their WordNet numbers, with or without a "background" in front, while their names differ from file to file:
- * so the groups are kept as class numbers, not as names, and nobody has to list 118 breeds of dogs.
+ * so the groups are kept as class numbers, and users need not list 118 breeds of dogs.
  */
 import type { LabelOverride } from '../config/schema.ts';
 
