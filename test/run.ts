@@ -29,7 +29,7 @@ const { values, positionals } = parseArgs({
   options: {
     seed: { type: 'string', default: String(randomInt(2 ** 32 - 1)) },
     name: { type: 'string' },
-    /** Files at a time; twice as many of a kind that mostly waits. */
+    /** Pairs of files at a time: one that mostly waits, one that computes. */
     jobs: { type: 'string', default: String(Math.min(2, availableParallelism())) },
     times: { type: 'string', default: '1' },
     durations: { type: 'boolean', default: false },
@@ -67,7 +67,7 @@ for (let time = 0; time < wholeNumber('times'); time++) {
   if (failed) process.exitCode = 1;
 }
 
-/** Runs the files of kinds that mostly wait two for each job, then the others. */
+/** For each job runs a file that mostly waits beside one that computes. */
 async function runAll(files: string[], seed: number, jobs: number): Promise<FileResult[]> {
   const results: FileResult[] = [];
   const queueOf = (waits: boolean) =>
@@ -83,8 +83,8 @@ async function runAll(files: string[], seed: number, jobs: number): Promise<File
     }
   };
   const workers = Array.from({ length: 2 * jobs }, async (_, number) => {
-    await work(waiting);
-    if (number < jobs) await work(computing);
+    if (number < jobs) await work(waiting);
+    await work(computing);
   });
   await Promise.all(workers);
   return results;
