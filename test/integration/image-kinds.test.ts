@@ -68,7 +68,8 @@ describe('image files of every kind', () => {
     assert.equal(code, 66);
     assert.equal(answers.size, kinds.length - refused);
     assert.deepEqual(lines.slice(refused), [
-      `IMAGE_UNREADABLE: ${refused} of ${kinds.length} image files could not be read`,
+      `IMAGE_UNREADABLE: cannot read ${refused} of ${kinds.length} image files`,
+      'The lines above give the reason for each file.',
     ]);
   }
 
@@ -209,7 +210,7 @@ describe('what is no image file', () => {
       .map((line) => (JSON.parse(line) as { file: string }).file);
     assert.deepEqual(files, [join(mixed, '9'), join(mixed, '10.png')]);
     assert.match(stderr, /page\.jpg: .*found a web page/);
-    assert.match(stderr, /^IMAGE_UNREADABLE: 1 of 3 image files could not be read\n$/m);
+    assert.match(stderr, /^IMAGE_UNREADABLE: cannot read 1 of 3 image files$/m);
     assert.equal(code, 66);
   });
 });
@@ -249,7 +250,7 @@ describe('a file whose name is not UTF-8', () => {
       assert.equal(top[0]?.label, 'car');
       assert.match(
         stderr,
-        /^.*caf\\xe9\.jpg: its name is not UTF-8; bytes that are not are shown as \\xNN$/m,
+        /^.*caf\\xe9\.jpg: the file name is not UTF-8; invalid bytes are shown as \\xNN$/m,
       );
     }
   });
