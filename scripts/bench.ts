@@ -3,7 +3,7 @@
  * exits with 1 where a row falls short. docs/performance.md explains the rows.
  *
  *   --quick        three short rounds, and 20,000 frames instead of 200,000 for the memory
- *   --only A,B     some of: pipeline, limit, house, transformers, cameras, still, resize, memory, start, disk
+ *   --only A,B     some of: pipeline, limit, house, transformers, cameras, still, resize, boxes, memory, start, disk
  *   --model FILE   another model than MobileNetV2 1.0, 224×224, int8 with random weights; `builtin` for that
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { pino } from 'pino';
 import { loadModel } from '../src/model/load-model.ts';
 import { buildMember } from '../src/profile/family.ts';
 import { EmbeddedBroker } from '../src/publish/embedded-broker.ts';
+import { boxesRow } from './bench/boxes.ts';
 import { houseRow, limitRows } from './bench/limit.ts';
 import { resizeRow } from './bench/resize.ts';
 import { diskRow, memoryRows, startRows, stillRows } from './bench/rest.ts';
@@ -59,6 +60,7 @@ try {
     cameras: () => camerasRow(settings),
     still: () => stillRows(settings, model.file),
     resize: () => resizeRow(settings),
+    boxes: () => boxesRow(settings),
     memory: () => memoryRows(settings),
     start: () => startRows(settings, model.file),
     disk: () => diskRow(settings, Object.keys(model.description.events)),
