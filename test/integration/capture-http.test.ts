@@ -162,7 +162,21 @@ test('a missing login is reported', async (t) => {
   assert.match(error.hint ?? '', /url_file/);
 });
 
-describe('a stream', { skip }, () => {
+/** A proxy that counts its visitors and lets none through. */
+async function deafProxy(t: TestContext) {
+  const sockets: Socket[] = [];
+  const server = createTcpServer((socket) => {
+    sockets.push(socket.on('error', () => {}));
+    socket.destroy();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  return { url: `http://127.0.0.1:${address.port}`, sockets };
+}
+
+describe('streams, which ffmpeg plays', { skip }, () => {
   test('a stream behind a login is played, and a wrong password is sent once per attempt', async (t) => {
     const frame = await jpeg();
     const there: FakeHttpCamera = await startHttpCamera(
@@ -212,6 +226,24 @@ describe('a stream', { skip }, () => {
       await run;
       assert.equal(there.requests.length, start + 1);
     }
+  });
+
+  test('cameras are reached past the proxies of the environment, and through the one of the settings', async (t) => {
+    const frame = await jpeg();
+    const there = await startHttpCamera(t, (request, response) =>
+      request.url === '/still' ? sendStill(response, frame) : sendStream(response, frame, null),
+    );
+    const proxy = await deafProxy(t);
+    const env: NodeJS.ProcessEnv = { ...process.env };
+    for (const name of ['http_proxy', 'HTTP_PROXY', 'https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY'])
+      env[name] = proxy.url;
+    for (const path of ['/still', '/live']) await capture(camera(there.port, path), 2, { env });
+    assert.equal(proxy.sockets.length, 0);
+    for (const path of ['/still', '/live']) {
+      const error = await refusal(camera(there.port, path, { proxy: proxy.url }));
+      assert.equal(error.code, 'CAPTURE_UNREACHABLE');
+    }
+    assert.equal(proxy.sockets.length, 2);
   });
 });
 
@@ -301,40 +333,6 @@ test('an unreachable camera is reported', async (t) => {
   assert.match(error.message, /connection refused/);
   const unknown = await refusal({ kind: 'http', url: 'http://no-such-host.invalid/' });
   assert.match(unknown.message, /unknown host name|the host name cannot be resolved at the moment/);
-});
-
-/** A proxy that counts its visitors and lets none through. */
-async function deafProxy(t: TestContext) {
-  const sockets: Socket[] = [];
-  const server = createTcpServer((socket) => {
-    sockets.push(socket.on('error', () => {}));
-    socket.destroy();
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => server.close());
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
-  return { url: `http://127.0.0.1:${address.port}`, sockets };
-}
-
-test('cameras are reached past the proxies of the environment, and through the one of the settings', {
-  skip,
-}, async (t) => {
-  const frame = await jpeg();
-  const there = await startHttpCamera(t, (request, response) =>
-    request.url === '/still' ? sendStill(response, frame) : sendStream(response, frame, null),
-  );
-  const proxy = await deafProxy(t);
-  const env: NodeJS.ProcessEnv = { ...process.env };
-  for (const name of ['http_proxy', 'HTTP_PROXY', 'https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY'])
-    env[name] = proxy.url;
-  for (const path of ['/still', '/live']) await capture(camera(there.port, path), 2, { env });
-  assert.equal(proxy.sockets.length, 0);
-  for (const path of ['/still', '/live']) {
-    const error = await refusal(camera(there.port, path, { proxy: proxy.url }));
-    assert.equal(error.code, 'CAPTURE_UNREACHABLE');
-  }
-  assert.equal(proxy.sockets.length, 2);
 });
 
 test('an address from a file of any kind is used', async (t) => {

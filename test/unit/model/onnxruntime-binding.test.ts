@@ -55,9 +55,11 @@ test('a session runs synchronously on inputs by name, and returns the outputs th
 
 test('a model can be loaded from a part of a buffer', () => {
   const { file, remove } = colourModel();
-  const { binding } = require('onnxruntime-node/dist/binding.js') as {
+  const { binding, initOrt } = require('onnxruntime-node/dist/binding.js') as {
     binding: { InferenceSession: new () => ReturnType<typeof loadSession> };
+    initOrt: () => void;
   };
+  initOrt();
   const bytes = readFileSync(file);
   const padded = new Uint8Array(bytes.length + 16);
   padded.set(bytes, 8);
