@@ -57,7 +57,7 @@ export function printSummary(results: FileResult[], { ms, seed, left, durations 
       ? 'none skipped'
       : `${reasons.length} skipped${groups > 0 ? ` (${groups} of them groups of tests)` : ''}: ${grouped(reasons)}`,
   );
-  if (leftOut > 0) console.log(`${leftOut} faults are left out: ${FAULT_LEFT_OUT}`);
+  if (leftOut > 0) console.log(`${leftOut} faults are left out; \`npm run faults\` injects them`);
   return wrong.length > 0;
 }
 
