@@ -1,7 +1,7 @@
 /** Decoding and suppression of a detector's boxes alone. */
 import { boxesFile } from '../../src/model/boxes.ts';
 import { BoxDecoder } from '../../src/vision/boxes.ts';
-import type { Settings } from './settings.ts';
+import { type Settings, timeRounds } from './settings.ts';
 import type { Row } from './table.ts';
 
 const RUNS = 300;
@@ -45,13 +45,7 @@ export function boxesRow({ rounds }: Settings): Row {
     warning: null,
     licence: null,
   });
-  const measured: number[] = [];
-  for (let round = 0; round <= rounds; round++) {
-    const began = performance.now();
-    for (let i = 0; i < RUNS; i++) decoder.decode(scores, deltas);
-    // The first round includes the compiler.
-    if (round > 0) measured.push((performance.now() - began) / RUNS);
-  }
+  const measured = timeRounds(rounds, RUNS, () => decoder.decode(scores, deltas));
   return {
     what: 'boxes of 2,000 anchors × 80 classes, decoded and suppressed',
     measured,

@@ -3,7 +3,7 @@ import { Scene } from '../../src/demo/scene.ts';
 import { PixelMemory } from '../../src/pixels/kernels.ts';
 import { orientationOf } from '../../src/pixels/orientation.ts';
 import { outputBytes, plainBytes, Resizer } from '../../src/pixels/resize.ts';
-import { HEIGHT, type Settings, WIDTH } from './settings.ts';
+import { HEIGHT, type Settings, timeRounds, WIDTH } from './settings.ts';
 import type { Row } from './table.ts';
 
 const RUNS = 500;
@@ -21,13 +21,7 @@ export function resizeRow({ rounds }: Settings): Row {
   const upright = orientationOf({ rotate: 0, mirror: 'none' });
   // A square crop, as of something that moves.
   const box = { x: 0.125, y: 0, w: 0.75, h: 1 };
-  const measured: number[] = [];
-  for (let round = 0; round <= rounds; round++) {
-    const began = performance.now();
-    for (let i = 0; i < RUNS; i++) resizer.resize(format, box, upright, target);
-    // The first round is the compiler's.
-    if (round > 0) measured.push((performance.now() - began) / RUNS);
-  }
+  const measured = timeRounds(rounds, RUNS, () => resizer.resize(format, box, upright, target));
   return {
     what: 'YUV420 640×480 → 224×224 RGB crop with antialiasing',
     measured,

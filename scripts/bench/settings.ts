@@ -100,3 +100,14 @@ export function writeConfig(
   writeFileSync(file, JSON.stringify(config));
   return file;
 }
+
+/** Milliseconds of one of `runs` calls, for each round. A round before the first one is the compiler's. */
+export function timeRounds(rounds: number, runs: number, call: () => void): number[] {
+  const measured: number[] = [];
+  for (let round = 0; round <= rounds; round++) {
+    const began = performance.now();
+    for (let i = 0; i < runs; i++) call();
+    if (round > 0) measured.push((performance.now() - began) / runs);
+  }
+  return measured;
+}
