@@ -9,6 +9,7 @@
  *   tentative ──`hits` sights──▶ confirmed ──a miss──▶ lost ──`hold` without a sight──▶ ended
  *       └──too many misses──▶ forgotten      ◀──a sight──┘
  */
+import { coverageOf, iouOf } from '../runtime/box.ts';
 import type { Box } from '../types.ts';
 import { Assignment } from './assignment.ts';
 import { type FoundObject, ObjectTrack, sizeOf } from './object-track.ts';
@@ -87,14 +88,13 @@ export class Tracker {
       ({ label, score }) => score >= thresholds(label).low && score < thresholds(label).high,
     );
     const unpaired = this.#pair(this.#tracks, high, AFFINITY);
-    const left = this.#pair(
+    this.#pair(
       unpaired.tracks.filter(({ state }) => state !== 'tentative'),
       low,
       AFFINITY_LOW,
     );
-    const missed = new Set([...left.tracks, ...unpaired.tracks.filter(({ state }) => state === 'tentative')]);
     for (const track of this.#tracks) {
-      if (!missed.has(track)) {
+      if (track.lastSeenAt === at) {
         if (track.state === 'tentative' && track.hits >= hits) result.confirmed.push(track);
         if (track.state === 'lost' || track.hits >= hits) track.state = 'confirmed';
       } else if (areas === null || isCovered(track.box, areas)) this.#miss(track);
@@ -145,7 +145,7 @@ export class Tracker {
 
   #begin(found: FoundObject, at: number, result: TrackerResult): void {
     const twice = this.#tracks.some(
-      (track) => track.lastSeenAt === at && overlapOf(track.box, found.box) >= SAME,
+      (track) => track.lastSeenAt === at && iouOf(track.box, found.box) >= SAME,
     );
     if (twice) return;
     const track = new ObjectTrack(++this.#lastId, found, at);
@@ -174,7 +174,7 @@ export class Tracker {
       (other) =>
         other.state === 'confirmed' &&
         other.box.y + other.box.h >= track.box.y + track.box.h &&
-        shareOf(track.box, other.box) >= HIDDEN,
+        coverageOf(track.box, other.box) >= HIDDEN,
     );
   }
 }
@@ -185,7 +185,7 @@ function affinity(track: ObjectTrack, { label, box }: FoundObject): number {
   const foot = track.foot;
   const distance = Math.hypot(box.x + box.w / 2 - foot.x, box.y + box.h - foot.y);
   const reach = Math.min(MOST_REACH * size, REACH * size + DEVIATIONS * track.uncertainty);
-  const overlap = overlapOf(track.box, box);
+  const overlap = iouOf(track.box, box);
   if (distance >= reach && overlap < 0.2) return 0;
   const near = Math.max(0, 1 - distance / reach);
   // One side at least stays much as it was, however a thing turns or moves its legs.
@@ -197,22 +197,5 @@ function affinity(track: ObjectTrack, { label, box }: FoundObject): number {
 const isAtEdge = ({ x, y, w, h }: Readonly<Box>): boolean =>
   x <= AT_EDGE || y <= AT_EDGE || x + w >= 1 - AT_EDGE || y + h >= 1 - AT_EDGE;
 
-/** Intersection over union. */
-export function overlapOf(a: Readonly<Box>, b: Readonly<Box>): number {
-  const both = intersection(a, b);
-  return both === 0 ? 0 : both / (a.w * a.h + b.w * b.h - both);
-}
-
-/** Share of `box` that `other` covers. */
-function shareOf(box: Readonly<Box>, other: Readonly<Box>): number {
-  return intersection(box, other) / (box.w * box.h);
-}
-
-function intersection(a: Readonly<Box>, b: Readonly<Box>): number {
-  const w = Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x);
-  const h = Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y);
-  return w > 0 && h > 0 ? w * h : 0;
-}
-
 const isCovered = (box: Readonly<Box>, areas: readonly Box[]): boolean =>
-  areas.some((area) => shareOf(box, area) >= LOOKED_AT);
+  areas.some((area) => coverageOf(box, area) >= LOOKED_AT);

@@ -1,4 +1,5 @@
 /** Geometry of zones and regions, in fractions of the upright frame. */
+import { intersectionOf } from '../runtime/box.ts';
 import type { Box } from '../types.ts';
 
 export type Polygon = readonly (readonly [number, number])[];
@@ -50,9 +51,8 @@ function areaOf(polygon: Polygon): number {
 
 /** The common area of two boxes, as a share of the smaller one. */
 export function overlapOf(a: Box, b: Box): number {
-  const w = Math.min(a.x + a.w, b.x + b.w) - Math.max(a.x, b.x);
-  const h = Math.min(a.y + a.h, b.y + b.h) - Math.max(a.y, b.y);
-  return w > 0 && h > 0 ? (w * h) / Math.min(a.w * a.h, b.w * b.h) : 0;
+  const both = intersectionOf(a, b);
+  return both === 0 ? 0 : both / Math.min(a.w * a.h, b.w * b.h);
 }
 
 /** The smallest box around two. */

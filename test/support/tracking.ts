@@ -1,7 +1,8 @@
 /** Compares tracks with the truth of the demo scene. */
 import type { FoundObject } from '../../src/decide/object-track.ts';
-import { overlapOf, Tracker } from '../../src/decide/tracker.ts';
+import { Tracker } from '../../src/decide/tracker.ts';
 import { Scene } from '../../src/demo/scene.ts';
+import { coverageOf, iouOf } from '../../src/runtime/box.ts';
 import { Random } from '../../src/runtime/random.ts';
 import type { Box } from '../../src/types.ts';
 
@@ -24,7 +25,7 @@ export function truthOf(seed: number, seconds: number, fps: number, busy: boolea
     const at = (index * 1000) / fps;
     const seen = scene.render(at, pixels).filter(({ visible }) => visible >= INSIDE);
     const objects = seen.map(({ actor, label, box }, depth) => {
-      const covered = Math.max(0, ...seen.slice(depth + 1).map((nearer) => coverOf(box, nearer.box)));
+      const covered = Math.max(0, ...seen.slice(depth + 1).map((nearer) => coverageOf(box, nearer.box)));
       return { id: actor, label, box, hidden: covered > HIDDEN };
     });
     return { at, objects };
@@ -107,7 +108,7 @@ export function follow(truth: readonly TruthFrame[], detector: Detector, seed: n
       let best = -1;
       let most = 0.5;
       for (const [track, other] of free) {
-        const overlap = overlapOf(box, other);
+        const overlap = iouOf(box, other);
         if (overlap >= most) {
           most = overlap;
           best = track;
@@ -124,7 +125,7 @@ export function follow(truth: readonly TruthFrame[], detector: Detector, seed: n
     }
     // What is shown behind others is neither right nor wrong.
     for (const [, other] of free) {
-      if (!frame.objects.some(({ hidden, box }) => hidden && overlapOf(box, other) > 0.2)) tracked++;
+      if (!frame.objects.some(({ hidden, box }) => hidden && iouOf(box, other) > 0.2)) tracked++;
     }
   });
   // Each object has one track and each track one object: greedy, which is exact where tracks are mostly right.
@@ -144,10 +145,4 @@ export function follow(truth: readonly TruthFrame[], detector: Detector, seed: n
     tracks: trackIds.size,
     actors: new Set(truth.flatMap(({ objects }) => objects.map(({ id }) => id))).size,
   };
-}
-
-function coverOf(box: Box, other: Box): number {
-  const w = Math.min(box.x + box.w, other.x + other.w) - Math.max(box.x, other.x);
-  const h = Math.min(box.y + box.h, other.y + other.h) - Math.max(box.y, other.y);
-  return w > 0 && h > 0 ? (w * h) / (box.w * box.h) : 0;
 }
