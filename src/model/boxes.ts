@@ -38,8 +38,3 @@ export const boxesFile = z.strictObject({
 });
 
 export type BoxDescription = z.infer<typeof boxesFile>;
-
-/** Cells of a grid of all strides together. */
-export function gridCells(width: number, height: number, strides: readonly number[]): number {
-  return strides.reduce((sum, stride) => sum + Math.ceil(width / stride) * Math.ceil(height / stride), 0);
-}

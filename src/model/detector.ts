@@ -1,6 +1,7 @@
 /** Which outputs of a network are boxes and scores, and what its rows and columns mean. */
 import { LookoutError } from '../errors.ts';
-import { type BoxDescription, boxesFile, gridCells } from './boxes.ts';
+import { GRID_COLUMNS, gridCells } from './box-grid.ts';
+import { type BoxDescription, boxesFile } from './boxes.ts';
 import { checkInput } from './classifier-check.ts';
 import { COCO_LABELS } from './coco-labels.ts';
 import type { DescriptionFile, ModelDescription } from './description.ts';
@@ -8,8 +9,6 @@ import { labelsOfClasses } from './label-choice.ts';
 import type { OnnxGraph } from './onnx.ts';
 import { inputSignature, networkOf, tableSignature } from './signature.ts';
 
-/** Columns in front of the scores of a YOLOX: the box and the probability of any object. */
-const GRID_COLUMNS = 5;
 const YOLOX_STRIDES = [8, 16, 32];
 
 /** What a detector answers, as part of its description. */

@@ -14,7 +14,8 @@ import { GAIN_UNIT, type Kernels, LEVEL, type PixelMemory } from './kernels.ts';
 import { type Orientation, toRaw } from './orientation.ts';
 import { Layout, PlaneFilter } from './plane.ts';
 
-const ELEMENTS = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array } as const;
+/** The array of each type of element. */
+export const ELEMENTS = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array } as const;
 const PLANS_KEPT = 32;
 
 export function outputBytes({ width, height, channels, type }: ModelInput): number {

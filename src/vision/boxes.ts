@@ -5,6 +5,7 @@
  *
  * Only candidates above the score limit are decoded. All memory is allocated once.
  */
+import { GRID_COLUMNS } from '../model/box-grid.ts';
 import type { BoxDescription } from '../model/boxes.ts';
 import type { ModelDescription } from '../model/description.ts';
 
@@ -12,8 +13,6 @@ import type { ModelDescription } from '../model/description.ts';
 const MOST_CANDIDATES = 1024;
 /** Candidates are numbered row × classes + class, below this. */
 const MOST_NUMBERS = 2 ** 22;
-/** In front of the scores in each row of `grid`: the box and the probability of any object. */
-const GRID_COLUMNS = 5;
 
 export type BoxLimits = Pick<BoxDescription, 'score' | 'overlap' | 'most' | 'suppression'>;
 

@@ -2,7 +2,7 @@
 import type { ModelDescription } from '../model/description.ts';
 import type { PixelMemory } from '../pixels/kernels.ts';
 import { orientationOf, WHOLE } from '../pixels/orientation.ts';
-import { outputBytes, Resizer } from '../pixels/resize.ts';
+import { ELEMENTS, outputBytes, Resizer } from '../pixels/resize.ts';
 import type { FrameFormat } from '../types.ts';
 
 const UPRIGHT = orientationOf({ rotate: 0, mirror: 'none' });
@@ -82,8 +82,7 @@ export class InputFitter {
   /** Makes everything grey. */
   #fill(): void {
     const { type, mean, scale, channels, layout, width, height } = this.#wanted;
-    const Elements = { uint8: Uint8Array, int8: Int8Array, float32: Float32Array }[type];
-    const elements = new Elements(
+    const elements = new ELEMENTS[type](
       this.input.buffer as ArrayBuffer,
       this.input.byteOffset,
       width * height * channels,
