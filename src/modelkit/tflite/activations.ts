@@ -47,9 +47,11 @@ export const activations: Record<string, Layer> = {
 
 type Formula = (graph: Graph, x: string, operator: TfliteOperator) => string;
 
-function each(formula: Formula): Layer {
+type Arrange = (conversion: Conversion, value: Value) => Value;
+
+function each(formula: Formula, arrange: Arrange = (_, value) => value): Layer {
   return (conversion, operator, output) => {
-    const value = conversion.value(operator.inputs[0]);
+    const value = arrange(conversion, conversion.value(operator.inputs[0]));
     return finished(
       conversion,
       operator,
@@ -62,17 +64,7 @@ function each(formula: Formula): Layer {
 
 /** Formulas over all numbers along the last axis. */
 function alongLast(formula: Formula): Layer {
-  return (conversion, operator, output) => {
-    const given = conversion.value(operator.inputs[0]);
-    const value = conversion.arranged(given, naturalAxes(given.shape));
-    return finished(
-      conversion,
-      operator,
-      formula(conversion.graph, conversion.float(value), operator),
-      output,
-      value,
-    );
-  };
+  return each(formula, (conversion, value) => conversion.arranged(value, naturalAxes(value.shape)));
 }
 
 /** Final probabilities stay floats, which are finer than the 256 steps of the file. */
