@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { tempFolder } from '../support/folder.ts';
 import { TinyNet } from '../support/tflite-nets.ts';
 
 const folder = tempFolder();
-after(() => rmSync(folder, { recursive: true }));
 const cli = resolve(import.meta.dirname, '../../src/cli.ts');
 const net = join(folder, 'net.tflite');
 writeFileSync(

@@ -1,8 +1,8 @@
 /** TensorFlow Lite files that compute with real numbers, against the answers of TensorFlow Lite itself. */
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import sharp from 'sharp';
 import type { ModelDescription } from '../../src/model/description.ts';
 import { imagesInFolder } from '../../src/modelkit/calibration.ts';
@@ -31,7 +31,6 @@ const skip = requiresShared(
   ...[TEACHABLE, EIGHT_BITS, GREY].map((name) => `field/models/${name}`),
 );
 const folder = tempFolder();
-after(() => rmSync(folder, { recursive: true }));
 
 const truth: Record<string, Truth> = skip ? {} : JSON.parse(readFileSync(shared('field/truth.json'), 'utf8'));
 const floats = Object.entries(truth).filter(([, { dtype }]) => dtype === 'float32');

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import sharp from 'sharp';
@@ -23,7 +23,6 @@ const FILES = [
 const PLAIN = 'models/mobilenet_v2_1.0_224_int8.onnx';
 const skip = requiresShared(...FILES, PLAIN, 'data/photos/photos.csv');
 const folder = tempFolder();
-after(() => rmSync(folder, { recursive: true }));
 
 const photos = skip
   ? []

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import sharp from 'sharp';
 import { samplesOf } from '../../scripts/train/demo-samples.ts';
 import { Scene } from '../../src/demo/scene.ts';
@@ -16,7 +16,6 @@ import { tempFolder } from '../support/folder.ts';
 import { TinyNet } from '../support/tflite-nets.ts';
 
 const folder = tempFolder();
-after(() => rmSync(folder, { recursive: true }));
 
 const pictures = (seed: number, scenes: number, side: number) =>
   Array.from({ length: scenes }, (_, scene) => [...samplesOf(seed + scene, side, 12)])

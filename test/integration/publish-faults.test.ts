@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -148,7 +148,6 @@ test('an outage is one line per attempt, a second or more apart', async (t) => {
 
 test('a password that is sent unencrypted logs a warning, except within this machine', async (t) => {
   const folder = tempFolder();
-  t.after(() => rmSync(folder, { recursive: true }));
   const password_file = join(folder, 'password');
   writeFileSync(password_file, 'hush');
   for (const [host, warned] of [

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, describe, type TestContext, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { MqttConfig } from '../../src/config/schema.ts';
@@ -39,7 +39,6 @@ async function listen(t: TestContext, { url }: Broker, filter?: string): Promise
 }
 
 const folder = tempFolder();
-after(() => rmSync(folder, { recursive: true }));
 const passwords = join(folder, 'password');
 
 function withPassword({ url }: Broker, version: 4 | 5, password: string): Partial<MqttConfig> {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { rmSync } from 'node:fs';
-import { after, type TestContext, test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import type { MqttConfig } from '../../src/config/schema.ts';
 import { eventChange } from '../fakes/events.ts';
 import { type Broker, startBroker } from '../support/broker.ts';
@@ -12,7 +11,6 @@ import { requires } from '../support/requires.ts';
 import { until } from '../support/until.ts';
 
 const folder = tempFolder();
-after(() => rmSync(folder, { recursive: true, force: true }));
 
 function certificates() {
   const ca = makeCa(folder, 'house-ca');

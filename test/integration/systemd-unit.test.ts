@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { tempFolder } from '../support/folder.ts';
 import { requires } from '../support/requires.ts';
@@ -34,7 +34,6 @@ describe('systemd/lookout.service as systemd sees it', { skip: skipAnalysis() },
     file = join(folder, 'lookout.service');
     writeFileSync(file, unit.replace(/^ExecStart=\S+/m, 'ExecStart=/bin/true'));
   });
-  after(() => rmSync(folder, { recursive: true, force: true }));
 
   test('every line is understood', async () => {
     const { stdout, stderr } = await run('systemd-analyze', ['verify', '--man=no', file]);

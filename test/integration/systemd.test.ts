@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { tempFolder } from '../support/folder.ts';
 import { requires } from '../support/requires.ts';
@@ -15,7 +15,6 @@ let folder: string;
 before(() => {
   folder = tempFolder();
 });
-after(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A unix datagram socket and what arrives there, as systemd would see it. */
 async function receiver(name: string) {

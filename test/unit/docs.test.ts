@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { before, describe, test } from 'node:test';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { tempFolder } from '../support/folder.ts';
 
@@ -37,7 +37,6 @@ describe('the documentation', () => {
   before(() => {
     folder = tempFolder();
   });
-  after(() => rmSync(folder, { recursive: true }));
 
   for (const page of pages) {
     const name = relative(root, page);

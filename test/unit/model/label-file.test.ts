@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { labelsBeside, parseLabels } from '../../../src/model/label-file.ts';
@@ -18,9 +18,8 @@ test('class numbers are dropped only if every line has its own', () => {
   assert.deepEqual(parseLabels('0 zero\n7 up\n'), ['0 zero', '7 up']);
 });
 
-test('label files next to a model are found by the names that exporters use', async (t) => {
+test('label files next to a model are found by the names that exporters use', async () => {
   const folder = tempFolder();
-  t.after(() => rmSync(folder, { recursive: true }));
   writeFileSync(join(folder, 'labelmap.txt'), '0 open\n1 closed\n');
   writeFileSync(join(folder, 'notes.txt'), 'open\nclosed\n');
   assert.deepEqual(await labelsBeside(join(folder, 'model.tflite')), [['open', 'closed']]);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import { loadModel } from '../../../src/model/load-model.ts';
 import { importTflite } from '../../../src/modelkit/import.ts';
 import { tempFolder } from '../../support/folder.ts';
@@ -9,13 +9,9 @@ import { TinyNet } from '../../support/tflite-nets.ts';
 
 const net = () =>
   new TinyNet(1, 'uint8', 9).conv(4, 3, 2).pool('AVERAGE_POOL_2D', 5, 5, true).dense(3).softmax();
-const root = tempFolder();
-after(() => rmSync(root, { recursive: true }));
 let folder = '';
-let count = 0;
 beforeEach(() => {
-  folder = join(root, String(count++));
-  mkdirSync(folder);
+  folder = tempFolder();
   writeFileSync(join(folder, 'net.tflite'), net().write());
 });
 

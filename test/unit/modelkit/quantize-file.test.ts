@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, beforeEach, test } from 'node:test';
+import { beforeEach, test } from 'node:test';
 import type { ModelDescription } from '../../../src/model/description.ts';
 import { loadModel } from '../../../src/model/load-model.ts';
 import { encodeModel } from '../../../src/model/onnx.ts';
@@ -13,13 +13,9 @@ import { type Weights, withFloats } from '../../support/tflite-floats.ts';
 import { TinyNet } from '../../support/tflite-nets.ts';
 import { writeTflite } from '../../support/tflite-writer.ts';
 
-const root = tempFolder();
-after(() => rmSync(root, { recursive: true }));
 let folder = '';
-let count = 0;
 beforeEach(() => {
-  folder = join(root, String(count++));
-  mkdirSync(folder);
+  folder = tempFolder();
 });
 const path = (name: string) => join(folder, name);
 

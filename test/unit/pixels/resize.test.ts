@@ -16,16 +16,14 @@ const TRANSFORMS = ([0, 90, 180, 270] as const).flatMap((rotate) =>
 
 function output(width: number, height: number, change: Partial<ModelInput> = {}): ModelInput {
   return {
-    ...{
-      width,
-      height,
-      layout: 'nhwc',
-      type: 'uint8',
-      channels: 3,
-      order: 'rgb',
-      mean: [0, 0, 0],
-      scale: [1, 1, 1],
-    },
+    width,
+    height,
+    layout: 'nhwc',
+    type: 'uint8',
+    channels: 3,
+    order: 'rgb',
+    mean: [0, 0, 0],
+    scale: [1, 1, 1],
     ...change,
   };
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { configSchema, type MqttConfig } from '../../../src/config/schema.ts';
 import { LookoutError } from '../../../src/errors.ts';
 import { readCredentials } from '../../../src/publish/credentials.ts';
@@ -9,7 +9,6 @@ import { issue, makeCa } from '../../support/certificates.ts';
 import { tempFolder } from '../../support/daemon.ts';
 
 const folder = tempFolder();
-after(() => rmSync(folder, { recursive: true }));
 const file = (name: string, text: string) => {
   const path = join(folder, name);
   writeFileSync(path, text);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import type { ModelDescription } from '../../../../src/model/description.ts';
 import { encodeModel, type OnnxModel } from '../../../../src/model/onnx.ts';
 import { GraphBuilder } from '../../../../src/model/onnx-graph.ts';
@@ -14,7 +14,6 @@ import { runModel } from '../../model/run-model.ts';
 
 const SIDE = 8;
 const folder = tempFolder();
-after(() => rmSync(folder, { recursive: true }));
 const random = new Random(3);
 const normal = (count: number) => Float32Array.from({ length: count }, () => random.gaussian());
 const input: ModelDescription['input'] = {

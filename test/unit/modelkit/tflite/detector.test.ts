@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { encode } from 'flatbuffers/js/flexbuffers.js';
 import { loadModel } from '../../../../src/model/load-model.ts';
 import { importTflite } from '../../../../src/modelkit/import.ts';
@@ -90,7 +90,6 @@ function detector(options: Record<string, unknown> = OPTIONS): WrittenModel {
 }
 
 const folder = tempFolder();
-after(() => rmSync(folder, { recursive: true }));
 
 function write(name: string, model: WrittenModel): string {
   const file = join(folder, name);
